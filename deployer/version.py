@@ -1,0 +1,3 @@
+"""The version of this tool, written once: packaging, tags, records and image labels read it here."""
+
+__version__ = "0.1.0"
