@@ -1,0 +1,41 @@
+"""What a target runs for a model, in the words every container engine shares. Pure data: who starts it is another matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A directory of this machine (`source`) seen at `target` inside."""
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container as a target would start it.
+
+    Attributes:
+        image: a reference that an engine can run: registry/repository@sha256:… or a local tag.
+        command: arguments after the image's entry point, ("serve",) on SageMaker.
+        environment: variables; values may be secret and are never printed.
+        port: the TCP port that the server listens on inside.
+        user: "uid[:gid]", or None for the image's own.
+        health: the path that answers 200 once the model is loaded.
+    """
+
+    image: str
+    command: tuple[str, ...]
+    port: int
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    mounts: tuple[Mount, ...] = ()
+    user: str | None = None
+    health: str = "/ping"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    read_only_root: bool = False
+    isolated_network: bool = False

@@ -1,0 +1,88 @@
+"""The only place where a plan meets the world."""
+
+from __future__ import annotations
+
+import time
+from typing import TypeVar
+
+from deployer.errors import DeployerError, Interrupted, Refused, RollbackFailed, RolloutFailed
+from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
+from deployer.plan import Plan, Step
+
+Cloud = TypeVar("Cloud")
+
+
+def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
+    """Run the plan. Where the cloud says a definite no, go back to the last good generation; where the outcome isn't known, leave everything.
+
+    Raises:
+        Refused, RolloutFailed: the new generation can't be made or can't serve; the way back was gone, and what serves now is as before.
+        RollbackFailed: and the way back failed too; what is left, and the command that goes on.
+        Conflict: a newer run took over, or somebody else changed the deployment; nothing of theirs was touched.
+        TimedOut, TargetUnavailable: nothing was undone; the same command resumes.
+        Interrupted: before the switch was sent what was made is gone again; after it, the cloud goes on without us.
+    """
+    switched = False
+    try:
+        for step in plan.forward:
+            switched = switched or switches(step)
+            run(step, cloud, report)
+    except (Refused, RolloutFailed) as cause:
+        _run_back(plan, cloud, report, cause)
+        raise
+    except KeyboardInterrupt as cause:
+        if switched:
+            raise Interrupted("interrupted after the switch was sent: the cloud goes on", advice="run the same command again to follow it") from cause
+        _run_back(plan, cloud, report, Interrupted("interrupted"))
+        raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
+    for step in plan.live:
+        run(step, cloud, report)
+    for step in plan.sweep:
+        _sweep(step, cloud, report)
+
+
+def switches(step: object) -> bool:
+    """Whether sending this step may move traffic: from then on an interrupt undoes nothing. Such a step's class says `switch = True`."""
+    return bool(getattr(step, "switch", False))
+
+
+def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
+    """One step, with its start, end and time reported."""
+    kind, label, begin = kind_of(step), step.describe(), time.monotonic()
+    report(StepStarted(step=kind, label=label))
+    try:
+        step.run(cloud, report)
+    except BaseException as error:
+        reason = error.message if isinstance(error, DeployerError) else type(error).__name__
+        report(StepFailed(step=kind, label=label, reason=reason, seconds=time.monotonic() - begin))
+        raise
+    report(StepFinished(step=kind, label=label, seconds=time.monotonic() - begin))
+
+
+def kind_of(step: object) -> str:
+    """A step's class name in snake case: its name in events."""
+    name = type(step).__name__
+    return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))
+
+
+def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerError) -> None:
+    report(RollbackStarted(reason=cause.message))
+    try:
+        for step in plan.back:
+            run(step, cloud, report)
+    except (DeployerError, KeyboardInterrupt) as error:
+        what = error.message if isinstance(error, DeployerError) else "interrupted"
+        raise RollbackFailed(
+            f"{cause.message}; and the way back failed: {what}",
+            why=cause.why,
+            advice="run the same command again, or delete the deployment: both go on from what is there",
+            lines=cause.lines,
+        ) from error
+
+
+def _sweep(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
+    """Failures are warnings: the deployment is done, and the next run finishes the sweeping."""
+    try:
+        run(step, cloud, report)
+    except DeployerError as error:
+        report(Noticed(level="warning", message=f"{step.describe()} is not finished ({error.message}); the next run finishes it"))

@@ -1,0 +1,91 @@
+"""What happens while a plan runs, told to one `report` callback: the CLI draws these, `-o jsonl` prints them, `on_event=` receives them.
+
+def report(event: Event) -> None: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The base: when it happened (UTC)."""
+
+    time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted(Event):
+    """A step begins. `step` is its kind ("upload_model"), `label` what users call it ("model data"), `resource` what it makes or changes."""
+
+    step: str
+    label: str
+    resource: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepProgressed(Event):
+    """`done` of `total` in `unit` ("bytes", "layers"), or, where no total is known, just a `note` ("Creating, container loads the model")."""
+
+    step: str
+    label: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished(Event):
+    """A step is done. `changed` is false where the cloud already agreed; `detail` is one phrase ("2.1 MB to s3://…/churn/")."""
+
+    step: str
+    label: str
+    resource: str = ""
+    changed: bool = True
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed(Event):
+    step: str
+    label: str
+    resource: str = ""
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackStarted(Event):
+    """The cloud said a definite no; what only the new generation uses is being removed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noticed(Event):
+    """Something the user should know that stops nothing. `level` is "info" or "warning"."""
+
+    message: str
+    level: str = "info"
+
+
+Report = Callable[[Event], None]
+
+
+def silent(_: Event) -> None:
+    """A report for who doesn't listen."""
+
+
+def document(event: Event) -> dict[str, object]:
+    """The event as one JSON-ready mapping: its kind in snake case under `event`, its time in RFC 3339, empty fields left out."""
+    fields = {key: value for key, value in asdict(event).items() if value not in ("", None) and key != "time"}
+    return {"time": event.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "event": _snake(type(event).__name__), **fields}
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))

@@ -1,0 +1,180 @@
+"""The one natural way: settle, observe, resolve, plan, claim, and again with the name held, then apply. Every changing verb goes through here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from deployer import engine
+from deployer.errors import Conflict, DeploymentExists, DeploymentNotFound, EnvironmentMisfit, SchemaChangeRefused
+from deployer.events import Noticed, Report
+from deployer.fit import Fit, fit
+from deployer.options import ConfigT
+from deployer.plan import Plan
+from deployer.schema import SchemaChanges, schema_changes
+from deployer.state import DeploymentName, Model, Observed, Provenance
+from deployer.target import DeploymentSpec, Intent, Request, Target
+
+Cloud = TypeVar("Cloud")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What one command asks for, before anything is known of the cloud.
+
+    Attributes:
+        model: None where an update names no model: the one in service stays.
+        options: those that the user named, in any place, by name; `origins` says where.
+    """
+
+    name: DeploymentName
+    intent: Intent
+    model: Model | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
+    environment: str = "compatible"
+    allow_schema_change: bool = False
+    adopt: bool = False
+    provenance: Provenance = field(default_factory=Provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect(Generic[ConfigT, Cloud]):
+    """What would be done: what is there, what is wanted, the steps between, whether the image fits and what callers would notice."""
+
+    observed: Observed | None
+    spec: DeploymentSpec[ConfigT]
+    plan: Plan[Cloud]
+    fit: Fit
+    schema: SchemaChanges
+
+
+def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospect[ConfigT, Cloud]:
+    """Look, and plan; changes nothing. This is all of `plan`, `diff` and `--dry-run`.
+
+    Raises:
+        DeploymentExists: create, where another spec is in service or being made.
+        DeploymentNotFound: update of what isn't there.
+    """
+    observed = target.observe(wish.name, cloud)
+    spec = target.resolve(_request(target, wish, observed), observed, cloud)
+    if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
+        raise DeploymentExists(
+            f"{wish.name} exists already, generation {observed.serving or observed.incoming}, with another model or other options",
+            advice=f"deploy update -n {wish.name} changes it; deploy apply creates or updates",
+        )
+    before = observed.record.model.signature if observed and observed.record else None
+    return Prospect(
+        observed=observed,
+        spec=spec,
+        plan=target.plan(spec, observed),
+        fit=fit(spec.model.facts, spec.image, wish.environment),
+        schema=schema_changes(before, spec.model.facts.signature) if observed and observed.record else SchemaChanges(),
+    )
+
+
+def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Report, *, timeout_seconds: float) -> Prospect[ConfigT, Cloud]:
+    """Create, update or apply; what was done. Where there is nothing to do, nothing is claimed either.
+
+    Raises:
+        EnvironmentMisfit, SchemaChangeRefused: before anything is changed.
+        All that `engine.apply` raises.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    target.settle(wish.name, cloud, report, timeout_seconds)
+    first = prospect(target, cloud, wish)
+    if first.plan.empty:
+        return first
+    check(first, wish)
+    held = target.claim(wish.name, cloud)
+    target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
+    found = prospect(target, held, wish)
+    check(found, wish)
+    for warning in found.fit.warnings:
+        report(Noticed(level="warning", message=warning))
+    engine.apply(found.plan, held, report)
+    return found
+
+
+def delete(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> bool:
+    """Remove all that is ours of this name. False where nothing was there: that is done, not an error."""
+    target.settle(name, cloud, report, config.timeout_seconds)
+    if target.observe(name, cloud) is None:
+        return False
+    held = target.claim(name, cloud)
+    target.settle(name, held, report, config.timeout_seconds)
+    observed = target.observe(name, held)
+    if observed is not None:
+        engine.apply(target.plan_delete(name, observed, config), held, report)
+    return observed is not None
+
+
+def prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> Plan[Cloud]:
+    """Remove the generations past `config.keep`; the plan that was run.
+
+    Raises:
+        DeploymentNotFound: nothing of that name.
+    """
+    target.settle(name, cloud, report, config.timeout_seconds)
+    plan = target.plan_prune(name, present(target, cloud, name), config)
+    if not plan.empty:
+        held = target.claim(name, cloud)
+        plan = target.plan_prune(name, present(target, held, name), config)
+        engine.apply(plan, held, report)
+    return plan
+
+
+def present(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName) -> Observed:
+    """What is there.
+
+    Raises:
+        DeploymentNotFound: nothing of that name.
+    """
+    observed = target.observe(name, cloud)
+    if observed is None:
+        raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there; deploy create makes it")
+    return observed
+
+
+def check(found: Prospect[Any, Any], wish: Wish) -> None:
+    """Refuse what would break: an image that lacks what the model needs, a signature that breaks today's callers."""
+    if not found.fit.fits:
+        raise EnvironmentMisfit(found.fit.summary, why="; ".join(found.fit.reasons), advice=found.fit.advice)
+    if found.schema.breaking and not wish.allow_schema_change:
+        raise SchemaChangeRefused(
+            f"the new model's signature breaks callers of {wish.name}: " + "; ".join(found.schema.breaking),
+            advice="--allow-schema-change deploys it all the same",
+        )
+
+
+def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
+    """The wish with what an update doesn't name taken from the record of the generation in service, the image included."""
+    record = observed.record if observed else None
+    if wish.intent is Intent.UPDATE and observed is None:
+        raise DeploymentNotFound(f"there is no deployment {wish.name} to update", advice="deploy create makes it; deploy apply does either")
+    if wish.intent is Intent.UPDATE and record is None and wish.model is None:
+        raise Conflict(f"{wish.name} has no generation in service to complete the update from", advice="name the model: -m MODEL")
+    completes = wish.intent is Intent.UPDATE and record is not None
+    options = {**(record.options if completes and record else {}), **wish.options}
+    model = wish.model or (Model(record.model) if record else None)
+    if model is None:
+        raise DeploymentNotFound(f"{wish.name} has no model in service", advice="name the model: -m MODEL")
+    return Request(
+        name=wish.name,
+        intent=wish.intent,
+        model=model,
+        config=target.config.parse(options, wish.origins, target=target.scheme),
+        named=frozenset(wish.options),
+        image=record.image if completes and record and "image_url" not in wish.options else None,
+        environment=wish.environment,
+        provenance=wish.provenance,
+        adopt=wish.adopt,
+    )
+
+
+def _same_or_unfinished(observed: Observed, spec: DeploymentSpec[Any]) -> bool:
+    """Create goes on where an earlier create of anything didn't come to serve, and has nothing to do where the same serves."""
+    generation = spec.generation.id
+    return generation in (observed.serving, observed.incoming) or not (observed.traffic or observed.incoming)

@@ -1,0 +1,33 @@
+"""The one retry policy: transient faults again with jitter until a deadline; what isn't transient, never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+Result = TypeVar("Result")
+
+DEADLINE_SECONDS = 120.0
+
+
+def retried(
+    call: Callable[[], Result],
+    transient: Callable[[BaseException], bool],
+    *,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    before_retry: Callable[[], None] | None = None,
+) -> Result:
+    """The result of `call`, asked again while `transient` says so of what it raises, at most `deadline_seconds` long; then its last error.
+
+    `before_retry` runs before each further try: a client looks there whether it still holds its claim.
+    """
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(transient),
+        wait=tenacity.wait_exponential_jitter(initial=0.1, max=10, jitter=0.5),
+        stop=tenacity.stop_after_delay(deadline_seconds),
+        before=lambda state: before_retry() if before_retry and state.attempt_number > 1 else None,
+        reraise=True,
+    )
+    return retrying(call)

@@ -1,0 +1,238 @@
+"""What a deployment is: names, digests, generations, the record of each and what the cloud says of it. Frozen data, no I/O."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NewType
+
+DeploymentName = NewType("DeploymentName", str)
+Digest = NewType("Digest", str)
+"""`sha256:` and 64 hex digits."""
+
+
+def digest_of(value: object) -> Digest:
+    """The digest of a JSON-ready value, the same whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Digest("sha256:" + hashlib.sha256(text.encode()).hexdigest())
+
+
+def short(digest: str) -> str:
+    """The ten hex digits of a digest that names and people use."""
+    return digest.removeprefix("sha256:")[:10]
+
+
+class Status(StrEnum):
+    """The state of a deployment, the same words on every target."""
+
+    READY = "ready"
+    PROGRESSING = "progressing"
+    PAUSED = "paused"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One version of a deployment: a model in an image with the options that need a new version. The same three always give the same id."""
+
+    model: Digest
+    image: Digest
+    revision: Digest
+
+    @property
+    def id(self) -> str:
+        """Ten hex digits of the digest of the three."""
+        return short(digest_of([self.model, self.image, self.revision]))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a model without its files, as a record keeps it.
+
+    Attributes:
+        uri: as the user gave it; what it stood for then is in `version` and `run_id`.
+        size: bytes of all files.
+        framework: "sklearn 1.9.1", for people.
+        requirements: as the model pins them, one PEP 508 requirement each.
+        signature: MLflow's JSON of inputs, outputs and params, or None.
+    """
+
+    uri: str
+    digest: Digest
+    size: int = 0
+    framework: str = ""
+    python_version: str = ""
+    requirements: tuple[str, ...] = ()
+    signature: Mapping[str, Any] | None = None
+    registered_name: str = ""
+    version: str = ""
+    run_id: str = ""
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> ModelFacts:
+        """Read back what `asdict` wrote; keys that a later version of this tool added are ignored."""
+        known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
+        return cls(**{**known, "requirements": tuple(known.get("requirements", ()))})
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model to deploy. `path` is its directory on this machine, or None where it's known from a record alone (an update that names no model)."""
+
+    facts: ModelFacts
+    path: Path | None = None
+
+    @property
+    def digest(self) -> Digest:
+        return self.facts.digest
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A scoring image as its registry describes it.
+
+    Attributes:
+        reference: registry/repository@sha256:…, never a moving tag.
+        packages: name to version of what is installed inside, from the image's label; None where it has none (an image of somebody else).
+        stand_in: names the process runtime instead of holding files: a cloud without a container engine runs it as a local process.
+    """
+
+    reference: str
+    digest: Digest
+    tag: str = ""
+    platform: str = "linux/amd64"
+    python_version: str = ""
+    runtime: str = ""
+    packages: Mapping[str, str] | None = None
+    stand_in: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who made a generation, from where: user, CI job and git commit where the environment tells them; RFC 3339 time; this tool's version."""
+
+    user: str = ""
+    job: str = ""
+    commit: str = ""
+    time: str = ""
+    tool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was asked for, kept in the cloud beside each generation: model, image, options without secrets, who, when.
+
+    It names the generation's resources as they were made (a later version of this tool may name them otherwise) and the generation that it
+    `replaces`. Written before anything else is made and removed last, so that nothing half-made is ever out of sight.
+
+    Attributes:
+        options: all options by name, JSON-ready, secrets left out.
+        secrets: a random id that changes when a secret option does: no digest that a secret could be guessed from.
+    """
+
+    deployment: DeploymentName
+    generation: str
+    model: ModelFacts
+    image: str
+    options: Mapping[str, Any]
+    revision: Digest
+    resources: tuple[Resource, ...]
+    replaces: str | None = None
+    secrets: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def to_json(self) -> str:
+        """One JSON document, keys sorted."""
+        return json.dumps({"format": 1, **asdict(self)}, sort_keys=True, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Record:
+        """Read what `to_json` wrote, by this or a later version of this tool.
+
+        Raises:
+            ValueError, KeyError, TypeError: it isn't a record.
+        """
+        document = json.loads(text)
+        known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
+        known["model"] = ModelFacts.from_document(known["model"])
+        known["resources"] = tuple(Resource(**resource) for resource in known["resources"])
+        known["provenance"] = Provenance(**{k: v for k, v in known.get("provenance", {}).items() if k in Provenance.__dataclass_fields__})
+        return cls(**known)
+
+    def replacing(self, generation: str | None) -> Record:
+        """The same, naming the generation that it takes over from."""
+        return replace(self, replaces=generation if generation != self.generation else self.replaces)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resource:
+    """One thing in the cloud: what sort ("model", "endpoint-config", "object", "upload") and its name there."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Part of the traffic, in percent, that a generation takes."""
+
+    generation: str
+    percent: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What the cloud says of one name. None stands for a name that isn't there.
+
+    Attributes:
+        traffic: one share of 100 in the plain case, two in a canary, none where nothing serves.
+        incoming: the generation that the cloud itself is still rolling to.
+        records: by generation.
+        resources: all that is ours: tagged, named by a record, or an unfinished upload under our prefix.
+        owned_elsewhere: options whose value somebody else took over since (an autoscaler's count), with that value.
+        reason: why it is failed or degraded, in the cloud's words.
+        detail: the cloud's own description, for `get -o yaml`.
+    """
+
+    name: DeploymentName
+    status: Status
+    traffic: tuple[Share, ...] = ()
+    incoming: str | None = None
+    records: Mapping[str, Record] = field(default_factory=dict)
+    resources: frozenset[Resource] = frozenset()
+    owned_elsewhere: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    url: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def serving(self) -> str | None:
+        """The generation with the most traffic, or None."""
+        return max(self.traffic, key=lambda share: share.percent).generation if self.traffic else None
+
+    @property
+    def record(self) -> Record | None:
+        """The record of the generation that serves."""
+        return self.records.get(self.serving) if self.serving else None
+
+    def lineage(self, keep: int) -> tuple[str, ...]:
+        """The generation that serves and `keep` before it, by descent: a failed leftover is nobody's predecessor."""
+        found: list[str] = []
+        generation = self.serving
+        while generation is not None and generation not in found and len(found) <= keep:
+            found.append(generation)
+            record = self.records.get(generation)
+            generation = record.replaces if record else None
+        return tuple(found)
+
+    def resources_of(self, generations: Iterable[str]) -> frozenset[Resource]:
+        """What the records of these generations name."""
+        return frozenset(resource for each in generations if each in self.records for resource in self.records[each].resources)
