@@ -1,0 +1,276 @@
+"""The MLmodel file: what a model directory says of itself, in every form that MLflow has written since 2018.
+
+`read_mlmodel` is for who deploys: it also looks whether the files that the MLmodel names are there. `parse_mlmodel` reads the
+file alone, for who loads the model and would rather hear from the loader what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, Optional, Union
+
+import yaml
+
+from deployer_scoring.errors import MLModelError, SchemaError
+from deployer_scoring.signature import ModelSignature, ParamSchema, Schema
+
+FILE = "MLmodel"
+FLAVOR = "python_function"
+_PLACE = f"flavors.{FLAVOR}"
+
+
+@dataclass(frozen=True)
+class PythonFunction:
+    """The `python_function` flavor: how to load and call the model.
+
+    Paths are relative to the model's directory, with forward slashes.
+    """
+
+    loader_module: str
+    data: Optional[str] = None
+    code: Optional[str] = None
+    environments: Mapping[str, str] = field(default_factory=dict)
+    """Environment files by manager: `conda` and `virtualenv`. The older form, one string, is `conda`."""
+    python_version: Optional[str] = None
+    model_config: Mapping[str, Any] = field(default_factory=dict)
+    predict_fn: str = "predict"
+    predict_stream_fn: Optional[str] = None
+    """The method that streams; None where the model doesn't."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The whole flavor as written, for keys that only a loader module knows."""
+
+
+@dataclass(frozen=True)
+class MLModel:
+    """A model directory, as its MLmodel describes it."""
+
+    directory: Path
+    pyfunc: PythonFunction
+    flavors: Mapping[str, Mapping[str, Any]]
+    """All flavors as written, python_function among them; unknown ones are kept and mean nothing to us."""
+    signature: Optional[ModelSignature] = None
+    model_uuid: Optional[str] = None
+    model_id: Optional[str] = None
+    run_id: Optional[str] = None
+    mlflow_version: Optional[str] = None
+    artifact_path: Optional[str] = None
+    utc_time_created: Optional[str] = None
+    model_size_bytes: Optional[int] = None
+    saved_input_example_info: Optional[Mapping[str, Any]] = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_signature_from_type_hint: bool = False
+    type_hint_from_example: bool = False
+
+    @property
+    def framework(self) -> str:
+        """The first flavor beside python_function, or else the loader module's package: sklearn, xgboost, my_package."""
+        return next((name for name in self.flavors if name != FLAVOR), self.pyfunc.loader_module.split(".")[0])
+
+    @property
+    def data_path(self) -> Path:
+        """What the loader module is given: the flavor's `data`, or the directory where it names none (MLflow's rule)."""
+        return self.directory / self.pyfunc.data if self.pyfunc.data is not None else self.directory
+
+    @property
+    def code_path(self) -> Optional[Path]:
+        """The folder with the model's own modules; None where it has none."""
+        return self.directory / self.pyfunc.code if self.pyfunc.code else None
+
+
+def read_mlmodel(directory: Path) -> MLModel:
+    """Read a model directory and look whether everything that its MLmodel names is there.
+
+    Raises:
+        MLModelError: No such directory or MLmodel file, broken YAML (with the line), no python_function flavor, no loader module, an
+            invalid signature, or a data, code, artifact or environment file that is named but absent.
+    """
+    model = parse_mlmodel(directory)
+    for key, path, advice in _named_files(model):
+        if not (directory / path).exists():
+            raise MLModelError(FILE, key, f"the file {path} is not in the model's directory", advice)
+    return model
+
+
+def parse_mlmodel(directory: Path) -> MLModel:
+    """Read the MLmodel file of a directory, and nothing else.
+
+    Raises:
+        MLModelError: As `read_mlmodel`, but for the files that the MLmodel names.
+    """
+    document = _document(directory)
+    flavors = _flavors(document)
+    return MLModel(
+        directory=directory,
+        pyfunc=_python_function(flavors[FLAVOR]),
+        flavors=flavors,
+        signature=_signature(document.get("signature")),
+        model_uuid=_text(document, "model_uuid"),
+        model_id=_text(document, "model_id"),
+        run_id=_text(document, "run_id"),
+        mlflow_version=_text(document, "mlflow_version"),
+        artifact_path=_text(document, "artifact_path"),
+        utc_time_created=_text(document, "utc_time_created"),
+        model_size_bytes=document["model_size_bytes"] if isinstance(document.get("model_size_bytes"), int) else None,
+        saved_input_example_info=_mapping(document, "saved_input_example_info", "saved_input_example_info") or None,
+        metadata=_mapping(document, "metadata", "metadata"),
+        is_signature_from_type_hint=bool(document.get("is_signature_from_type_hint")),
+        type_hint_from_example=bool(document.get("type_hint_from_example")),
+    )
+
+
+def _document(directory: Path) -> Mapping[str, Any]:
+    advice = "A model is a directory that holds an MLmodel file, as mlflow's save_model and log_model write it."
+    if not directory.is_dir():
+        raise MLModelError(str(directory), None, "is not a directory" if directory.exists() else "there is no such directory", advice)
+    try:
+        document = yaml.safe_load((directory / FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MLModelError(FILE, None, f"there is no such file in {directory}", advice) from None
+    except OSError as error:
+        raise MLModelError(FILE, None, f"can't be read: {error.strerror or error}", "Look at the file's type and permissions.") from error
+    except UnicodeDecodeError as error:
+        raise MLModelError(FILE, None, f"is not UTF-8 text: {error}", "Save the model again.") from error
+    except yaml.YAMLError as error:
+        raise _broken_yaml(FILE, error) from error
+    if not isinstance(document, dict):
+        raise MLModelError(FILE, None, f"holds {'nothing' if document is None else 'no mapping'}", advice)
+    return document
+
+
+def _broken_yaml(file: str, error: yaml.YAMLError) -> MLModelError:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+    place = f"{file}:{mark.line + 1}" if mark is not None else file
+    return MLModelError(place, None, f"is not valid YAML: {' '.join(problem.split())}", "Correct the line, or save the model again.")
+
+
+def _flavors(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    flavors = {name: flavor for name, flavor in _mapping(document, "flavors", "flavors").items() if isinstance(flavor, dict)}
+    if FLAVOR not in flavors and isinstance(document.get(FLAVOR), dict):
+        flavors[FLAVOR] = document[FLAVOR]
+    if FLAVOR not in flavors:
+        others = ", ".join(flavors) or "none"
+        raise MLModelError(
+            FILE,
+            _PLACE,
+            f"the model has no {FLAVOR} flavor, only {others}" if flavors else f"the model has no {FLAVOR} flavor, nor any other",
+            "Save it with a flavor of mlflow that writes one (mlflow.sklearn, mlflow.pyfunc and most others do).",
+        )
+    return MappingProxyType(flavors)
+
+
+def _python_function(flavor: Mapping[str, Any]) -> PythonFunction:
+    loader = flavor.get("loader_module", flavor.get("main"))
+    if not isinstance(loader, str) or not loader.strip():
+        raise MLModelError(
+            FILE,
+            f"{_PLACE}.loader_module",
+            "is missing" if loader is None else f"is not the name of a module: {loader!r}",
+            "It names the module whose _load_pyfunc loads the model. Save the model again.",
+        )
+    streams = bool(flavor.get("streamable"))
+    return PythonFunction(
+        loader_module=loader.strip(),
+        data=_path(flavor, "data"),
+        code=_path(flavor, "code"),
+        environments=_environments(flavor.get("env")),
+        python_version=_text(flavor, "python_version"),
+        model_config=_mapping(flavor, "config", f"{_PLACE}.config"),
+        predict_fn=_text(flavor, "predict_fn") or "predict",
+        predict_stream_fn=(_text(flavor, "predict_stream_fn") or "predict_stream") if streams else None,
+        options=MappingProxyType(dict(flavor)),
+    )
+
+
+def _environments(env: object) -> Mapping[str, str]:
+    if env is None:
+        return {}
+    if isinstance(env, str):
+        return {"conda": env}
+    if isinstance(env, dict) and all(isinstance(path, str) for path in env.values()):
+        return {str(manager): path for manager, path in env.items()}
+    raise MLModelError(FILE, f"{_PLACE}.env", "is neither a file's name nor a mapping of them", "Save the model again.")
+
+
+def _signature(value: object) -> Optional[ModelSignature]:
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise MLModelError(FILE, "signature", "is not a mapping", "Save the model again, or set its signature with mlflow.models.set_signature.")
+    inputs, outputs, params = (value.get(part) for part in ("inputs", "outputs", "params"))
+    return ModelSignature(
+        inputs=_schema("inputs", inputs) if inputs else None,
+        outputs=_schema("outputs", outputs) if outputs else None,
+        params=_params(params) if params else None,
+    )
+
+
+def _schema(part: str, text: object) -> Schema:
+    try:
+        return Schema.from_json(str(text))
+    except SchemaError as error:
+        raise _bad_signature(part, error) from error
+
+
+def _params(text: object) -> ParamSchema:
+    try:
+        return ParamSchema.from_json(str(text))
+    except SchemaError as error:
+        raise _bad_signature("params", error) from error
+
+
+def _bad_signature(part: str, error: SchemaError) -> MLModelError:
+    return MLModelError(FILE, f"signature.{part}", str(error), "Set the signature again with mlflow.models.set_signature.")
+
+
+def _named_files(model: MLModel) -> list[tuple[str, str, str]]:
+    """The files that an MLmodel names, as key, relative path and what to do where one is absent."""
+    flavor = model.pyfunc.options
+    parts = {key: path for key in ("data", "code", "model_path", "python_model") if (path := _relative(flavor.get(key)))}
+    artifacts = flavor.get("artifacts")
+    if isinstance(artifacts, dict):
+        parts.update(
+            {f"artifacts.{name}.path": path for name, info in artifacts.items() if isinstance(info, dict) and (path := _relative(info.get("path")))}
+        )
+    incomplete = "The copy of the model is not complete: fetch or save it again."
+    environments = "It lists what the model needs: save the model again, or write the file."
+    return [
+        *((f"{_PLACE}.{key}", path, incomplete) for key, path in parts.items()),
+        *(
+            (f"{_PLACE}.env" if len(model.pyfunc.environments) == 1 else f"{_PLACE}.env.{manager}", path, environments)
+            for manager, path in model.pyfunc.environments.items()
+        ),
+    ]
+
+
+def _relative(value: object) -> Optional[str]:
+    """A path within the model's directory; None for what isn't one (absolute paths stem from the machine that saved the model)."""
+    return value if isinstance(value, str) and value and not PurePosixPath(value).is_absolute() and "://" not in value else None
+
+
+def _path(flavor: Mapping[str, Any], key: str) -> Optional[str]:
+    value: Union[object, None] = flavor.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise MLModelError(FILE, f"{_PLACE}.{key}", f"is not a path: {value!r}", "Save the model again.")
+    if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
+        raise MLModelError(FILE, f"{_PLACE}.{key}", f"leads out of the model's directory: {value}", "Save the model again.")
+    return value
+
+
+def _text(document: Mapping[str, Any], key: str) -> Optional[str]:
+    """A scalar as text: YAML reads an unquoted 3.8 as a number and a time as a datetime."""
+    value = document.get(key)
+    return None if value is None else str(value)
+
+
+def _mapping(document: Mapping[str, Any], key: str, place: str) -> Mapping[str, Any]:
+    value = document.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise MLModelError(FILE, place, "is not a mapping", "Save the model again.")
+    return MappingProxyType(value)
