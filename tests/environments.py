@@ -1,0 +1,78 @@
+"""Environments of their own for tests that need the real MLflow, which must not share one with the product.
+
+    mlflow_python()      the interpreter of an environment with MLflow 3.17.2 and scikit-learn
+    environment(...)     any other, by its requirements
+
+Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
+call on a machine takes some 30 s with a warm package cache, later ones a millisecond. Several test processes may ask at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from uv import find_uv_bin
+
+MLFLOW = ("mlflow==3.17.2", "scikit-learn")
+"""What `mlflow_python` has. Lower bounds on nothing else: MLflow's own pins decide."""
+
+
+def cache_directory() -> Path:
+    """Where tests keep what is costly to make: below XDG_CACHE_HOME, or else ~/.cache."""
+    directory = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deployer-tests"
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+@cache
+def mlflow_python() -> Path:
+    """The interpreter of an environment with the real MLflow and scikit-learn; its `bin` folder has the `mlflow` command."""
+    return environment(MLFLOW)
+
+
+def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> Path:
+    """The interpreter of an environment that has these requirements, made on first use.
+
+    Args:
+        requirements: As pip writes them; their order means nothing.
+        python: Version or path of the interpreter, as `uv venv --python` takes it.
+
+    Raises:
+        subprocess.CalledProcessError: uv could not make it; what it said is on stderr.
+    """
+    key = hashlib.sha256("\n".join([python, *sorted(requirements)]).encode()).hexdigest()[:16]
+    directory = cache_directory() / f"environment-{key}"
+    interpreter, done = directory / "bin" / "python", directory / "complete"
+    if done.exists() and interpreter.exists():
+        return interpreter
+    with locked(directory.with_suffix(".lock")):
+        if not (done.exists() and interpreter.exists()):
+            shutil.rmtree(directory, ignore_errors=True)
+            uv("venv", "--quiet", "--no-project", "--python", python, str(directory))
+            uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter), *requirements)
+            done.write_text("\n".join(requirements))
+    return interpreter
+
+
+def uv(*arguments: str) -> None:
+    """Run uv; what it says goes to stderr."""
+    # Without bytecode MLflow takes three times as long to import.
+    clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH"}}
+    subprocess.run([find_uv_bin(), *arguments], check=True, env=clean)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold a lock between processes, for as long as the block runs."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
