@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, Optional, Union
 
 import yaml
@@ -158,7 +157,7 @@ def _flavors(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             f"the model has no {FLAVOR} flavor, only {others}" if flavors else f"the model has no {FLAVOR} flavor, nor any other",
             "Save it with a flavor of mlflow that writes one (mlflow.sklearn, mlflow.pyfunc and most others do).",
         )
-    return MappingProxyType(flavors)
+    return flavors
 
 
 def _python_function(flavor: Mapping[str, Any]) -> PythonFunction:
@@ -180,7 +179,7 @@ def _python_function(flavor: Mapping[str, Any]) -> PythonFunction:
         model_config=_mapping(flavor, "config", f"{_PLACE}.config"),
         predict_fn=_text(flavor, "predict_fn") or "predict",
         predict_stream_fn=(_text(flavor, "predict_stream_fn") or "predict_stream") if streams else None,
-        options=MappingProxyType(dict(flavor)),
+        options=dict(flavor),
     )
 
 
@@ -273,4 +272,4 @@ def _mapping(document: Mapping[str, Any], key: str, place: str) -> Mapping[str, 
         return {}
     if not isinstance(value, dict):
         raise MLModelError(FILE, place, "is not a mapping", "Save the model again.")
-    return MappingProxyType(value)
+    return value
