@@ -18,6 +18,21 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved(Event):
+    """What is wanted is known in full: the generation that is to serve, the one that it `replaces`, the model by digest, the image by reference.
+
+    `changes` is false where all of it serves already.
+    """
+
+    deployment: str
+    generation: str
+    model: str
+    image: str
+    replaces: str = ""
+    changes: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Event):
     """A step begins. `step` is its kind ("upload_model"), `label` what users call it ("model data"), `resource` what it makes or changes."""
 

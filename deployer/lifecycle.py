@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from deployer import engine
 from deployer.errors import Conflict, DeploymentExists, DeploymentNotFound, EnvironmentMisfit, SchemaChangeRefused
-from deployer.events import Noticed, Report
+from deployer.events import Noticed, Report, Resolved
 from deployer.fit import Fit, fit
 from deployer.options import ConfigT
 from deployer.plan import Plan
@@ -26,13 +26,15 @@ class Wish:
 
     Attributes:
         model: None where an update names no model: the one in service stays.
-        options: those that the user named, in any place, by name; `origins` says where.
+        options: those that the user named for this deployment, by name; `origins` says where.
+        standing: what is configured for all deployments, by name: an update takes the record of what serves before these.
     """
 
     name: DeploymentName
     intent: Intent
     model: Model | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    standing: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     environment: str = "compatible"
     allow_schema_change: bool = False
@@ -85,6 +87,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     deadline = time.monotonic() + timeout_seconds
     target.settle(wish.name, cloud, report, timeout_seconds)
     first = prospect(target, cloud, wish)
+    report(_resolved(first))
     if first.plan.empty:
         return first
     check(first, wish)
@@ -157,7 +160,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     if wish.intent is Intent.UPDATE and record is None and wish.model is None:
         raise Conflict(f"{wish.name} has no generation in service to complete the update from", advice="name the model: -m MODEL")
     completes = wish.intent is Intent.UPDATE and record is not None
-    options = {**(record.options if completes and record else {}), **wish.options}
+    options = {**wish.standing, **(record.options if completes and record else {}), **wish.options}
     model = wish.model or (Model(record.model) if record else None)
     if model is None:
         raise DeploymentNotFound(f"{wish.name} has no model in service", advice="name the model: -m MODEL")
@@ -171,6 +174,18 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         environment=wish.environment,
         provenance=wish.provenance,
         adopt=wish.adopt,
+    )
+
+
+def _resolved(found: Prospect[Any, Any]) -> Resolved:
+    spec, serving = found.spec, found.observed.serving if found.observed else None
+    return Resolved(
+        deployment=spec.name,
+        generation=spec.generation.id,
+        model=spec.model.digest,
+        image=spec.image.tag or spec.image.reference,
+        replaces=serving if serving and serving != spec.generation.id else "",
+        changes=not found.plan.empty,
     )
 
 
