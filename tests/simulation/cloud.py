@@ -1,0 +1,424 @@
+"""A model of the cloud: an object store and SageMaker's state machine, in the APIs' own names and shapes, deterministic and quick to copy.
+
+Time is a count of seconds; each call takes one, and a wait is a jump. What the real services refuse is refused here with their codes and words.
+Beside what a real cloud does, it writes a journal of all changes and notes at once what no client may ever do (`violations`).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Answer = Mapping[str, Any]
+
+READS = ("describe_", "list_", "get_", "head_")
+
+
+class ServiceError(Exception):
+    """The cloud's definite no, or its being busy (`Throttling`), with the service's own code."""
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class LostAnswer(Exception):
+    """The call may have had its effect: nothing came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What the data plane does (`serving`, a config, or nothing yet) and what it is busy with until `due`."""
+
+    name: str
+    status: str
+    serving: str | None = None
+    incoming: str | None = None
+    count: int = 1
+    incoming_count: int = 1
+    due: int | None = None
+    reason: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def leads_to(self) -> tuple[str, ...]:
+        """The configs that a container runs for, or is being started for."""
+        if self.status in ("Failed", "Deleting"):
+            return ()
+        return tuple(config for config in (self.serving, self.incoming) if config)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the journal: a call of `actor` that changed something."""
+
+    time: int
+    actor: str
+    api: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What differs from cloud to cloud: how long a rollout and a deletion take, by how much lists lag behind (seconds), what can't be loaded.
+
+    `broken`: a model whose data's address or environment contains one of these crashes while it loads.
+    """
+
+    rollout: int = 7
+    deletion: int = 3
+    lag: int = 0
+    broken: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Cloud:
+    """All state. The public ways in are `call`, `wait` and `fork`."""
+
+    behaviour: Behaviour = field(default_factory=Behaviour)
+    time: int = 0
+    objects: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
+    models: dict[str, Answer] = field(default_factory=dict)
+    configs: dict[str, Answer] = field(default_factory=dict)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict)
+    journal: list[Change] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    may_delete: set[str] = field(default_factory=set)
+    made: int = 0
+    _listed: dict[str, dict[str, Any]] = field(default_factory=lambda: {"model": {}, "config": {}, "endpoint": {}})
+    _unlisted: list[tuple[int, str, str, Any]] = field(default_factory=list)
+
+    def fork(self) -> Cloud:
+        """A copy whose changes are its own."""
+        other = copy.copy(self)
+        for name in ("objects", "models", "configs", "endpoints"):
+            setattr(other, name, dict(getattr(self, name)))
+        other.uploads = {upload: (key, dict(parts)) for upload, (key, parts) in self.uploads.items()}
+        other.journal, other.violations, other._unlisted = list(self.journal), list(self.violations), list(self._unlisted)
+        other.may_delete = set(self.may_delete)
+        other._listed = {kind: dict(found) for kind, found in self._listed.items()}
+        return other
+
+    def call(self, actor: str, api: str, parameters: Answer) -> Answer:
+        """One API call, named as boto3's method.
+
+        Raises:
+            ServiceError: refused.
+        """
+        self.wait(1)
+        answer: Answer = getattr(self, f"_{api}")(actor, parameters)
+        if not api.startswith(READS):
+            self.journal.append(Change(self.time, actor, api, _subject(parameters)))
+            self._guard(actor, api)
+        return answer
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += max(1, round(seconds))
+        for endpoint in list(self.endpoints.values()):
+            if endpoint.due is not None and endpoint.due <= self.time:
+                self._arrive(endpoint)
+        if self._unlisted and self._unlisted[0][0] <= self.time:
+            self._catch_up()
+
+    # The data plane.
+
+    def _arrive(self, endpoint: Endpoint) -> None:
+        if endpoint.status == "Deleting":
+            del self.endpoints[endpoint.name]
+            self._changed("endpoint", endpoint.name, None)
+        elif endpoint.incoming and self._loads(endpoint.incoming):
+            self._set(
+                replace(endpoint, status="InService", serving=endpoint.incoming, incoming=None, count=endpoint.incoming_count, due=None, reason="")
+            )
+        elif endpoint.incoming and endpoint.serving:
+            self._set(replace(endpoint, status="InService", incoming=None, due=None, reason="the container exited with code 1"))
+        elif endpoint.incoming:
+            self._set(replace(endpoint, status="Failed", due=None, reason="the container exited with code 1"))
+        else:
+            self._set(replace(endpoint, status="InService", count=endpoint.incoming_count, due=None))
+
+    def _loads(self, config: str) -> bool:
+        """Whether containers for this config come to answer: everything that it leads to is there, and the model is sound."""
+        if config not in self.configs:
+            return False
+        model = self.models.get(model_of(self.configs[config]))
+        if model is None or data_of(model) not in self.objects:
+            return False
+        return not any(mark in repr(model) for mark in self.behaviour.broken)
+
+    def _set(self, endpoint: Endpoint) -> None:
+        self.endpoints[endpoint.name] = endpoint
+        self._changed("endpoint", endpoint.name, endpoint)
+
+    # What no client may ever do.
+
+    def _guard(self, actor: str, api: str) -> None:
+        if not api.startswith(("delete_", "put_", "complete_")):
+            return
+        for endpoint in self.endpoints.values():
+            for config in endpoint.leads_to:
+                missing = self._missing(config)
+                if missing:
+                    self.violations.append(f"{actor} took away {missing}, which {endpoint.name} ({endpoint.status}) runs on, by {api}")
+
+    def _missing(self, config: str) -> str:
+        if config not in self.configs:
+            return f"endpoint config {config}"
+        model = model_of(self.configs[config])
+        if model not in self.models:
+            return f"model {model}"
+        data = data_of(self.models[model])
+        if data not in self.objects:
+            return f"object {data}"
+        if not any("/records/" in key and config in body.decode() for key, body in self.objects.items()):
+            return f"the record of {config}"
+        return ""
+
+    # Lists that lag.
+
+    def _changed(self, kind: str, name: str, value: Any) -> None:
+        if self.behaviour.lag:
+            self._unlisted.append((self.time + self.behaviour.lag, kind, name, value))
+        else:
+            _put(self._listed[kind], name, value)
+
+    def _catch_up(self) -> None:
+        while self._unlisted and self._unlisted[0][0] <= self.time:
+            _, kind, name, value = self._unlisted.pop(0)
+            _put(self._listed[kind], name, value)
+
+    # SageMaker.
+
+    def _create_model(self, _: str, wanted: Answer) -> Answer:
+        name = wanted["ModelName"]
+        if name in self.models:
+            raise ServiceError("ValidationException", f'Cannot create already existing model "{name}".')
+        if data_of(wanted) not in self.objects:
+            raise ServiceError("ValidationException", f"Could not access model data at {data_of(wanted)}.")
+        self.models[name] = dict(wanted)
+        self._changed("model", name, wanted)
+        return {"ModelArn": arn("model", name)}
+
+    def _describe_model(self, _: str, wanted: Answer) -> Answer:
+        return {**_found(self.models, wanted["ModelName"], "model"), "ModelArn": arn("model", wanted["ModelName"])}
+
+    def _delete_model(self, _: str, wanted: Answer) -> Answer:
+        _found(self.models, wanted["ModelName"], "model")
+        del self.models[wanted["ModelName"]]
+        self._changed("model", wanted["ModelName"], None)
+        return {}
+
+    def _list_models(self, _: str, wanted: Answer) -> Answer:
+        return {"Models": self._list("model", "Model", wanted)}
+
+    def _create_endpoint_config(self, _: str, wanted: Answer) -> Answer:
+        name = wanted["EndpointConfigName"]
+        if name in self.configs:
+            raise ServiceError("ValidationException", f'Cannot create already existing endpoint configuration "{name}".')
+        _found(self.models, model_of(wanted), "model")
+        self.configs[name] = dict(wanted)
+        self._changed("config", name, wanted)
+        return {"EndpointConfigArn": arn("endpoint-config", name)}
+
+    def _describe_endpoint_config(self, _: str, wanted: Answer) -> Answer:
+        name = wanted["EndpointConfigName"]
+        return {**_found(self.configs, name, "endpoint configuration"), "EndpointConfigArn": arn("endpoint-config", name)}
+
+    def _delete_endpoint_config(self, _: str, wanted: Answer) -> Answer:
+        _found(self.configs, wanted["EndpointConfigName"], "endpoint configuration")
+        del self.configs[wanted["EndpointConfigName"]]
+        self._changed("config", wanted["EndpointConfigName"], None)
+        return {}
+
+    def _list_endpoint_configs(self, _: str, wanted: Answer) -> Answer:
+        return {"EndpointConfigs": self._list("config", "EndpointConfig", wanted)}
+
+    def _create_endpoint(self, _: str, wanted: Answer) -> Answer:
+        name, config = wanted["EndpointName"], wanted["EndpointConfigName"]
+        if name in self.endpoints:
+            raise ServiceError("ValidationException", f'Cannot create already existing endpoint "{name}".')
+        count = count_of(_found(self.configs, config, "endpoint configuration"))
+        tags = tuple((tag["Key"], tag["Value"]) for tag in wanted.get("Tags", ()))
+        due = self.time + self.behaviour.rollout
+        self._set(Endpoint(name, "Creating", incoming=config, count=count, incoming_count=count, due=due, tags=tags))
+        return {"EndpointArn": arn("endpoint", name)}
+
+    def _update_endpoint(self, _: str, wanted: Answer) -> Answer:
+        config = wanted["EndpointConfigName"]
+        endpoint = self._at_rest(wanted["EndpointName"])
+        count = count_of(_found(self.configs, config, "endpoint configuration"))
+        kept = endpoint.count if wanted.get("RetainAllVariantProperties") else count
+        due = self.time + self.behaviour.rollout
+        self._set(replace(endpoint, status="Updating", incoming=config, incoming_count=kept, due=due, reason=""))
+        return {"EndpointArn": arn("endpoint", endpoint.name)}
+
+    def _update_endpoint_weights_and_capacities(self, _: str, wanted: Answer) -> Answer:
+        endpoint = self._at_rest(wanted["EndpointName"])
+        count = wanted["DesiredWeightsAndCapacities"][0]["DesiredInstanceCount"]
+        self._set(replace(endpoint, status="Updating", incoming_count=count, due=self.time + self.behaviour.rollout))
+        return {"EndpointArn": arn("endpoint", endpoint.name)}
+
+    def _at_rest(self, name: str) -> Endpoint:
+        endpoint: Endpoint = _found(self.endpoints, name, "endpoint")
+        if endpoint.status != "InService":
+            raise ServiceError("ValidationException", f'Cannot update in-progress endpoint "{name}": it is {endpoint.status}.')
+        return endpoint
+
+    def _describe_endpoint(self, _: str, wanted: Answer) -> Answer:
+        endpoint: Endpoint = _found(self.endpoints, wanted["EndpointName"], "endpoint")
+        config = endpoint.serving or endpoint.incoming or ""
+        variant = {"VariantName": "model", "CurrentInstanceCount": endpoint.count, "DesiredInstanceCount": endpoint.incoming_count}
+        answer: dict[str, Any] = {
+            "EndpointName": endpoint.name,
+            "EndpointArn": arn("endpoint", endpoint.name),
+            "EndpointConfigName": config,
+            "EndpointStatus": endpoint.status,
+            "ProductionVariants": [variant],
+        }
+        if endpoint.reason:
+            answer["FailureReason"] = endpoint.reason
+        if endpoint.status == "Updating" and endpoint.incoming:
+            answer["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint.incoming}
+        return answer
+
+    def _delete_endpoint(self, actor: str, wanted: Answer) -> Answer:
+        endpoint: Endpoint = _found(self.endpoints, wanted["EndpointName"], "endpoint")
+        if endpoint.status in ("Creating", "Updating", "Deleting"):
+            raise ServiceError("ValidationException", f'Cannot delete in-progress endpoint "{endpoint.name}": it is {endpoint.status}.')
+        if endpoint.serving and actor not in self.may_delete:
+            self.violations.append(f"{actor} deleted {endpoint.name} while it served {endpoint.serving}")
+        self._set(replace(endpoint, status="Deleting", incoming=None, due=self.time + self.behaviour.deletion))
+        return {}
+
+    def _list_endpoints(self, _: str, wanted: Answer) -> Answer:
+        return {"Endpoints": self._list("endpoint", "Endpoint", wanted)}
+
+    def _list(self, kind: str, word: str, wanted: Answer) -> list[Answer]:
+        part = wanted.get("NameContains", "")
+        kept = {"model": "model", "config": "endpoint-config", "endpoint": "endpoint"}[kind]
+        return [{f"{word}Name": name, f"{word}Arn": arn(kept, name)} for name in sorted(self._listed[kind]) if part in name]
+
+    def _list_tags(self, _: str, wanted: Answer) -> Answer:
+        kind, name = wanted["ResourceArn"].rpartition(":")[2].split("/")
+        if kind == "endpoint":
+            tags = dict(_found(self.endpoints, name, kind).tags)
+            return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {"Tags": list(_found(self.models if kind == "model" else self.configs, name, kind).get("Tags", ()))}
+
+    def _add_tags(self, _: str, wanted: Answer) -> Answer:
+        kind, name = wanted["ResourceArn"].rpartition(":")[2].split("/")
+        tags = {tag["Key"]: tag["Value"] for tag in wanted["Tags"]}
+        if kind == "endpoint":
+            endpoint = _found(self.endpoints, name, kind)
+            self._set(replace(endpoint, tags=tuple(({**dict(endpoint.tags), **tags}).items())))
+        else:
+            found = self.models if kind == "model" else self.configs
+            merged = {**{tag["Key"]: tag["Value"] for tag in _found(found, name, kind).get("Tags", ())}, **tags}
+            found[name] = {**found[name], "Tags": [{"Key": key, "Value": value} for key, value in merged.items()]}
+        return {}
+
+    # The object store: one bucket, strongly consistent as S3 is.
+
+    def _put_object(self, _: str, wanted: Answer) -> Answer:
+        self.objects[wanted["Key"]] = wanted["Body"]
+        return {"ETag": etag(wanted["Body"])}
+
+    def _get_object(self, _: str, wanted: Answer) -> Answer:
+        body = self._object(wanted["Key"])
+        return {"Body": body, "ETag": etag(body)}
+
+    def _head_object(self, _: str, wanted: Answer) -> Answer:
+        body = self._object(wanted["Key"], "404")
+        return {"ContentLength": len(body), "ETag": etag(body)}
+
+    def _object(self, key: str, code: str = "NoSuchKey") -> bytes:
+        if key not in self.objects:
+            raise ServiceError(code, "The specified key does not exist.")
+        return self.objects[key]
+
+    def _list_objects_v2(self, _: str, wanted: Answer) -> Answer:
+        prefix = wanted.get("Prefix", "")
+        return {"Contents": [{"Key": key, "Size": len(body)} for key, body in sorted(self.objects.items()) if key.startswith(prefix)]}
+
+    def _delete_object(self, _: str, wanted: Answer) -> Answer:
+        self.objects.pop(wanted["Key"], None)
+        return {}
+
+    def _create_multipart_upload(self, _: str, wanted: Answer) -> Answer:
+        self.made += 1
+        self.uploads[f"upload-{self.made}"] = (wanted["Key"], {})
+        return {"UploadId": f"upload-{self.made}"}
+
+    def _upload_part(self, _: str, wanted: Answer) -> Answer:
+        self._upload(wanted["UploadId"])[1][wanted["PartNumber"]] = wanted["Body"]
+        return {"ETag": etag(wanted["Body"])}
+
+    def _complete_multipart_upload(self, _: str, wanted: Answer) -> Answer:
+        key, parts = self._upload(wanted["UploadId"])
+        del self.uploads[wanted["UploadId"]]
+        self.objects[key] = b"".join(parts[number] for number in sorted(parts))
+        return {"Key": key}
+
+    def _abort_multipart_upload(self, _: str, wanted: Answer) -> Answer:
+        self._upload(wanted["UploadId"])
+        del self.uploads[wanted["UploadId"]]
+        return {}
+
+    def _list_multipart_uploads(self, _: str, wanted: Answer) -> Answer:
+        prefix = wanted.get("Prefix", "")
+        return {"Uploads": [{"Key": key, "UploadId": upload} for upload, (key, _) in self.uploads.items() if key.startswith(prefix)]}
+
+    def _upload(self, upload: str) -> tuple[str, dict[int, bytes]]:
+        if upload not in self.uploads:
+            raise ServiceError("NoSuchUpload", "The specified upload does not exist.")
+        return self.uploads[upload]
+
+
+def model_of(config: Answer) -> str:
+    """The model that an endpoint config leads to."""
+    return str(config["ProductionVariants"][0]["ModelName"])
+
+
+def count_of(config: Answer) -> int:
+    return int(config["ProductionVariants"][0].get("InitialInstanceCount", 1))
+
+
+def data_of(model: Answer) -> str:
+    """The key of a model's data, its bucket left out."""
+    container = model["PrimaryContainer"]
+    url: str = container.get("ModelDataUrl") or container["ModelDataSource"]["S3DataSource"]["S3Uri"]
+    return url.removeprefix("s3://").partition("/")[2]
+
+
+def arn(kind: str, name: str) -> str:
+    return f"arn:aws:sagemaker:us-west-2:123456789012:{kind}/{name}"
+
+
+def etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def _found(resources: Mapping[str, Any], name: str, word: str) -> Any:
+    if name not in resources:
+        raise ServiceError("ValidationException", f'Could not find {word} "{name}".')
+    return resources[name]
+
+
+def _put(resources: dict[str, Any], name: str, value: Any) -> None:
+    if value is None:
+        resources.pop(name, None)
+    else:
+        resources[name] = value
+
+
+def _subject(parameters: Answer) -> str:
+    for key in ("Key", "EndpointName", "EndpointConfigName", "ModelName", "UploadId", "ResourceArn"):
+        if key in parameters:
+            return str(parameters[key])
+    return ""

@@ -1,0 +1,193 @@
+"""A history: what a cloud is like, which commands are run on it, what strikes them. Run, it tells how each ended; values, so it can be printed and shrunk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from deployer import lifecycle
+from deployer.errors import DeployerError
+from deployer.events import silent
+from deployer.lifecycle import Wish
+from deployer.state import DeploymentName, Digest, Model, ModelFacts, digest_of
+from deployer.target import Intent, Target
+from tests.simulation.cloud import Behaviour, Cloud
+from tests.simulation.wire import Fault, Killed, Wire
+
+NAME = DeploymentName("churn")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command as a user gives it, and what strikes which of its calls."""
+
+    verb: str
+    model: str = ""
+    options: tuple[tuple[str, Any], ...] = ()
+    faults: tuple[tuple[int, Fault], ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.verb, self.model, *(f"{key}={value}" for key, value in self.options)]
+        return " ".join(filter(None, words)) + "".join(f" [call {number}: {fault}]" for number, fault in self.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Two clients at once. `turns`: how many calls each makes before the other's turn, the first one's first; then the first runs to its end."""
+
+    first: Command
+    second: Command
+    turns: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"({self.first}) beside ({self.second}), turns {self.turns}"
+
+
+Act = Command | Together
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that happens, in order."""
+
+    acts: tuple[Act, ...]
+    behaviour: Behaviour = field(default_factory=Behaviour)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one client ended: "done", "killed", or the error's class."""
+
+    command: Command
+    actor: str
+    ended: str
+    error: BaseException | None
+    wire: Wire
+
+    @property
+    def done(self) -> bool:
+        return self.error is None
+
+
+class Subject(Protocol):
+    """A target over the simulated cloud, and how histories speak to it."""
+
+    target: Target[Any, Any]
+
+    def over(self, wire: Wire, run: str) -> Any:
+        """The target's own client of the cloud at the other end of the wire."""
+
+    def options(self, command: Command) -> Mapping[str, Any]:
+        """The command's options in the target's words."""
+
+
+def model_named(uri: str) -> Model:
+    """A model that is nothing but its name; "broken" ones crash at load."""
+    return Model(ModelFacts(uri=uri, digest=digest_named(uri)))
+
+
+def digest_named(uri: str) -> Digest:
+    if uri not in _DIGESTS:
+        _DIGESTS[uri] = digest_of(uri)
+    return _DIGESTS[uri]
+
+
+_DIGESTS: dict[str, Digest] = {}
+
+
+@contextmanager
+def virtual_time(cloud: Cloud) -> Iterator[None]:
+    """Sleeping lets the cloud's time pass, and takes none of ours."""
+    sleep, monotonic = time.sleep, time.monotonic
+    time.sleep, time.monotonic = cloud.wait, lambda: float(cloud.time)  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        time.sleep, time.monotonic = sleep, monotonic
+
+
+def run(subject: Subject, command: Command, cloud: Cloud, actor: str, turn: Callable[[int], None] | None = None) -> Outcome:
+    """One client's run from start to end."""
+    wire = Wire(cloud, actor, dict(command.faults), turn or _no_turn)
+    if command.verb == "delete":
+        cloud.may_delete.add(actor)
+    try:
+        _execute(subject, command, wire, actor)
+    except Killed as death:
+        return Outcome(command, actor, "killed", death, wire)
+    except (DeployerError, KeyboardInterrupt) as error:
+        return Outcome(command, actor, type(error).__name__, error, wire)
+    return Outcome(command, actor, "done", None, wire)
+
+
+def _no_turn(_: int) -> None:
+    return
+
+
+def _execute(subject: Subject, command: Command, wire: Wire, actor: str) -> None:
+    target, cloud, options = subject.target, subject.over(wire, actor), subject.options(command)
+    if command.verb in ("delete", "prune"):
+        config = target.config.parse(options, target=target.scheme)
+        verb: Callable[..., object] = lifecycle.delete if command.verb == "delete" else lifecycle.prune
+        verb(target, cloud, NAME, config, silent)
+        return
+    wish = Wish(
+        name=NAME,
+        intent=Intent(command.verb),
+        model=model_named(command.model) if command.model else None,
+        options=options,
+        environment="image",
+    )
+    lifecycle.deploy(target, cloud, wish, silent, timeout_seconds=600)
+
+
+def run_together(subject: Subject, both: Together, cloud: Cloud, actors: tuple[str, str]) -> tuple[Outcome, Outcome]:
+    """Two clients, each in a thread, of which exactly one runs at any time: who holds the baton."""
+    baton = Baton(both.turns)
+    found: dict[int, Outcome] = {}
+
+    def client(who: int, command: Command) -> None:
+        baton.wait_for(who)
+        try:
+            found[who] = run(subject, command, cloud, actors[who], turn=lambda _: baton.spend(who))
+        finally:
+            baton.leave(who)
+
+    other = threading.Thread(target=client, args=(1, both.second))
+    other.start()
+    client(0, both.first)
+    other.join()
+    return found[0], found[1]
+
+
+class Baton:
+    """Who may run: the first for turns[0] calls, the second for turns[1], and so on; after that who is first and not done yet."""
+
+    def __init__(self, turns: tuple[int, ...]) -> None:
+        self._turns = iter(turns)
+        self._left: int | None = next(self._turns, None)
+        self._present = [True, True]
+        self._locks = (threading.Lock(), threading.Lock())
+        self._locks[1].acquire()
+
+    def wait_for(self, who: int) -> None:
+        self._locks[who].acquire()
+
+    def spend(self, who: int) -> None:
+        """Before a call of `who`: hands over if its turn is used up."""
+        while self._left == 0 and self._present[1 - who]:
+            self._left = next(self._turns, None)
+            self._locks[1 - who].release()
+            self._locks[who].acquire()
+        if self._left:
+            self._left -= 1
+
+    def leave(self, who: int) -> None:
+        self._present[who] = False
+        self._left = None
+        if self._present[1 - who]:
+            self._locks[1 - who].release()
