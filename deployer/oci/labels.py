@@ -1,0 +1,42 @@
+"""What a scoring image says of itself, in the labels of its config: written by the builder, read by targets, by the local cloud and by `fit`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+RUNTIME = "io.deployer.runtime"
+"""The version of the scoring runtime inside."""
+PYTHON = "io.deployer.python"
+"""Its version of Python, at least the minor ("3.11")."""
+PACKAGES = "io.deployer.packages"
+"""All that is installed: a JSON list of `name==version` (or `name @ URL`)."""
+STAND_IN = "io.deployer.stand-in"
+"""`process` in an image that holds no files and stands for the process runtime."""
+INPUTS = "io.deployer.inputs"
+"""The digest of what the image was made from: the same inputs need no second build."""
+ACCEPTS_BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port"
+"""SageMaker's: `true` lets it choose the port, for endpoints of several containers."""
+
+
+def packages_label(packages: Iterable[str]) -> str:
+    """The value of `PACKAGES` for lines of a lock."""
+    return json.dumps(sorted(packages), separators=(",", ":"))
+
+
+def package_lines(labels: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The lines of `PACKAGES`, or None where an image doesn't say what it has."""
+    try:
+        found = json.loads(labels[PACKAGES])
+    except (KeyError, ValueError):
+        return None
+    return tuple(line for line in found if isinstance(line, str)) if isinstance(found, list) else None
+
+
+def package_versions(labels: Mapping[str, str]) -> dict[str, str] | None:
+    """Name to version (or URL) of what is installed, or None where an image doesn't say."""
+    lines = package_lines(labels)
+    if lines is None:
+        return None
+    split = (line.split(" @ ", 1) if " @ " in line else line.split("==", 1) for line in lines)
+    return {parts[0].strip(): parts[1].strip() for parts in split if len(parts) == 2}

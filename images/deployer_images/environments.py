@@ -1,0 +1,86 @@
+"""Python environments for models on this machine, made by uv once per lock and kept in the user's cache directory.
+
+An environment is a virtual environment with exactly the model's packages. The scoring runtime and those of its packages that the model
+doesn't bring lie in a directory of their own, which a .pth file puts at the end of the path: the model's packages win.
+
+Bytecode is left to Python, which writes it as modules are first imported. Compiling all of it ahead took 10 s for the 87 packages of a
+scikit-learn model with MLflow, where importing what the model uses takes 4 s longer once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deployer.errors import ConfigInvalid
+from deployer_images import cache, scoring
+from deployer_images.locks import Lock, locked
+from deployer_images.uv import interpreter, uv
+
+Say = Callable[[str], None]
+
+
+def environment(requirements: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:
+    """The interpreter of an environment that has these requirements and the scoring runtime.
+
+    Args:
+        requirements: PEP 508 requirements, in any order.
+        python_version: "3.11.7" or "3.11": the minor version counts.
+        say: told, in a sentence, what takes long.
+
+    Raises:
+        ModelInvalid: nothing satisfies them. TargetUnavailable: no package index answers. MachineFault: no such Python, disk full.
+    """
+    return _environment(locked(requirements, minor_of(python_version)), say)
+
+
+def environment_of(packages: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:
+    """The same for exact versions, as the label of an image lists them: nothing is resolved, nothing added but the runtime's own source."""
+    return _environment(Lock(minor_of(python_version), tuple(sorted(packages)), ()), say)
+
+
+def minor_of(python_version: str) -> str:
+    """ "3.11" of "3.11.7".
+
+    Raises:
+        ConfigInvalid: it isn't a version of Python.
+    """
+    if match := re.match(r"^\s*(\d+\.\d+)(\.|\s*$)", python_version):
+        return match.group(1)
+    raise ConfigInvalid(f"{python_version!r} is not a version of Python", advice="give it as 3.11")
+
+
+def _environment(lock: Lock, say: Say) -> Path:
+    runtime = cache.root() / "runtimes" / cache.key(lock.python, lock.runtime, scoring.digest())
+    directory = cache.root() / "environments" / cache.key(lock.python, lock.packages, runtime.name)
+
+    def make_runtime(target: Path) -> None:
+        if lock.runtime:
+            _install(lock.runtime, "--target", str(target), "--python", str(interpreter(lock.python)))
+        scoring.copy(target)
+
+    def make_environment(target: Path) -> None:
+        say(f"making an environment of {len(lock.packages)} packages for Python {lock.python}; it is kept for the next time")
+        uv(
+            "venv",
+            "--quiet",
+            "--no-project",
+            "--allow-existing",
+            "--python",
+            str(interpreter(lock.python)),
+            str(target),
+            doing="making an environment",
+        )
+        if lock.packages:
+            _install(lock.packages, "--python", str(target / "bin" / "python"))
+        (site_packages,) = target.glob("lib/python*/site-packages")
+        # Python reads .pth files in the order of their names, and appends what they name.
+        (site_packages / "zzz-deployer-runtime.pth").write_text(f"{runtime}\n")
+
+    cache.made(runtime, make_runtime)
+    return cache.made(directory, make_environment) / "bin" / "python"
+
+
+def _install(packages: Sequence[str], *where: str) -> None:
+    uv("pip", "install", "--quiet", "--no-deps", *where, "--requirements", "-", stdin="\n".join(packages), doing="installing the requirements")
