@@ -1,0 +1,220 @@
+"""The local cloud as one run sees it: the supervisors of this user, asked over their sockets. Errors of all sorts become ours here."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import deployer
+import deployer_images
+import deployer_scoring
+import deployer_targets
+from deployer.container import Container
+from deployer.errors import Conflict, DeploymentNotFound, MachineFault, TargetUnavailable
+from deployer.state import DeploymentName, Digest, Model, Record
+from deployer_targets.local import home, wire
+from deployer_targets.local.copying import copied
+from deployer_targets.local.names import Place
+
+_ANSWER_SECONDS = 30.0
+_LONG_SECONDS = 3600.0
+"""For verbs that wait for requests in progress and for containers to end; the supervisor bounds these itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCloud:
+    """Where the supervisors are, and the run that changes things there; None only looks."""
+
+    place: Place = field(default_factory=Place.of)
+    run: str | None = None
+
+    # Looking
+
+    def names(self) -> list[str]:
+        """The deployments that have a supervisor. What killed ones left is cleared."""
+        return [name for name in home.names(self.place) if not home.tidy(self.place, name)]
+
+    def describe(self, name: str) -> wire.Description | None:
+        """What the supervisor of a name knows; None where there is none.
+
+        Raises:
+            TargetUnavailable: there is one, but it doesn't answer.
+        """
+        home.tidy(self.place, name)
+        try:
+            return wire.Description.from_document(self._ask(name, "describe"))
+        except DeploymentNotFound:
+            return None
+
+    def environments(self, name: str) -> Mapping[str, Mapping[str, str]]:
+        """The environment of each recorded generation, secrets and all."""
+        found: dict[str, dict[str, str]] = {}
+        with suppress(DeploymentNotFound):
+            found = self._ask(name, "environments")
+        return found
+
+    def wait(self, name: str, generation: str, seconds: float) -> wire.ContainerState:
+        """The state of a generation's container once it is ready or failed, or after so many seconds."""
+        state = self._ask(name, "wait", generation=generation, seconds=seconds, patience=seconds + _ANSWER_SECONDS)
+        return wire.ContainerState(**{**state, "lines": tuple(state["lines"])})
+
+    def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Mapping[str, Any]]:
+        """Lines as `lines.Line` has them, until the supervisor ends or the iterator is closed."""
+        connection = self._connected(name, None)
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(wire.line({"verb": "logs", "follow": follow, "tail": tail}))
+            stream.flush()
+            for each in stream:
+                yield json.loads(each)
+
+    # Changing
+
+    def claim(self, name: DeploymentName) -> LocalCloud:
+        """This cloud held by a new run. Starts the supervisor where there is none: one that nothing follows for 30 s ends by itself.
+
+        Raises:
+            MachineFault: it can't be started here.
+        """
+        held = replace(self, run=secrets.token_hex(8))
+        for _ in range(3):  # one that was just stopping may have answered
+            self.start(name)
+            with suppress(DeploymentNotFound):
+                held._ask(name, "take", claimant=held.run)
+                return held
+        raise TargetUnavailable(f"the supervisor of {name} ends as soon as it's started", advice=f"see {self.place.log(name)}")
+
+    def start(self, name: str) -> None:
+        """Start a supervisor unless there is one."""
+        home.prepare(self.place)
+        command = [sys.executable, "-P", "-m", "deployer_targets.local.supervisor", name, str(self.place.sockets), str(self.place.models)]
+        started = subprocess.run(
+            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, start_new_session=True, env=_environment()
+        )
+        if started.returncode:
+            said = started.stderr.strip().splitlines()
+            raise MachineFault(f"the supervisor of {name} could not be started", why=said[-1] if said else f"exit code {started.returncode}")
+
+    def write_record(self, name: str, record: Record, environment: Mapping[str, str]) -> bool:
+        """Whether it changed anything."""
+        return bool(self._order(name, "write_record", record=record.to_json(), environment=dict(environment))["changed"])
+
+    def listen(self, name: str, host: str, port: int) -> int:
+        """The port that is listened on."""
+        return int(self._order(name, "listen", host=host, port=port)["port"])
+
+    def copy_model(self, name: str, model: Model, progress: Callable[[int, int], None]) -> None:
+        """Copy a model's files into the deployment's own directory, unless they are there.
+
+        Args:
+            progress: told bytes done, bytes in all.
+
+        Raises:
+            ModelRefused: the files aren't on this machine any more, or changed since they were digested.
+            MachineRefused: the disk is full.
+        """
+        whole = self.place.model(name, model.digest)
+        if whole.is_dir():
+            return
+        if model.path is None:
+            raise wire.ModelRefused(
+                f"the files of {model.facts.uri} are not on this machine any more", advice=f"name the model: -m {model.facts.uri}"
+            )
+        unfinished = whole.with_name(f"{whole.name}.{self.run}")
+        try:
+            copied(model.path, unfinished, expecting=model.digest, progress=progress)
+            self._order(name, "adopt_model", unfinished=unfinished.name, model=whole.name)
+        except OSError as error:
+            raise wire.MachineRefused(f"the model can't be copied to {whole.parent}: {error.strerror or error}", advice="free some space") from error
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def load(
+        self, name: str, generation: str, container: Container, runtime: str, limits: Mapping[str, float], *, model: Digest | None, switch: bool
+    ) -> bool:
+        """Start a generation's container beside what serves; its mounts of the model's files lead to the copy. Whether it changed anything."""
+        if model is not None:
+            source = self.place.model(name, model)
+            container = replace(container, mounts=tuple(replace(mount, source=source) for mount in container.mounts))
+        document = wire.container_document(container)
+        order = self._order(name, "load", generation=generation, container=document, runtime=runtime, limits=dict(limits), switch=switch)
+        return bool(order["changed"])
+
+    def switch(self, name: str, generation: str, expecting: str | None) -> bool:
+        """Give the traffic to a generation that is ready. Whether it changed anything.
+
+        Raises:
+            Conflict: another one than `expecting` has it by now.
+        """
+        return bool(self._order(name, "switch", generation=generation, expecting=expecting)["changed"])
+
+    def change(self, name: str, record: Record, limits: Mapping[str, float]) -> None:
+        """New values of the live options, and the record that says so."""
+        self._order(name, "change", record=record.to_json(), limits=dict(limits))
+
+    def sweep(self, name: str, *, records: tuple[str, ...], containers: tuple[str, ...], models: tuple[str, ...]) -> None:
+        """Remove what isn't in these; returns when containers that go have answered their requests and ended."""
+        self._order(name, "sweep", records=records, containers=containers, models=models)
+
+    def stop(self, name: str) -> None:
+        """End the supervisor, its containers and files. Nothing to do where there is none."""
+        if self.describe(name) is not None:
+            self._order(name, "stop")
+
+    def leash(self, name: str) -> Any:
+        """A connection; when it's closed, however that comes, the supervisor ends with all that it has."""
+        connection = self._connected(name, None)
+        with connection.makefile("rwb") as stream:
+            stream.write(wire.line({"verb": "leash"}))
+            stream.flush()
+            stream.readline()
+        return connection
+
+    def _order(self, name: str, verb: str, **arguments: Any) -> Any:
+        """A changing verb. Who finds nobody there was overtaken: it claimed what was there."""
+        try:
+            return self._ask(name, verb, patience=_LONG_SECONDS, **arguments)
+        except DeploymentNotFound as error:
+            raise Conflict(
+                f"{name} was deleted meanwhile, or its supervisor was killed", advice="deploy list shows what is there; the same command starts anew"
+            ) from error
+
+    def _ask(self, name: str, verb: str, patience: float = _ANSWER_SECONDS, **arguments: Any) -> Any:
+        try:
+            with self._connected(name, patience) as connection, connection.makefile("rwb") as stream:
+                stream.write(wire.line({"verb": verb, "run": self.run, **arguments}))
+                stream.flush()
+                answer = stream.readline()
+        except TimeoutError as error:
+            raise TargetUnavailable(f"the supervisor of {name} doesn't answer", advice=f"see {self.place.log(name)}") from error
+        except OSError as error:
+            raise DeploymentNotFound(f"there is no local deployment {name}", advice="deploy list -t local shows what is there") from error
+        if not answer:
+            raise DeploymentNotFound(f"there is no local deployment {name} any more", advice="deploy list -t local shows what is there")
+        document = json.loads(answer)
+        wire.raise_error(document)
+        return document["ok"]
+
+    def _connected(self, name: str, timeout_seconds: float | None) -> Any:
+        try:
+            return wire.connect(self.place.socket(name), timeout_seconds)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise DeploymentNotFound(f"there is no local deployment {name}", advice="deploy list -t local shows what is there") from error
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, with the places that our packages come from, where Python wouldn't look by itself (a checkout, a caller's own path)."""
+    places = {str(Path(str(module.__file__)).parents[1]) for module in (deployer, deployer_scoring, deployer_images, deployer_targets)}
+    ours = sorted(place for place in places if not place.endswith("-packages"))
+    before = [place for place in os.environ.get("PYTHONPATH", "").split(os.pathsep) if place]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys([*before, *ours]))}

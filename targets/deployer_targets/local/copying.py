@@ -1,0 +1,48 @@
+"""A model's files copied to where they stay as they are, and digested on the way: a source that changed meanwhile is found out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from deployer.models.content import ModelFile, combined, files
+from deployer.state import Digest
+from deployer_targets.local.wire import ModelRefused
+
+_PIECE = 1 << 20
+
+
+def copied(source: Path, target: Path, *, expecting: Digest, progress: Callable[[int, int], None]) -> None:
+    """Copy the files of a model to a new directory.
+
+    Args:
+        progress: told bytes done, bytes in all.
+
+    Raises:
+        ModelRefused: they aren't what `expecting` is the digest of.
+        OSError: the disk is full, or a file can't be read.
+    """
+    listed = files(source)
+    total, done = sum(file.size for file in listed), 0
+    target.mkdir(parents=True)
+    seen = []
+    for file in listed:
+        digest = _copy(file, target / file.path)
+        seen.append((file, digest))
+        done += file.size
+        progress(done, total)
+    if combined(seen) != expecting:
+        raise ModelRefused(f"the model changed while it was being copied, in {source}", advice="run the command again once nothing writes there")
+
+
+def _copy(file: ModelFile, target: Path) -> bytes:
+    """The SHA-256 of what was copied."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(min(_PIECE, max(file.size, 1))))
+    with file.source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
+        while count := reading.readinto(buffer):
+            digest.update(buffer[:count])
+            writing.write(buffer[:count])
+    target.chmod(0o755 if file.executable else 0o644)
+    return digest.digest()

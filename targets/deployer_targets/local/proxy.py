@@ -1,0 +1,278 @@
+"""The public socket of a deployment: each HTTP request goes whole to the container that serves when it comes.
+
+A connection that is kept alive thus moves to a new generation with its next request, and none is cut by a switch. Requests to a container
+are counted, so that who drains it knows when the last is answered. Each has a connection of its own to the container: a pooled one
+may be closed by the other side just as it's used, and a request would be lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Protocol
+
+import h11
+
+_BLOCK = 1 << 16
+_HEAD_LIMIT = 1 << 16
+_LINGER_SECONDS = 5.0
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"})
+"""RFC 9110, 7.6.1: these speak of one connection and are not passed on."""
+
+
+class Backend(Protocol):
+    """What a request goes to: an address, and a count of the requests in progress."""
+
+    @property
+    def address(self) -> tuple[str, int]: ...
+
+    def busy(self) -> contextlib.AbstractContextManager[None]: ...
+
+
+class Unavailable(Exception):
+    """Nothing can take a request now; its text is the reason, for the caller."""
+
+
+class Proxy:
+    """Listens, and forwards. `route` gives the container for one request, or raises Unavailable."""
+
+    def __init__(self, route: Callable[[], Backend]) -> None:
+        self._route = route
+        self._server: asyncio.Server | None = None
+        self._idle: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.StreamWriter] = set()
+        self.host = ""
+        self.port = 0
+
+    @property
+    def listening(self) -> bool:
+        return self._server is not None
+
+    async def listen(self, host: str, port: int) -> None:
+        """Listen there, and no longer where it did before. Port 0 keeps the present one, or picks one.
+
+        Raises:
+            OSError: the port is taken, or the address isn't one of this machine; nothing has changed then.
+        """
+        if self._server and host == self.host and port in (0, self.port):
+            return
+        wanted = port or self.port
+        if self._server and wanted == self.port:
+            await self._rebind(host, wanted)
+        else:
+            self._replace(await asyncio.start_server(self._serve, host, wanted), host)
+
+    async def close(self) -> None:
+        """Take no new requests. Those in progress go on; connections that wait for a next one are closed."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for writer in list(self._idle):
+            writer.close()
+
+    def abort(self) -> None:
+        """Cut what is still open."""
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    async def _rebind(self, host: str, port: int) -> None:
+        """The same port on another address: one that includes the old can't be taken while the old is."""
+        before = self.host
+        assert self._server is not None
+        self._server.close()
+        try:
+            server = await asyncio.start_server(self._serve, host, port)
+        except OSError:
+            self._replace(await asyncio.start_server(self._serve, before, port), before)
+            raise
+        self._replace(server, host)
+
+    def _replace(self, server: asyncio.Server, host: str) -> None:
+        if self._server is not None:
+            self._server.close()
+        self._server, self.host = server, host
+        self.port = server.sockets[0].getsockname()[1]
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        peer = _Peer(h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT), reader, writer)
+        try:
+            while await self._one(peer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        except h11.RemoteProtocolError as error:
+            with contextlib.suppress(ConnectionError, h11.LocalProtocolError):
+                await peer.refuse(error.error_status_hint or 400, "BAD_REQUEST", f"not valid HTTP: {error}")
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    async def _one(self, peer: _Peer) -> bool:
+        """Forward one request and its answer; whether the connection may carry another."""
+        with self._waiting(peer.writer):
+            request = await peer.next()
+        if not isinstance(request, h11.Request):
+            return False
+        try:
+            backend = self._route()
+            with backend.busy():
+                await _forward(request, peer, backend.address)
+        except Unavailable as reason:
+            await peer.refuse(503, "TEMPORARILY_UNAVAILABLE", str(reason))
+        except _ContainerGone as reason:
+            if peer.connection.our_state is not h11.SEND_RESPONSE:
+                peer.writer.transport.abort()
+                return False
+            await peer.refuse(502, "CONTAINER_FAILED", str(reason))
+        return self.listening and peer.again()
+
+    @contextmanager
+    def _waiting(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        self._idle.add(writer)
+        try:
+            yield
+        finally:
+            self._idle.discard(writer)
+
+
+class _ContainerGone(Exception):
+    """The container closed the connection or broke the protocol before its answer was whole."""
+
+
+class _Peer:
+    """One side of a connection: h11's state machine with the streams it reads and writes."""
+
+    def __init__(self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connection, self.reader, self.writer = connection, reader, writer
+
+    async def next(self) -> object:
+        """The next event; h11.ConnectionClosed at the end."""
+        while True:
+            event = self.connection.next_event()
+            if event is h11.NEED_DATA:
+                if self.connection.they_are_waiting_for_100_continue:
+                    await self.send(h11.InformationalResponse(status_code=100, headers=[]))
+                self.connection.receive_data(await self.reader.read(_BLOCK))
+            elif event is h11.PAUSED:
+                return h11.ConnectionClosed()
+            else:
+                return event
+
+    async def send(self, event: h11.Event) -> None:
+        data = self.connection.send(event)
+        if data:
+            self.writer.write(data)
+            await self.writer.drain()
+
+    async def refuse(self, status: int, code: str, message: str) -> None:
+        """Answer with an error of our own, in the form that the container's have."""
+        body = json.dumps({"error_code": code, "message": message}).encode()
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        if status == 503:
+            headers.append(("Retry-After", "1"))
+        await self.send(h11.Response(status_code=status, headers=headers))
+        await self.send(h11.Data(data=body))
+        await self.send(h11.EndOfMessage())
+
+    def again(self) -> bool:
+        """Make ready for the next request; false where either side closes after this one."""
+        if self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE:
+            self.connection.start_next_cycle()
+            return True
+        return False
+
+
+async def _forward(request: h11.Request, client: _Peer, address: tuple[str, int]) -> None:
+    """Send the request to the container and its answer back, both as they come; the answer may come before the request is whole."""
+    try:
+        async with _connected(address) as container:
+            await _to_container(container, _passed_on(request))
+            upload = asyncio.create_task(_upload(client, container))
+            try:
+                await _download(container, client)
+                # To close on a caller who still sends would lose the answer on its way.
+                await asyncio.wait({upload}, timeout=_LINGER_SECONDS)
+            finally:
+                upload.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ConnectionError, h11.ProtocolError):
+                    await upload
+    except _FromContainer as error:
+        raise _ContainerGone(f"the container broke off before it had answered: {error}") from error
+
+
+class _FromContainer(Exception):
+    """A fault on the container's side of the connection."""
+
+
+@asynccontextmanager
+async def _connected(address: tuple[str, int]) -> AsyncIterator[_Peer]:
+    try:
+        reader, writer = await asyncio.open_connection(*address)
+    except OSError as error:
+        raise _FromContainer(error.strerror or "it takes no connection") from error
+    try:
+        yield _Peer(h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT), reader, writer)
+    finally:
+        writer.close()
+
+
+def _passed_on(request: h11.Request) -> h11.Request:
+    headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in _HOP_BY_HOP]
+    chunked = any(name == b"transfer-encoding" for name, _ in request.headers)
+    if not any(name == b"host" for name, _ in request.headers):
+        headers.append((b"Host", b"localhost"))  # HTTP/1.0 may leave it out, the 1.1 that we speak may not
+    framing = [(b"Transfer-Encoding", b"chunked")] if chunked else []
+    return h11.Request(method=request.method, target=request.target, headers=[*headers, *framing, (b"Connection", b"close")])
+
+
+async def _upload(client: _Peer, container: _Peer) -> None:
+    """The request's body. What the container doesn't want any more is read and dropped; a caller who breaks off ends the container's part too."""
+    wanted = True
+    try:
+        while isinstance(event := await client.next(), (h11.Data, h11.EndOfMessage)):
+            if wanted:
+                try:
+                    await _to_container(container, event if isinstance(event, h11.Data) else h11.EndOfMessage())
+                except _FromContainer:
+                    wanted = False
+            if isinstance(event, h11.EndOfMessage):
+                return
+    except (ConnectionError, h11.RemoteProtocolError):
+        container.writer.transport.abort()
+        raise
+
+
+async def _download(container: _Peer, client: _Peer) -> None:
+    while True:
+        event = await _from_container(container)
+        match event:
+            case h11.InformationalResponse():
+                continue
+            case h11.Response():
+                headers = [(name, value) for name, value in event.headers.raw_items() if name.lower() not in _HOP_BY_HOP]
+                await client.send(h11.Response(status_code=event.status_code, reason=event.reason, headers=headers))
+            case h11.Data():
+                await client.send(h11.Data(data=event.data))
+            case h11.EndOfMessage():
+                await client.send(h11.EndOfMessage())
+                return
+            case _:
+                raise _FromContainer("it closed the connection")
+
+
+async def _from_container(container: _Peer) -> object:
+    try:
+        return await container.next()
+    except (OSError, h11.RemoteProtocolError) as error:
+        raise _FromContainer(str(error)) from error
+
+
+async def _to_container(container: _Peer, event: h11.Event) -> None:
+    try:
+        await container.send(event)
+    except OSError as error:
+        raise _FromContainer(str(error)) from error

@@ -1,0 +1,195 @@
+"""What a plan for the local target consists of: one small class a change, each safe to run twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from deployer.container import Container
+from deployer.errors import RolloutFailed, TimedOut
+from deployer.events import Report, StepProgressed
+from deployer.state import DeploymentName, Digest, Model, Record, Resource, short
+from deployer_targets.local.client import LocalCloud
+
+_LOOK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Leave with the supervisor what was asked for; secrets beside it, in its memory alone."""
+
+    record: Record
+    environment: Mapping[str, str] = field(repr=False)
+
+    def describe(self) -> str:
+        return f"record of generation {self.record.generation}"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        cloud.write_record(self.record.deployment, self.record, self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPort:
+    """Take the public port, unless it's held already; 0 picks one."""
+
+    name: DeploymentName
+    host: str
+    port: int
+
+    def describe(self) -> str:
+        return f"port {self.port} of {self.host}" if self.port else f"a free port of {self.host}"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        port = cloud.listen(self.name, self.host, self.port)
+        report(StepProgressed(step="open_port", label=self.describe(), note=f"listening on {self.host}:{port}"))
+
+
+@dataclass(frozen=True, slots=True)
+class CopyModel:
+    """Put the model's files where changing the source doesn't change what serves."""
+
+    name: DeploymentName
+    model: Model
+
+    def describe(self) -> str:
+        return f"model {short(self.model.digest)}"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        label = self.describe()
+
+        def progress(done: int, total: int) -> None:
+            report(StepProgressed(step="copy_model", label=label, done=done, total=total, unit="bytes"))
+
+        cloud.copy_model(self.name, self.model, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class StartContainer:
+    """Start the new generation beside what serves.
+
+    Attributes:
+        takes_over: the supervisor switches by itself once it's ready; for who doesn't wait.
+    """
+
+    name: DeploymentName
+    generation: str
+    container: Container
+    model: Digest
+    runtime: str
+    limits: Mapping[str, float]
+    takes_over: bool = False
+
+    @property
+    def switch(self) -> bool:
+        """From here on the traffic may move without us."""
+        return self.takes_over
+
+    def describe(self) -> str:
+        return f"container of generation {self.generation}, {self.runtime}"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model, switch=self.takes_over)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitReady:
+    """Wait until the new generation answers its health check."""
+
+    name: DeploymentName
+    generation: str
+    timeout_seconds: float
+
+    def describe(self) -> str:
+        return "health check"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        deadline = time.monotonic() + self.timeout_seconds
+        note = "the container loads the model"
+        while True:
+            state = cloud.wait(self.name, self.generation, min(_LOOK_SECONDS, max(deadline - time.monotonic(), 0)))
+            if state.state == "ready":
+                return
+            if not state.alive:
+                raise RolloutFailed(
+                    f"generation {self.generation} of {self.name} can't serve",
+                    why=reason(state.reason, state.lines),
+                    advice="correct the model or its requirements; deploy run-local -t local shows the whole log",
+                    lines=state.lines,
+                )
+            if time.monotonic() >= deadline:
+                raise TimedOut(
+                    f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s, and goes on starting",
+                    advice="run the same command again to follow it; --timeout waits longer",
+                )
+            report(StepProgressed(step="await_ready", label=self.describe(), note=note))
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Give the traffic to the new generation, in one moment; the supervisor drains the one before."""
+
+    name: DeploymentName
+    generation: str
+    expecting: str | None
+    switch: bool = field(default=True, init=False)
+
+    def describe(self) -> str:
+        return f"traffic to generation {self.generation}"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        cloud.switch(self.name, self.generation, self.expecting)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOptions:
+    """New values for what may change while a generation serves."""
+
+    name: DeploymentName
+    record: Record
+    limits: Mapping[str, float]
+
+    def describe(self) -> str:
+        return "options"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        cloud.change(self.name, self.record, self.limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Remove all of ours that isn't in `keep`, as it is then. Containers answer their requests first."""
+
+    name: DeploymentName
+    keep: frozenset[Resource]
+
+    def describe(self) -> str:
+        return "what is no longer needed"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        kept = {kind: tuple(sorted(each.name for each in self.keep if each.kind == kind)) for kind in ("record", "container", "model")}
+        cloud.sweep(self.name, records=kept["record"], containers=kept["container"], models=kept["model"])
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the supervisor: requests in progress are answered, containers stopped, files removed."""
+
+    name: DeploymentName
+
+    def describe(self) -> str:
+        return f"supervisor of {self.name}, its containers and files"
+
+    def run(self, cloud: LocalCloud, report: Report) -> None:
+        cloud.stop(self.name)
+
+
+def reason(said: str, lines: tuple[str, ...]) -> str:
+    """Why a container failed: what the supervisor saw, and the last line that the container wrote."""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f"{said}: {last}" if last else said
+
+
+def with_options(record: Record, options: Mapping[str, object]) -> Record:
+    """The record with other values of options."""
+    return replace(record, options={**record.options, **options})

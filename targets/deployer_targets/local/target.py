@@ -1,0 +1,207 @@
+"""The `local` target: deployments on this machine, each under a supervisor process that owns its port."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from deployer.container import Container
+from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
+from deployer.events import Report, StepProgressed
+from deployer.plan import Plan
+from deployer.state import DeploymentName, Generation, Observed
+from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
+from deployer_targets.local import home, images, names, observe, plan
+from deployer_targets.local.client import LocalCloud
+from deployer_targets.local.config import LocalConfig
+
+_PREDICT_SECONDS = 600.0
+_SETTLE_STEP_SECONDS = 1.0
+
+
+class Local:
+    """Each deployment is a supervisor process; what it watches and remembers is the cloud. A reboot ends them all."""
+
+    scheme = "local"
+
+    @property
+    def config(self) -> type[LocalConfig]:
+        return LocalConfig
+
+    def name_for(self, candidate: str) -> DeploymentName:
+        return names.name_for(candidate)
+
+    def check_name(self, name: str) -> DeploymentName:
+        return names.check_name(name)
+
+    def connect(self, uri: TargetUri, config: LocalConfig) -> LocalCloud:
+        if uri.path:
+            raise ConfigInvalid(f"{uri} is not a local target: there is one on each machine", advice="-t local")
+        return LocalCloud()
+
+    def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        return {}, {}
+
+    def settle(self, name: DeploymentName, cloud: LocalCloud, report: Report, timeout_seconds: float) -> None:
+        """A supervisor is busy only where an earlier run, which didn't wait, told it to take over by itself."""
+        deadline = time.monotonic() + timeout_seconds
+        while (found := cloud.describe(name)) is not None and found.incoming is not None:
+            if time.monotonic() >= deadline:
+                raise TimedOut(f"{name} is still starting generation {found.incoming}", advice="wait longer: --timeout")
+            report(StepProgressed(step="settle", label=f"generation {found.incoming}", note="an earlier run's generation is starting"))
+            cloud.wait(name, found.incoming, _SETTLE_STEP_SECONDS)
+
+    def claim(self, name: DeploymentName, cloud: LocalCloud) -> LocalCloud:
+        return cloud.claim(name)
+
+    def observe(self, name: DeploymentName, cloud: LocalCloud) -> Observed | None:
+        found = cloud.describe(name)
+        return observe.observed(found) if found else None
+
+    def resolve(self, request: Request[LocalConfig], observed: Observed | None, cloud: LocalCloud) -> DeploymentSpec[LocalConfig]:
+        environments = cloud.environments(request.name) if observed else {}
+        config = request.config
+        if request.intent is Intent.UPDATE and observed and observed.serving and "env" not in request.named:
+            config = config.model_copy(update={"env": dict(environments.get(observed.serving, {}))})
+        config = config.model_copy(update={"runtime": images.runtime_for(config, request.model.facts, observed)})
+        secret_id = _secret_id(config, observed, environments)
+        for kept in dict.fromkeys((request.image, None)):
+            image = images.image_for(config, request.model.facts, kept)
+            generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
+            # Without docker a new generation can't run an older version's image: then it has this version's.
+            if kept is None or config.runtime == "docker" or (observed and observed.serving == generation):
+                break
+        resources = names.of_generation(request.name, generation, request.model.digest)
+        record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)
+        return DeploymentSpec(request.name, request.model, image, config, record, request.environment)
+
+    def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
+        return plan.plan(spec, observed)
+
+    def plan_delete(self, name: DeploymentName, observed: Observed, config: LocalConfig) -> Plan[LocalCloud]:
+        return plan.plan_delete(name, observed)
+
+    def plan_prune(self, name: DeploymentName, observed: Observed, config: LocalConfig) -> Plan[LocalCloud]:
+        return plan.plan_prune(name, observed, config)
+
+    def container(self, spec: DeploymentSpec[LocalConfig]) -> Container:
+        return plan.container(spec)
+
+    def list(self, cloud: LocalCloud) -> Iterator[Summary]:
+        for name in cloud.names():
+            found = cloud.describe(name)
+            if found is not None:
+                yield observe.summary(found)
+
+    def predict(self, name: DeploymentName, payload: Payload, cloud: LocalCloud) -> Payload:
+        with httpx.Client(timeout=_PREDICT_SECONDS, trust_env=False) as client:
+            try:
+                answer = client.post(_invocations(name, cloud), content=payload.body, headers=_headers(payload))
+            except httpx.HTTPError as error:
+                raise _broken_off(name, error) from error
+        _raise_refusal(name, answer)
+        return Payload(answer.content, answer.headers.get("content-type", "application/json"), payload.accept)
+
+    def predict_stream(self, name: DeploymentName, payload: Payload, cloud: LocalCloud) -> Iterator[bytes]:
+        """The answer's pieces as the model makes them."""
+        with httpx.Client(timeout=_PREDICT_SECONDS, trust_env=False) as client:
+            try:
+                with client.stream("POST", _invocations(name, cloud), content=payload.body, headers=_headers(payload)) as answer:
+                    if answer.status_code >= 400:
+                        answer.read()
+                    _raise_refusal(name, answer)
+                    yield from answer.iter_bytes()
+            except httpx.HTTPError as error:
+                raise _broken_off(name, error) from error
+
+    def logs(self, name: DeploymentName, cloud: LocalCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        for line in cloud.logs(name, follow=follow, tail=tail):
+            yield LogLine(line["text"], line["source"], datetime.fromisoformat(line["time"]))
+
+    def doctor(self, cloud: LocalCloud) -> Iterator[Finding]:
+        yield _directories(cloud)
+        yield from images.doctor()
+        yield _disk(cloud)
+        for name in cloud.names():
+            yield _supervisor(name, cloud)
+
+
+def _secret_id(config: LocalConfig, observed: Observed | None, environments: Mapping[str, Mapping[str, str]]) -> str:
+    """The id of the secrets that a recorded generation has and are equal to these; a new one where none is, and "" where there are no secrets."""
+    if not config.env:
+        return ""
+    known = observed.records if observed else {}
+    equal = (known[each].secrets for each, found in environments.items() if each in known and found == dict(config.env))
+    return next(equal, "") or secrets.token_hex(8)
+
+
+def _invocations(name: DeploymentName, cloud: LocalCloud) -> str:
+    found = cloud.describe(name)
+    if found is None:
+        raise DeploymentNotFound(f"there is no local deployment {name}", advice="deploy list -t local shows what is there")
+    if not found.url:
+        raise TargetUnavailable(f"{name} doesn't listen yet", advice=f"deploy get -t local -n {name} says how far it is")
+    return f"{found.url}/invocations"
+
+
+def _headers(payload: Payload) -> dict[str, str]:
+    return {"content-type": payload.content_type, "accept": payload.accept}
+
+
+def _raise_refusal(name: DeploymentName, answer: httpx.Response) -> None:
+    if answer.status_code < 400:
+        return
+    said = _message(answer)
+    if answer.status_code in (502, 503, 504):
+        raise TargetUnavailable(f"{name} can't answer now", why=said, advice=f"deploy logs -t local -n {name}")
+    who = "the model failed on the input" if answer.status_code >= 500 else "the input is refused"
+    raise ConfigInvalid(f"{name}: {who} (HTTP {answer.status_code})", why=said, advice=f"deploy logs -t local -n {name} shows what it wrote")
+
+
+def _message(answer: httpx.Response) -> str:
+    """The container's own words."""
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500]
+
+
+def _broken_off(name: DeploymentName, error: httpx.HTTPError) -> TargetUnavailable:
+    return TargetUnavailable(f"{name} broke off", why=str(error) or type(error).__name__, advice=f"deploy get -t local -n {name}")
+
+
+def _directories(cloud: LocalCloud) -> Finding:
+    try:
+        home.prepare(cloud.place)
+    except DeployerError as error:
+        return Finding("directories", Verdict.WRONG, error.message, error.advice)
+    return Finding("directories", Verdict.OK, f"sockets in {cloud.place.sockets}, models in {cloud.place.models}")
+
+
+def _disk(cloud: LocalCloud) -> Finding:
+    existing = next(path for path in (cloud.place.models, *cloud.place.models.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    verdict = Verdict.OK if free > 2 << 30 else Verdict.WARNING
+    writable = os.access(existing, os.W_OK)
+    detail = f"{free / (1 << 30):.1f} GiB free for copies of models"
+    return Finding("disk", verdict if writable else Verdict.WRONG, detail, "" if verdict is Verdict.OK else f"free some space below {existing}")
+
+
+def _supervisor(name: str, cloud: LocalCloud) -> Finding:
+    subject = f"deployment {name}"
+    try:
+        found = cloud.describe(name)
+    except DeployerError as error:
+        return Finding(subject, Verdict.WRONG, error.message, error.advice)
+    if found is None:
+        return Finding(subject, Verdict.OK, "is gone")
+    status, why = observe.condition(found)
+    good = status in ("ready", "progressing")
+    return Finding(subject, Verdict.OK if good else Verdict.WARNING, f"{status} {why}".strip(), "" if good else f"deploy logs -t local -n {name}")
