@@ -1,0 +1,38 @@
+"""A client for image registries, over HTTP: no docker daemon and no command of another tool is needed to read, choose or push an image.
+
+repository = Repository("localhost:5000", "deployer-scoring", Credentials("user", "password"))
+image = repository.describe("0.1.0-py311")
+"""
+
+from deployer.oci.choose import choose, general_tag, inputs_tag, model_tag, python_of
+from deployer.oci.credentials import Credentials, Login, configured
+from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest
+from deployer.oci.reference import Reference
+from deployer.oci.repository import Config, Progress, Repository
+from deployer.requirements import lock_digest
+from deployer.state import Image, ModelFacts
+
+__all__ = [
+    "DOCKER_MANIFEST",
+    "IMAGES",
+    "INDEXES",
+    "OCI_MANIFEST",
+    "Config",
+    "Credentials",
+    "Descriptor",
+    "Image",
+    "Login",
+    "Manifest",
+    "ModelFacts",
+    "Progress",
+    "Reference",
+    "Repository",
+    "choose",
+    "configured",
+    "docker_manifest",
+    "general_tag",
+    "inputs_tag",
+    "lock_digest",
+    "model_tag",
+    "python_of",
+]

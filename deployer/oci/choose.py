@@ -1,0 +1,103 @@
+"""Which scoring image a model gets, and how images are tagged so that it can be found again."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+
+from deployer.errors import ConfigInvalid
+from deployer.fit import fit
+from deployer.oci.reference import Reference
+from deployer.oci.repository import Repository
+from deployer.requirements import lock_digest, minor_of
+from deployer.state import Image, ModelFacts, short
+from deployer.version import __version__
+
+Open = Callable[[Reference], Repository]
+"""Gives the repository, logged in, that a reference elsewhere belongs to."""
+
+
+def choose(
+    repository: Repository,
+    facts: ModelFacts,
+    *,
+    recorded: str | None,
+    named: str | None,
+    environment: str,
+    elsewhere: Open | None = None,
+) -> Image:
+    """The image for a model: the one named, else the one in service if it fits, else the one built for its requirements, else the general one.
+
+    Whether the general one fits is not asked here: the caller tells the user package by package.
+
+    Args:
+        recorded: the reference in service, on an update: a new version of this tool must not roll a fleet.
+        named: what the user asks for, a reference or a tag in this repository.
+        environment: how strictly an image must fit: see `deployer.fit`.
+        elsewhere: opens the repository of a reference outside this one; without it the registry is asked without credentials.
+
+    Raises:
+        ConfigInvalid: the named image isn't there, or none was built yet; the command that builds one.
+    """
+    if named:
+        return _described(repository, _reference(repository, named), elsewhere)
+    if recorded and (found := _still_there(repository, recorded, elsewhere)) and fit(facts, found, environment).fits:
+        return found
+    for tag in (model_tag(facts), general_tag(facts.python_version)):
+        if repository.exists(tag):
+            return repository.describe(tag)
+    raise ConfigInvalid(
+        f"there is no scoring image for Python {python_of(facts)} and version {__version__} in {repository.uri}",
+        advice=f"deploy build-and-push-container --for {facts.uri} makes the one that fits this model; without --for, one for every model",
+    )
+
+
+def general_tag(python_version: str, version: str = __version__) -> str:
+    """ "0.1.0-py311": the image for all models of that minor of Python."""
+    minor = minor_of(python_version) or _OURS
+    return f"{_taggable(version)}-py{minor.replace('.', '')}"
+
+
+def model_tag(facts: ModelFacts, version: str = __version__) -> str:
+    """ "0.1.0-py311-5d41402abc": the image for all models with the same requirements."""
+    return f"{general_tag(facts.python_version, version)}-{short(lock_digest(facts.requirements, python_of(facts)))}"
+
+
+def inputs_tag(python_version: str, inputs: str, version: str = __version__) -> str:
+    """ "0.1.0-py311-91ab44c20d": the image made from these inputs."""
+    return f"{general_tag(python_version, version)}-{short(inputs)}"
+
+
+def python_of(facts: ModelFacts) -> str:
+    """The minor of Python that a model needs; that of this process where it doesn't say."""
+    return minor_of(facts.python_version) or _OURS
+
+
+_OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _reference(repository: Repository, named: str) -> Reference:
+    """A bare tag or digest is one in the repository itself."""
+    if named.startswith("sha256:") or not re.search(r"[:/@]", named):
+        return Reference.parse(repository.reference(named))
+    return Reference.parse(named)
+
+
+def _described(repository: Repository, reference: Reference, elsewhere: Open | None) -> Image:
+    if repository.holds(reference):
+        return repository.describe(reference.which)
+    opened = elsewhere(reference) if elsewhere else Repository(reference.registry, reference.repository)
+    return opened.describe(reference.which)
+
+
+def _still_there(repository: Repository, recorded: str, elsewhere: Open | None) -> Image | None:
+    try:
+        return _described(repository, Reference.parse(recorded), elsewhere)
+    except ConfigInvalid:
+        return None
+
+
+def _taggable(version: str) -> str:
+    """A version without the `+` that tags can't have."""
+    return re.sub(r"[^\w.-]", "-", version, flags=re.ASCII)

@@ -1,0 +1,238 @@
+"""The seam to a registry's HTTP API (OCI Distribution): logging in, retrying, and saying in our errors what it said.
+
+A registry asks for basic credentials, or sends one for a token to a server that takes them; which one it is, its first 401 tells.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
+from deployer.oci.credentials import Credentials, Login
+from deployer.oci.reference import DOCKER_HUB
+from deployer.retry import DEADLINE_SECONDS, retried
+
+if TYPE_CHECKING:
+    import ssl
+
+    import httpx
+
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 120.0
+_LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
+
+Body = Callable[[], Iterable[bytes]]
+"""Opens the body from its beginning, once for each try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A registry's answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str
+
+
+class RegistryClient:
+    """Talks to one registry. Safe for several threads."""
+
+    def __init__(
+        self,
+        registry: str,
+        login: Login = lambda: None,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> None:
+        """Make a client; nothing is asked yet.
+
+        Args:
+            registry: a host, or a URL; http only on this machine.
+            deadline_seconds: how long transient faults are retried.
+
+        Raises:
+            ConfigInvalid: plain http over a network.
+        """
+        scheme, _, host = registry.rstrip("/").rpartition("://")
+        if scheme == "http" and not _LOOPBACK.fullmatch(host):
+            raise ConfigInvalid(f"{registry} would send images and credentials in the clear", advice="use a registry that speaks https")
+        self.host = host
+        self._base = f"{scheme or ('http' if _LOOPBACK.fullmatch(host) else 'https')}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
+        self._login, self._verify, self._deadline_seconds = login, verify, deadline_seconds
+        self._authorizations: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._http: httpx.Client | None = None
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        expect: frozenset[int],
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+        retry: bool = True,
+    ) -> Answer:
+        """Send one request, and unless `retry` is false again while the fault is transient.
+
+        Args:
+            path: below the registry, or a whole URL that it gave.
+            scope: what a token is to allow: "repository:NAME:pull,push".
+            expect: statuses that are answers; others are errors.
+
+        Raises:
+            CredentialsInvalid, PermissionDenied, QuotaExceeded, Refused: a definite no.
+            TargetUnavailable: no answer, or a transient fault that lasted.
+        """
+        with self._asked(method, path, scope=scope, expect=expect, headers=headers, body=body, retry=retry) as response:
+            return Answer(response.status_code, response.headers, response.read(), str(response.url))
+
+    @contextmanager
+    def stream(self, path: str, *, scope: str) -> Iterator[Iterator[bytes]]:
+        """The body of an answer to GET, piece by piece, in bounded memory."""
+        with self._asked("GET", path, scope=scope, expect=frozenset({200})) as response:
+            yield response.iter_bytes(1024 * 1024)
+
+    def close(self) -> None:
+        if self._http is not None:
+            self._http.close()
+
+    @contextmanager
+    def _asked(self, method: str, path: str, *, scope: str, expect: frozenset[int], retry: bool = True, **how: Any) -> Iterator[httpx.Response]:
+        import httpx
+
+        url = path if "://" in path else self._base + path
+        what = f"{method} {urlsplit(url).path}"
+
+        def once() -> httpx.Response:
+            response = self._authorized(method, url, scope, **how)
+            if response.status_code in expect:
+                return response
+            response.read()
+            response.close()
+            raise _Unexpected(response)
+
+        try:
+            response = retried(
+                once,
+                lambda error: isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT),
+                deadline_seconds=self._deadline_seconds if retry else 0,
+            )
+        except httpx.HTTPError as fault:
+            advice = "check its name, the network, the proxy and the certificates (SSL_CERT_FILE)"
+            raise TargetUnavailable(f"the registry {self.host} does not answer", why=str(fault) or type(fault).__name__, advice=advice) from fault
+        except _Unexpected as answer:
+            raise answer.error(self.host, what) from None
+        try:
+            yield response
+        except httpx.HTTPError as fault:
+            raise TargetUnavailable(f"the registry {self.host} broke off its answer", why=str(fault) or type(fault).__name__) from fault
+        finally:
+            response.close()
+
+    def _authorized(
+        self,
+        method: str,
+        url: str,
+        scope: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> httpx.Response:
+        response = self._send(method, url, scope, headers, body)
+        if response.status_code == 401 and self._is_ours(url):
+            challenge = response.headers.get("www-authenticate", "")
+            response.close()
+            with self._lock:
+                self._authorizations[scope] = self._authorization(challenge, scope)
+            response = self._send(method, url, scope, headers, body)
+        return response
+
+    def _send(self, method: str, url: str, scope: str, headers: Mapping[str, str] | None, body: Body | None) -> httpx.Response:
+        authorization = self._authorizations.get(scope)
+        known = {"Authorization": authorization} if authorization and self._is_ours(url) else {}
+        client = self._client()
+        request = client.build_request(method, url, headers={**(headers or {}), **known}, content=body() if body else None)
+        # The client drops our authorization where a redirect leads to another host (a blob store with signed addresses).
+        return client.send(request, stream=True, follow_redirects=True)
+
+    def _authorization(self, challenge: str, scope: str) -> str:
+        kind, _, rest = challenge.partition(" ")
+        credentials = self._login()
+        if kind.lower() == "bearer":
+            return "Bearer " + self._token(dict(re.findall(r'(\w+)="([^"]*)"', rest)), scope, credentials)
+        if credentials is None:
+            raise CredentialsInvalid(f"the registry {self.host} wants credentials, and there are none", advice=f"docker login {self.host}")
+        return _basic(credentials)
+
+    def _token(self, challenge: Mapping[str, str], scope: str, credentials: Credentials | None) -> str:
+        realm = challenge.get("realm", "")
+        if not realm.startswith("https://") and not (realm.startswith("http://") and _LOOPBACK.fullmatch(urlsplit(realm).netloc)):
+            raise TargetUnavailable(f"the registry {self.host} sends us for a token to {realm or 'nowhere'}, which is not https")
+        asked = {"service": challenge.get("service", ""), "scope": scope}
+        answer = self._client().get(
+            realm,
+            params={key: value for key, value in asked.items() if value},
+            headers={"Authorization": _basic(credentials)} if credentials else {},
+        )
+        if answer.status_code != 200:
+            raise _Unexpected(answer)
+        document = answer.json()
+        return str(document.get("token") or document.get("access_token") or "")
+
+    def _client(self) -> httpx.Client:
+        if self._http is None:
+            import httpx
+
+            timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+            self._http = httpx.Client(timeout=timeout, verify=self._verify, headers={"User-Agent": "deployer"})
+        return self._http
+
+    def _is_ours(self, url: str) -> bool:
+        return urlsplit(url).netloc == urlsplit(self._base).netloc
+
+
+class _Unexpected(Exception):
+    """A status that is no answer, with the registry's own words."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(response.status_code)
+        self.status = response.status_code
+        self.code, self.words = _said(response)
+
+    def error(self, host: str, what: str) -> DeployerError:
+        message, why = f"the registry {host} refuses {what}", f"HTTP {self.status} {self.words}".strip()
+        if self.status == 401:
+            return CredentialsInvalid(f"the registry {host} does not accept the credentials", why=why, advice=f"log in again: docker login {host}")
+        if self.status == 403:
+            return PermissionDenied(message, why=why, advice="ask for push and pull permission on the repository")
+        if self.status == 429 or self.code == "TOOMANYREQUESTS":
+            return QuotaExceeded(f"the registry {host} limits our requests", why=why, advice="wait, and run the same command again")
+        if self.status in _TRANSIENT or self.status >= 500:
+            return TargetUnavailable(f"the registry {host} failed", why=why, advice="run the same command again")
+        if self.code == "NAME_UNKNOWN":
+            return Refused(message, why=why, advice="create the repository first")
+        return Refused(message, why=why)
+
+
+def _said(response: httpx.Response) -> tuple[str, str]:
+    try:
+        error = response.json()["errors"][0]
+        return str(error.get("code", "")), f"{error.get('code', '')}: {error.get('message', '')}"
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return "", response.text[:200]
+
+
+def _basic(credentials: Credentials) -> str:
+    import base64
+
+    return "Basic " + base64.b64encode(f"{credentials.username}:{credentials.password}".encode()).decode()

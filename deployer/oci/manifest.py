@@ -1,0 +1,96 @@
+"""Manifests of images as registries keep them, in Docker's form and OCI's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.state import Digest
+
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+
+IMAGES = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
+"""One image for one platform."""
+INDEXES = frozenset({DOCKER_LIST, OCI_INDEX})
+"""A list of such images, one a platform."""
+
+
+def sha256(content: bytes) -> Digest:
+    return Digest("sha256:" + hashlib.sha256(content).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A blob that a manifest refers to."""
+
+    media_type: str
+    digest: Digest
+    size: int
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> Descriptor:
+        return cls(document.get("mediaType", ""), Digest(document["digest"]), document["size"])
+
+    def document(self) -> dict[str, Any]:
+        return {"mediaType": self.media_type, "size": self.size, "digest": self.digest}
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest, byte by byte: its digest is that of the bytes."""
+
+    media_type: str
+    body: bytes
+
+    @property
+    def digest(self) -> Digest:
+        return sha256(self.body)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return dict(json.loads(self.body))
+
+    @property
+    def config(self) -> Descriptor:
+        return Descriptor.read(self.document["config"])
+
+    @property
+    def layers(self) -> tuple[Descriptor, ...]:
+        return tuple(Descriptor.read(layer) for layer in self.document["layers"])
+
+    @property
+    def platforms(self) -> dict[str, Digest]:
+        """Of an index: platform ("linux/amd64", "linux/arm/v7") to the image's digest; attestations, which are no images, left out."""
+        found = {}
+        for entry in self.document.get("manifests", ()):
+            platform = platform_of(entry.get("platform") or {})
+            if not platform.startswith("unknown"):
+                found[platform] = Digest(entry["digest"])
+        return found
+
+
+def docker_manifest(config: Descriptor, layers: tuple[Descriptor, ...]) -> Manifest:
+    """A Docker schema 2 manifest of one image."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": DOCKER_MANIFEST,
+        "config": config.document(),
+        "layers": [layer.document() for layer in layers],
+    }
+    return Manifest(DOCKER_MANIFEST, json.dumps(document, indent=3).encode())
+
+
+def platform_of(document: Mapping[str, Any]) -> str:
+    """ "linux/arm/v7" of an image's config, or of the platform in an index."""
+    parts = (document.get("os", "linux"), document.get("architecture", "amd64"), document.get("variant", ""))
+    # arm64 has one variant in use, which some tools write and others don't.
+    return "/".join(part for part in parts if part and not (part == "v8" and parts[1] == "arm64"))

@@ -1,0 +1,258 @@
+"""One repository of a registry: its images, manifests and blobs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, urlencode, urljoin
+
+from deployer.errors import ConfigInvalid, TargetUnavailable
+from deployer.oci import labels
+from deployer.oci.client import Answer, RegistryClient
+from deployer.oci.credentials import Credentials, Login
+from deployer.oci.manifest import IMAGES, INDEXES, Manifest, platform_of, sha256
+from deployer.oci.reference import Reference
+from deployer.retry import DEADLINE_SECONDS, retried
+from deployer.state import Digest, Image
+
+if TYPE_CHECKING:
+    import ssl
+
+Progress = Callable[[int], None]
+"""Told how many bytes have been sent so far; a retry begins at 0 again."""
+
+_PIECE = 1024 * 1024
+_LARGEST_MANIFEST = 4 * 1024 * 1024
+_ACCEPT = ", ".join(sorted(IMAGES | INDEXES))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """An image's config: what it runs and the labels that say what it is."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        return (self.document.get("config") or {}).get("Labels") or {}
+
+    @property
+    def platform(self) -> str:
+        return platform_of(self.document)
+
+
+class Repository:
+    """A repository, named as images are: `registry/name`.
+
+    All methods raise CredentialsInvalid, PermissionDenied, QuotaExceeded or Refused for a definite no, and TargetUnavailable where the
+    registry doesn't answer for `deadline_seconds`. Safe for several threads.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        name: str,
+        credentials: Credentials | Login | None = None,
+        *,
+        verify: ssl.SSLContext | bool = True,
+        deadline_seconds: float = DEADLINE_SECONDS,
+    ) -> None:
+        """Name a repository; nothing is asked yet.
+
+        Args:
+            registry: a host ("123.dkr.ecr.us-west-2.amazonaws.com", "localhost:5000"), or a URL; http only on this machine.
+            credentials: or a function that gives them, asked again when they have run out; None for none.
+            verify: certificates to trust; SSL_CERT_FILE is honoured.
+        """
+        login = credentials if callable(credentials) else lambda: credentials
+        self._client = RegistryClient(registry, login, verify=verify, deadline_seconds=deadline_seconds)
+        self.login: Login = login
+        self._deadline_seconds = deadline_seconds
+        self.registry, self.name = self._client.host, name
+
+    @property
+    def uri(self) -> str:
+        """The name that an image of it begins with."""
+        return f"{self.registry}/{self.name}"
+
+    def reference(self, which: str) -> str:
+        """The full reference of a tag or digest."""
+        return f"{self.uri}@{which}" if which.startswith("sha256:") else f"{self.uri}:{which}"
+
+    def holds(self, reference: Reference) -> bool:
+        """Whether a reference is one of an image in this repository."""
+        return reference.name == self.uri
+
+    def describe(self, which: str, *, platform: str | None = None, formats: Collection[str] = IMAGES) -> Image:
+        """What a tag or digest stands for, by digest, with what its labels say.
+
+        Args:
+            platform: the one to take of an index ("linux/amd64"); without it an index is refused.
+            formats: media types of manifests that will do.
+
+        Raises:
+            ConfigInvalid: there is none, or it isn't one image in such a format.
+        """
+        manifest = self._image(which, platform)
+        if manifest.media_type not in formats:
+            raise ConfigInvalid(
+                f"{self.reference(which)} is an image of another format: {manifest.media_type}",
+                why=f"what can be used here is {', '.join(sorted(formats))}",
+                advice="deploy build-and-push-container pushes one that will do; of docker build, one without attestations, for a single platform",
+            )
+        config = self.config(manifest)
+        return Image(
+            reference=self.reference(manifest.digest),
+            digest=manifest.digest,
+            tag="" if which.startswith("sha256:") else which,
+            platform=config.platform,
+            python_version=config.labels.get(labels.PYTHON, ""),
+            runtime=config.labels.get(labels.RUNTIME, ""),
+            packages=labels.package_versions(config.labels),
+            stand_in=labels.STAND_IN in config.labels,
+        )
+
+    def exists(self, which: str) -> Digest | None:
+        """The digest of the manifest that a tag or digest stands for, or None."""
+        answer = self._ask("HEAD", f"manifests/{which}", expect=frozenset({200, 404}), headers={"Accept": _ACCEPT})
+        if answer.status == 404:
+            return None
+        said = answer.headers.get("docker-content-digest")
+        return Digest(said) if said else self.manifest(which).digest
+
+    def tags(self) -> tuple[str, ...]:
+        """All tags, in the registry's order; none where the repository doesn't exist."""
+        found: list[str] = []
+        path: str | None = "tags/list?n=1000"
+        while path:
+            answer = self._ask("GET", path, expect=frozenset({200, 404}))
+            if answer.status == 404:
+                break
+            found.extend(json.loads(answer.body).get("tags") or ())
+            following = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next', answer.headers.get("link", ""))
+            path = urljoin(answer.url, following[1]) if following else None
+        return tuple(found)
+
+    def manifest(self, which: str) -> Manifest:
+        """The manifest of a tag or digest, as it is there.
+
+        Raises:
+            ConfigInvalid: there is none.
+        """
+        answer = self._ask("GET", f"manifests/{which}", expect=frozenset({200, 404}), headers={"Accept": _ACCEPT})
+        if answer.status == 404:
+            raise ConfigInvalid(f"there is no image {self.reference(which)}", advice="deploy build-and-push-container makes the scoring image")
+        found = Manifest(answer.headers.get("content-type", "").partition(";")[0].strip(), answer.body)
+        if which.startswith("sha256:") and found.digest != which:
+            raise TargetUnavailable(f"the registry {self.registry} gave another manifest than {which}")
+        return found
+
+    def config(self, manifest: Manifest) -> Config:
+        """The config that a manifest of one image refers to."""
+        return Config(json.loads(self.read_blob(manifest.config.digest)))
+
+    def has_blob(self, digest: str) -> bool:
+        return self._ask("HEAD", f"blobs/{digest}", expect=frozenset({200, 404})).status == 200
+
+    def read_blob(self, digest: str) -> bytes:
+        """A small blob, held against its digest."""
+        content = self._ask("GET", f"blobs/{digest}", expect=frozenset({200})).body
+        if sha256(content) != digest:
+            raise TargetUnavailable(f"the registry {self.registry} gave another blob than {digest}")
+        return content
+
+    def stream_blob(self, digest: str) -> AbstractContextManager[Iterator[bytes]]:
+        """A blob of any size, piece by piece; whoever reads it holds it against its digest."""
+        return self._client.stream(self._path(f"blobs/{digest}"), scope=self._scope)
+
+    def mount(self, digest: str, source: str) -> bool:
+        """Take a blob over from another repository of this registry, without sending it. False where the registry would rather have it sent."""
+        if self.has_blob(digest):
+            return True
+        query = urlencode({"mount": digest, "from": source})
+        answer = self._ask("POST", f"blobs/uploads/?{query}", expect=frozenset({201, 202, 400, 403, 404, 405}), headers={"Content-Length": "0"})
+        if answer.status == 202 and (location := answer.headers.get("location")):
+            self._ask("DELETE", urljoin(answer.url, location), expect=frozenset({200, 202, 204, 404, 405}))
+        return answer.status == 201
+
+    def upload_blob(self, digest: str, size: int, source: Callable[[], BinaryIO], progress: Progress = lambda _: None) -> bool:
+        """Send a blob unless it is there; the memory used does not depend on its size.
+
+        Args:
+            source: opens the content from its beginning; called again for a retry.
+
+        Returns:
+            Whether it had to be sent.
+        """
+        if self.has_blob(digest):
+            return False
+
+        def pieces() -> Iterator[bytes]:
+            sent = 0
+            with source() as stream:
+                while piece := stream.read(_PIECE):
+                    yield piece
+                    sent += len(piece)
+                    progress(sent)
+
+        def attempt() -> None:
+            started = self._ask("POST", "blobs/uploads/", expect=frozenset({202}), headers={"Content-Length": "0"})
+            location = urljoin(started.url, started.headers["location"])
+            location += ("&" if "?" in location else "?") + urlencode({"digest": digest})
+            headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
+            self._ask("PUT", location, expect=frozenset({201}), headers=headers, body=pieces, retry=False)
+
+        # An upload that broke off is begun anew: how much of it a registry kept is not to be relied upon.
+        retried(attempt, lambda error: isinstance(error, TargetUnavailable), deadline_seconds=self._deadline_seconds)
+        return True
+
+    def upload(self, content: bytes) -> Digest:
+        """Send a small blob unless it is there; its digest."""
+        digest = sha256(content)
+        self.upload_blob(digest, len(content), lambda: io.BytesIO(content))
+        return digest
+
+    def put_manifest(self, manifest: Manifest, *tags: str) -> Digest:
+        """Put a manifest in place under its digest, or under each of the tags."""
+        for which in tags or (manifest.digest,):
+            self._ask(
+                "PUT",
+                f"manifests/{which}",
+                expect=frozenset({200, 201}),
+                headers={"Content-Type": manifest.media_type},
+                body=lambda: (manifest.body,),
+            )
+        return manifest.digest
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _image(self, which: str, platform: str | None) -> Manifest:
+        """The manifest of one image: that of the platform where it is an index."""
+        manifest = self.manifest(which)
+        if manifest.media_type not in INDEXES:
+            return manifest
+        found = manifest.platforms
+        if platform is None or platform not in found:
+            there = ", ".join(sorted(found)) or "none"
+            raise ConfigInvalid(
+                f"{self.reference(which)} is an index of several images, not one" + (f" for {platform}" if platform else ""),
+                why=f"its platforms are {there}",
+                advice="name the image of one platform by its digest, or build one with deploy build-and-push-container",
+            )
+        return self.manifest(found[platform])
+
+    def _ask(self, method: str, path: str, **how: Any) -> Answer:
+        return self._client.ask(method, path if "://" in path else self._path(path), scope=self._scope, **how)
+
+    def _path(self, path: str) -> str:
+        return f"/v2/{quote(self.name)}/{path}"
+
+    @property
+    def _scope(self) -> str:
+        return f"repository:{self.name}:pull,push"
