@@ -1,0 +1,58 @@
+"""Puts a packaged Python model behind a production endpoint: the same verbs, container and guarantees on every target.
+
+    import deployer
+
+    client = deployer.get_deploy_client("sagemaker:/us-west-2")
+    client.create_deployment("churn", "models:/churn/3")
+
+What can go wrong is in `deployer.errors`, what is told while it runs in `deployer.events`. Names are loaded when used, so
+that the import costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from deployer.version import __version__
+
+if TYPE_CHECKING:
+    from deployer import errors, events
+    from deployer.changes import Changes
+    from deployer.client import DeployClient, get_deploy_client, target_help
+    from deployer.deployment import Deployment
+    from deployer.errors import DeployerError
+
+__all__ = [
+    "Changes",
+    "DeployClient",
+    "DeployerError",
+    "Deployment",
+    "__version__",
+    "errors",
+    "events",
+    "get_deploy_client",
+    "target_help",
+]
+
+_HOMES = {
+    "Changes": "deployer.changes",
+    "DeployClient": "deployer.client",
+    "DeployerError": "deployer.errors",
+    "Deployment": "deployer.deployment",
+    "get_deploy_client": "deployer.client",
+    "target_help": "deployer.client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in ("errors", "events"):
+        return importlib.import_module(f"deployer.{name}")
+    raise AttributeError(f"module 'deployer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,15 +19,19 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved(Event):
-    """What is wanted is known in full: the generation that is to serve, the one that it `replaces`, the model by digest, the image by reference.
+    """What is wanted is known in full: the generation that is to serve, the one that it `replaces`, the model and the image.
 
-    `changes` is false where all of it serves already.
+    `model` is its URI, `size` in bytes; `changes` is false where all of it serves already.
     """
 
     deployment: str
     generation: str
     model: str
+    digest: str
     image: str
+    framework: str = ""
+    python_version: str = ""
+    size: int = 0
     replaces: str = ""
     changes: bool = True
 

@@ -179,11 +179,16 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
 
 def _resolved(found: Prospect[Any, Any]) -> Resolved:
     spec, serving = found.spec, found.observed.serving if found.observed else None
+    model = spec.model.facts
     return Resolved(
         deployment=spec.name,
         generation=spec.generation.id,
-        model=spec.model.digest,
+        model=model.uri,
+        digest=model.digest,
         image=spec.image.tag or spec.image.reference,
+        framework=model.framework,
+        python_version=model.python_version,
+        size=model.size,
         replaces=serving if serving and serving != spec.generation.id else "",
         changes=not found.plan.empty,
     )

@@ -1,0 +1,211 @@
+"""What a plan says to people and programs: what differs, what will be done, what somebody else changed, whether the image fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deployer.engine import kind_of, switches
+from deployer.fit import Fit
+from deployer.lifecycle import Prospect
+from deployer.plan import Plan
+from deployer.schema import SchemaChanges
+from deployer.state import ModelFacts, Observed, Record, short
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line: `+` comes, `~` changes, `-` goes."""
+
+    sign: str
+    subject: str
+    text: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.subject}" + (f"  {self.text}" if self.text else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a run would do, and nothing of it done.
+
+    Attributes:
+        before: the generation that serves, if any; `after` the one that would.
+        differences: between what was asked for then and what is now: model, image, options.
+        steps: what will be made, changed and removed in the cloud, in order.
+        elsewhere: what somebody else took over since, and is kept.
+    """
+
+    name: str
+    target: str
+    before: str
+    after: str
+    differences: tuple[Change, ...]
+    steps: tuple[Change, ...]
+    elsewhere: tuple[str, ...]
+    fit: Fit
+    schema: SchemaChanges
+
+    @classmethod
+    def of(cls, found: Prospect[Any, Any], target: str) -> Changes:
+        """The changes that a prospect stands for."""
+        observed, spec = found.observed, found.spec
+        before = observed.record if observed else None
+        return cls(
+            name=spec.name,
+            target=target,
+            before=(observed.serving or "") if observed else "",
+            after=spec.generation.id,
+            differences=tuple(_differences(before, spec.record, observed)),
+            steps=tuple(_steps(found.plan, bool(observed and observed.traffic))),
+            elsewhere=tuple(_elsewhere(observed, before)),
+            fit=found.fit,
+            schema=found.schema,
+        )
+
+    @property
+    def empty(self) -> bool:
+        """True where there is nothing to do."""
+        return not self.steps
+
+    @property
+    def differs(self) -> bool:
+        """True where what is asked for, or what somebody else did, isn't what was asked for last."""
+        return bool(self.differences or self.elsewhere)
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "name": self.name,
+            "target": self.target,
+            "before": self.before,
+            "after": self.after,
+            "changes": not self.empty,
+            "differences": [asdict(each) for each in self.differences],
+            "steps": [asdict(each) for each in self.steps],
+            "changed_by_somebody_else": list(self.elsewhere),
+            "image_fits": self.fit.fits,
+            "image_fit": {**asdict(self.fit), "rows": [asdict(row) for row in self.fit.rows]},
+            "schema": asdict(self.schema),
+        }
+
+    def lines(self, *, steps: bool = True) -> Iterator[str]:
+        """As people read it; without `steps` only what differs."""
+        yield self._title()
+        width = max((len(each.subject) for each in self.differences), default=0)
+        yield from (f"  {each.sign} {each.subject:<{width}}  {each.text}".rstrip() for each in self.differences)
+        if steps and not self.empty:
+            yield from (f"  {each}" for each in self.steps)
+            if not any(each.sign == "-" for each in self.steps):
+                yield "  - nothing is deleted"
+        yield from (f"  ! breaks callers: {each}" for each in self.schema.breaking)
+        yield from (f"  ~ signature: {each}" for each in self.schema.compatible)
+        if steps:
+            yield from self._fit()
+        yield from (f"Changed by somebody else since the last deploy: {each}" for each in self.elsewhere)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+    def _title(self) -> str:
+        place = f"{self.name} on {self.target}: "
+        if not self.before:
+            return place + f"new, generation {self.after}"
+        if self.before == self.after:
+            return place + f"{self.after}, " + ("nothing to do" if self.empty else "the same generation")
+        return place + f"{self.before} -> {self.after}"
+
+    def _fit(self) -> Iterator[str]:
+        """The verdict package by package."""
+        if self.fit.summary:
+            yield f"Image: {self.fit.summary}"
+        widths = [
+            max((len(text) for text in column), default=0) for column in zip(*((r.package, r.wanted, r.found) for r in self.fit.rows), strict=True)
+        ]
+        for row in self.fit.rows:
+            package, wanted, found = (f"{text:<{width}}" for text, width in zip((row.package, row.wanted, row.found), widths, strict=True))
+            yield f"  {'✓' if row.fits else '✗'} {package}  model {wanted}  image {found}".rstrip()
+        yield from (f"  ✗ {reason}" for reason in self.fit.reasons)
+        yield from (f"  ! {warning}" for warning in self.fit.warnings)
+        if self.fit.advice and not self.fit.fits:
+            yield f"  What to do: {self.fit.advice}"
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options with dotted names; those that are not set are left out."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        elif value not in (None, {}, [], ()):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def shown(value: Any) -> str:
+    """An option's value in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _differences(before: Record | None, after: Record, observed: Observed | None) -> Iterator[Change]:
+    if before is None:
+        yield Change("+", "model", model_name(after.model))
+        yield Change("+", "image", after.image)
+    else:
+        if before.model.digest != after.model.digest:
+            yield Change("~", "model", _between(*_told_apart(before.model, after.model)))
+        if before.image != after.image:
+            yield Change("~", "image", _between(before.image, after.image))
+    yield from _options(flat(before.options) if before else {}, flat(after.options), set(flat(observed.owned_elsewhere)) if observed else set())
+    if before is not None and before.secrets != after.secrets:
+        yield Change("~", "env", "changed (values are never shown)")
+
+
+def _options(before: Mapping[str, Any], after: Mapping[str, Any], elsewhere: set[str]) -> Iterator[Change]:
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) == after.get(key) or key in elsewhere:
+            continue
+        if key not in before:
+            yield Change("+", key, shown(after[key]))
+        elif key not in after:
+            yield Change("-", key, shown(before[key]))
+        else:
+            yield Change("~", key, _between(shown(before[key]), shown(after[key])))
+
+
+def _steps(plan: Plan[Any], exists: bool) -> Iterator[Change]:
+    """The plan's steps, each once (they run again after serving), without those that only look; then what goes."""
+    forward = [Change("~" if exists and switches(step) else "+", step.describe()) for step in plan.forward if not kind_of(step).startswith("await")]
+    yield from dict.fromkeys(forward)
+    yield from dict.fromkeys(Change("~", step.describe()) for step in plan.live)
+    if plan.removes:
+        yield from (Change("-", str(resource)) for resource in sorted(plan.removes))
+    else:
+        yield from dict.fromkeys(Change("-", step.describe()) for step in plan.sweep if not plan.forward)
+
+
+def _elsewhere(observed: Observed | None, before: Record | None) -> Iterator[str]:
+    if observed is None:
+        return
+    recorded = flat(before.options) if before else {}
+    for key, value in flat(observed.owned_elsewhere).items():
+        yield f"{key} {_between(shown(recorded[key]), shown(value))} (kept)" if key in recorded else f"{key} is {shown(value)} (kept)"
+
+
+def _told_apart(before: ModelFacts, after: ModelFacts) -> tuple[str, str]:
+    """Two models by URI; where an alias or path stayed the same, by version or digest too."""
+    if before.uri != after.uri:
+        return before.uri, after.uri
+    return model_name(before), model_name(after)
+
+
+def model_name(model: ModelFacts) -> str:
+    """`models:/churn@champion (version 3, sha256:5d41402abc)`."""
+    version = f"version {model.version}, " if model.version and not model.uri.endswith(f"/{model.version}") else ""
+    return f"{model.uri} ({version}sha256:{short(model.digest)})"
+
+
+def _between(before: str, after: str) -> str:
+    return f"{before} -> {after}"

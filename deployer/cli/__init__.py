@@ -1,0 +1,12 @@
+"""The command line: `deploy`, and `deployments`, which is the same program. Imports click and nothing heavier; commands are imported when run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code."""
+    from deployer.cli.program import program
+
+    program.main(args=list(arguments) if arguments is not None else None)

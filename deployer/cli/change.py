@@ -1,0 +1,210 @@
+"""create, update, apply, delete, prune."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import click
+
+from deployer.changes import Changes
+from deployer.cli import options
+from deployer.cli.options import Place, Rollout
+from deployer.cli.output import emit
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.client import DeployClient
+from deployer.config_file import ConfigFile
+from deployer.deployment import Deployment
+from deployer.errors import ConfigInvalid
+from deployer.events import Event, Report, Resolved
+from deployer.state import Status
+from deployer.target import Intent
+
+_OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
+
+
+@click.command()
+@options.place
+@options.name()
+@options.model
+@options.rollout
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def create(**given: Any) -> None:
+    """Make a deployment of a model. Where exactly this serves already, there is nothing to do."""
+    _deploy(Intent.CREATE, **given)
+
+
+@click.command()
+@options.place
+@options.name()
+@options.model
+@options.rollout
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def update(**given: Any) -> None:
+    """Change a deployment; what isn't named stays. The generation in service answers until the new one does."""
+    _deploy(Intent.UPDATE, **given)
+
+
+@click.command()
+@options.place
+@options.name()
+@options.model
+@options.rollout
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def apply(**given: Any) -> None:
+    """Create or update; what is given is the whole of it. A file (-f) may name several targets: each is done, in order."""
+    _deploy(Intent.APPLY, **given)
+
+
+@click.command()
+@options.place
+@options.name()
+@click.argument("names", nargs=-1)
+@click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def delete(
+    *, session: Session, place: Place, name: str | None, names: tuple[str, ...], endpoint: str | None, output: str | None, quiet: bool
+) -> None:
+    """Remove a deployment and all that is ours of it. What isn't there is done already."""
+    wanted = _names(name, names, place.file)
+    documents = []
+    for each in wanted:
+        with reporting(session, str(place.target), quiet=quiet) as report:
+            client = place.client(report)
+            removed = client.delete_deployment(each, endpoint=endpoint)
+        documents.append({"name": each, "target": str(client.uri), "deleted": removed})
+        if quiet:
+            click.echo(each)
+        elif output in (None, "table"):
+            click.echo(f"{each} is deleted from {client.uri}." if removed else f"There is no {each} on {client.uri}: nothing to do.")
+    if output not in (None, "table", "jsonl") and not quiet:
+        emit(output or "", documents[0] if len(documents) == 1 else documents, wanted, str)
+
+
+@click.command()
+@options.place
+@options.name()
+@click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def prune(*, session: Session, place: Place, name: str | None, keep: int | None, output: str | None, quiet: bool) -> None:
+    """Remove generations that are no longer needed: all but the one in service and the last before it."""
+    place = place.with_flags({"keep": (keep, "--keep")})
+    [wanted] = _names(name, (), place.file)
+    with reporting(session, str(place.target), quiet=quiet) as report:
+        client = place.client(report)
+        removed = client.prune(wanted)
+    if quiet:
+        click.echo(wanted)
+    elif output != "jsonl":
+        text = "\n".join([f"{wanted} on {client.uri}: {len(removed)} removed", *(f"  - {each}" for each in removed)])
+        emit(output or "", {"name": wanted, "target": str(client.uri), "removed": list(removed)}, [wanted], lambda: text)
+
+
+def _deploy(
+    intent: Intent,
+    *,
+    session: Session,
+    place: Place,
+    rollout: Rollout,
+    name: str | None,
+    model_uri: str | None,
+    flavor: str | None,
+    dry_run: bool,
+    output: str | None,
+    quiet: bool,
+) -> None:
+    if intent is Intent.CREATE and not model_uri and not (place.file and place.file.model):
+        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
+    done: list[Any] = []
+    for target in place.targets():
+        if dry_run:
+            client = place.client_of(target)
+            done.append(
+                client.plan(name, model_uri, flavor, intent=intent, environment=rollout.environment, adopt=rollout.adopt, endpoint=rollout.endpoint)
+            )
+            continue
+        with reporting(session, target, quiet=quiet) as report:
+            seen = _Seen(report)
+            client = place.client_of(target, seen)
+            deployment = _changed(client, intent, rollout, name, model_uri, flavor)
+        done.append(deployment)
+        if not quiet and output in (None, "table"):
+            click.echo(closing(deployment, seen.resolved))
+    if dry_run:
+        show_changes(done, output)
+    elif quiet:
+        for each in done:
+            click.echo(each.name)
+    elif output not in (None, "table", "jsonl"):
+        documents = [each.document() for each in done]
+        emit(output or "", documents[0] if len(documents) == 1 else documents, [each.name for each in done], str)
+
+
+def _changed(client: DeployClient, intent: Intent, rollout: Rollout, *model: Any) -> Deployment:
+    """`model`: name, model URI, flavor."""
+    shared: dict[str, Any] = {"environment": rollout.environment, "adopt": rollout.adopt, "endpoint": rollout.endpoint}
+    if intent is Intent.CREATE:
+        return client.create_deployment(*model, **shared)
+    shared["allow_schema_change"] = rollout.allow_schema_change
+    if intent is Intent.UPDATE:
+        return client.update_deployment(*model, **shared)
+    deployment: Deployment = client.apply(*model, **shared)
+    return deployment
+
+
+class _Seen:
+    """Passes events on, and keeps what was resolved."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.resolved: Resolved | None = None
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Resolved):
+            self.resolved = event
+        self.report(event)
+
+
+def closing(deployment: Deployment, resolved: Resolved | None) -> str:
+    """What is so now, and what to do next."""
+    where = f"-t {shlex.quote(deployment.target)} -n {deployment.name}"
+    if resolved is not None and not resolved.changes:
+        return f"{deployment.name} is as asked for on {deployment.target}, generation {resolved.generation}: nothing to do."
+    if deployment.status is not Status.READY:
+        generation = resolved.generation if resolved else deployment.incoming
+        return f"{deployment.name} is {deployment.status} on {deployment.target}, generation {generation}.\n  deploy get {where}"
+    return "\n".join(
+        (
+            f"{deployment.name} is ready on {deployment.target}, generation {deployment.generation}.",
+            f"  deploy predict {where} -i example.json",
+            f"  deploy logs    {where} -f",
+        )
+    )
+
+
+def show_changes(found: list[Changes], output: str | None, *, steps: bool = True) -> None:
+    """Plans, one a target."""
+    documents = [each.document() for each in found]
+    text = "\n".join("\n".join(each.lines(steps=steps)) for each in found)
+    emit(output or "", documents[0] if len(documents) == 1 and output != "jsonl" else documents, [each.name for each in found], lambda: text)
+
+
+def _names(name: str | None, names: tuple[str, ...], file: ConfigFile | None) -> list[str]:
+    wanted = [*([name] if name else []), *names] or ([file.name] if file and file.name else [])
+    if not wanted:
+        raise ConfigInvalid("which deployment is not said", advice="name it: -n NAME; deploy list shows what is there")
+    return wanted

@@ -1,0 +1,93 @@
+"""How a run ends badly: any error as one sentence, why, the container's last lines, what to do; and its exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+
+import click
+
+from deployer.cli.session import Session
+from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
+
+_AGAIN = "run the same command again: it goes on from what is there"
+_MACHINE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EADDRINUSE: "the port is taken",
+    errno.EMFILE: "too many files are open",
+    errno.ENOENT: "there is no such file",
+    errno.EACCES: "the file may not be read or written",
+    errno.EPERM: "this is not permitted here",
+    errno.EROFS: "the file system is read-only",
+    errno.ENOTDIR: "not a directory",
+    errno.EISDIR: "a directory, where a file is needed",
+    errno.ENOMEM: "memory is used up",
+}
+
+
+def report_failure(error: BaseException, session: Session) -> int:
+    """Print what went wrong to stderr, for -o json and the like also to stdout as a document; the exit code."""
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, BrokenPipeError):
+        # Whoever read us has gone: nothing is left to say, and Python's own flush at exit must not say it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    ours = as_ours(error, session)
+    if session.debug:
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    click.echo(failure_text(ours), err=True)
+    if session.output in ("json", "yaml", "jsonl"):
+        from deployer.cli.output import dump
+
+        document = {"error": {"code": ours.code, "exit_code": ours.exit_code, "message": ours.message, "why": ours.why, "advice": ours.advice}}
+        click.echo(dump({"event": "failed", **document} if session.output == "jsonl" else document, session.output))
+    return ours.exit_code
+
+
+def failure_text(error: DeployerError) -> str:
+    """What happened and how it stands now, then why, then what to do."""
+    lines = [f"Error [{error.code}]: {_sentence(error.message)}"]
+    if error.why:
+        lines.append(f"  Why: {error.why}")
+    if error.lines:
+        lines += ["  The container's last lines:", *(f"    | {line}" for line in error.lines)]
+    if error.advice:
+        lines.append(f"  What to do: {error.advice}")
+    return "\n".join(lines)
+
+
+def as_ours(error: BaseException, session: Session) -> DeployerError:
+    """The error as one of ours: wrong use, an interrupt, this machine, a network; what is none of these is our fault."""
+    if isinstance(error, DeployerError):
+        return error
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        return ConfigInvalid(error.format_message(), advice=f"{context.command_path if context else 'deploy'} --help")
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        return _interrupted(session)
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return TargetUnavailable("a connection failed", why=str(error), advice=_AGAIN)
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        where = f": {error.filename}" if error.filename else ""
+        return MachineFault(f"{_MACHINE[error.errno]}{where}", why=str(error.strerror or error))
+    return DeployerError(
+        f"{type(error).__name__}: {error}",
+        why="this is a fault of ours, not of what you asked for",
+        advice="please report it with what --debug shows; the same command may be run again",
+    )
+
+
+def _interrupted(session: Session) -> Interrupted:
+    if not session.started:
+        return Interrupted("interrupted before anything was changed", advice="nothing is left running")
+    return Interrupted(
+        f"interrupted at {session.started[-1]}: what is done so far stays", advice="run the same command again: it goes on from what is there"
+    )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

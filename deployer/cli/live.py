@@ -1,0 +1,94 @@
+"""Progress on a terminal: a spinner for the step that runs, a bar with rate and time left for transfers, a line for each that is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from deployer.cli.progress import LABEL_WIDTH, Steps, header, step_line
+from deployer.cli.words import duration, size
+from deployer.events import Event, Noticed, Report, Resolved, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
+
+
+@contextmanager
+def live(target: str, console: Console | None = None) -> Iterator[Report]:
+    """A report that draws on stderr until the block ends."""
+    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    drawing = Drawing(console, target)
+    with Live(drawing, console=console, transient=True, refresh_per_second=10, redirect_stdout=False, redirect_stderr=False):
+        yield drawing.report
+
+
+class Drawing:
+    """What runs now, redrawn ten times a second; what is done is printed above and stays."""
+
+    def __init__(self, console: Console, target: str) -> None:
+        self.console, self.target = console, target
+        self.steps = Steps()
+        self.running: dict[str, Running] = {}
+
+    def report(self, event: Event) -> None:
+        if isinstance(event, Resolved):
+            for line in header(event, self.target):
+                self._print(line)
+        elif isinstance(event, (Noticed, RollbackStarted)):
+            self._print(f"  ! {event.message}" if isinstance(event, Noticed) else f"  ! going back: {event.reason}", "yellow")
+        elif isinstance(event, StepFailed):
+            self.running.pop(event.label, None)
+            self._print(step_line("✗", event.label, event.reason, event.seconds), "red")
+        elif isinstance(event, (StepStarted, StepProgressed, StepFinished)) and not self.steps.again(event.label):
+            self._step(event)
+
+    def _step(self, event: StepStarted | StepProgressed | StepFinished) -> None:
+        if isinstance(event, StepFinished):
+            self.running.pop(event.label, None)
+            self._print(step_line("✓", event.label, self.steps.finish(event), event.seconds))
+            return
+        running = self.running.setdefault(event.label, Running(event.label, self.console.get_time()))
+        if isinstance(event, StepProgressed):
+            running.said = self.steps.progressed(event)
+            running.done, running.total, running.unit = event.done, event.total, event.unit
+
+    def _print(self, text: str, style: str = "") -> None:
+        """Text as it is: what a cloud or a model is called is no markup."""
+        self.console.print(Text(text, style=style))
+
+    def __rich__(self) -> RenderableType:
+        now = self.console.get_time()
+        return Group(*(each.drawn(now) for each in list(self.running.values())))
+
+
+class Running:
+    """One step that isn't done."""
+
+    def __init__(self, label: str, began: float) -> None:
+        self.label, self.began = label, began
+        self.said = ""
+        self.done: int = 0
+        self.total: int | None = None
+        self.unit = ""
+        self.spinner = Spinner("dots")
+
+    def drawn(self, now: float) -> RenderableType:
+        line = Table.grid(padding=(0, 1))
+        cells: list[RenderableType] = [Text(" "), self.spinner, Text(f"{self.label:<{LABEL_WIDTH}} ")]
+        if self.total:
+            cells += [ProgressBar(total=self.total, completed=self.done, width=24), Text(self._transfer(now))]
+        else:
+            cells += [Text(self.said), Text(duration(now - self.began), style="dim")]
+        line.add_row(*cells)
+        return line
+
+    def _transfer(self, now: float) -> str:
+        """`1.2 of 2.1 GB  84.0 MB/s  11 s left`."""
+        passed = max(now - self.began, 0.001)
+        rate = self.done / passed
+        left = f"  {duration((self.total - self.done) / rate)} left" if self.total and rate > 0 and self.done < self.total else ""
+        return self.said + (f"  {size(rate)}/s" if self.unit == "bytes" and rate else "") + left

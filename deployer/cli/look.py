@@ -1,0 +1,250 @@
+"""list, get, plan, diff, logs, doctor: what changes nothing."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from deployer.cli import options
+from deployer.cli.change import show_changes
+from deployer.cli.explained import explained
+from deployer.cli.options import Place, Rollout
+from deployer.cli.output import dump, emit
+from deployer.cli.session import Session
+from deployer.cli.words import age, shortened, size, table
+from deployer.deployment import Deployment, GenerationFacts, rfc3339
+from deployer.errors import ConfigInvalid, DeployerError
+from deployer.state import short
+from deployer.target import Finding, LogLine, Verdict
+
+CHANGES = 8
+WRONG = 2
+_DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
+
+
+@click.command(name="list")
+@options.place
+@options.output()
+@options.run
+def list_deployments(session: Session, place: Place, output: str | None) -> None:
+    """List the deployments on a target."""
+    client = place.client()
+    found = client.list_deployments()
+    if not found and output in (None, "table"):
+        click.echo(f"There are no deployments on {client.uri}.", err=True)
+    emit(output or "", [each.document() for each in found], [each.name for each in found], lambda: list_table(found))
+
+
+@click.command()
+@options.place
+@options.name(required=True)
+@click.option("--explain-config", is_flag=True, help="Where each option's value comes from.")
+@options.output()
+@options.run
+def get(session: Session, place: Place, name: str, explain_config: bool, output: str | None) -> None:
+    """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
+    client = place.client()
+    deployment = client.get_deployment(name)
+    if explain_config:
+        rows = explained(deployment, client.settings(), client.target.config)
+        text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)])
+        emit(output or "", [asdict(row) for row in rows], [row.option for row in rows], lambda: text)
+        return
+    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(description(deployment)))
+
+
+@click.command()
+@options.place
+@options.name()
+@options.model
+@options.rollout
+@click.option("--exit-code", is_flag=True, help="Exit with 8 where there are changes.")
+@options.output("table", "json", "yaml", "jsonl")
+@options.run
+def plan(**given: Any) -> None:
+    """Show what an apply of this model (or, without a model, an update of these options) would do, and do nothing."""
+    _compare(steps=True, **given)
+
+
+@click.command()
+@options.place
+@options.name()
+@options.model
+@options.rollout
+@click.option("--exit-code", is_flag=True, help="Exit with 8 where there are differences.")
+@options.output("table", "json", "yaml", "jsonl")
+@options.run
+def diff(**given: Any) -> None:
+    """Show what differs between a deployment and what is asked for; without a model, what somebody else changed since."""
+    _compare(steps=False, **given)
+
+
+@click.command()
+@options.place_with("--config-file")
+@options.name(required=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on with the lines that come, until Ctrl-C.")
+@click.option("--tail", type=click.IntRange(min=0), default=0, metavar="N", help="Only the last N lines (0: all).")
+@click.option("--timestamps", is_flag=True, help="Begin each line with its time and source.")
+@options.output("table", "jsonl")
+@options.run
+def logs(*, session: Session, place: Place, name: str, follow: bool, tail: int, timestamps: bool, output: str | None) -> None:
+    """Print the container's log, oldest line first."""
+    lines = place.client().logs(name, follow=follow, tail=tail)
+    try:
+        for line in lines:
+            click.echo(dump(_line_document(line), "jsonl") if output == "jsonl" else _line_text(line, timestamps))
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+    finally:
+        close = getattr(lines, "close", None)
+        if close is not None:
+            close()
+
+
+@click.command()
+@options.place
+@options.output("table", "json", "yaml", "jsonl")
+@options.run
+@click.pass_context
+def doctor(ctx: click.Context, session: Session, place: Place, output: str | None) -> None:
+    """Look at all that a deployment would need: this machine, and with -t the target; exits with 2 where something is wrong."""
+    found = []
+    for finding in _findings(place):
+        found.append(finding)
+        if output in (None, "table"):
+            click.echo(_finding_text(finding))
+        elif output == "jsonl":
+            click.echo(dump(asdict(finding), "jsonl"))
+    if output in ("json", "yaml"):
+        emit(output, [asdict(each) for each in found], [], str)
+    if any(each.verdict is Verdict.WRONG for each in found):
+        ctx.exit(WRONG)
+
+
+def list_table(found: list[Deployment]) -> str:
+    """One row a deployment; the target's own columns between generation and age, a reason at the end where something is wrong."""
+    if not found:
+        return ""
+    own = list(dict.fromkeys(column for each in found for column in each.columns))
+    rows = [["NAME", "STATUS", "MODEL", "GENERATION", *own, "AGE"]]
+    for each in found:
+        row = [
+            each.name,
+            str(each.status),
+            shortened(each.model),
+            each.generation,
+            *(each.columns.get(column, "") for column in own),
+            age(each.created),
+        ]
+        rows.append([*row, " ".join(each.reason.split())] if each.reason else row)
+    return table(rows)
+
+
+def description(deployment: Deployment) -> Iterator[str]:
+    """One deployment in full."""
+    yield f"{deployment.name} on {deployment.target}"
+    yield f"Status      {deployment.status}" + (f": {deployment.reason}" if deployment.reason else "")
+    current = next((each for each in deployment.history if each.generation == deployment.generation), None) or next(iter(deployment.history), None)
+    if current:
+        yield f"Model       {_model(current)}"
+        yield f"Image       {current.image}"
+    if deployment.generation:
+        yield f"Generation  {deployment.generation}"
+    if deployment.incoming:
+        yield f"Incoming    {deployment.incoming}"
+    if len(deployment.traffic) > 1:
+        yield "Traffic     " + ", ".join(f"{generation} {percent} %" for generation, percent in deployment.traffic.items())
+    if deployment.url:
+        yield f"URL         {deployment.url}"
+    yield from _options(deployment)
+    yield from _history(deployment)
+
+
+def _model(generation: GenerationFacts) -> str:
+    facts = (
+        f"version {generation.version}" if generation.version and not generation.model.endswith(f"/{generation.version}") else "",
+        generation.framework,
+        f"Python {generation.python_version}" if generation.python_version else "",
+        size(generation.size) if generation.size else "",
+        f"sha256:{short(generation.digest)}",
+        f"run {generation.run_id}" if generation.run_id else "",
+    )
+    return f"{generation.model}  {', '.join(fact for fact in facts if fact)}"
+
+
+def _options(deployment: Deployment) -> Iterator[str]:
+    from deployer.changes import flat, shown
+
+    rows = [(key, shown(value), "") for key, value in flat(deployment.options).items()]
+    rows += [(key, shown(value), "owned by somebody else") for key, value in flat(deployment.owned_elsewhere).items()]
+    if rows:
+        yield "Options"
+        yield from (f"  {line}" for line in table(rows).splitlines())
+
+
+def _history(deployment: Deployment) -> Iterator[str]:
+    if not deployment.history:
+        return
+    rows = []
+    for each in deployment.history:
+        serves = f"{each.percent} %" if each.percent else "incoming" if each.generation == deployment.incoming else ""
+        who = ", ".join(part for part in (each.user, each.job, f"commit {each.commit[:10]}" if each.commit else "") if part)
+        rows.append((each.generation, shortened(each.model), serves, each.time, who))
+    yield "History"
+    yield from (f"  {line}" for line in table(rows).splitlines())
+
+
+def _compare(
+    *,
+    steps: bool,
+    session: Session,
+    place: Place,
+    rollout: Rollout,
+    name: str | None,
+    model_uri: str | None,
+    flavor: str | None,
+    exit_code: bool,
+    output: str | None,
+) -> None:
+    found = [
+        place.client_of(target).plan(name, model_uri, flavor, environment=rollout.environment, adopt=rollout.adopt, endpoint=rollout.endpoint)
+        for target in place.targets()
+    ]
+    show_changes(found, output, steps=steps)
+    changed = [each for each in found if (not each.empty if steps else each.differs)]
+    if exit_code and changed:
+        click.get_current_context().exit(CHANGES)
+
+
+def _findings(place: Place) -> Iterator[Finding]:
+    """This machine's, then the target's; a target that can't even be reached is a finding as well."""
+    from deployer.cli.machine import machine_findings
+
+    yield from machine_findings()
+    if place.target or place.file:
+        try:
+            yield from place.client().doctor()
+        except ConfigInvalid:
+            raise
+        except DeployerError as error:
+            yield Finding(shlex.join(place.targets()), Verdict.WRONG, " ".join(part for part in (error.message, error.why) if part), error.advice)
+
+
+def _finding_text(finding: Finding) -> str:
+    text = f"  {_DOCTOR_SIGNS[finding.verdict]} {finding.subject:<16}  {finding.detail}".rstrip()
+    return text + (f"\n      {finding.advice}" if finding.advice and finding.verdict is not Verdict.OK else "")
+
+
+def _line_text(line: LogLine, timestamps: bool) -> str:
+    if not timestamps:
+        return line.text
+    return " ".join(part for part in (rfc3339(line.time) if line.time else "", line.source, line.text) if part)
+
+
+def _line_document(line: LogLine) -> dict[str, Any]:
+    return {"time": rfc3339(line.time) if line.time else None, "source": line.source, "text": line.text}

@@ -1,0 +1,186 @@
+"""The options that commands share, in groups: each decorator adds its options and hands the command one object for them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from deployer.cli.output import FORMATS
+from deployer.cli.session import Session
+from deployer.client import DeployClient
+from deployer.config_file import ConfigFile
+from deployer.errors import ConfigInvalid
+from deployer.events import Report, silent
+from deployer.precedence import Options, from_pairs
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+ENVIRONMENTS = ("compatible", "exact", "image", "at-start")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where to deploy, and with which options."""
+
+    target: str | None = None
+    pairs: tuple[str, ...] = ()
+    file: ConfigFile | None = None
+    flags: Options = field(default_factory=Options)
+
+    def targets(self) -> tuple[str, ...]:
+        """The targets meant: the one given, or all of the file's.
+
+        Raises:
+            ConfigInvalid: none is named.
+        """
+        named = (self.target,) if self.target else self.file.uris() if self.file else ()
+        if not named:
+            raise ConfigInvalid(
+                "which target is not said", advice="name it: -t TARGET, or DEPLOYER_TARGET in the environment; deploy targets lists them"
+            )
+        return named
+
+    def client(self, on_event: Report = silent) -> DeployClient:
+        """The client for the one target meant.
+
+        Raises:
+            ConfigInvalid: none is named, or the file has more than one.
+        """
+        targets = self.targets()
+        if len(targets) > 1:
+            raise ConfigInvalid("which target is not said", advice=f"-t with one of {', '.join(targets)}")
+        return self.client_of(targets[0], on_event)
+
+    def client_of(self, target: str, on_event: Report = silent) -> DeployClient:
+        return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file)
+
+    def with_flags(self, flags: dict[str, tuple[Any, str]]) -> Place:
+        """The same, with options that have a flag of their own: option to value and flag. Unset ones (None) are left out."""
+        given = {key: (value, flag) for key, (value, flag) in flags.items() if value is not None}
+        return replace(self, flags=Options({key: value for key, (value, _) in given.items()}, {key: flag for key, (_, flag) in given.items()}))
+
+
+def place(command: Command) -> Command:
+    """-t, -C, -f: the command gets `place: Place`."""
+    return place_with("-f", "--config-file")(command)
+
+
+def place_with(*file_flags: str) -> Callable[[Command], Command]:
+    """The same, with other flags for the file: `logs` follows with -f."""
+
+    def decorate(command: Command) -> Command:
+        @click.option(
+            "-t", "--target", envvar="DEPLOYER_TARGET", metavar="TARGET", shell_complete=complete_target, help="sagemaker:/us-west-2, local, ..."
+        )
+        @click.option(
+            "-C", "--config", "pairs", multiple=True, metavar="KEY=VALUE", shell_complete=complete_option, help="A target's option; repeatable."
+        )
+        @click.option(*file_flags, "file", type=click.Path(path_type=Path, dir_okay=False), help="A file with the model and options (churn.yaml).")
+        @functools.wraps(command)
+        def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
+            return command(place=Place(target, pairs, ConfigFile.read(file) if file else None), **others)
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorate
+
+
+def run(command: Command) -> Command:
+    """--debug: the command gets `session: Session`."""
+
+    @click.option("--debug", is_flag=True, envvar="DEPLOYER_DEBUG", help="Show the trace of an error.")
+    @functools.wraps(command)
+    def wrapped(*, debug: bool, **others: Any) -> Any:
+        session = click.get_current_context().find_object(Session) or Session()
+        session.debug = debug
+        session.output = others.get("output") or ""
+        return command(session=session, **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def output(*formats: str) -> Callable[[Command], Command]:
+    """-o with these formats (default: all)."""
+    return click.option("-o", "--output", type=click.Choice(formats or FORMATS), help="What to print: text for people (table), or a document.")
+
+
+def quiet(command: Command) -> Command:
+    return click.option("-q", "--quiet", is_flag=True, help="Print the name alone.")(command)
+
+
+def name(*, required: bool = False) -> Callable[[Command], Command]:
+    """-n; where it isn't required it is taken from the file or the model."""
+    text = "The deployment's name." if required else "The deployment's name; default: the model's, made valid for the target."
+    return click.option("-n", "--name", required=required, metavar="NAME", help=text)
+
+
+def model(command: Command) -> Command:
+    """-m and --flavor."""
+    command = click.option("--flavor", metavar="FLAVOR", help="The model's flavor; python_function is the only one.")(command)
+    return click.option(
+        "-m", "--model-uri", "--model", "model_uri", metavar="MODEL", help="A path, s3:, runs:/, models:/name/version, models:/name@alias, ..."
+    )(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """How a change is to be made."""
+
+    environment: str
+    adopt: bool
+    allow_schema_change: bool = False
+    endpoint: str | None = None
+
+
+def rollout(command: Command) -> Command:
+    """What all changing verbs that deploy a model share: the command gets `rollout: Rollout`, and `place` with the flags' options in it."""
+
+    @click.option("--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="How long to wait (timeout_seconds).")
+    @click.option("--no-wait", is_flag=True, help="Don't wait until it serves (synchronous=false).")
+    @click.option(
+        "--env", "environment", type=click.Choice(ENVIRONMENTS), default="compatible", show_default=True, help="How the image must fit the model."
+    )
+    @click.option("--allow-schema-change", is_flag=True, help="Deploy a model whose signature breaks today's callers.")
+    @click.option("--adopt", is_flag=True, help="Take over what carries the name but isn't ours.")
+    @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        place: Place,
+        timeout: int | None,
+        no_wait: bool,
+        environment: str,
+        allow_schema_change: bool,
+        adopt: bool,
+        endpoint: str | None,
+        **others: Any,
+    ) -> Any:
+        flags = {"timeout_seconds": (timeout, "--timeout"), "synchronous": (False if no_wait else None, "--no-wait")}
+        return command(place=place.with_flags(flags), rollout=Rollout(environment, adopt, allow_schema_change, endpoint), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from deployer.targets import available
+
+    return [scheme for scheme in available() if scheme.startswith(incomplete)]
+
+
+def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The options of the target that the line names so far."""
+    from deployer.target import TargetUri
+    from deployer.targets import load
+
+    uri = ctx.params.get("target")
+    return [f"{option}=" for option in load(TargetUri.parse(uri)).config.model_fields if option.startswith(incomplete)] if uri else []
+
+
+def each_client(place: Place, on_event: Callable[[str], Report]) -> Iterator[DeployClient]:
+    """A client for each target meant, in the order of the file."""
+    for target in place.targets():
+        yield place.client_of(target, on_event(target))

@@ -1,0 +1,114 @@
+"""The program: its commands by name, each with one line of help, none of them imported until it runs; and what becomes of errors."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from deployer.cli.session import Session
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Deploy": {
+        "create": ("change:create", "Make a deployment of a model."),
+        "update": ("change:update", "Change a deployment; what isn't named stays."),
+        "apply": ("change:apply", "Create or update; what is given is the whole of it."),
+        "delete": ("change:delete", "Remove a deployment and all that is ours of it."),
+        "prune": ("change:prune", "Remove generations that are no longer needed."),
+    },
+    "Look": {
+        "list": ("look:list_deployments", "List the deployments on a target."),
+        "get": ("look:get", "Show one deployment, its history and its options."),
+        "plan": ("look:plan", "Show what would be done, and do nothing."),
+        "diff": ("look:diff", "Show what differs from what is asked for."),
+        "logs": ("look:logs", "Print the container's log."),
+        "doctor": ("look:doctor", "Look at all that a deployment would need."),
+    },
+    "Ask": {
+        "predict": ("ask:predict", "Send input to a deployment and print the answer."),
+        "explain": ("ask:explain", "Explain predictions, where a target can."),
+    },
+    "On this machine": {
+        "run-local": ("here:run_local", "Run here exactly what a target would run."),
+        "build-and-push-container": ("image:build_and_push_container", "Build the scoring image and push it, once."),
+        "localstack": ("localstack:localstack", "A local cloud: up, down, status, env, logs, reset."),
+        "models": ("models:models", "Check whether a model can be served."),
+    },
+    "About": {
+        "targets": ("about:targets", "Show which target can do what."),
+        "help": ("about:help_", "Show a target's options, or help for a command."),
+        "config": ("about:config", "Print the JSON schema of the options' file."),
+        "completion": ("about:completion", "Print what makes a shell complete commands."),
+    },
+}
+
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+
+class Program(click.Group):
+    """A group whose commands are imported when they run: `--help` needs only the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"deployer.cli.{module}"), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(f"{args[0]} is not a command" + (f"; did you mean {near[0]}?" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()], col_max=30)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run, and exit with the documented code whatever happens; not standalone: as click has it."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        session = Session()
+        try:
+            code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=session, **extra)
+        except BaseException as error:  # only here do errors become words and codes
+            from deployer.cli.failure import report_failure
+
+            code = report_failure(error, session)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from deployer.cli.about import version_text
+
+        click.echo(version_text())
+        ctx.exit()
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, no_args_is_help=True)
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="The versions of all that matters.")
+def program() -> None:
+    """Put a packaged Python model behind a production endpoint: the same verbs on every target.
+
+    \b
+      deploy create  -t sagemaker:/us-west-2 -m models:/churn/3
+      deploy predict -t sagemaker:/us-west-2 -n churn -i example.json
+      deploy update  -t sagemaker:/us-west-2 -n churn -m models:/churn/4
+    """

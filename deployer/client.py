@@ -1,0 +1,403 @@
+"""The Python API: MLflow's deployment calls, and what MLflow's have not: apply, plan, diff, events. All of it goes through `deployer.lifecycle`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NoReturn, overload
+
+from deployer import lifecycle, payloads, targets
+from deployer.changes import Changes
+from deployer.config_file import ConfigFile
+from deployer.deployment import Deployment
+from deployer.errors import ConfigInvalid
+from deployer.events import Event, Report, silent
+from deployer.lifecycle import Wish
+from deployer.option_help import help_text
+from deployer.options import TargetConfig
+from deployer.precedence import Options, Settings, gather
+from deployer.state import DeploymentName, Model
+from deployer.streaming import streamed
+from deployer.target import Finding, Intent, LogLine, Payload, SupportsStreaming, TargetUri
+
+Config = Mapping[str, Any] | Options | None
+
+
+def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
+    """A client for the target that a URI names: `sagemaker:/us-west-2`, `local`, ...
+
+    Args:
+        config: options for every call; those of a call win over them. Text is read as the option's type has it.
+        on_event: is called with each event of `deployer.events` as it happens.
+
+    Raises:
+        ConfigInvalid: no such target.
+        ExtraMissing: it stands on a package that isn't installed.
+    """
+    return DeployClient(target_uri, config, on_event=on_event)
+
+
+class DeployClient:
+    """Deploys to one target. All calls raise the errors of `deployer.errors`; see there which mean what."""
+
+    def __init__(
+        self,
+        target_uri: str,
+        config: Config = None,
+        *,
+        on_event: Report = silent,
+        config_file: ConfigFile | str | Path | None = None,
+    ) -> None:
+        self.uri = TargetUri.parse(target_uri)
+        self.target = targets.load(self.uri)
+        self.on_event = on_event
+        self._config = Options.of(config, "the client's config")
+        self._file = ConfigFile.read(Path(config_file)) if isinstance(config_file, (str, Path)) else config_file
+        self._connected: tuple[TargetConfig, Any] | None = None
+
+    # Changing
+
+    def create_deployment(
+        self,
+        name: str | None,
+        model_uri: str,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        environment: str = "compatible",
+        adopt: bool = False,
+    ) -> Deployment:
+        """Make a deployment; where the same serves already, there is nothing to do. A missing name is the model's, made valid here.
+
+        Raises:
+            DeploymentExists: with another model or other options; `apply` creates or updates.
+        """
+        wish = {"environment": environment, "adopt": adopt}
+        return self._deploy(Intent.CREATE, name, model_uri, flavor, config, endpoint, self.on_event, **wish)
+
+    def update_deployment(
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        environment: str = "compatible",
+        allow_schema_change: bool = False,
+        adopt: bool = False,
+    ) -> Deployment:
+        """Change a deployment: its model, its options or both; what isn't named stays as it is.
+
+        Raises:
+            DeploymentNotFound: there is none.
+            SchemaChangeRefused: the new model's signature breaks today's callers.
+        """
+        wish = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+        return self._deploy(Intent.UPDATE, name, model_uri, flavor, config, endpoint, self.on_event, **wish)
+
+    @overload
+    def apply(
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        stream: Literal[False] = False,
+        environment: str = "compatible",
+        allow_schema_change: bool = False,
+        adopt: bool = False,
+    ) -> Deployment: ...
+
+    @overload
+    def apply(
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        stream: Literal[True],
+        environment: str = "compatible",
+        allow_schema_change: bool = False,
+        adopt: bool = False,
+    ) -> Generator[Event, None, Deployment]: ...
+
+    def apply(
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        stream: bool = False,
+        environment: str = "compatible",
+        allow_schema_change: bool = False,
+        adopt: bool = False,
+    ) -> Deployment | Generator[Event, None, Deployment]:
+        """Create or update: what is given is the whole of it, and what isn't given has its default.
+
+        Args:
+            stream: give the events as they happen, the deployment as the generator's value, errors where they arise. To close the generator early
+                is to interrupt the deployment: before the switch what was made is removed, after it the cloud goes on.
+        """
+        wish = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+
+        def run(report: Report) -> Deployment:
+            return self._deploy(Intent.APPLY, name, model_uri, flavor, config, endpoint, report, **wish)
+
+        return streamed(run, self.on_event) if stream else run(self.on_event)
+
+    def delete_deployment(self, name: str, config: Config = None, endpoint: str | None = None) -> bool:
+        """Remove a deployment and all that is ours of it. False where there was none: that is done, not an error."""
+        self._check_endpoint(endpoint)
+        options = self._parse(self._settings(config))
+        return lifecycle.delete(self.target, self._cloud(options), self.target.check_name(name), options, self.on_event)
+
+    def prune(self, name: str, config: Config = None) -> tuple[str, ...]:
+        """Remove the generations past `keep` (default 1) before the one in service; what was removed.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+        options = self._parse(self._settings(config))
+        plan = lifecycle.prune(self.target, self._cloud(options), self.target.check_name(name), options, self.on_event)
+        return tuple(str(resource) for resource in sorted(plan.removes))
+
+    # Looking
+
+    def plan(
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        intent: Intent | str | None = None,
+        environment: str = "compatible",
+        adopt: bool = False,
+    ) -> Changes:
+        """What a run would do; changes nothing. `intent` is that of an apply, or, where no model is named, of an update."""
+        self._check_endpoint(endpoint)
+        settings = self._settings(config)
+        cloud = self._cloud(self._parse(settings))
+        meant = Intent(intent) if intent else Intent.APPLY if self._model_uri(model_uri) else Intent.UPDATE
+        wish = self._wish(meant, name, model_uri, flavor, settings, silent, environment=environment, adopt=adopt)
+        return Changes.of(lifecycle.prospect(self.target, cloud, wish), str(self.uri))
+
+    def diff(self, name: str | None, model_uri: str | None = None, flavor: str | None = None, config: Config = None) -> Changes:
+        """What differs between the deployment and what it should be: the same as `plan`, of which it prints less."""
+        return self.plan(name, model_uri, flavor, config)
+
+    def get_deployment(self, name: str, endpoint: str | None = None) -> Deployment:
+        """One deployment.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+        self._check_endpoint(endpoint)
+        return Deployment.observed(lifecycle.present(self.target, self._cloud(), self.target.check_name(name)), self.uri)
+
+    def list_deployments(self, endpoint: str | None = None) -> list[Deployment]:
+        """All deployments of ours on this target, by name."""
+        self._check_endpoint(endpoint)
+        return sorted((Deployment.summarized(each, self.uri) for each in self.target.list(self._cloud())), key=lambda each: each.name)
+
+    def logs(self, name: str, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
+        """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""
+        return self.target.logs(self.target.check_name(name), self._cloud(), follow=follow, tail=tail)
+
+    def doctor(self) -> Iterator[Finding]:
+        """All that a deployment here would need, looked at one by one."""
+        return self.target.doctor(self._cloud())
+
+    def supports(self, verb: str) -> bool:
+        """Whether the target has a verb of `deployer.targets.VERBS`."""
+        return targets.supports(self.target, verb)
+
+    def target_help(self) -> str:
+        """The target's options in words."""
+        return help_text(self.uri.scheme, self.target.config)
+
+    def settings(self, config: Config = None) -> Settings:
+        """All options that a run here would have, with where each comes from."""
+        return self._settings(config)
+
+    # Asking
+
+    def predict(
+        self,
+        deployment_name: str,
+        inputs: Any,
+        endpoint: str | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+    ) -> Any:
+        """Predictions for `inputs`; see `deployer.payloads` for what may be sent and what comes back for it.
+
+        Raises:
+            ConfigInvalid: the model refuses the input; its own words say why.
+        """
+        payload = payloads.encode(inputs, params=params, content_type=content_type)
+        return payloads.decode(self.query(deployment_name, payload, endpoint), inputs)
+
+    def query(self, deployment_name: str, payload: Payload, endpoint: str | None = None) -> Payload:
+        """One request's body for one answer's, both as they go over the wire."""
+        self._check_endpoint(endpoint)
+        return self.target.predict(self.target.check_name(deployment_name), payload, self._cloud())
+
+    def predict_stream(
+        self,
+        deployment_name: str,
+        inputs: Any,
+        endpoint: str | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+        accept: str = payloads.JSON,
+    ) -> Iterator[bytes]:
+        """The answer's pieces, as the model makes them.
+
+        Raises:
+            ConfigInvalid: this target can't stream.
+        """
+        self._check_endpoint(endpoint)
+        if not isinstance(self.target, SupportsStreaming):
+            self._refuse("stream answers")
+        payload = payloads.encode(inputs, params=params, content_type=content_type, accept=accept)
+        return self.target.predict_stream(self.target.check_name(deployment_name), payload, self._cloud())
+
+    def explain(self, deployment_name: str, df: Any = None, endpoint: str | None = None) -> Any:
+        """Explanations of predictions, where the target can give them.
+
+        Raises:
+            ConfigInvalid: this target can't.
+        """
+        self._check_endpoint(endpoint)
+        return self._optional("explain", "explain predictions")(self.target.check_name(deployment_name), df, self._cloud())
+
+    # Endpoints, where the target has any apart from deployments
+
+    def create_endpoint(self, name: str, config: Config = None) -> Any:
+        return self._endpoints("create_endpoint")(name, self._parse(self._settings(config)), self._cloud())
+
+    def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
+        return self._endpoints("update_endpoint")(endpoint, self._parse(self._settings(config)), self._cloud())
+
+    def delete_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints("delete_endpoint")(endpoint, self._cloud())
+
+    def list_endpoints(self) -> Any:
+        return self._endpoints("list_endpoints")(self._cloud())
+
+    def get_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints("get_endpoint")(endpoint, self._cloud())
+
+    # The one way through
+
+    def name_for(self, name: str | None, model_uri: str | None) -> DeploymentName:
+        """A name as given, else the file's, else the model's, made valid for the target.
+
+        Raises:
+            ConfigInvalid: the name given is not valid here, or there is nothing to take one from.
+        """
+        from deployer.models import candidate_name
+
+        given = name or (self._file.name if self._file else None)
+        if given:
+            return self.target.check_name(given)
+        uri = self._model_uri(model_uri)
+        if not uri:
+            raise ConfigInvalid("which deployment is not said", advice="name it: -n NAME")
+        return self.target.name_for(candidate_name(uri))
+
+    def _deploy(  # noqa: PLR0917 - the calls of MLflow have as many
+        self,
+        intent: Intent,
+        name: str | None,
+        model_uri: str | None,
+        flavor: str | None,
+        config: Config,
+        endpoint: str | None,
+        report: Report,
+        **wish: Any,
+    ) -> Deployment:
+        self._check_endpoint(endpoint)
+        settings = self._settings(config)
+        options = self._parse(settings)
+        cloud = self._cloud(options)
+        wanted = self._wish(intent, name, model_uri, flavor, settings, report, **wish)
+        lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
+        return Deployment.observed(lifecycle.present(self.target, cloud, wanted.name), self.uri)
+
+    def _wish(  # noqa: PLR0917 - as above
+        self, intent: Intent, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
+    ) -> Wish:
+        """What is asked for; the name is looked at first, the model fetched last."""
+        from deployer.provenance import provenance
+
+        return Wish(
+            name=self.name_for(name, model_uri),
+            intent=intent,
+            options=settings.named.values,
+            standing=settings.standing.values,
+            origins=settings.all.origins,
+            provenance=provenance(),
+            model=self._fetched(model_uri, flavor, report),
+            **wish,
+        )
+
+    def _fetched(self, model_uri: str | None, flavor: str | None, report: Report) -> Model | None:
+        from deployer.models import fetch
+
+        wanted = flavor or (self._file.flavor if self._file else None)
+        if wanted not in (None, "python_function"):
+            raise ConfigInvalid(f"the flavor {wanted} can't be served", advice="python_function is the one that every model has; leave flavor out")
+        uri = self._model_uri(model_uri)
+        return fetch(uri, report) if uri else None
+
+    def _model_uri(self, given: str | None) -> str | None:
+        return given or (self._file.model_uri if self._file else None)
+
+    def _settings(self, config: Config) -> Settings:
+        given = Options.of(config, "the call's config").over(self._config)
+        return gather(self.target, self.uri, given, file=self._file)
+
+    def _parse(self, settings: Settings) -> TargetConfig:
+        config: TargetConfig = self.target.config.parse(settings.all.values, settings.all.origins, target=self.uri.scheme)
+        return config
+
+    def _cloud(self, config: TargetConfig | None = None) -> Any:
+        """A connection for these options: the same one as long as they stay the same."""
+        config = config or self._parse(self._settings(None))
+        if self._connected is None or self._connected[0] != config:
+            self._connected = (config, self.target.connect(self.uri, config))
+        return self._connected[1]
+
+    def _check_endpoint(self, endpoint: str | None) -> None:
+        if endpoint is not None:
+            self._endpoints("create_endpoint")
+
+    def _endpoints(self, method: str) -> Callable[..., Any]:
+        return self._optional(method, "have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
+
+    def _optional(self, method: str, what: str, advice: str = "") -> Callable[..., Any]:
+        found: Callable[..., Any] | None = getattr(self.target, method, None)
+        if found is None:
+            self._refuse(what, advice)
+        return found
+
+    def _refuse(self, what: str, advice: str = "") -> NoReturn:
+        raise ConfigInvalid(f"{self.uri.scheme} can't {what}", advice=advice or "deploy targets shows which target can do what")
+
+
+def target_help(target: str) -> str:
+    """A target's options in words."""
+    return get_deploy_client(target).target_help()
