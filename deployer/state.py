@@ -60,6 +60,7 @@ class ModelFacts:
         framework: "sklearn 1.9.1", for people.
         requirements: as the model pins them, one PEP 508 requirement each.
         signature: MLflow's JSON of inputs, outputs and params, or None.
+        loader_module: the module that loads it; one of mlflow's needs mlflow in the image.
     """
 
     uri: str
@@ -72,6 +73,7 @@ class ModelFacts:
     registered_name: str = ""
     version: str = ""
     run_id: str = ""
+    loader_module: str = ""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> ModelFacts:

@@ -1,0 +1,138 @@
+"""What a model consists of: its files in order, and the digest that is its identity.
+
+What counts: each file's path relative to the model's directory, its bytes, and whether its owner may execute it (a code folder may bring
+programs; where an artifact store has lost that bit the model behaves otherwise, so it is another one). What doesn't: times, owners, other
+permissions, the order of a listing, empty directories (no object store has them).
+
+Left out, in the digest as in packages, because they say nothing of the model and change behind its back: `.git`, `__pycache__` and
+`.DS_Store` wherever they are, and `registered_model_meta` at the top, which MLflow writes into whatever it downloads from a registry.
+
+A link that stays inside the model's directory counts as what it leads to. One that leads out is refused: a package would carry away files
+of this machine that nobody meant.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.errors import MachineFault, ModelInvalid
+from deployer.state import Digest
+
+IGNORED = frozenset({".git", "__pycache__", ".DS_Store"})
+IGNORED_AT_TOP = frozenset({"registered_model_meta"})
+
+_FORMAT = b"deployer model 1\0"
+_READERS = min(4, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a model.
+
+    Attributes:
+        path: relative to the model's directory, with forward slashes.
+        source: where its bytes are on this machine.
+        size: bytes.
+    """
+
+    path: str
+    source: Path
+    size: int
+    executable: bool = False
+
+
+def files(directory: Path) -> tuple[ModelFile, ...]:
+    """The files of a model, sorted by path: what is digested, packaged, or uploaded one by one as a prefix.
+
+    Raises:
+        ModelInvalid: a link out of the directory, a broken link or one that goes round, a socket or device, a name that isn't UTF-8.
+        MachineFault: something can't be read.
+    """
+    root = Path(os.path.realpath(directory))
+    return tuple(sorted(_walk(root, root, "", (root,)), key=lambda file: file.path))
+
+
+def content_digest(files: Iterable[ModelFile]) -> Digest:
+    """The digest of a model's files, in the order that `files` gives.
+
+    Files are read once, several at a time, in pieces of 256 KiB.
+
+    Raises:
+        MachineFault: a file can't be read.
+    """
+    listed = tuple(files)
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="digest") as pool:
+        return combined(zip(listed, pool.map(_file_digest, listed), strict=True))
+
+
+def combined(digests: Iterable[tuple[ModelFile, bytes]]) -> Digest:
+    """The model's digest from its files and the SHA-256 of each, for who reads the files anyway."""
+    whole = hashlib.sha256(_FORMAT)
+    for file, digest in digests:
+        whole.update(digest + (b"x" if file.executable else b"-") + file.path.encode() + b"\0")
+    return Digest(f"sha256:{whole.hexdigest()}")
+
+
+def _walk(root: Path, directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[ModelFile]:
+    """The files below one real directory; `above` are the real directories that lead to it, itself included."""
+    try:
+        with os.scandir(directory) as listing:
+            entries = list(listing)
+    except OSError as error:
+        raise unreadable(directory, error) from error
+    for entry in entries:
+        path = prefix + entry.name
+        if entry.name in IGNORED or path in IGNORED_AT_TOP:
+            continue
+        if not _is_utf8(entry.name):
+            raise ModelInvalid(f"{path!r} in the model {root} has a name that is not UTF-8", advice="rename it, and save the model again")
+        source = _followed(root, Path(entry.path), path) if entry.is_symlink() else Path(entry.path)
+        try:
+            status = source.stat()
+        except OSError as error:
+            raise unreadable(source, error) from error
+        if stat.S_ISDIR(status.st_mode):
+            if source in above:
+                raise ModelInvalid(f"{path} in the model {root} is a link to a directory that holds it", advice="remove the link")
+            yield from _walk(root, source, f"{path}/", (*above, source))
+        elif stat.S_ISREG(status.st_mode):
+            yield ModelFile(path, source, status.st_size, bool(status.st_mode & stat.S_IXUSR))
+        else:
+            raise ModelInvalid(f"{path} in the model {root} is neither a file nor a directory", advice="remove it")
+
+
+def _followed(root: Path, link: Path, path: str) -> Path:
+    """What a link leads to, by its real path."""
+    target = Path(os.path.realpath(link))
+    if not target.is_relative_to(root):
+        raise ModelInvalid(f"{path} in the model {root} is a link that leads out of it, to {target}", advice="put a copy in its place")
+    if not target.exists():
+        raise ModelInvalid(f"{path} in the model {root} is a link to {target}, which is not there", advice="remove the link, or save the model again")
+    return target
+
+
+def _file_digest(file: ModelFile) -> bytes:
+    try:
+        with file.source.open("rb", buffering=0) as handle:
+            return hashlib.file_digest(handle, "sha256").digest()
+    except OSError as error:
+        raise unreadable(file.source, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> MachineFault:
+    """The error for a file of this machine that can't be read."""
+    return MachineFault(f"{path} can't be read: {error.strerror or error}", advice="look at its permissions and at the disk")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,257 @@
+"""A model as one stream of bytes: a tar, plain or compressed, that is computed while it is read and never held whole.
+
+The same files give the same bytes: sorted, owned by nobody, without times, modes reduced to executable or not. A directory comes before
+what is in it. Compression is deflate's fastest level (ISA-L: some 500 MB/s a core where zlib gives 40 to 150, and what doesn't shrink is
+stored), block by block on two threads; its bytes are the same for the same release of the compressor on the same sort of processor, so
+who resumes an upload elsewhere compares digests part by part. A model's identity never rests on them (deployer.models.content).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import tarfile
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Protocol
+
+from isal import isal_zlib
+
+from deployer.errors import ModelInvalid
+from deployer.models.content import ModelFile, combined, files, unreadable
+from deployer.state import Digest
+
+BLOCK = 1 << 20
+"""Bytes of a chunk of the plain tar, the last excepted."""
+
+_COMPRESSORS = 2
+_AHEAD = 8
+# Deflate, no name, no time, "fastest" as compression, unknown system: nothing of this machine.
+_GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+_LAST_BLOCK = b"\x03\x00"
+_RECORD = tarfile.RECORDSIZE
+
+
+class Package(Protocol):
+    """A stream that can be read more than once, the same each time."""
+
+    @property
+    def size_estimate(self) -> int: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+class Tar:
+    """A plain tar (POSIX pax) of a model's files.
+
+    Args:
+        directory: the model's.
+        prefix: a relative directory inside the archive to put everything below, "opt/deployer/model".
+        expecting: the model's digest. The files are digested once more as they go by; reading fails at the end where they changed since.
+
+    Raises:
+        ModelInvalid: as `files`; while it's read, where a file changed meanwhile.
+        MachineFault: a file can't be read.
+    """
+
+    def __init__(self, directory: Path, *, prefix: str = "", expecting: Digest | None = None) -> None:
+        self.files = files(directory)
+        self._directory = directory
+        self._expecting = expecting
+        self._below = PurePosixPath(prefix)
+        if self._below.is_absolute() or ".." in self._below.parts:
+            raise ValueError(f"a prefix is a relative directory, not {prefix}")
+
+    @property
+    def size(self) -> int:
+        """Bytes, exactly."""
+        listed = sum(len(self._header(member)) for member in self._members())
+        return -(-(listed + sum(_padded(file.size) for file in self.files) + 2 * tarfile.BLOCKSIZE) // _RECORD) * _RECORD
+
+    @property
+    def size_estimate(self) -> int:
+        return self.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Chunks of `BLOCK` bytes."""
+        block, filled = bytearray(BLOCK), 0
+        for piece in self._pieces():
+            view = memoryview(piece)
+            while view:
+                taken = min(len(view), BLOCK - filled)
+                block[filled : filled + taken] = view[:taken]
+                view, filled = view[taken:], filled + taken
+                if filled == BLOCK:
+                    yield bytes(block)
+                    filled = 0
+        if filled:
+            yield bytes(memoryview(block)[:filled])
+
+    def _pieces(self) -> Iterator[bytes | memoryview]:
+        written, seen = 0, list[tuple[ModelFile, bytes]]()
+        for member in self._members():
+            header = self._header(member)
+            yield header
+            written += len(header)
+            if isinstance(member, ModelFile):
+                digest = hashlib.sha256()
+                for piece in self._content(member):
+                    digest.update(piece)
+                    yield piece
+                yield bytes(_padded(member.size) - member.size)
+                written += _padded(member.size)
+                seen.append((member, digest.digest()))
+        if self._expecting and combined(seen) != self._expecting:
+            raise self._changed("the model")
+        end = 2 * tarfile.BLOCKSIZE
+        yield bytes(end + -(written + end) % _RECORD)
+
+    def _content(self, file: ModelFile) -> Iterator[memoryview]:
+        """The file's bytes in one buffer, used again for each piece."""
+        buffer, left = memoryview(bytearray(min(BLOCK, max(file.size, 1)))), file.size
+        try:
+            with file.source.open("rb", buffering=0) as handle:
+                while left:
+                    count = handle.readinto(buffer[: min(left, BLOCK)])
+                    if not count:
+                        raise self._changed(file.path)
+                    left -= count
+                    yield buffer[:count]
+                if handle.read(1):
+                    raise self._changed(file.path)
+        except OSError as error:
+            raise unreadable(file.source, error) from error
+
+    def _changed(self, what: str) -> ModelInvalid:
+        return ModelInvalid(
+            f"{what} changed while it was being packaged, in {self._directory}", advice="run the command again once nothing writes there"
+        )
+
+    def _members(self) -> Iterator[ModelFile | PurePosixPath]:
+        """Files in order, each directory once, before what is in it."""
+        made = {PurePosixPath()}
+        for file in self.files:
+            for directory in reversed((self._below / file.path).parents):
+                if directory not in made:
+                    made.add(directory)
+                    yield directory
+            yield file
+
+    def _header(self, member: ModelFile | PurePosixPath) -> bytes:
+        if isinstance(member, ModelFile):
+            info = tarfile.TarInfo(str(self._below / member.path))
+            info.size, info.mode = member.size, 0o755 if member.executable else 0o644
+        else:
+            info = tarfile.TarInfo(str(member))
+            info.type, info.mode = tarfile.DIRTYPE, 0o755
+        return info.tobuf(tarfile.PAX_FORMAT)
+
+
+class TarGz:
+    """The same, compressed: one gzip member, of blocks that are compressed apart, up to eight of them ahead of who reads.
+
+    Takes and raises what `Tar` does. Holds some 20 MB at most.
+    """
+
+    def __init__(self, directory: Path, *, prefix: str = "", expecting: Digest | None = None) -> None:
+        self.tar = Tar(directory, prefix=prefix, expecting=expecting)
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        return self.tar.files
+
+    @property
+    def size_estimate(self) -> int:
+        """Bytes at most: what it comes to where nothing shrinks."""
+        return gzipped_at_most(self.tar.size)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return gzipped(self.tar)
+
+
+class Hashed:
+    """Passes chunks on, and knows their digest and size once they were all read.
+
+    `Hashed(TarGz(directory))` gives an archive's digest in the pass that uploads it; `gzipped(plain := Hashed(Tar(directory)))` that of the
+    uncompressed archive, a layer's diff id, too.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._digest: Digest | None = None
+        self.size = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        whole, self._digest, self.size = hashlib.sha256(), None, 0
+        for chunk in self._chunks:
+            whole.update(chunk)
+            self.size += len(chunk)
+            yield chunk
+        self._digest = Digest(f"sha256:{whole.hexdigest()}")
+
+    @property
+    def digest(self) -> Digest:
+        if self._digest is None:
+            raise ValueError("the digest is known once all chunks were read")
+        return self._digest
+
+
+def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress chunks to one gzip member with no name and no time. Same chunks, same bytes."""
+    checksum, size = 0, 0
+    ahead: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(_COMPRESSORS, thread_name_prefix="gzip") as pool:
+        yield _GZIP_HEADER
+        for chunk in chunks:
+            checksum, size = isal_zlib.crc32(chunk, checksum), size + len(chunk)
+            ahead.append(pool.submit(_deflated, chunk))
+            if len(ahead) > _AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    yield _LAST_BLOCK + struct.pack("<LL", checksum, size & 0xFFFFFFFF)
+
+
+def gzipped_at_most(size: int) -> int:
+    """The most bytes that `gzipped` makes of `size` bytes in chunks of `BLOCK`."""
+    blocks = -(-size // BLOCK)
+    return size + size // 1024 + 64 * blocks + len(_GZIP_HEADER) + len(_LAST_BLOCK) + 8
+
+
+def readable(chunks: Iterable[bytes]) -> BinaryIO:
+    """The chunks as a file that can be read from front to end, for clients that take nothing else."""
+    return io.BufferedReader(_Raw(iter(chunks)), buffer_size=BLOCK)
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._left = memoryview(chunk)
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._left))
+        target[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+def _deflated(chunk: bytes) -> bytes:
+    """One chunk as deflate blocks that need nothing before them and end on a whole byte."""
+    compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
+    return bytes(compressor.compress(chunk) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+
+
+def _padded(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE

@@ -1,0 +1,283 @@
+"""MLflow's tracking server and model registry, by its own client (mlflow-skinny is enough), imported only here and only when used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
+from deployer.events import Report
+from deployer.models import cache
+from deployer.models.transfer import RemoteFile, download
+from deployer.models.uri import ModelUri, candidate_name
+from deployer_scoring.mlmodel import FILE
+
+# Unless the user says otherwise: an answer within seconds where no server is, no bar of its own over ours, and no word to anybody else.
+_QUIET = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a URI stands for at this moment.
+
+    Attributes:
+        uri: what an artifact repository of MLflow is opened by: never a stage, alias or `latest`.
+        path: of the model below it.
+    """
+
+    uri: str
+    path: str = ""
+    registered_name: str = ""
+    version: str = ""
+    run_id: str = ""
+
+
+def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> tuple[Path, Source]:
+    """The model's directory on this machine, and what its URI stands for now.
+
+    An artifact may be overwritten under the same name, so the cache is asked by the list of files and the MLmodel itself, which carries a
+    fresh id each time that a model is saved.
+
+    Args:
+        tracking_uri, registry_uri: MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI, or MLflow's own defaults, where they are left out.
+
+    Raises:
+        ExtraMissing: MLflow, or what it needs for this store, isn't installed.
+        ConfigInvalid: not a URI of this scheme.
+        ModelNotFound: no such registered model, version, stage, alias, run or path.
+        PermissionDenied, CredentialsInvalid, TargetUnavailable: what the server says, or that it doesn't answer.
+        MachineFault: the disk is full.
+    """
+    with _session(uri, tracking_uri, registry_uri) as mlflow, _errors(uri, mlflow):
+        source, repository = _resolved(uri, mlflow.MlflowClient(), mlflow)
+        listed = list(_listed(repository, source.path))
+        if not any(file.path == FILE for file in listed):
+            raise ModelNotFound(f"there is no model at {uri.public}: {_contents(listed)}", advice=f"name the directory that holds the {FILE} file")
+        prefix = f"{source.path}/" if source.path else ""
+        key = [
+            str(mlflow.get_tracking_uri()),
+            source.uri,
+            source.path,
+            _digest_of_file(repository, prefix + FILE),
+            [[file.path, file.size] for file in listed],
+        ]
+
+        def make(directory: Path) -> None:
+            with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".fetch-") as spool:
+
+                def get(file: RemoteFile, target: Path) -> None:
+                    Path(repository.download_artifacts(prefix + file.path, spool)).rename(target)
+
+                download(listed, get, directory, uri.public, report)
+
+        return cache.kept(candidate_name(uri.text), key, make), source
+
+
+def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[Source, Any]:
+    if uri.scheme == "mlflow-artifacts":
+        return Source(uri.text.rstrip("/")), _repository(uri.text.rstrip("/"))
+    if uri.scheme == "runs":
+        return _of_run(uri, client)
+    name, _, rest = urlsplit(uri.text).path.lstrip("/").partition("/")
+    if not name:
+        raise ConfigInvalid(f"{uri.text} names no model", advice="write models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID")
+    if rest or "@" in name:
+        return _of_version(uri, name, rest, client)
+    return _of_logged_model(name, client)
+
+
+def _of_version(uri: ModelUri, name: str, rest: str, client: Any) -> tuple[Source, Any]:
+    """A registered model's version, by number, alias, stage or `latest`, with the path of a model below it where the URI goes on."""
+    if "@" in name:
+        name, _, alias = name.rpartition("@")
+        found, path = client.get_model_version_by_alias(name, alias), rest
+    else:
+        wanted, _, path = rest.partition("/")
+        found = client.get_model_version(name, wanted) if wanted.isdigit() else _newest(client, name, wanted)
+        if found is None:
+            raise ModelNotFound(
+                f"{uri.text} stands for no model: no version of {name} is in stage {wanted}", advice=f"name a version: models:/{name}/1"
+            )
+    concrete = f"models:/{name}/{found.version}"
+    return Source(concrete, path.strip("/"), name, str(found.version), found.run_id or ""), _repository(concrete)
+
+
+def _newest(client: Any, name: str, stage: str) -> Any:
+    """The newest version in a stage, or of all under `latest`; None where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stages are deprecated; those who still use them know
+        stages = None if stage.lower() == "latest" else [stage]
+        return max(client.get_latest_versions(name, stages), key=lambda each: int(each.version), default=None)
+
+
+def _of_logged_model(model_id: str, client: Any) -> tuple[Source, Any]:
+    """A model of MLflow 3 by its id; where it is registered once, under that name and version."""
+    if not hasattr(client, "get_logged_model"):
+        raise ConfigInvalid(f"models:/{model_id} is a logged model's URI, which this MLflow doesn't know", advice="pip install -U 'mlflow-skinny>=3'")
+    found = client.get_logged_model(model_id)
+    registered = _registered(found.tags or {})
+    name, version = registered[0] if len(registered) == 1 else ("", "")
+    return Source(f"models:/{model_id}", "", name, version, found.source_run_id or ""), _repository(f"models:/{model_id}")
+
+
+def _registered(tags: Mapping[str, str]) -> list[tuple[str, str]]:
+    try:
+        return [(str(each["name"]), str(each["version"])) for each in json.loads(tags.get("mlflow.modelVersions", "[]"))]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def _of_run(uri: ModelUri, client: Any) -> tuple[Source, Any]:
+    """A model among a run's artifacts or, since MLflow 3, the run's logged model of that name."""
+    run_id, _, path = urlsplit(uri.text).path.lstrip("/").partition("/")
+    path = path.strip("/")
+    if not run_id:
+        raise ConfigInvalid(f"{uri.text} names no run", advice="write runs:/RUN_ID/PATH")
+    run = client.get_run(run_id)
+    source = Source(run.info.artifact_uri, path, run_id=run_id)
+    repository = _repository(source.uri)
+    name, _, below = path.partition("/")
+    if any(file.path == FILE for file in _listed(repository, path)) or not name or not hasattr(client, "search_logged_models"):
+        return source, repository
+    model_id = _logged_by_run(client, run, name)
+    return (Source(f"models:/{model_id}", below, run_id=run_id), _repository(f"models:/{model_id}")) if model_id else (source, repository)
+
+
+def _logged_by_run(client: Any, run: Any, name: str) -> str | None:
+    """The id of the newest model of this name that the run has logged."""
+    token = None
+    while True:
+        page = client.search_logged_models([run.info.experiment_id], filter_string=f"name = '{name}'", page_token=token)
+        if found := next((each.model_id for each in page if each.source_run_id == run.info.run_id), None):
+            return str(found)
+        token = page.token
+        if not token:
+            return None
+
+
+def _repository(uri: str) -> Any:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
+
+
+def _listed(repository: Any, path: str, below: str = "") -> Iterator[RemoteFile]:
+    """All files below a path of a repository, their paths relative to it, sorted."""
+    prefix = f"{path}/" if path else ""
+    for each in sorted(repository.list_artifacts((prefix + below).rstrip("/")), key=lambda each: str(each.path)):
+        relative = str(each.path).removeprefix(prefix)
+        if each.is_dir:
+            yield from _listed(repository, path, relative)
+        else:
+            yield RemoteFile(relative, int(each.file_size or 0))
+
+
+def _digest_of_file(repository: Any, path: str) -> str:
+    with tempfile.TemporaryDirectory() as directory:
+        return hashlib.sha256(Path(repository.download_artifacts(path, directory)).read_bytes()).hexdigest()
+
+
+def _contents(listed: list[RemoteFile]) -> str:
+    names = sorted({file.path.partition("/")[0] for file in listed})
+    return f"no {FILE} among {', '.join(names[:5])}" if names else "nothing is there"
+
+
+@contextmanager
+def _session(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) -> Iterator[Any]:
+    """MLflow, pointed at the servers that were asked for; afterwards it and the environment are as they were."""
+    with ExitStack() as restored:
+        for name, value in _QUIET.items():
+            if name not in os.environ:
+                os.environ[name] = value
+                restored.callback(os.environ.pop, name, None)
+        try:
+            mlflow: Any = importlib.import_module("mlflow")
+        except ImportError as error:
+            raise ExtraMissing.named("mlflow", uri.public) from error
+        if tracking_uri:
+            restored.callback(mlflow.set_tracking_uri, mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None)
+            mlflow.set_tracking_uri(tracking_uri)
+        if registry_uri:
+            restored.callback(mlflow.set_registry_uri, os.environ.get("MLFLOW_REGISTRY_URI"))
+            mlflow.set_registry_uri(registry_uri)
+        yield mlflow
+
+
+@contextmanager
+def _errors(uri: ModelUri, mlflow: Any) -> Iterator[None]:
+    try:
+        with cache.machine_faults():
+            yield
+    except DeployerError:
+        raise
+    except ImportError as error:
+        missing = error.name or "a package"
+        raise ExtraMissing(
+            f"{uri.public} is kept where MLflow needs {missing} to read, which is not installed",
+            why=" ".join(str(error).split()),
+            advice=f"pip install {_PACKAGES.get(missing, missing)}",
+        ) from error
+    except Exception as error:
+        raise _translated(uri, error, _without_password(str(mlflow.get_tracking_uri()))) from error
+
+
+# Modules of MLflow's artifact stores and of its local databases, where the package is called otherwise.
+_PACKAGES = {"azure": "azure-storage-blob", "google": "google-cloud-storage", "sqlalchemy": "mlflow", "alembic": "mlflow"}
+
+
+def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
+    text = " ".join(str(error).split())
+    code = str(getattr(error, "error_code", ""))
+    absent = code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"} or (code == "INVALID_PARAMETER_VALUE" and "not found" in text)
+    silent = "API request to" in text or "Max retries exceeded" in text or code == "TEMPORARILY_UNAVAILABLE" or isinstance(error, OSError)
+    if "No space left on device" in text or "Disk quota exceeded" in text:
+        return cache.disk_full()
+    for applies, kind, message, advice in (
+        (
+            code == "UNAUTHENTICATED" or "error code 401" in text,
+            CredentialsInvalid,
+            f"{server} does not accept these credentials",
+            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+        ),
+        (
+            code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"} or "error code 403" in text,
+            PermissionDenied,
+            f"{uri.public} may not be read with these credentials of {server}",
+            "ask for read permission on it",
+        ),
+        (
+            absent or "error code 404" in text or isinstance(error, FileNotFoundError),
+            ModelNotFound,
+            f"{uri.public} does not exist on {server}",
+            "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the server",
+        ),
+        (code == "INVALID_PARAMETER_VALUE", ConfigInvalid, f"{uri.public} is refused by {server}", ""),
+        (
+            silent,
+            TargetUnavailable,
+            f"the MLflow server {server} does not answer",
+            "look at MLFLOW_TRACKING_URI and the network, and run the command again",
+        ),
+    ):
+        if applies:
+            return kind(message, why=text, advice=advice)
+    return DeployerError(f"{uri.public} could not be fetched from {server}", why=f"{type(error).__name__}: {text}")
+
+
+def _without_password(server: str) -> str:
+    parts = urlsplit(server)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme in {"http", "https"} else server

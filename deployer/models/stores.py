@@ -1,0 +1,136 @@
+"""Object stores by fsspec: a model is the files below a prefix, or one archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
+from deployer.events import Report
+from deployer.models import archives, cache
+from deployer.models.transfer import RemoteFile, download
+from deployer.models.uri import ModelUri, candidate_name
+
+_AZURE = frozenset({"wasb", "wasbs", "abfs", "abfss", "az"})
+# Whatever a store tells that changes with the content: S3, Google, Azure, and any file system with times.
+_MARKS = ("ETag", "etag", "md5Hash", "content_md5", "generation", "LastModified", "last_modified", "mtime", "updated")
+_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "SSOTokenLoadError", "CredentialRetrievalError"}
+_NO_ANSWER = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "ClientConnectorError"}
+_WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
+
+
+def fetch(uri: ModelUri, report: Report) -> Path:
+    """The model's directory on this machine, fetched where the cache doesn't hold what is in the store now.
+
+    Raises:
+        ExtraMissing: the client of this store isn't installed.
+        ModelNotFound, PermissionDenied, CredentialsInvalid, TargetUnavailable: what the store says.
+        ModelInvalid: one file, which is no archive.
+        MachineFault: the disk is full.
+    """
+    with _errors(uri):
+        system, path = _system(uri)
+        listed = _listed(system, path)
+        if not listed:
+            raise ModelNotFound(f"there is nothing at {uri.public}", advice="look at the bucket and the path; names are told apart by case")
+        key = [uri.public.rstrip("/"), [[file.path, file.size, file.mark] for file in listed]]
+        alone = len(listed) == 1 and listed[0].path == ""
+
+        def make(directory: Path) -> None:
+            if not alone:
+                download(listed, lambda file, target: system.get_file(f"{path}/{file.path}", str(target)), directory, uri.public, report)
+                return
+            packed = directory.with_suffix(".archive")
+            try:
+                system.get_file(path, str(packed))
+                with packed.open("rb") as archive:
+                    archives.unpack(archive, directory, uri.public)
+            finally:
+                packed.unlink(missing_ok=True)
+
+        return cache.kept(candidate_name(uri.text), key, make)
+
+
+def location(uri: ModelUri) -> tuple[str, str, Mapping[str, str]]:
+    """The protocol, path and options by which fsspec knows a URI.
+
+    Azure's `wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PATH` and `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH` are two
+    addresses of one thing: the container is the first part of the path, the account an option.
+    """
+    parts = urlsplit(uri.text)
+    if uri.scheme in _AZURE:
+        container, _, host = parts.netloc.rpartition("@")
+        if not container:
+            return "abfs", f"{parts.netloc}{parts.path}".rstrip("/"), {}
+        return "abfs", f"{container}{parts.path}".rstrip("/"), {"account_name": host.partition(".")[0]}
+    protocol = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}.get(uri.scheme, uri.scheme)
+    endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") if protocol == "s3" else None
+    if not parts.netloc:
+        raise ConfigInvalid(f"{uri.text} names no bucket", advice=f"write {uri.scheme}://BUCKET/PATH")
+    return protocol, f"{parts.netloc}{parts.path}".rstrip("/"), {"endpoint_url": endpoint} if endpoint else {}
+
+
+def _system(uri: ModelUri) -> tuple[Any, str]:
+    protocol, path, options = location(uri)
+    try:
+        import fsspec
+
+        # A listing of an earlier call in this process would hide what changed since.
+        return fsspec.filesystem(protocol, use_listings_cache=False, **options), path
+    except ImportError as error:
+        raise ExtraMissing.named("remote", uri.public) from error
+
+
+def _listed(system: Any, path: str) -> list[RemoteFile]:
+    """All files at or below a path, sorted; one file alone has an empty relative path."""
+    found: Mapping[str, Mapping[str, Any]] = system.find(path, detail=True)
+    files = []
+    for name, info in sorted(found.items()):
+        relative = name.strip("/").removeprefix(path.strip("/")).lstrip("/")
+        if not relative.endswith("/") and not (info.get("size") == 0 and name.endswith("/")):
+            mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
+            files.append(RemoteFile(relative, int(info.get("size") or 0), mark))
+    return files
+
+
+@contextmanager
+def _errors(uri: ModelUri) -> Iterator[None]:
+    """Turn what the store's client raises into our errors; its classes are known by name, for none of them is imported here."""
+    try:
+        with cache.machine_faults():
+            yield
+    except DeployerError:
+        raise
+    except ImportError as error:
+        raise ExtraMissing.named("remote", uri.public) from error
+    except FileNotFoundError as error:
+        raise ModelNotFound(f"there is nothing at {uri.public}", why=str(error), advice="look at the bucket and the path") from error
+    except Exception as error:
+        raise _translated(uri, error) from error
+
+
+def _translated(uri: ModelUri, error: Exception) -> DeployerError:
+    chain = [error, *_causes(error)]
+    names = {type(each).__name__ for each in chain}
+    text = " ".join(str(error).split())
+    if names & _NO_CREDENTIALS or any(code in text for code in _WRONG_CREDENTIALS):
+        return CredentialsInvalid(
+            f"{uri.public} can't be read with these credentials", why=text, advice="look at the cloud's credentials of this shell"
+        )
+    if isinstance(error, PermissionError) or "Forbidden" in text or "AccessDenied" in text:
+        return PermissionDenied(f"{uri.public} may not be read with these credentials", why=text, advice="ask for read and list permission on it")
+    if names & _NO_ANSWER or isinstance(error, (OSError, TimeoutError)):
+        return TargetUnavailable(
+            f"the store of {uri.public} does not answer", why=text, advice="look at the network and the endpoint, and run the command again"
+        )
+    return DeployerError(f"{uri.public} could not be fetched", why=f"{type(error).__name__}: {text}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    while (cause := error.__cause__ or error.__context__) is not None:
+        yield cause
+        error = cause

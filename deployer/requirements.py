@@ -1,0 +1,148 @@
+"""What a model asks for, as PEP 508 has it: names, versions, markers, and the digest that models with the same needs share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+from packaging.markers import Marker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from deployer.state import Digest, digest_of
+
+_DISTRIBUTIONS: Mapping[str, str] = {
+    "sklearn": "scikit-learn",
+    "pytorch": "torch",
+    "spark": "pyspark",
+    "paddle": "paddlepaddle",
+    "onnx": "onnxruntime",
+}
+_MACHINES: Mapping[str, str] = {"amd64": "x86_64", "arm64": "aarch64"}
+_URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]*@", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One requirement.
+
+    Attributes:
+        name: canonical (PEP 503); empty where the line is a path or URL that doesn't say.
+        line: as the model has it, without credentials.
+        url: true where it is fetched from an address or a path, so that its version is not the index's.
+    """
+
+    name: str
+    line: str
+    specifier: SpecifierSet = field(default_factory=SpecifierSet)
+    marker: Marker | None = None
+    url: bool = False
+
+    @property
+    def pinned(self) -> Version | None:
+        """The version of a single `==` or `===` without a wildcard."""
+        if len(self.specifier) != 1:
+            return None
+        only = next(iter(self.specifier))
+        return version(only.version) if only.operator in {"==", "==="} and not only.version.endswith(".*") else None
+
+    def applies(self, environment: Mapping[str, str]) -> bool:
+        """Whether its marker holds in such an environment."""
+        return self.marker is None or self.marker.evaluate(dict(environment))
+
+
+def need(line: str) -> Need:
+    """Read one line; one that isn't PEP 508 (a path, a bare URL) gets the name that a wheel's file or `#egg=` gives away."""
+    public = without_credentials(line.strip())
+    try:
+        parsed = Requirement(line)
+    except InvalidRequirement:
+        return Need(_named_by_address(line), public, url=True)
+    return Need(canonicalize_name(parsed.name), public, parsed.specifier, parsed.marker, url=parsed.url is not None)
+
+
+def environment(python_version: str, platform: str) -> Mapping[str, str]:
+    """The values of PEP 508's marker variables in an image.
+
+    Args:
+        python_version: "3.11" or "3.11.7".
+        platform: as registries name it, "linux/amd64".
+    """
+    minor = minor_of(python_version)
+    system, _, machine = platform.partition("/")
+    return {
+        "python_version": minor,
+        "python_full_version": python_version if python_version.count(".") > 1 else f"{minor}.0",
+        "implementation_name": "cpython",
+        "implementation_version": python_version if python_version.count(".") > 1 else f"{minor}.0",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "sys_platform": system or "linux",
+        "platform_system": (system or "linux").capitalize(),
+        "platform_machine": _MACHINES.get(machine.split("/")[0], machine.split("/")[0]),
+        "platform_release": "",
+        "platform_version": "",
+        "extra": "",
+    }
+
+
+def minor_of(python_version: str) -> str:
+    """ "3.11" of "3.11.7"; empty where it's no version."""
+    match = re.match(r"\s*(\d+\.\d+)", python_version)
+    return match[1] if match else ""
+
+
+def version(text: str) -> Version | None:
+    """A PEP 440 version, or None where it isn't one."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        return None
+
+
+def distribution_of(framework: str) -> str:
+    """The distribution that a flavor's framework comes in: scikit-learn for sklearn."""
+    return canonicalize_name(_DISTRIBUTIONS.get(framework, framework))
+
+
+def pinned_version(requirements: Iterable[str], distribution: str) -> str:
+    """The version that the requirements pin of one distribution; empty where they don't."""
+    return next((str(each.pinned) for each in map(need, requirements) if each.name == canonicalize_name(distribution) and each.pinned), "")
+
+
+def without_credentials(requirement: str) -> str:
+    """A requirement as it may be printed, recorded and digested: user and password are taken out of its URL."""
+    return _URL_USER.sub(r"\1", requirement)
+
+
+def lock_digest(requirements: Iterable[str], python_version: str) -> Digest:
+    """The digest of what is asked for: models whose requirements and Python's minor version agree share it, and so an environment.
+
+    Order, repetition, spelling of names, spaces and credentials make no difference.
+    """
+    return digest_of([minor_of(python_version), sorted({_normal(line) for line in requirements if line.strip()})])
+
+
+def _normal(line: str) -> str:
+    public = without_credentials(line.strip())
+    try:
+        parsed = Requirement(public)
+    except InvalidRequirement:
+        return public
+    parsed.name = canonicalize_name(parsed.name)
+    parsed.extras = {canonicalize_name(extra) for extra in parsed.extras}
+    return str(parsed)
+
+
+def _named_by_address(line: str) -> str:
+    address = line.partition(";")[0].strip()
+    if egg := re.search(r"[#&]egg=([A-Za-z0-9._-]+)", address):
+        return canonicalize_name(egg[1])
+    try:
+        return str(parse_wheel_filename(unquote(urlsplit(address).path).rsplit("/", 1)[-1])[0])
+    except (InvalidWheelFilename, ValueError):
+        return ""
