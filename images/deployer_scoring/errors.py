@@ -61,5 +61,9 @@ class InvalidInput(ScoringError, ValueError):
         self.error_code, self.status = error_code, status
 
 
+class ModelFailure(ScoringError):
+    """The model raised; the message is the exception's type and its own message, the cause is chained."""
+
+
 class EncodingError(ScoringError):
     """The model's answer has no JSON form."""

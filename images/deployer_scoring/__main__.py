@@ -1,0 +1,38 @@
+"""The container's entry point: `python -m deployer_scoring serve`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Optional
+
+from deployer_scoring.errors import ScoringError
+from deployer_scoring.version import __version__
+
+
+def main(arguments: Optional[list[str]] = None) -> int:
+    """Run the command line.
+
+    Returns:
+        The exit code: 0 done, 1 the model can't be served, 2 wrong use.
+    """
+    parser = argparse.ArgumentParser(prog="deployer-scoring", description="Serves an MLflow model with the python_function flavor over HTTP.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve the model in $DEPLOYER_MODEL, /opt/ml/model or $AZUREML_MODEL_DIR")
+    serve.add_argument("--host", default=None, help="address to listen on (default: 0.0.0.0)")
+    serve.add_argument("--port", type=int, default=None, help="default: $SAGEMAKER_BIND_TO_PORT wins over this, $DEPLOYER_PORT, then 8080")
+    options = parser.parse_args(arguments)
+    from deployer_scoring.serving import serve as run
+    from deployer_scoring.settings import Settings
+
+    try:
+        return run(Settings.of(os.environ, host=options.host, port=options.port))
+    except ScoringError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""The values under `instances` (rows) and `inputs` (columns), as arrays or whatever the signature says (MLflow's `parse_tf_serving_input`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from deployer_scoring.datatypes import Array, DataType, Map, Object
+from deployer_scoring.errors import InvalidInput
+from deployer_scoring.nested import enforce_value
+from deployer_scoring.signature import ColSpec, Schema, TensorSpec
+
+Spec = Union[ColSpec, TensorSpec, None]
+
+
+def from_instances(value: Any, schema: Optional[Schema]) -> Any:
+    """Rows: objects become columns (a dictionary of arrays), anything else is one array.
+
+    Raises:
+        InvalidInput: The rows don't agree in length, or can't be what the signature says.
+    """
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        data: Any = _columns_of_rows(value, schema)
+    else:
+        data = from_inputs(value, schema)
+    if isinstance(data, dict):
+        _check_lengths(data, schema)
+    return data
+
+
+def from_inputs(value: Any, schema: Optional[Schema]) -> Any:
+    """Columns by name, or one array without names; each converted to what the signature says.
+
+    Raises:
+        InvalidInput: A value can't be what the signature says.
+    """
+    specs = {} if schema is None else schema.input_dict()
+    if schema is not None:
+        if len(specs) == 1 and isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+            value = {next(iter(specs)): value}  # the only column needs no name
+        elif not schema.has_input_names() and not (isinstance(value, list) or np.isscalar(value)):
+            raise InvalidInput(f"the model's inputs have no names, so a list or a single value was expected, not {type(value).__name__}")
+    if isinstance(value, dict):
+        return {name: _converted(item, specs.get(name)) for name, item in value.items()}
+    if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        return [{name: _converted(item, specs.get(name)) for name, item in row.items()} for row in value]
+    return _converted(value, schema.inputs[0] if schema is not None else None)
+
+
+def _columns_of_rows(rows: list[Any], schema: Optional[Schema]) -> dict[str, Any]:
+    specs = {} if schema is None else schema.input_dict()
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        if not isinstance(row, dict):
+            raise InvalidInput("instances must be all objects, or none of them")
+        for name, item in row.items():
+            columns[name].append(_converted(item, specs.get(name)))
+    try:
+        return {name: np.array(items) for name, items in columns.items()}
+    except ValueError as error:
+        raise InvalidInput(f"instances make no array: {error}") from error
+
+
+def _check_lengths(data: dict[str, Any], schema: Optional[Schema]) -> None:
+    counted = {name for name, values in data.items() if isinstance(values, (list, np.ndarray))}
+    if schema is not None and schema.has_input_names():
+        specs = schema.input_dict()
+        # A list under one name may be one value of a column of lists.
+        counted &= {name for name, spec in specs.items() if spec.required and not isinstance(spec.type, Array)}
+    lengths = {name: len(data[name]) for name in sorted(counted)}
+    if len(set(lengths.values())) > 1:
+        raise InvalidInput(f"the columns differ in length: {', '.join(f'{name} has {length}' for name, length in lengths.items())}")
+
+
+def _converted(value: Any, spec: Spec) -> Any:
+    try:
+        if spec is None:
+            return np.array(value)
+        if isinstance(spec, TensorSpec):
+            return np.array(value, dtype=spec.to_numpy())
+        if isinstance(spec.type, DataType):
+            dtype = spec.type.to_numpy()
+            return np.array(value, dtype) if isinstance(value, (list, np.ndarray)) else np.array([value], dtype)[0]
+        if isinstance(spec.type, Array):
+            return np.array(enforce_value(value, spec.type, spec.required))
+        if isinstance(spec.type, (Object, Map)):
+            return enforce_value(value, spec.type, spec.required)
+        return value
+    except InvalidInput as error:
+        raise InvalidInput(str(error)) from error  # BAD_REQUEST: the body was wrong, whatever the signature's kind
+    except Exception as error:
+        place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
+        raise InvalidInput(f"the values{place} can't be read as {'an array' if spec is None else spec}: {error}") from error
