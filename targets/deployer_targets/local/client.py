@@ -178,6 +178,10 @@ class LocalCloud:
             stream.readline()
         return connection
 
+    def unleash(self, name: str) -> None:
+        """Let the supervisor live on without who held the leash."""
+        self._order(name, "unleash")
+
     def _order(self, name: str, verb: str, **arguments: Any) -> Any:
         """A changing verb. Who finds nobody there was overtaken: it claimed what was there."""
         try:

@@ -17,9 +17,6 @@ class LocalConfig(TargetConfig):
     runtime: Annotated[Literal["auto", "docker", "process"], GENERATION] = Field(
         "auto", description="What runs the model; auto: docker where an engine answers and has the image, local processes elsewhere."
     )
-    workers: Annotated[int | None, GENERATION] = Field(
-        None, ge=1, le=1024, description="Scoring processes in the container; default: the image's own."
-    )
     startup_timeout: Annotated[int, LIVE] = Field(
         600, gt=0, description="Seconds that a container may take until it answers its health check, the making of its environment included."
     )

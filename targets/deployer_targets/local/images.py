@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 DOCKER, PROCESS = "docker", "process"
+STAND_IN_PREFIX = "process/"
+"""Begins the reference of a stand-in: no registry has it."""
 REPOSITORY = "deployer-scoring"
 """What build-and-push-container calls the image on this machine; the tag is `tag_for`."""
 
@@ -33,11 +35,7 @@ def runtime_for(config: LocalConfig, model: ModelFacts, observed: Observed | Non
         return recorded
     if config.image_url:
         return DOCKER
-    try:
-        with closing(engine.connect(timeout_seconds=5)) as client:
-            return DOCKER if _inspected(client, _tag(model)) else PROCESS
-    except (TargetUnavailable, ExtraMissing):
-        return PROCESS
+    return PROCESS if own_image(model).stand_in else DOCKER
 
 
 def image_for(config: LocalConfig, model: ModelFacts, kept: str | None) -> Image:
@@ -52,10 +50,24 @@ def image_for(config: LocalConfig, model: ModelFacts, kept: str | None) -> Image
     return stand_in(model, kept) if config.runtime == PROCESS else docker_image(config.image_url or kept or _tag(model))
 
 
+def own_image(model: ModelFacts, *, required: bool = False) -> Image:
+    """The scoring image of this version that docker has here, for the model's Python; a stand-in where there is none and it isn't `required`.
+
+    Raises:
+        MachineFault, TargetUnavailable, ExtraMissing: it's required, and docker doesn't have it or can't be asked.
+    """
+    try:
+        return docker_image(_tag(model))
+    except (MachineFault, TargetUnavailable, ExtraMissing):
+        if required:
+            raise
+        return stand_in(model)
+
+
 def stand_in(model: ModelFacts, kept: str | None = None) -> Image:
     """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction."""
     python = _minor(model)
-    reference = kept or f"process/{REPOSITORY}:{tag_for(python)}"
+    reference = kept or f"{STAND_IN_PREFIX}{REPOSITORY}:{tag_for(python)}"
     lock = _lock(model, python)
     packages = labels.package_versions({labels.PACKAGES: labels.packages_label(lock.all)}) if lock else None
     version = reference.partition(":")[2].rpartition("-py")[0] or scoring.VERSION

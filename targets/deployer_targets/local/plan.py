@@ -27,6 +27,9 @@ from deployer_targets.local.steps import (
 MODEL_DIRECTORY = "/opt/ml/model"
 PORT = 8080
 
+_NO_DRAIN = {"DEPLOYER_DRAIN_SECONDS": "0"}
+"""No load balancer needs time to learn that a container goes: the supervisor has sent it nothing more by then."""
+
 _LIMITS = ("startup_timeout", "drain_timeout", "max_restarts")
 _ADDRESS = ("host", "port")
 _LIVE = (*_ADDRESS, *_LIMITS)
@@ -71,12 +74,11 @@ def plan_prune(name: DeploymentName, observed: Observed, config: LocalConfig) ->
 
 def container(spec: DeploymentSpec[LocalConfig]) -> Container:
     """The container of a generation. Its model is mounted from where the spec has it; the supervisor mounts its own copy."""
-    workers = {"DEPLOYER_WORKERS": str(spec.config.workers)} if spec.config.workers else {}
     return Container(
         image=spec.image.reference,
         command=("serve",),
         port=PORT,
-        environment={**workers, **spec.config.env},
+        environment={**_NO_DRAIN, **spec.config.env},
         mounts=(Mount(spec.model.path or Path(MODEL_DIRECTORY), MODEL_DIRECTORY),),
         labels={names.LABEL: f"{spec.name}/{spec.generation.id}"},
     )

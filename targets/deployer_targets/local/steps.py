@@ -69,13 +69,14 @@ class StartContainer:
     """Start the new generation beside what serves.
 
     Attributes:
+        model: whose copy is mounted; None takes the mounts as they are.
         takes_over: the supervisor switches by itself once it's ready; for who doesn't wait.
     """
 
     name: DeploymentName
     generation: str
     container: Container
-    model: Digest
+    model: Digest | None
     runtime: str
     limits: Mapping[str, float]
     takes_over: bool = False

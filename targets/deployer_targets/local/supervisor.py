@@ -60,6 +60,8 @@ class Supervisor:
         self.last_used = time.monotonic()
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
+        self._unleashed = False
+        self._ending: asyncio.Task[None] | None = None
 
     # What clients ask.
 
@@ -112,9 +114,9 @@ class Supervisor:
         try:
             await self.proxy.listen(host, port)
         except OSError as error:
-            advice = "another port (-C port=0 picks a free one), or stop what listens there" if port else "-C host=127.0.0.1 is always there"
+            advice = "take another, 0 for any free one, or stop what listens there" if port else "127.0.0.1 is always there"
             raise wire.MachineRefused(
-                f"{self.name} can't listen on port {port} of {host}: {_plain(error)}", why=error.strerror or str(error), advice=advice
+                f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice
             ) from error
         return {"port": self.proxy.port}
 
@@ -183,7 +185,12 @@ class Supervisor:
         return {}
 
     async def stop(self) -> dict[str, Any]:
-        """Take no more requests, answer those in progress, stop all containers, remove all files, and end."""
+        """Take no more requests, answer those in progress, stop all containers, remove all files, and end. Whoever asks again waits for the same end."""
+        self._ending = self._ending or asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+        return {}
+
+    async def _end(self) -> None:
         await self.proxy.close()
         for generation in list(self.backends):
             self._retire(generation)
@@ -193,13 +200,17 @@ class Supervisor:
         self.serving = self.incoming = None
         await asyncio.to_thread(home.clear, self.place, self.name)
         self.gone.set()
-        return {}
 
     async def leash(self, reader: asyncio.StreamReader) -> None:
-        """End with the client that holds this connection, however it ends."""
+        """End with the client that holds this connection, however it ends, unless it was unleashed before."""
         while await reader.read(1024):
             pass
-        await self.stop()
+        if not self._unleashed:
+            await self.stop()
+
+    def unleash(self) -> dict[str, Any]:
+        self._unleashed = True
+        return {}
 
     def _route(self) -> Backend:
         backend = self.backends.get(self.serving) if self.serving else None
@@ -261,6 +272,7 @@ class _Control:
             "change": it.change,
             "sweep": it.sweep,
             "stop": it.stop,
+            "unleash": it.unleash,
         }
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,8 +346,8 @@ def _state(backend: Backend) -> wire.ContainerState:
 
 
 def _plain(error: OSError) -> str:
-    plain = {errno.EADDRINUSE: "the port is taken", errno.EACCES: "it is not allowed", errno.EADDRNOTAVAIL: "that is no address of this machine"}
-    return plain.get(error.errno or 0, error.strerror or str(error))
+    plain = {errno.EADDRINUSE: "it is taken", errno.EACCES: "this user may not", errno.EADDRNOTAVAIL: "that is no address of this machine"}
+    return plain.get(error.errno or 0) or os.strerror(error.errno or 0)
 
 
 async def supervise(name: str, place: Place, listener: socket.socket) -> None:

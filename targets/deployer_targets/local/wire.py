@@ -37,9 +37,9 @@ class ModelRefused(ModelInvalid, Refused):
 
 
 _KINDS: Mapping[str, type[DeployerError]] = {
+    "machine": MachineRefused,
     "conflict": Conflict,
     "refused": Refused,
-    "machine": MachineRefused,
     "absent": DeploymentNotFound,
     "fault": DeployerError,
 }

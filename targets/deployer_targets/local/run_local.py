@@ -1,0 +1,243 @@
+"""`deploy run-local`: what a target would run, on this machine, behind a port of one's choice.
+
+It is a local deployment without a name of the user's and without a copy of the model: a supervisor owns the port and the container. In the
+foreground it's held on a leash, a connection that ends with this process however that ends, and everything with it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from deployer import engine
+from deployer.container import Container
+from deployer.errors import DeployerError, Interrupted, MachineFault, RolloutFailed
+from deployer.events import Report, silent
+from deployer.oci import labels
+from deployer.options import ConfigT, TargetConfig
+from deployer.plan import Step
+from deployer.state import DeploymentName, Image, Model, digest_of
+from deployer.target import DeploymentSpec, Intent, Request, Target, record_of
+from deployer_images import engine as docker_engine
+from deployer_scoring.errors import ScoringError
+from deployer_scoring.examples import example_request
+from deployer_scoring.mlmodel import MLModel, parse_mlmodel
+from deployer_targets.local import images, names
+from deployer_targets.local.backend import Limits
+from deployer_targets.local.client import LocalCloud
+from deployer_targets.local.steps import AwaitReady, OpenPort, StartContainer, Switch, reason
+
+HOST = "127.0.0.1"
+_GENERATION = "run-local"
+_STARTUP_SECONDS = 1800.0
+_LOOK_SECONDS = 0.5
+_LONGEST_BODY = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """A container that answers.
+
+    Attributes:
+        name: of the local deployment that it is: `deploy logs -t local -n NAME`, `deploy delete -t local -n NAME`.
+        runtime: "docker" or "process".
+        curl: a command to paste that sends the model's own example, or asks for its health where it has none.
+    """
+
+    name: str
+    url: str
+    runtime: str
+    curl: str
+
+    @property
+    def text(self) -> str:
+        return f"ready on {self.url} ({self.runtime})\n  {self.curl}"
+
+
+def run(
+    container: Container,
+    *,
+    model_path: Path,
+    runtime: str | None = None,
+    port: int = 0,
+    detach: bool = False,
+    report: Report = silent,
+    log: Callable[[str], None] = lambda _: None,
+    ready: Callable[[LocalRun], None] | None = None,
+    startup_seconds: float = _STARTUP_SECONDS,
+) -> LocalRun:
+    """Start a container and wait until it is healthy; then return (`detach`), or stay until Ctrl-C or SIGTERM and remove everything.
+
+    Args:
+        runtime: "docker", "process", or None: docker where an engine answers and the image is one.
+        port: where to listen on 127.0.0.1; 0 picks one.
+        log: gets each line of the container, in the foreground; from a thread.
+        ready: told once it answers; by default the text goes to `log`.
+
+    Raises:
+        MachineFault: the port is taken, or the runtime isn't there.
+        RolloutFailed: the container can't serve, or exited later.
+        Interrupted: before it was ready.
+    """
+    chosen = _runtime(runtime, container)
+    name = DeploymentName(f"{names.name_for(f'run-local-{model_path.name}')[:54].rstrip('-')}-{secrets.token_hex(4)}")
+    with _terminated_like_interrupted(), _held(name, detach) as cloud:
+        if not detach:
+            _follow(name, cloud, log)
+        try:
+            for step in _steps(name, container, chosen, port, startup_seconds):
+                engine.run(step, cloud, report)
+        except RolloutFailed as error:
+            raise RolloutFailed(
+                "the container can't serve", why=error.why, advice="correct the model or its requirements", lines=error.lines
+            ) from error
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted before the container was ready; nothing of it is left") from None
+        found = cloud.describe(name)
+        started = LocalRun(name, found.url if found else "", chosen, curl(found.url if found else "", model_path))
+        (ready or (lambda each: log(each.text)))(started)
+        if not detach:
+            with suppress(KeyboardInterrupt):
+                _stay(name, cloud)
+    return started
+
+
+def local_spec(target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None) -> DeploymentSpec[ConfigT]:
+    """A spec for `target.container`, made without asking its cloud.
+
+    Its image is the one that `config` names, else the scoring image that docker has on this machine, else a stand-in for the process runtime.
+
+    Raises:
+        MachineFault: docker is wanted and has no image.
+    """
+    name = target.name_for(model.path.name if model.path else model.facts.uri)
+    image = _image(config, model, runtime)
+    request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
+    return DeploymentSpec(name, model, image, config, record_of(request, image, config, ()))
+
+
+def curl(url: str, model_path: Path) -> str:
+    """A command that sends the model's own example, or one made up from its signature; a health check where it has neither."""
+    try:
+        model = parse_mlmodel(model_path)
+        body = example_request(model)
+    except (ScoringError, OSError, ValueError):
+        return f"curl -sS {url}/ping"
+    if body is None:
+        return f"curl -sS {url}/ping"
+    return f"curl -sS {url}/invocations -H 'Content-Type: application/json' --data-binary {_data(body, model)}"
+
+
+def _data(body: str, model: MLModel) -> str:
+    file = (model.saved_input_example_info or {}).get("serving_input_path")
+    if len(body) > _LONGEST_BODY and isinstance(file, str) and (model.directory / file).is_file():
+        return shlex.quote(f"@{model.directory / file}")
+    with suppress(ValueError):
+        body = json.dumps(json.loads(body), ensure_ascii=False)
+    return shlex.quote(body)
+
+
+def _steps(name: DeploymentName, container: Container, runtime: str, port: int, startup_seconds: float) -> tuple[Step[LocalCloud], ...]:
+    limits = asdict(Limits(startup_timeout=startup_seconds, drain_timeout=5, max_restarts=0))
+    return (
+        OpenPort(name, HOST, port),
+        StartContainer(name, _GENERATION, container, None, runtime, limits),
+        AwaitReady(name, _GENERATION, startup_seconds),
+        Switch(name, _GENERATION, None),
+    )
+
+
+def _runtime(named: str | None, container: Container) -> str:
+    stand_in = container.image.startswith(images.STAND_IN_PREFIX) or labels.STAND_IN in container.labels
+    if named == images.DOCKER and stand_in:
+        raise MachineFault(
+            "docker has no image for this model", advice="deploy build-and-push-container --no-push builds it; --runtime process does without"
+        )
+    if named:
+        return named
+    return images.DOCKER if not stand_in and docker_engine.answers() else images.PROCESS
+
+
+def _image(config: TargetConfig, model: Model, runtime: str | None) -> Image:
+    if runtime == images.PROCESS:
+        return images.stand_in(model.facts)
+    if config.image_url:
+        with suppress(DeployerError):  # not there yet, or no docker to ask: whoever starts it pulls it
+            return images.docker_image(config.image_url)
+        return Image(config.image_url, digest_of(config.image_url), tag=config.image_url)
+    return images.own_image(model.facts, required=runtime == images.DOCKER)
+
+
+@contextmanager
+def _held(name: DeploymentName, detach: bool) -> Iterator[LocalCloud]:
+    """A supervisor of that name, for as long as the block runs; if `detach`, longer, unless the block fails."""
+    cloud = LocalCloud().claim(name)
+    leash = cloud.leash(name)
+    try:
+        yield cloud
+    except BaseException:
+        _end(name, cloud)
+        raise
+    finally:
+        if not detach:
+            _end(name, cloud)
+        elif cloud.describe(name):
+            cloud.unleash(name)
+        leash.close()
+
+
+def _end(name: DeploymentName, cloud: LocalCloud) -> None:
+    with suppress(DeployerError):
+        cloud.stop(name)
+
+
+def _follow(name: DeploymentName, cloud: LocalCloud, log: Callable[[str], None]) -> None:
+    """Hand the container's lines on as they come, until its supervisor ends."""
+
+    def follow() -> None:
+        with suppress(DeployerError, OSError):
+            for line in cloud.logs(name, follow=True, tail=0):
+                log(line["text"])
+
+    threading.Thread(target=follow, name=f"log of {name}", daemon=True).start()
+
+
+def _stay(name: DeploymentName, cloud: LocalCloud) -> None:
+    """Until interrupted.
+
+    Raises:
+        RolloutFailed: the container exited.
+    """
+    while (found := cloud.describe(name)) is not None:
+        state = found.containers.get(_GENERATION)
+        if state is None or not state.alive:
+            lines = state.lines if state else ()
+            raise RolloutFailed("the container ended", why=reason(state.reason if state else "it was stopped", lines), lines=lines)
+        time.sleep(_LOOK_SECONDS)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
