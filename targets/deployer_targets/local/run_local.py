@@ -6,7 +6,6 @@ foreground it's held on a leash, a connection that ends with this process howeve
 
 from __future__ import annotations
 
-import json
 import secrets
 import shlex
 import signal
@@ -23,6 +22,7 @@ from deployer import engine
 from deployer.container import Container
 from deployer.errors import DeployerError, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
+from deployer.models import input_example
 from deployer.oci import labels
 from deployer.options import ConfigT, TargetConfig
 from deployer.plan import Step
@@ -30,8 +30,6 @@ from deployer.state import DeploymentName, Image, Model, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, Target, record_of
 from deployer_images import engine as docker_engine
 from deployer_scoring.errors import ScoringError
-from deployer_scoring.examples import example_request
-from deployer_scoring.mlmodel import MLModel, parse_mlmodel
 from deployer_targets.local import images, names
 from deployer_targets.local.backend import Limits
 from deployer_targets.local.client import LocalCloud
@@ -41,7 +39,7 @@ HOST = "127.0.0.1"
 _GENERATION = "run-local"
 _STARTUP_SECONDS = 1800.0
 _LOOK_SECONDS = 0.5
-_LONGEST_BODY = 4000
+_EXAMPLE_ROWS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,22 +127,12 @@ def local_spec(target: Target[ConfigT, Any], model: Model, config: ConfigT, runt
 def curl(url: str, model_path: Path) -> str:
     """A command that sends the model's own example, or one made up from its signature; a health check where it has neither."""
     try:
-        model = parse_mlmodel(model_path)
-        body = example_request(model)
-    except (ScoringError, OSError, ValueError):
+        example = input_example(model_path, rows=_EXAMPLE_ROWS)
+    except ScoringError:
+        example = None
+    if example is None:
         return f"curl -sS {url}/ping"
-    if body is None:
-        return f"curl -sS {url}/ping"
-    return f"curl -sS {url}/invocations -H 'Content-Type: application/json' --data-binary {_data(body, model)}"
-
-
-def _data(body: str, model: MLModel) -> str:
-    file = (model.saved_input_example_info or {}).get("serving_input_path")
-    if len(body) > _LONGEST_BODY and isinstance(file, str) and (model.directory / file).is_file():
-        return shlex.quote(f"@{model.directory / file}")
-    with suppress(ValueError):
-        body = json.dumps(json.loads(body), ensure_ascii=False)
-    return shlex.quote(body)
+    return f"curl -sS {url}/invocations -H 'Content-Type: {example.content_type}' --data-binary {shlex.quote(example.body.decode())}"
 
 
 def _steps(name: DeploymentName, container: Container, runtime: str, port: int, startup_seconds: float) -> tuple[Step[LocalCloud], ...]:

@@ -185,7 +185,7 @@ class Supervisor:
         return {}
 
     async def stop(self) -> dict[str, Any]:
-        """Take no more requests, answer those in progress, stop all containers, remove all files, and end. Whoever asks again waits for the same end."""
+        """Take no more requests, answer those in progress, stop all containers, remove all files, end. Who asks again waits for the same."""
         self._ending = self._ending or asyncio.create_task(self._end())
         await asyncio.shield(self._ending)
         return {}
