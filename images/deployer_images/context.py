@@ -1,0 +1,89 @@
+"""What the Dockerfile copies: the model's packages and the runtime's, chosen and unpacked by uv on this machine.
+
+uv runs here and not in the build because it is here that indexes are configured: with their credentials, keyring, proxy and certificates,
+none of which docker ever sees. It unpacks wheels for any platform; what has none is built by this machine's Python, which does for
+packages of pure Python, and for others where the platforms are the same.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from deployer_images import cache, scoring
+from deployer_images.locks import Lock, uv_platform
+from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
+
+DOCKERFILE = Path(__file__).with_name("Dockerfile")
+_PYTHON_IN_IMAGE = b"#!/opt/deployer/venv/bin/python"
+_SHEBANG = re.compile(rb"\A#!.*python.*")
+
+
+@contextmanager
+def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
+    """The build context for a lock, as a tar file; the same files give the same bytes.
+
+    Raises:
+        ModelInvalid, TargetUnavailable, MachineFault: uv could not install a package, and why.
+    """
+    root = cache.root() / "builds"  # beside uv's cache, so that files are linked and not copied
+    root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root) as name, tempfile.TemporaryFile(dir=root) as archive:
+        directory = Path(name)
+        for part in ("packages", "runtime", "scripts"):
+            (directory / part).mkdir()
+        _unpack(lock.packages, directory / "packages", lock, ca_bundle)
+        _unpack(lock.runtime, directory / "runtime", lock, ca_bundle)
+        scoring.copy(directory / "runtime")
+        _move_scripts(directory / "packages" / "bin", directory / "scripts")
+        shutil.rmtree(directory / "runtime" / "bin", ignore_errors=True)
+        shutil.copyfile(DOCKERFILE, directory / "Dockerfile")
+        _archive(directory, archive)
+        archive.seek(0)
+        yield archive
+
+
+def _unpack(packages: tuple[str, ...], target: Path, lock: Lock, ca_bundle: Path | None) -> None:
+    if not packages:
+        return
+    python = installed_interpreter(lock.python) or interpreter(OURS)
+    uv(
+        *("pip", "install", "--quiet", "--no-deps", "--requirements", "-", "--target", str(target)),
+        *("--python", str(python), "--python-version", lock.python, *uv_platform(lock.platform)),
+        stdin="\n".join(packages),
+        doing="installing the requirements",
+        ca_bundle=ca_bundle,
+    )
+
+
+def _move_scripts(source: Path, target: Path) -> None:
+    """Commands that packages bring, made to run the image's Python."""
+    for script in sorted(source.iterdir()) if source.is_dir() else ():
+        if not script.is_file():
+            continue
+        content = script.read_bytes()
+        (target / script.name).write_bytes(_SHEBANG.sub(_PYTHON_IN_IMAGE, content, count=1) if content.startswith(b"#!") else content)
+        (target / script.name).chmod(0o755)
+    shutil.rmtree(source, ignore_errors=True)
+
+
+def _archive(directory: Path, archive: IO[bytes]) -> None:
+    """Sorted, without owners and times, readable for every user."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if member.name.endswith((".pyc", "/__pycache__", "/.lock")):
+            return None
+        member.uid = member.gid = member.mtime = 0
+        member.uname = member.gname = ""
+        member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+        return member
+
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for part in sorted(directory.iterdir()):
+            tar.add(part, part.name, filter=plain)

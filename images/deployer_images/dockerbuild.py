@@ -1,0 +1,196 @@
+"""Building and pushing with a docker engine: its classic builder, which every engine has, and docker's SDK."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import IO, TYPE_CHECKING, Any
+
+from deployer.errors import ConfigInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
+from deployer.events import Report, StepFinished, StepProgressed, StepStarted
+from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Repository, docker_manifest, labels
+from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER
+from deployer.state import Digest
+from deployer_images import engine
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.images import Image as DockerImage
+
+_BUILD_SECONDS = 3600
+
+
+class DockerBuild:
+    """One image under its name and tags in a docker engine."""
+
+    def __init__(self, client: DockerClient, name: str, tags: tuple[str, ...], report: Report) -> None:
+        self._client, self._name, self._tags, self._report = client, name, tags, report
+
+    def find(self, inputs: str) -> Image | None:
+        """The image, if the engine has one of these inputs; it gets the tags that it lacks."""
+        from docker.errors import DockerException
+
+        try:
+            found = self._client.images.list(filters={"label": f"{labels.INPUTS}={inputs}"})
+            for tag in self._tags if found else ():
+                found[0].tag(self._name, tag)
+        except DockerException as fault:
+            raise engine.fault("looking for the image", fault) from fault
+        return self._described(found[0]) if found else None
+
+    def build(self, context: IO[bytes], arguments: Mapping[str, str], made_with: Mapping[str, str], platform: str, *, pull: bool) -> Image:
+        """Build the context's Dockerfile.
+
+        Args:
+            made_with: labels.
+            pull: fetch the base image anew.
+
+        Raises:
+            ConfigInvalid: the base image isn't there, or won't do. TargetUnavailable, MachineFault: the engine failed.
+        """
+        from docker.errors import DockerException
+
+        begun = time.monotonic()
+        self._report(StepStarted(step="build_image", label="image", resource=f"{self._name}:{self._tags[0]}"))
+        try:
+            events = self._client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=f"{self._name}:{self._tags[0]}",
+                buildargs=dict(arguments),
+                labels=dict(made_with),
+                platform=None if platform == self._engine_platform() else platform,
+                pull=pull,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                timeout=_BUILD_SECONDS,
+            )
+            self._follow_build(events, arguments["BASE_IMAGE"])
+            built = self._client.images.get(f"{self._name}:{self._tags[0]}")
+            for tag in self._tags[1:]:
+                built.tag(self._name, tag)
+        except (DockerException, OSError) as fault:
+            raise engine.fault("building the image", fault) from fault
+        image = self._described(built)
+        if image.platform != platform:
+            raise ConfigInvalid(
+                f"the base image {arguments['BASE_IMAGE']} is for {image.platform}, not {platform}", advice="name one with --base-image"
+            )
+        size = f"{built.attrs['Size'] / 1e6:.0f} MB"
+        self._report(StepFinished(step="build_image", label="image", resource=image.reference, detail=size, seconds=time.monotonic() - begun))
+        return image
+
+    def push(self, repository: Repository) -> None:
+        """Push all tags, and see to it that what is there is a Docker schema 2 image.
+
+        Raises:
+            PermissionDenied, Refused: the registry says no. TargetUnavailable: it doesn't answer.
+        """
+        from docker.errors import DockerException
+
+        begun = time.monotonic()
+        resource = repository.reference(self._tags[0])
+        self._report(StepStarted(step="push_image", label="push", resource=resource))
+        credentials = repository.login()
+        # Without any, docker wants some all the same for its header.
+        login = {"username": credentials.username, "password": credentials.password} if credentials else {"username": "", "password": ""}
+        sent = 0
+        for tag in self._tags:
+            try:
+                sent += self._follow_push(self._client.api.push(self._name, tag, stream=True, decode=True, auth_config=login))
+            except (DockerException, OSError) as fault:
+                raise engine.fault(f"pushing to {repository.uri}", fault) from fault
+            _as_docker_image(repository, tag)
+        detail = f"{sent} layer{'s' if sent != 1 else ''} sent, tags {', '.join(self._tags)}"
+        self._report(StepFinished(step="push_image", label="push", resource=resource, detail=detail, seconds=time.monotonic() - begun))
+
+    def _follow_build(self, events: Iterable[Mapping[str, Any]], base_image: str) -> None:
+        said: list[str] = []
+        for event in events:
+            if text := str(event.get("stream", "")).strip():
+                said.append(text)
+            if step := re.match(r"Step (\d+)/(\d+) : (\w+)", text):
+                done, total, note = int(step[1]), int(step[2]), step[3]
+                self._report(StepProgressed(step="build_image", label="image", done=done, total=total, unit="steps", note=note))
+            if event.get("id") and event.get("status"):
+                self._progress("pull", f"base image {event['id']}", event)
+            if error := event.get("error"):
+                raise _build_error(str(error), tuple(said), base_image)
+
+    def _follow_push(self, events: Iterable[Mapping[str, Any]]) -> int:
+        sent = 0
+        for event in events:
+            if error := event.get("error"):
+                raise engine.fault(f"pushing to {self._name}", RuntimeError(error))
+            if event.get("status") == "Pushed":
+                sent += 1
+            if event.get("id"):
+                self._progress("push_image", f"layer {event['id']}", event)
+        return sent
+
+    def _progress(self, step: str, label: str, event: Mapping[str, Any]) -> None:
+        detail = event.get("progressDetail") or {}
+        if detail.get("current"):
+            # The engine counts a tar's padding in what is done, but not in the total.
+            total = max(detail.get("total") or 0, detail["current"]) or None
+            self._report(StepProgressed(step=step, label=label, done=detail["current"], total=total, unit="bytes"))
+
+    def _described(self, image: DockerImage) -> Image:
+        attributes, known = image.attrs, image.labels
+        variant = attributes.get("Variant") or ""
+        platform = f"{attributes['Os']}/{attributes['Architecture']}" + (f"/{variant}" if variant and variant != "v8" else "")
+        return Image(
+            reference=f"{self._name}:{self._tags[0]}",
+            digest=Digest(str(image.id)),
+            tag=self._tags[0],
+            platform=platform,
+            python_version=known.get(labels.PYTHON, ""),
+            runtime=known.get(labels.RUNTIME, ""),
+            packages=labels.package_versions(known),
+        )
+
+    def _engine_platform(self) -> str:
+        version = self._client.version()
+        return f"{version['Os']}/{version['Arch']}"
+
+
+def _as_docker_image(repository: Repository, tag: str) -> None:
+    """Engines that keep images as containerd does push them in OCI's form, which SageMaker refuses: the same blobs under Docker's names."""
+    manifest = repository.manifest(tag)
+    if manifest.media_type == DOCKER_MANIFEST:
+        return
+    if manifest.media_type in INDEXES:
+        platforms = manifest.platforms
+        if len(platforms) != 1:
+            raise Refused(f"{repository.reference(tag)} was pushed for {len(platforms)} platforms instead of one")
+        manifest = repository.manifest(next(iter(platforms.values())))
+    repository.put_manifest(_in_dockers_words(manifest), tag)
+
+
+def _in_dockers_words(manifest: Manifest) -> Manifest:
+    if manifest.media_type != OCI_MANIFEST or any(layer.media_type not in (OCI_LAYER, DOCKER_LAYER) for layer in manifest.layers):
+        raise Refused(
+            "docker pushed the image with layers that are not compressed by gzip, which SageMaker refuses",
+            advice="switch the engine's default compression back to gzip",
+        )
+    layers = tuple(Descriptor(DOCKER_LAYER, layer.digest, layer.size) for layer in manifest.layers)
+    return docker_manifest(Descriptor(DOCKER_CONFIG, manifest.config.digest, manifest.config.size), layers)
+
+
+def _build_error(error: str, said: tuple[str, ...], base_image: str) -> DeployerError:
+    lines = said[-15:]
+    if wrong := next((line for line in reversed(said) if line.startswith("the base image has Python")), None):
+        return ConfigInvalid(wrong, advice="name a base image with that Python (--base-image), or another Python (--python)", lines=lines)
+    low = error.lower()
+    if "exec format error" in low:
+        return MachineFault("this docker engine can't run programs of that platform", why=error, advice="install qemu's binfmt handlers", lines=lines)
+    if "no space left" in low:
+        return MachineFault("the disk is full while building the image", why=error, advice="free some space (docker system prune)", lines=lines)
+    if re.search(r"manifest (for .* )?(unknown|not found)|pull access denied|repository does not exist|no such image", low):
+        return ConfigInvalid(f"the base image {base_image} is not to be had", why=error, advice="name another with --base-image", lines=lines)
+    if re.search(r"dial tcp|no such host|timeout|tls:|x509|connection refused", low):
+        advice = "check the engine's network and proxy, or name an image that it has with --base-image"
+        return TargetUnavailable(f"the base image {base_image} could not be fetched", why=error, advice=advice, lines=lines)
+    return MachineFault("the image could not be built", why=error, lines=lines)
