@@ -18,7 +18,7 @@ from deployer.options import TargetConfig
 from deployer.precedence import Options, Settings, gather
 from deployer.state import DeploymentName, Model
 from deployer.streaming import streamed
-from deployer.target import Finding, Intent, LogLine, Payload, SupportsStreaming, TargetUri
+from deployer.target import Finding, Intent, LogLine, Payload, SupportsRunningHere, SupportsStreaming, TargetUri
 
 Config = Mapping[str, Any] | Options | None
 
@@ -47,12 +47,21 @@ class DeployClient:
         *,
         on_event: Report = silent,
         config_file: ConfigFile | str | Path | None = None,
+        tracking_uri: str | None = None,
+        registry_uri: str | None = None,
     ) -> None:
+        """See `get_deploy_client`.
+
+        Args:
+            config_file: options for the deployment (churn.yaml), read once.
+            tracking_uri, registry_uri: where MLflow's model URIs are looked up; default: as MLflow's own variables say.
+        """
         self.uri = TargetUri.parse(target_uri)
         self.target = targets.load(self.uri)
         self.on_event = on_event
         self._config = Options.of(config, "the client's config")
         self._file = ConfigFile.read(Path(config_file)) if isinstance(config_file, (str, Path)) else config_file
+        self._mlflow = {"tracking_uri": tracking_uri, "registry_uri": registry_uri}
         self._connected: tuple[TargetConfig, Any] | None = None
 
     # Changing
@@ -60,7 +69,7 @@ class DeployClient:
     def create_deployment(
         self,
         name: str | None,
-        model_uri: str,
+        model_uri: str | None,
         flavor: str | None = None,
         config: Config = None,
         endpoint: str | None = None,
@@ -283,6 +292,51 @@ class DeployClient:
         self._check_endpoint(endpoint)
         return self._optional("explain", "explain predictions")(self.target.check_name(deployment_name), df, self._cloud())
 
+    # Here
+
+    def run_local(
+        self,
+        model_uri: str | None,
+        flavor: str | None = None,
+        config: Config = None,
+        *,
+        runtime: str | None = None,
+        port: int = 0,
+        detach: bool = True,
+        on_event: Report | None = None,
+        log: Callable[[str], None] = print,
+        ready: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Run here exactly what the target would run: its name, URL, runtime, and a curl command that asks it.
+
+        Args:
+            runtime: "docker", "process", or None: docker where an engine answers and has the image.
+            port: where to listen on 127.0.0.1; 0 picks one.
+            detach: return once it answers, and leave it to `delete_deployment` of the local target; else stay until Ctrl-C.
+            log, ready: get the container's lines, and word that it answers, where it isn't detached.
+
+        Raises:
+            RolloutFailed: the container can't serve. MachineFault: the port is taken.
+        """
+        report = on_event or self.on_event
+        options = self._parse(self._settings(config))
+        model = self._fetched(model_uri, flavor, report)
+        if model is None:
+            raise ConfigInvalid("which model is not said", advice="name its URI")
+        here = targets.load(TargetUri("local"))
+        if not isinstance(here, SupportsRunningHere):
+            raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
+        return here.run_here(self.target, model, options, runtime=runtime, port=port, detach=detach, report=report, log=log, ready=ready)
+
+    def image_repository(self, container_name: str, *, create: bool = False) -> Any:
+        """The repository (a `deployer.oci.Repository`) of the target's own registry, made where absent if `create`.
+
+        Raises:
+            ConfigInvalid: the target has no registry of its own.
+        """
+        find = self._optional("image_repository", "keep images in a registry of its own", advice="name a registry: --registry")
+        return find(self._cloud(), container_name, create=create)
+
     # Endpoints, where the target has any apart from deployments
 
     def create_endpoint(self, name: str, config: Config = None) -> Any:
@@ -361,7 +415,7 @@ class DeployClient:
         if wanted not in (None, "python_function"):
             raise ConfigInvalid(f"the flavor {wanted} can't be served", advice="python_function is the one that every model has; leave flavor out")
         uri = self._model_uri(model_uri)
-        return fetch(uri, report) if uri else None
+        return fetch(uri, report, **self._mlflow) if uri else None
 
     def _model_uri(self, given: str | None) -> str | None:
         return given or (self._file.model_uri if self._file else None)

@@ -5,7 +5,7 @@ Pure: plan, plan_delete, container. The rest may ask the cloud. `deployer.confor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -251,3 +251,22 @@ class SupportsImageRegistry(Protocol[Cloud_contra]):
 
     def image_repository(self, cloud: Cloud_contra, container_name: str, *, create: bool) -> Any:
         """The repository (a `deployer.oci.Repository`), logged in; made where absent and `create`."""
+
+
+@runtime_checkable
+class SupportsRunningHere(Protocol):
+    """The `local` target: runs on this machine what another target would run."""
+
+    def run_here(
+        self,
+        target: Target[ConfigT, Any],
+        model: Model,
+        config: ConfigT,
+        *,
+        runtime: str | None,
+        port: int,
+        detach: bool,
+        report: Report,
+        log: Callable[[str], None],
+        ready: Callable[[Any], None] | None,
+    ) -> Any: ...

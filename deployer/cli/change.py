@@ -9,8 +9,8 @@ import click
 
 from deployer.changes import Changes
 from deployer.cli import options
-from deployer.cli.options import Place, Rollout
-from deployer.cli.output import emit
+from deployer.cli.options import ModelChoice, Place, Rollout
+from deployer.cli.output import dump, emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.client import DeployClient
@@ -121,48 +121,45 @@ def _deploy(
     place: Place,
     rollout: Rollout,
     name: str | None,
-    model_uri: str | None,
-    flavor: str | None,
+    model: ModelChoice,
     dry_run: bool,
     output: str | None,
     quiet: bool,
 ) -> None:
-    if intent is Intent.CREATE and not model_uri and not (place.file and place.file.model):
+    if intent is Intent.CREATE and not model.uri and not (place.file and place.file.model):
         raise ConfigInvalid("which model is not said", advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
     done: list[Any] = []
     for target in place.targets():
         if dry_run:
-            client = place.client_of(target)
-            done.append(
-                client.plan(name, model_uri, flavor, intent=intent, environment=rollout.environment, adopt=rollout.adopt, endpoint=rollout.endpoint)
-            )
+            client = place.client_of(target, models=model)
+            done.append(client.plan(name, model.uri, model.flavor, intent=intent, **rollout.shared))
             continue
         with reporting(session, target, quiet=quiet) as report:
             seen = _Seen(report)
-            client = place.client_of(target, seen)
-            deployment = _changed(client, intent, rollout, name, model_uri, flavor)
-        done.append(deployment)
+            done.append(_changed(place.client_of(target, seen, model), intent, rollout, name, model))
         if not quiet and output in (None, "table"):
-            click.echo(closing(deployment, seen.resolved))
+            click.echo(closing(done[-1], seen.resolved))
     if dry_run:
         show_changes(done, output)
     elif quiet:
         for each in done:
             click.echo(each.name)
-    elif output not in (None, "table", "jsonl"):
+    elif output == "jsonl":
+        for each in done:
+            click.echo(dump({"event": "deployed", **each.document()}, output))
+    elif output not in (None, "table"):
         documents = [each.document() for each in done]
         emit(output or "", documents[0] if len(documents) == 1 else documents, [each.name for each in done], str)
 
 
-def _changed(client: DeployClient, intent: Intent, rollout: Rollout, *model: Any) -> Deployment:
-    """`model`: name, model URI, flavor."""
-    shared: dict[str, Any] = {"environment": rollout.environment, "adopt": rollout.adopt, "endpoint": rollout.endpoint}
+def _changed(client: DeployClient, intent: Intent, rollout: Rollout, name: str | None, model: ModelChoice) -> Deployment:
+    shared: dict[str, Any] = rollout.shared
     if intent is Intent.CREATE:
-        return client.create_deployment(*model, **shared)
+        return client.create_deployment(name, model.uri, model.flavor, **shared)
     shared["allow_schema_change"] = rollout.allow_schema_change
     if intent is Intent.UPDATE:
-        return client.update_deployment(*model, **shared)
-    deployment: Deployment = client.apply(*model, **shared)
+        return client.update_deployment(name, model.uri, model.flavor, **shared)
+    deployment: Deployment = client.apply(name, model.uri, model.flavor, **shared)
     return deployment
 
 

@@ -12,7 +12,7 @@ import click
 from deployer.cli import options
 from deployer.cli.change import show_changes
 from deployer.cli.explained import explained
-from deployer.cli.options import Place, Rollout
+from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
 from deployer.cli.words import age, shortened, size, table
@@ -206,15 +206,12 @@ def _compare(
     place: Place,
     rollout: Rollout,
     name: str | None,
-    model_uri: str | None,
-    flavor: str | None,
+    model: ModelChoice,
     exit_code: bool,
     output: str | None,
 ) -> None:
-    found = [
-        place.client_of(target).plan(name, model_uri, flavor, environment=rollout.environment, adopt=rollout.adopt, endpoint=rollout.endpoint)
-        for target in place.targets()
-    ]
+    clients = [place.client_of(target, models=model) for target in place.targets()]
+    found = [client.plan(name, model.uri, model.flavor, **rollout.shared) for client in clients]
     show_changes(found, output, steps=steps)
     changed = [each for each in found if (not each.empty if steps else each.differs)]
     if exit_code and changed:

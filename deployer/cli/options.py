@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,16 @@ from deployer.precedence import Options, from_pairs
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 ENVIRONMENTS = ("compatible", "exact", "image", "at-start")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model, and where MLflow's URIs are looked up."""
+
+    uri: str | None = None
+    flavor: str | None = None
+    tracking_uri: str | None = None
+    registry_uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +54,11 @@ class Place:
             )
         return named
 
-    def client(self, on_event: Report = silent) -> DeployClient:
+    def or_target(self, target: str) -> Place:
+        """The same, at this target where none is named."""
+        return self if self.target or self.file else replace(self, target=target)
+
+    def client(self, on_event: Report = silent, models: ModelChoice | None = None) -> DeployClient:
         """The client for the one target meant.
 
         Raises:
@@ -53,10 +67,12 @@ class Place:
         targets = self.targets()
         if len(targets) > 1:
             raise ConfigInvalid("which target is not said", advice=f"-t with one of {', '.join(targets)}")
-        return self.client_of(targets[0], on_event)
+        return self.client_of(targets[0], on_event, models)
 
-    def client_of(self, target: str, on_event: Report = silent) -> DeployClient:
-        return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file)
+    def client_of(self, target: str, on_event: Report = silent, models: ModelChoice | None = None) -> DeployClient:
+        """The client for one of `targets()`; `models` says where model URIs are looked up."""
+        where = {"tracking_uri": models.tracking_uri, "registry_uri": models.registry_uri} if models else {}
+        return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file, **where)
 
     def with_flags(self, flags: dict[str, tuple[Any, str]]) -> Place:
         """The same, with options that have a flag of their own: option to value and flag. Unset ones (None) are left out."""
@@ -119,11 +135,17 @@ def name(*, required: bool = False) -> Callable[[Command], Command]:
 
 
 def model(command: Command) -> Command:
-    """-m and --flavor."""
-    command = click.option("--flavor", metavar="FLAVOR", help="The model's flavor; python_function is the only one.")(command)
-    return click.option(
-        "-m", "--model-uri", "--model", "model_uri", metavar="MODEL", help="A path, s3:, runs:/, models:/name/version, models:/name@alias, ..."
-    )(command)
+    """-m, --flavor and where to look: the command gets `model: ModelChoice`."""
+
+    @click.option("-m", "--model-uri", "--model", "uri", metavar="MODEL", help="A path, s3:, runs:/, models:/name/version, models:/name@alias, ...")
+    @click.option("--flavor", metavar="FLAVOR", help="The model's flavor; python_function is the only one.")
+    @click.option("--tracking-uri", metavar="URI", help="MLflow's tracking server, for runs:/; default: MLFLOW_TRACKING_URI.")
+    @click.option("--registry-uri", metavar="URI", help="MLflow's model registry, for models:/; default: MLFLOW_REGISTRY_URI.")
+    @functools.wraps(command)
+    def wrapped(*, uri: str | None, flavor: str | None, tracking_uri: str | None, registry_uri: str | None, **others: Any) -> Any:
+        return command(model=ModelChoice(uri, flavor, tracking_uri, registry_uri), **others)
+
+    return wrapped  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,11 @@ class Rollout:
     adopt: bool
     allow_schema_change: bool = False
     endpoint: str | None = None
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """What every call that deploys or plans takes."""
+        return {"environment": self.environment, "adopt": self.adopt, "endpoint": self.endpoint}
 
 
 def rollout(command: Command) -> Command:
@@ -178,9 +205,3 @@ def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str)
 
     uri = ctx.params.get("target")
     return [f"{option}=" for option in load(TargetUri.parse(uri)).config.model_fields if option.startswith(incomplete)] if uri else []
-
-
-def each_client(place: Place, on_event: Callable[[str], Report]) -> Iterator[DeployClient]:
-    """A client for each target meant, in the order of the file."""
-    for target in place.targets():
-        yield place.client_of(target, on_event(target))

@@ -8,19 +8,23 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report, StepProgressed
+from deployer.options import ConfigT
 from deployer.plan import Plan
-from deployer.state import DeploymentName, Generation, Observed
-from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
+from deployer.state import DeploymentName, Generation, Model, Observed
+from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer_targets.local import home, images, names, observe, plan
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
+
+if TYPE_CHECKING:
+    from deployer_targets.local.run_local import LocalRun
 
 _PREDICT_SECONDS = 600.0
 _SETTLE_STEP_SECONDS = 1.0
@@ -124,6 +128,14 @@ class Local:
     def logs(self, name: DeploymentName, cloud: LocalCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
         for line in cloud.logs(name, follow=follow, tail=tail):
             yield LogLine(line["text"], line["source"], datetime.fromisoformat(line["time"]))
+
+    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, **how: Any) -> LocalRun:
+        """Run here what another target would run; see `deployer_targets.local.run_local`."""
+        from deployer_targets.local import run_local
+
+        assert model.path is not None  # it was fetched for this
+        container = target.container(run_local.local_spec(target, model, config, runtime))
+        return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
     def doctor(self, cloud: LocalCloud) -> Iterator[Finding]:
         yield _directories(cloud)

@@ -1,0 +1,100 @@
+"""build-and-push-container: the scoring image, built once and pushed where a target looks for it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.cli import options
+from deployer.cli.options import Place
+from deployer.cli.output import emit
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from deployer.oci import Repository
+
+DEFAULT_TARGET = "sagemaker"
+CONTAINER_NAME = "deployer-scoring"
+
+
+@click.command(name="build-and-push-container")
+@options.place
+@click.option("--no-push", is_flag=True, help="Build only; the image stays with the docker engine.")
+@click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+@click.option("-c", "--container-name", default=CONTAINER_NAME, show_default=True, metavar="NAME", help="What the image is called.")
+@click.option("--base-image", metavar="IMAGE", help="What it stands on; default: the official slim Python image.")
+@click.option("--python", metavar="MINOR", help="The Python inside, 3.11; default: the model's, else this one.")
+@click.option("--platform", type=click.Choice(["linux/amd64", "linux/arm64"]), default="linux/amd64", show_default=True, help="What it runs on.")
+@click.option("--with", "requirements", multiple=True, metavar="REQUIREMENT", help="A package to add; repeatable.")
+@click.option("--for", "for_model", metavar="MODEL", help="Everything that this model pins.")
+@click.option(
+    "--ca-bundle",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar=["SSL_CERT_FILE", "PIP_CERT"],
+    help="Certificates to trust while packages are installed; never in the image. Default: SSL_CERT_FILE, PIP_CERT.",
+)
+@click.option("--runtime", type=click.Choice(["docker", "process"]), help="process: a stand-in, which only the local cloud takes.")
+@click.option("--rebuild", is_flag=True, help="Build though the registry has one of the same inputs.")
+@options.output("table", "json", "yaml", "name", "jsonl")
+@options.quiet
+@options.run
+def build_and_push_container(
+    *,
+    session: Session,
+    place: Place,
+    no_push: bool,
+    registry: str | None,
+    container_name: str,
+    base_image: str | None,
+    python: str | None,
+    platform: str,
+    requirements: tuple[str, ...],
+    for_model: str | None,
+    ca_bundle: Path | None,
+    runtime: str | None,
+    rebuild: bool,
+    output: str | None,
+    quiet: bool,
+) -> None:
+    """Build the scoring image and push it, once: one image serves every model that fits it. The second time there is nothing to do."""
+    from deployer.models import fetch
+    from deployer_images.builder import BuildOptions, build_and_push
+
+    with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
+        wanted = BuildOptions(
+            push=not no_push,
+            base_image=base_image,
+            python=python,
+            platform=platform,
+            requirements=requirements,
+            model=fetch(for_model, report).facts if for_model else None,
+            ca_bundle=ca_bundle,
+            container_name=container_name,
+            runtime=runtime,
+            rebuild=rebuild,
+        )
+        image = build_and_push(wanted, None if no_push else _repository(place, registry, container_name), report)
+    if quiet:
+        click.echo(image.reference)
+    elif output != "jsonl":
+        emit(output or "", asdict(image), [image.reference], lambda: f"{image.reference} is ready" + (f", tag {image.tag}." if image.tag else "."))
+
+
+def _repository(place: Place, registry: str | None, container_name: str) -> Repository:
+    """The registry's that is named, else the target's own, made where it is absent."""
+    if registry is None:
+        found: Repository = place.or_target(DEFAULT_TARGET).client().image_repository(container_name, create=True)
+        return found
+    from deployer.oci import Reference, Repository, configured
+
+    host, _, path = registry.removeprefix("https://").removesuffix("/").partition("/")
+    parsed = Reference.parse(f"{host}/{f'{path}/' if path else ''}{container_name}")
+    if parsed.registry != host:
+        raise ConfigInvalid(f"{host} is not a registry's host", advice="--registry registry.example.com/path, or localhost:5000")
+    return Repository(parsed.registry, parsed.repository, partial(configured, parsed.registry))
