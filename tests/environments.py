@@ -22,8 +22,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-MLFLOW = ("mlflow==3.17.2", "scikit-learn")
-"""What `mlflow_python` has. Lower bounds on nothing else: MLflow's own pins decide."""
+# orjson, and uvicorn with its extras, so that our runtime serves there too, beside MLflow's own server.
+MLFLOW = ("mlflow==3.17.2", "scikit-learn", "orjson", "uvicorn[standard]")
+"""What `mlflow_python` has."""
 
 
 def cache_directory() -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployer_scoring.errors import InvalidInput
+from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.frames import from_csv, from_parquet, from_records, from_split
 from deployer_scoring.instances import from_inputs, from_instances
 from deployer_scoring.jsonbytes import read_json
@@ -86,7 +86,8 @@ def _decode_json(value: Any, model: MLModel) -> Decoded:
     params = value.get("params")
     if model.is_signature_from_type_hint:
         if "inputs" not in value:
-            raise InvalidInput(f"the model's signature comes from type hints, so the body needs inputs; it has {_keys(value)}")
+            message = f"the model's signature comes from type hints, so the body needs inputs; it has {_keys(value)}"
+            raise InvalidInput(message, error_code=INVALID_PARAMETER_VALUE)
         return Decoded(value["inputs"], params)  # as it is: the model itself checks it against its hints
     found = [name for name in FORMATS if name in value]
     if not found and value.keys() & {"columns", "data"} and value.keys() <= {"columns", "data", "index"}:

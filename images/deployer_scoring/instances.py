@@ -89,7 +89,8 @@ def _converted(value: Any, spec: Spec) -> Any:
             return enforce_value(value, spec.type, spec.required)
         return value
     except InvalidInput as error:
-        raise InvalidInput(str(error)) from error  # BAD_REQUEST: the body was wrong, whatever the signature's kind
+        place = "" if spec is None or spec.name is None else f"in {spec.name!r}, "
+        raise InvalidInput(f"{place}{error}") from error  # BAD_REQUEST, as for every body that can't be read
     except Exception as error:
         place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
         raise InvalidInput(f"the values{place} can't be read as {'an array' if spec is None else spec}: {error}") from error
