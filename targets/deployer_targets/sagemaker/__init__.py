@@ -1,0 +1,1 @@
+"""Amazon SageMaker real-time, serverless and asynchronous inference endpoints."""

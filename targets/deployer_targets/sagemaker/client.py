@@ -1,0 +1,323 @@
+"""The one seam to AWS: sessions and assumed roles, retries by our own policy, errors as ours, and the claim that is read again before each change."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from deployer.errors import ConfigInvalid, Conflict, ExtraMissing, PermissionDenied
+from deployer.retry import DEADLINE_SECONDS, retried
+from deployer.version import __version__
+from deployer_targets.sagemaker import faults
+from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.faults import Absent, AlreadyThere
+from deployer_targets.sagemaker.names import Home
+
+Result = TypeVar("Result")
+
+POOL = 16
+"""Connections kept open to each service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls: the account, the partition (aws, aws-cn, aws-us-gov, ...) and the caller's ARN."""
+
+    account: str
+    partition: str
+    arn: str
+
+
+class Connection:
+    """Clients to one region, made when first used and shared by all threads of a run."""
+
+    def __init__(
+        self,
+        region: str | None,
+        *,
+        endpoint_url: str | None = None,
+        role_arn: str | None = None,
+        external_id: str | None = None,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.sleep = sleep
+        self._role_arn, self._external_id = role_arn, external_id
+        self.endpoint_url, self.deadline_seconds = endpoint_url, deadline_seconds
+        self._lock = threading.RLock()
+        self._clients: dict[str, Any] = {}
+        self._session: Any = None
+        self._named_region = region
+
+    @functools.cached_property
+    def region(self) -> str:
+        """The named one, else the environment's or the profile's, else MLflow's default."""
+        configured = self._base().get_config_variable("region")
+        return str(self._named_region or os.environ.get("AWS_REGION") or configured or "us-west-2")
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        answer = self.call("sts", "get_caller_identity")
+        return Identity(account=answer["Account"], partition=answer["Arn"].split(":")[1], arn=answer["Arn"])
+
+    def in_region(self, region: str) -> Connection:
+        """The same access to another region."""
+        return Connection(
+            region,
+            endpoint_url=self.endpoint_url,
+            role_arn=self._role_arn,
+            external_id=self._external_id,
+            deadline_seconds=self.deadline_seconds,
+            sleep=self.sleep,
+        )
+
+    def client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._make(self._current(), service)
+            return self._clients[service]
+
+    def renew(self) -> None:
+        """Forget session and clients: the next call reads or assumes credentials anew."""
+        with self._lock:
+            self._session = None
+            self._clients.clear()
+
+    def call(self, service: str, operation: str, *, before_retry: Callable[[], None] | None = None, **parameters: Any) -> Any:
+        """One API call. Transient faults are retried; credentials that expired in the middle are renewed once.
+
+        Raises:
+            Absent, AlreadyThere, PermissionDenied, CredentialsInvalid, QuotaExceeded, Refused: a definite no.
+            TargetUnavailable: AWS can't be reached or throttles past the deadline; whether the call had an effect isn't known.
+        """
+        return self.attempt(
+            lambda: getattr(self.client(service), operation)(**parameters), f"{service} {_api_name(operation)}", before_retry=before_retry
+        )
+
+    def attempt(self, action: Callable[[], Result], operation: str, *, before_retry: Callable[[], None] | None = None) -> Result:
+        """Any action on clients, under the same policy; `operation` names it in errors."""
+        try:
+            try:
+                return self._retried(action, before_retry)
+            except Exception as error:
+                if faults.code_of(error) not in faults.EXPIRED:
+                    raise
+                self.renew()
+                return self._retried(action, before_retry)
+        except Exception as error:
+            ours = faults.translated(error, operation, self._named_region or "the profile's region") if _of_botocore(error) else None
+            if ours is None:
+                raise
+            raise ours from error
+
+    def _retried(self, action: Callable[[], Result], before_retry: Callable[[], None] | None) -> Result:
+        return retried(action, faults.transient, deadline_seconds=self.deadline_seconds, before_retry=before_retry)
+
+    def _current(self) -> Any:
+        if self._session is None:
+            base = self._base()
+            self._session = self._assumed(base) if self._role_arn else base
+        return self._session
+
+    def _base(self) -> Any:
+        session_module = _botocore("session")
+        session = session_module.get_session()
+        session.user_agent_extra = f"deployer/{__version__}"
+        return session
+
+    def _assumed(self, base: Any) -> Any:
+        """A session with the role's credentials, fetched anew before they expire, however long a wait lasts."""
+        credentials = _botocore("credentials")
+        sts = self._make(base, "sts")
+        parameters = {"RoleArn": self._role_arn, "RoleSessionName": "deployer"} | ({"ExternalId": self._external_id} if self._external_id else {})
+
+        def fetch() -> dict[str, Any]:
+            given = retried(lambda: sts.assume_role(**parameters), faults.transient, deadline_seconds=self.deadline_seconds)["Credentials"]
+            return {
+                "access_key": given["AccessKeyId"],
+                "secret_key": given["SecretAccessKey"],
+                "token": given["SessionToken"],
+                "expiry_time": given["Expiration"].isoformat(),
+            }
+
+        session = self._base()
+        session._credentials = credentials.DeferredRefreshableCredentials(refresh_using=fetch, method="sts-assume-role")
+        return session
+
+    def _make(self, session: Any, service: str) -> Any:
+        config = _botocore("config").Config(
+            # Retries are ours alone, so that they show, look at the claim and have a deadline.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=10,
+            read_timeout=70,
+            max_pool_connections=POOL,
+            s3={"addressing_style": "path"} if self._local else None,
+        )
+        return session.create_client(service, region_name=self.region, endpoint_url=self.endpoint_url, config=config)
+
+    @property
+    def _local(self) -> bool:
+        """Whether S3 is somewhere without a DNS name for each bucket."""
+        return bool(self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT_URL_S3"))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A deployment's name as one run holds it."""
+
+    home: Home
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """AWS as one run sees it. Reads go through `call`; what changes a deployment goes through `change`, which looks first who holds the name.
+
+    Attributes:
+        config: the options of this run: where no deployment is at hand, what a new one would have.
+        held: what this run has claimed.
+        adopts: names whose endpoint counts as ours though it lacks our tag.
+    """
+
+    connection: Connection
+    config: SageMakerConfig
+    held: Held | None = None
+    adopts: frozenset[str] = frozenset()
+
+    @property
+    def region(self) -> str:
+        return self.connection.region
+
+    @property
+    def identity(self) -> Identity:
+        return self.connection.identity
+
+    @property
+    def default_bucket(self) -> str:
+        """The named one, else the SageMaker SDK's: AmazonSageMakerFullAccess reaches only buckets with `sagemaker` in their name."""
+        return self.config.bucket or f"sagemaker-{self.region}-{self.identity.account}"
+
+    def holding(self, home: Home, run: str) -> Aws:
+        return replace(self, held=Held(home, run))
+
+    def adopting(self, name: str) -> Aws:
+        return replace(self, adopts=self.adopts | {name})
+
+    def call(self, service: str, operation: str, **parameters: Any) -> Any:
+        """A read, or something that is harmless to make twice; raises as `Connection.call` does. The claim is read again on each retry."""
+        return self.connection.call(service, operation, before_retry=self.check, **parameters)
+
+    def change(self, service: str, operation: str, **parameters: Any) -> Any:
+        """A record, a switch, a live change or a removal: the claim is read just before.
+
+        Raises:
+            Conflict: a newer run has claimed the name; nothing was sent.
+        """
+        self.check()
+        return self.call(service, operation, **parameters)
+
+    def find(self, service: str, operation: str, **parameters: Any) -> Any | None:
+        """The answer, or None where the thing isn't there."""
+        try:
+            return self.call(service, operation, **parameters)
+        except Absent:
+            return None
+
+    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
+        """The elements below `key` of all pages, each page under the retry policy."""
+        token: dict[str, Any] = {}
+        while True:
+            page = self.call(service, operation, **parameters, **token)
+            yield from page.get(key) or ()
+            token = _next(service, operation, page)
+            if not token:
+                return
+
+    def check(self) -> None:
+        """Look whether this run still holds the name.
+
+        Raises:
+            Conflict: it doesn't.
+        """
+        if self.held is None:
+            return
+        holder = self._holder(self.held.home)
+        if holder != self.held.run:
+            whose = "somebody released it" if holder is None else "a newer run has claimed it"
+            raise Conflict(
+                f"{self.held.home.deployment} is not this run's any more: {whose}; nothing of theirs was touched",
+                advice="deploy get shows what they made of it; the same command claims it again",
+            )
+
+    def _holder(self, home: Home) -> str | None:
+        def read() -> bytes:
+            return bytes(self.connection.client("s3").get_object(Bucket=home.bucket, Key=home.claim)["Body"].read())
+
+        try:
+            return self.connection.attempt(read, "s3 GetObject").decode()
+        except Absent:
+            return None
+
+
+def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | None, external_id: str | None, config: SageMakerConfig) -> Aws:
+    """AWS in a region; asks nothing yet.
+
+    Raises:
+        ConfigInvalid: the region isn't one of any partition, or the profile doesn't exist.
+        ExtraMissing: botocore isn't installed.
+    """
+    connection = Connection(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
+    found = connection.attempt(lambda: connection.region, "the AWS configuration")
+    try:
+        _botocore("session").get_session().get_partition_for_region(found)
+    except _botocore("exceptions").UnknownRegionError as error:
+        raise ConfigInvalid(f"{found} is not an AWS region", advice="-t sagemaker:/REGION, region_name, or AWS_REGION") from error
+    return Aws(connection, config)
+
+
+def ensure_bucket(cloud: Aws, bucket: str) -> None:
+    """The bucket, made where absent, closed to the public as AWS's defaults have it.
+
+    Raises:
+        PermissionDenied: it is somebody else's, or ours may not be read or made.
+    """
+    if cloud.find("s3", "head_bucket", Bucket=bucket) is not None:
+        return
+    place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
+    try:
+        cloud.call("s3", "create_bucket", Bucket=bucket, **place)
+    except AlreadyThere as error:
+        if cloud.find("s3", "head_bucket", Bucket=bucket) is None:
+            raise PermissionDenied(f"the bucket {bucket} belongs to another account", why=error.why, advice="bucket=NAME names another") from error
+
+
+def _next(service: str, operation: str, page: Mapping[str, Any]) -> dict[str, Any]:
+    if operation == "list_objects_v2":
+        return {"ContinuationToken": page["NextContinuationToken"]} if page.get("IsTruncated") else {}
+    if operation == "list_multipart_uploads":
+        return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]} if page.get("IsTruncated") else {}
+    key = {"logs": "nextToken", "ecr": "nextToken"}.get(service, "NextToken")
+    return {key: page[key]} if page.get(key) else {}
+
+
+def _api_name(operation: str) -> str:
+    return "".join(part.capitalize() for part in operation.split("_"))
+
+
+def _of_botocore(error: BaseException) -> bool:
+    return type(error).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
+
+
+def _botocore(module: str) -> Any:
+    """botocore, imported when first needed: `deploy help` reads the options without it."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"botocore.{module}")
+    except ModuleNotFoundError as error:
+        raise ExtraMissing.named("sagemaker", "the target sagemaker") from error

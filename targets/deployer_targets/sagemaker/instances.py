@@ -1,0 +1,69 @@
+"""What is known of instance types without asking AWS: their processors and their disks."""
+
+from __future__ import annotations
+
+import re
+
+from deployer.errors import ConfigInvalid
+from deployer.state import Image
+
+EBS_GB = 30
+"""The volume of an instance without a disk of its own, unless volume_size_in_gb says otherwise (AWS: "SageMaker AI endpoint parameters for
+large model inference")."""
+SERVERLESS_GB = 5
+"""The disk of serverless inference (AWS: "Deploy models with Amazon SageMaker Serverless Inference")."""
+
+# Graviton: c6g, m7g, r8g, with d for a disk and n for a faster network; g5g; Grace.
+_ARM = re.compile(r"ml\.(?:[cmrtx]\d+g[dn]*|g5g|[a-z]\d+e-gb\d+)\.")
+# A d in the suffix (m5d, c6gd, g4dn, p4de), and the accelerated families whose every size has NVMe.
+_LOCAL_DISK = re.compile(r"ml\.(?:[cmr]\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|g7e?|p3dn|p4de?|p5e?n?|p6[-a-z0-9]*|trn\d+n?|dl1)\.")
+
+
+def platform_of(instance_type: str) -> str:
+    """The platform that images must be built for."""
+    return "linux/arm64" if _ARM.match(instance_type) else "linux/amd64"
+
+
+def has_local_disk(instance_type: str) -> bool:
+    """Whether the instance has NVMe of its own: then there is no EBS volume to size or to encrypt."""
+    return _LOCAL_DISK.match(instance_type) is not None
+
+
+def check_platform(image: Image, instance_type: str) -> None:
+    """Refuse an image for another processor than the instance's.
+
+    Raises:
+        ConfigInvalid: with the command that builds the one for it.
+    """
+    wanted = platform_of(instance_type)
+    found = "/".join(image.platform.split("/")[:2])
+    if found and found != wanted:
+        raise ConfigInvalid(
+            f"the image {image.tag or image.reference} is for {found}, and {instance_type} runs {wanted}",
+            advice=f"deploy build-and-push-container --platform {wanted}, or choose an instance_type for {found}",
+        )
+
+
+def check_disk(model_bytes: int, *, instance_type: str, volume_size_in_gb: int | None, serverless: bool) -> None:
+    """Refuse a model that won't fit where it is unpacked. Sizes of local disks are AWS's to know: there only the cloud can say.
+
+    Raises:
+        ConfigInvalid: how large the model is, how large the disk, and the option that makes it larger.
+    """
+    if serverless:
+        room, advice = SERVERLESS_GB, "choose an instance_type instead of serverless_config"
+    elif volume_size_in_gb is not None:
+        room, advice = volume_size_in_gb, f"volume_size_in_gb={_whole_gb(model_bytes) + 5}"
+    elif has_local_disk(instance_type):
+        return
+    else:
+        room, advice = EBS_GB, f"volume_size_in_gb={_whole_gb(model_bytes) + 5}, or an instance_type with a local disk (ml.m5d, ml.g5)"
+    if model_bytes > room * 10**9:
+        raise ConfigInvalid(
+            f"the model has {model_bytes / 1e9:.1f} GB, and {'serverless inference' if serverless else instance_type} has a disk of {room} GB for it",
+            advice=advice,
+        )
+
+
+def _whole_gb(size: int) -> int:
+    return -(-size // 10**9)

@@ -1,0 +1,97 @@
+"""All deployments of ours in a region, in few calls: endpoints by the hundred, the keys of records by the thousand, records several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.state import DeploymentName, Record, Status
+from deployer.target import Summary
+from deployer_targets.sagemaker import names, store
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.names import Home
+from deployer_targets.sagemaker.observe import BUSY, Endpoint, counts_of, describe
+
+BATCH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the two listings say of one name."""
+
+    home: Home
+    generations: tuple[str, ...]
+    endpoint: Mapping[str, Any] | None
+
+
+def summaries(cloud: Aws) -> Iterator[Summary]:
+    """By name. An endpoint is described by a call of its own only where the listings leave open which generation serves, or why it failed."""
+    generations = _generations(cloud)
+    if not generations:
+        return
+    listed = cloud.pages("sagemaker", "list_endpoints", "Endpoints", MaxResults=100, SortBy="Name", SortOrder="Ascending")
+    endpoints = {each["EndpointName"]: each for each in listed if each["EndpointName"] in generations}
+    entries = [Entry(Home(cloud.default_bucket, name), tuple(found), endpoints.get(name)) for name, found in sorted(generations.items())]
+    with ThreadPoolExecutor(8, thread_name_prefix="list") as pool:
+        for start in range(0, len(entries), BATCH):
+            yield from pool.map(lambda entry: _summary(entry, cloud), entries[start : start + BATCH])
+
+
+def _generations(cloud: Aws) -> dict[str, list[str]]:
+    """The generations of each name that has a record."""
+    found: dict[str, list[str]] = {}
+    try:
+        for page in cloud.pages("s3", "list_objects_v2", "Contents", Bucket=cloud.default_bucket, Prefix=names.ROOT):
+            name, _, rest = page["Key"].removeprefix(names.ROOT).partition("/")
+            resource = Home(cloud.default_bucket, name).resource_of(page["Key"])
+            if rest and resource.kind == names.RECORD:
+                found.setdefault(name, []).append(resource.name)
+    except Absent:
+        return {}
+    return found
+
+
+def _summary(entry: Entry, cloud: Aws) -> Summary:
+    records = {each: record for each in entry.generations if (record := store.read_record(cloud, entry.home, each))}
+    name = DeploymentName(entry.home.deployment)
+    if entry.endpoint is None:
+        record = next(iter(records.values()), None)
+        return Summary(name, Status.PAUSED, model=record.model.uri if record else "", columns=_columns(record, 0), reason="no endpoint")
+    quiet = entry.endpoint["EndpointStatus"] == "InService" and len(entry.generations) == 1
+    full = None if quiet else describe(name, cloud)
+    record = _serving(records, full)
+    return Summary(
+        name,
+        _status(entry.endpoint["EndpointStatus"]),
+        model=record.model.uri if record else "",
+        generation=record.generation if record else "",
+        created=entry.endpoint["CreationTime"],
+        columns=_columns(record, counts_of(full.description) if full else None),
+        reason=full.reason if full else "",
+    )
+
+
+def _serving(records: Mapping[str, Record], endpoint: Endpoint | None) -> Record | None:
+    """The record of what serves, or is being made."""
+    if endpoint is None:
+        return next(iter(records.values()), None)
+    return next(
+        (record for record in records.values() if any(each.name == endpoint.carried for each in record.resources if each.kind == names.CONFIG)), None
+    )
+
+
+def _status(word: str) -> Status:
+    if word in BUSY:
+        return Status.PROGRESSING
+    return {"InService": Status.READY, "Failed": Status.FAILED}.get(word, Status.DEGRADED)
+
+
+def _columns(record: Record | None, count: int | None) -> Mapping[str, str]:
+    options = record.options if record else {}
+    if options.get("serverless_config"):
+        return {"INSTANCES": "serverless"}
+    number = options.get("instance_count", "") if count is None else count
+    return {"INSTANCES": f"{number} {options.get('instance_type', '')}".strip()}

@@ -1,0 +1,243 @@
+"""AWS's words into ours: what there is of a deployment, and what the endpoint leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.errors import NotOurs
+from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
+from deployer_targets.sagemaker import names, scaling, store
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.names import Home
+from deployer_targets.sagemaker.plain import plain
+
+BUSY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
+"""While one of these lasts, SageMaker takes no change of the endpoint."""
+
+_STATUS = {"InService": Status.READY, "Failed": Status.FAILED, "OutOfService": Status.DEGRADED, "UpdateRollbackFailed": Status.DEGRADED}
+
+Description = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What lies under a deployment's prefix: records by generation, and everything there as resources."""
+
+    records: Mapping[str, Record] = field(default_factory=dict)
+    resources: frozenset[Resource] = frozenset()
+
+    @property
+    def named(self) -> frozenset[Resource]:
+        """What the records name."""
+        return frozenset(resource for record in self.records.values() for resource in record.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint as DescribeEndpoint tells it.
+
+    Attributes:
+        current: the config that serves; None while the first one is being made, and of an endpoint that failed.
+        incoming: the config that the cloud is rolling to.
+        carried: the config's name whatever the status.
+    """
+
+    description: Description
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        return str(self.description["EndpointStatus"])
+
+    @property
+    def carried(self) -> str:
+        return str(self.description["EndpointConfigName"])
+
+    @property
+    def current(self) -> str | None:
+        return None if self.status in ("Creating", "Failed") else self.carried
+
+    @property
+    def incoming(self) -> str | None:
+        if self.status == "Creating":
+            return self.carried
+        pending = self.description.get("PendingDeploymentSummary") or {}
+        return pending.get("EndpointConfigName") if pending.get("EndpointConfigName") != self.current else None
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """The configs that it runs on or is being rolled to."""
+        return tuple(each for each in (self.current, self.incoming) if each)
+
+    @property
+    def reason(self) -> str:
+        return str(self.description.get("FailureReason") or "")
+
+    @property
+    def busy(self) -> bool:
+        return self.status in BUSY
+
+
+def describe(name: str, cloud: Aws) -> Endpoint | None:
+    """The endpoint, without its tags."""
+    found = cloud.find("sagemaker", "describe_endpoint", EndpointName=name)
+    return Endpoint(found) if found else None
+
+
+def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
+    """All of ours under this name; None where there is nothing.
+
+    Raises:
+        NotOurs: an endpoint of that name has neither our tag nor a config that one of our records names.
+    """
+    endpoint = describe(name, cloud)
+    if endpoint is not None:
+        endpoint = Endpoint(endpoint.description, tags_of(cloud, endpoint.description["EndpointArn"]))
+    home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or cloud.default_bucket, name)
+    shelf = read_shelf(cloud, home)
+    if endpoint is not None:
+        _refuse_foreign(name, endpoint, shelf, cloud)
+    resources = shelf.resources | _standing(shelf, cloud) | _strays(name, shelf, cloud)
+    if endpoint is None and not resources:
+        return None
+    saved = store.read_document(cloud, home, home.scaling) if Resource(names.SCALING, home.url(home.scaling)) in resources else None
+    if endpoint is None:
+        return _endpointless(name, home, shelf, resources, saved)
+    registered = scaling.registered(cloud, name, endpoint.description)
+    return Observed(
+        name=name,
+        status=Status.PROGRESSING if endpoint.busy else _STATUS.get(endpoint.status, Status.DEGRADED),
+        traffic=(Share(generation_of(endpoint.current, shelf.records)),) if endpoint.current else (),
+        incoming=generation_of(endpoint.incoming, shelf.records) if endpoint.incoming else None,
+        records=shelf.records,
+        resources=resources | {Resource(names.ENDPOINT, name)},
+        owned_elsewhere={"instance_count": counts_of(endpoint.description)} if registered or saved else {},
+        reason=endpoint.reason,
+        url=f"https://runtime.sagemaker.{cloud.region}.{_suffix(cloud)}/endpoints/{name}/invocations",
+        detail={
+            "bucket": home.bucket,
+            "config": endpoint.carried,
+            "count": counts_of(endpoint.description),
+            "tags": dict(endpoint.tags),
+            "scaling": registered,
+            "saved_scaling": saved,
+            "endpoint": plain({key: value for key, value in endpoint.description.items() if key != "ResponseMetadata"}),
+        },
+    )
+
+
+def read_shelf(cloud: Aws, home: Home) -> Shelf:
+    """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
+    found = {key: home.resource_of(key) for key in store.keys(cloud, home)}
+    generations = [resource.name for resource in found.values() if resource.kind == names.RECORD]
+    records = {record.generation: record for record in store.read_records(cloud, [(home, each) for each in generations]) if record}
+    unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
+    return Shelf(records, frozenset(found.values()) | unfinished)
+
+
+def tags_of(cloud: Aws, arn: str) -> dict[str, str]:
+    return names.from_tags(list(cloud.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)))
+
+
+def generation_of(config: str, records: Mapping[str, Record]) -> str:
+    """The generation whose record names this config; the config itself where none does."""
+    return next((each for each, record in records.items() if Resource(names.CONFIG, config) in record.resources), config)
+
+
+def counts_of(description: Description) -> int | None:
+    """How many instances the endpoint's variant should have; None where it has none (serverless)."""
+    for variant in description.get("ProductionVariants") or ():
+        count = variant.get("DesiredInstanceCount", variant.get("CurrentInstanceCount"))
+        return None if count is None else int(count)
+    return None
+
+
+def in_use(name: str, home: Home, cloud: Aws, doomed: frozenset[Resource]) -> frozenset[Resource]:
+    """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
+    shelf, endpoint = read_shelf(cloud, home), describe(name, cloud)
+    configs = endpoint.configs if endpoint else ()
+    switched = frozenset(Resource(names.CONFIG, config) for config in configs)
+    used = set(switched)
+    for record in shelf.records.values():
+        own = Resource(names.RECORD, record.generation)
+        if own not in doomed or switched.intersection(record.resources):
+            used |= {own, *record.resources}
+    for config in configs:
+        used |= _behind(config, cloud)
+    return frozenset(used)
+
+
+def _refuse_foreign(name: str, endpoint: Endpoint, shelf: Shelf, cloud: Aws) -> None:
+    ours = endpoint.tags.get(names.TAG_DEPLOYMENT) == name or any(
+        Resource(names.CONFIG, each) in shelf.named for each in (endpoint.carried, *endpoint.configs)
+    )
+    if not ours and name not in cloud.adopts:
+        raise NotOurs(
+            f"an endpoint {name} is there, but this tool didn't make it",
+            advice="choose another name, or take it over: deploy apply --adopt (its own config and model stay as they are)",
+        )
+
+
+def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: frozenset[Resource], saved: Any) -> Observed:
+    """A deployment that was archived whole is paused; anything else was left half-made."""
+    whole = [each for each in shelf.records.values() if resources.issuperset(each.resources)]
+    return Observed(
+        name=name,
+        status=Status.PAUSED if whole else Status.FAILED,
+        records=shelf.records,
+        resources=resources,
+        reason="" if whole else "there is no endpoint: what an interrupted run left; deploy apply goes on, deploy delete removes it",
+        detail={"bucket": home.bucket, "config": None, "count": None, "tags": {}, "scaling": None, "saved_scaling": saved},
+    )
+
+
+def _standing(shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
+    """Models and configs that a record names and that are there."""
+    return frozenset(resource for resource in shelf.named if resource.kind in (names.MODEL, names.CONFIG) and _exists(resource, cloud))
+
+
+def _exists(resource: Resource, cloud: Aws) -> bool:
+    if resource.kind == names.MODEL:
+        return cloud.find("sagemaker", "describe_model", ModelName=resource.name) is not None
+    return cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=resource.name) is not None
+
+
+def _strays(name: str, shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
+    """Models and configs with our tag that no record names: made by a run that was slower than the one that swept its record."""
+    stem, named = name[: names.LIMIT - 11].rstrip("-"), shelf.named
+    found = [
+        *(
+            (Resource(names.MODEL, each["ModelName"]), each["ModelArn"])
+            for each in cloud.pages("sagemaker", "list_models", "Models", NameContains=stem, MaxResults=100)
+        ),
+        *(
+            (Resource(names.CONFIG, each["EndpointConfigName"]), each["EndpointConfigArn"])
+            for each in cloud.pages("sagemaker", "list_endpoint_configs", "EndpointConfigs", NameContains=stem, MaxResults=100)
+        ),
+    ]
+    candidates = [(resource, arn) for resource, arn in found if resource not in named and names.made_for(name, resource.name)]
+    return frozenset(resource for resource, arn in candidates if tags_of(cloud, arn).get(names.TAG_DEPLOYMENT) == name)
+
+
+def _behind(config: str, cloud: Aws) -> frozenset[Resource]:
+    """The models and the data that a config leads to."""
+    found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
+    used: set[Resource] = set()
+    for variant in (found or {}).get("ProductionVariants") or ():
+        model = cloud.find("sagemaker", "describe_model", ModelName=variant["ModelName"])
+        if model is not None:
+            used |= {Resource(names.MODEL, variant["ModelName"]), Resource(names.DATA, data_of(model))}
+    return frozenset(used)
+
+
+def data_of(model: Description) -> str:
+    """The URL of a SageMaker model's data."""
+    container = model.get("PrimaryContainer") or {}
+    source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
+    return str(source.get("S3Uri") or container.get("ModelDataUrl") or "")
+
+
+def _suffix(cloud: Aws) -> str:
+    return "amazonaws.com.cn" if cloud.region.startswith("cn-") else "amazonaws.com"

@@ -1,0 +1,299 @@
+"""From what is there to what is wanted. Pure: names are digests, so all of them are known here, and tests need no cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer.options import Takes
+from deployer.plan import Plan, Step
+from deployer.state import DeploymentName, Image, Model, Observed, Record, Resource
+from deployer.target import DeploymentSpec
+from deployer.version import __version__
+from deployer_targets.sagemaker import instances, names
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
+from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, RECORD, SCALING, Home
+from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
+from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord, same
+from deployer_targets.sagemaker.upload import Destination
+from deployer_targets.sagemaker.waiting import AwaitServing
+
+Spec = DeploymentSpec[SageMakerConfig]
+Steps = tuple[Step[Aws], ...]
+
+
+def resources_of(home: Home, model: Model, image: Image, config: SageMakerConfig, secrets: str) -> tuple[Resource, ...]:
+    """Data, model and config: each named by the digest of its own inputs. Counts, tags and guardrails are in no name: they change in place."""
+    data = home.url(home.data(model.digest, config.model_data, config.kms_key))
+    vpc, image_config = _cloud(config.vpc_config), _cloud(config.image_config)
+    inputs = [image.reference, data, config.execution_role_arn, secrets, vpc, config.enable_network_isolation, image_config]
+    made = names.content_name(home.deployment, MODEL, inputs)
+    request = config_request(config, made)
+    for variant in request["ProductionVariants"]:
+        variant.pop("InitialInstanceCount", None)
+    # What a generation's options say but no request holds is in the config's name all the same: one config, one generation.
+    named = names.content_name(home.deployment, CONFIG, [request, config.revision(secrets)])
+    return Resource(DATA, data), Resource(MODEL, made), Resource(CONFIG, named)
+
+
+def config_request(config: SageMakerConfig, model: str) -> dict[str, Any]:
+    """CreateEndpointConfig's parameters, name and tags apart."""
+    serverless = config.serverless_config
+    sized: dict[str, Any] = {
+        "InstanceType": config.instance_type,
+        "InitialInstanceCount": config.instance_count,
+        "VolumeSizeInGB": config.volume_size_in_gb,
+        "ModelDataDownloadTimeoutInSeconds": config.model_data_download_timeout,
+        "ContainerStartupHealthCheckTimeoutInSeconds": config.container_startup_timeout,
+        "InferenceAmiVersion": config.inference_ami_version,
+        "RoutingConfig": _cloud(config.routing_config),
+        "ManagedInstanceScaling": _cloud(config.managed_instance_scaling),
+    }
+    variant = {
+        "VariantName": config.variant_name,
+        "ModelName": model,
+        "InitialVariantWeight": 1.0,
+        **({"ServerlessConfig": _cloud(serverless)} if serverless else sized),
+    }
+    # An instance with a disk of its own takes no key for a volume.
+    volume_key = config.kms_key if serverless is None and not instances.has_local_disk(config.instance_type) else None
+    optional = {
+        "KmsKeyId": volume_key,
+        "DataCaptureConfig": _cloud(config.data_capture_config),
+        "AsyncInferenceConfig": _cloud(config.async_inference_config),
+    }
+    return {
+        "ProductionVariants": [{key: value for key, value in variant.items() if value is not None}],
+        **{key: value for key, value in optional.items() if value is not None},
+    }
+
+
+def plan(spec: Spec, observed: Observed | None) -> Plan[Aws]:
+    """The steps from what is there to what is wanted; empty where they are the same."""
+    wanted = _Wanted.of(spec, observed)
+    keep = wanted.all | _always(wanted.home) | _kept_after(spec, observed)
+    leftovers = frozenset(each for each in observed.resources - keep if each.kind != names.REQUEST) if observed else frozenset()
+    whole = observed is not None and _in_service(observed, wanted)
+    live = _live(spec, wanted, observed, whole)
+    recorded = observed is not None and spec.generation.id in observed.records and same(observed.records[spec.generation.id], wanted.record)
+    forward: Steps = _forward(spec, wanted, observed) if not whole else () if recorded else (WriteRecord(wanted.home, wanted.record),)
+    waits = whole or spec.config.synchronous
+    return Plan(
+        forward=forward,
+        live=live if waits else (),
+        back=_back(spec, wanted, observed),
+        # Not waited for, the old generation must stay until the next run has seen the new one serve.
+        sweep=(Sweep(spec.name, wanted.home, keep),) if waits and (forward or live or leftovers) else (),
+        keep=keep,
+        removes=leftovers,
+    )
+
+
+def plan_delete(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+    """The steps to nothing of ours left; with `archive` the endpoint alone goes."""
+    home = Home(observed.detail["bucket"], name)
+    endpoint = Resource(ENDPOINT, name)
+    registration = observed.detail.get("scaling")
+    out: Steps = (*((DropScaling(registration),) if registration else ()), DeleteEndpoint(name, config.timeout_seconds))
+    if config.archive:
+        there = endpoint in observed.resources
+        return Plan(forward=out if there else (), keep=observed.resources - {endpoint}, removes=frozenset({endpoint}) & observed.resources)
+    doomed = observed.resources - {endpoint, _claim(home)}
+    return Plan(
+        forward=(*out, Remove(name, home, doomed), Sweep(name, home, frozenset({_claim(home)})), ReleaseClaim(home)),
+        removes=observed.resources,
+    )
+
+
+def plan_prune(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+    """The steps that remove the generations past `keep` before the one in service. Where nothing serves, no descent is known: nothing goes."""
+    home = Home(observed.detail["bucket"], name)
+    stays = _generations(observed, observed.lineage(_count(config))) | _always(home)
+    removes = observed.resources - stays if observed.serving in observed.records and not observed.incoming else frozenset()
+    return Plan(forward=(Remove(name, home, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The names of what is wanted, and its record as it is to be."""
+
+    home: Home
+    record: Record
+    data: str
+    model: str
+    config: str
+
+    @classmethod
+    def of(cls, spec: Spec, observed: Observed | None) -> _Wanted:
+        """Names come from the record: where the generation was made by another version of this tool, as that one named them."""
+        by_kind = {resource.kind: resource.name for resource in spec.record.resources}
+        home = Home(spec.config.bucket or names.split_url(by_kind[DATA])[0], spec.name)
+        return cls(home, _replacing(spec.record, observed), by_kind[DATA], by_kind[MODEL], by_kind[CONFIG])
+
+    @property
+    def all(self) -> frozenset[Resource]:
+        return frozenset((*self.record.resources, Resource(RECORD, self.record.generation)))
+
+
+def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
+    config, name, seen = spec.config, spec.name, observed.detail.get("config") if observed else None
+    failed = observed is not None and seen is not None and not observed.traffic and observed.incoming is None
+    tags = {**config.tags, **names.own_tags(name, wanted.home.bucket, __version__)}
+    whole: Steps = (
+        WriteRecord(wanted.home, wanted.record),
+        UploadModel(
+            Destination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key), spec.model.path, spec.model.facts.size
+        ),
+        CreateModel(
+            name,
+            wanted.model,
+            image=spec.image.reference,
+            data=wanted.data,
+            role=config.execution_role_arn or "",
+            environment=config.env,
+            vpc=_cloud(config.vpc_config),
+            isolated=config.enable_network_isolation,
+            image_config=_cloud(config.image_config),
+            tags=tags,
+        ),
+        CreateEndpointConfig(name, wanted.config, config_request(config, wanted.model), tags),
+    )
+    expecting = None if failed else seen
+    point = PointEndpoint(name, wanted.config, expecting, _retains(config, observed), _cloud(config.deployment_config), tags)
+    before = (DiscardFailed(name, seen, config.timeout_seconds),) if failed and seen else ()
+    put_aside = _suspended(config, wanted.home, observed)
+    if not config.synchronous:
+        return (*before, *whole, *put_aside, point)
+    served = observed.serving if observed else None
+    return (*before, *whole, *put_aside, point, AwaitServing(name, wanted.config, served, config.timeout_seconds), *whole)
+
+
+def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
+    """SageMaker gives the traffic back itself; what goes is what only the new generation uses."""
+    stays = _generations(observed, observed.lineage(_count(spec.config))) if observed else frozenset()
+    others = {each for each in observed.resources if each.kind != names.UPLOAD} - wanted.all - _always(wanted.home) if observed else set()
+    nothing = observed is None or not (observed.traffic or others)
+    registration = (observed.detail.get("scaling") or observed.detail.get("saved_scaling")) if observed else None
+    old = observed.record.options.get("variant_name") if observed and observed.record else None
+    return (
+        DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
+        Remove(spec.name, wanted.home, wanted.all - stays),
+        *(
+            (ResumeScaling(wanted.home, registration, str(old or spec.config.variant_name)),)
+            if registration and observed and observed.traffic
+            else ()
+        ),
+        *((ReleaseClaim(wanted.home),) if nothing else ()),
+    )
+
+
+def _live(spec: Spec, wanted: _Wanted, observed: Observed | None, whole: bool) -> Steps:
+    config, before = spec.config, _before(spec, wanted, observed)
+    steps: list[Step[Aws]] = []
+    tags = {**config.tags, names.TAG_DEPLOYMENT: spec.name, names.TAG_BUCKET: wanted.home.bucket}
+    now: Mapping[str, str] = observed.detail.get("tags", {}) if observed else {}
+    unwanted = frozenset((observed.record.options.get("tags") or {}) if observed and observed.record else ()) - set(tags)
+    # A first endpoint is made with its tags; models and configs that stand already get the new ones here.
+    if observed is not None and observed.traffic and (not tags.items() <= now.items() or unwanted & set(now)):
+        steps.append(SetTags(spec.name, wanted.home, (wanted.model,), (wanted.config,), tags, unwanted, before))
+    registration = (observed.detail.get("saved_scaling") or observed.detail.get("scaling")) if observed else None
+    resumes = (
+        registration is not None and observed is not None and bool(observed.detail.get("saved_scaling") or _suspended(config, wanted.home, observed))
+    )
+    if config.counted and registration is None and _count_now(config, wanted, observed, whole) != config.instance_count:
+        steps.append(SetInstanceCount(spec.name, wanted.home, config.variant_name, config.instance_count, before, config.timeout_seconds))
+    if resumes and registration is not None:
+        steps.append(ResumeScaling(wanted.home, registration, config.variant_name if config.serverless_config is None else None))
+    return tuple(steps)
+
+
+def _count_now(config: SageMakerConfig, wanted: _Wanted, observed: Observed | None, whole: bool) -> int | None:
+    """The number of instances once the wanted config serves, before it is changed; None where a config made earlier says it."""
+    if observed is not None and (whole or _retains(config, observed)):
+        return observed.detail.get("count")
+    made_earlier = observed is not None and Resource(CONFIG, wanted.config) in observed.resources
+    return None if made_earlier else config.instance_count
+
+
+def _suspended(config: SageMakerConfig, home: Home, observed: Observed | None) -> Steps:
+    """AWS refuses another instance type, and another variant, while autoscaling is registered."""
+    registration = observed.detail.get("scaling") if observed else None
+    if observed is None or registration is None:
+        return ()
+    before = observed.record.options if observed.record else {}
+    unchanged = (
+        before.get("instance_type") == config.instance_type
+        and before.get("variant_name") == config.variant_name
+        and not before.get("serverless_config")
+        and config.serverless_config is None
+    )
+    return () if unchanged else (SuspendScaling(home, registration),)
+
+
+def _retains(config: SageMakerConfig, observed: Observed | None) -> bool:
+    """Whether the counts that the endpoint has now stay over the update: a config's own count is that of the day it was made."""
+    before = observed.record.options if observed and observed.record else None
+    if before is None or not config.counted or before.get("serverless_config"):
+        return False
+    scaling = before.get("managed_instance_scaling") or {}
+    return before.get("variant_name") == config.variant_name and scaling.get("status") != "ENABLED"
+
+
+def _in_service(observed: Observed, wanted: _Wanted) -> bool:
+    """Whether the wanted config serves, alone, and all that it stands on is there."""
+    return (
+        bool(observed.traffic)
+        and observed.incoming is None
+        and observed.detail.get("config") == wanted.config
+        and observed.resources.issuperset(wanted.record.resources)
+    )
+
+
+def _replacing(record: Record, observed: Observed | None) -> Record:
+    """With the generation that it takes over from; one that serves already keeps its own."""
+    if observed is None or observed.serving is None:
+        return record
+    known = observed.records.get(record.generation)
+    if observed.serving == record.generation:
+        return record.replacing(known.replaces if known else None)
+    return record.replacing(observed.serving)
+
+
+def _before(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Record | None:
+    """The record with the live values that hold should a live change be refused: those of what serves now."""
+    serving = observed.record if observed else None
+    if serving is None:
+        return None
+    live = [name for name, mark in SageMakerConfig.marks().items() if mark.takes is Takes.LIVE and name in serving.options]
+    return replace(wanted.record, options={**wanted.record.options, **{name: serving.options[name] for name in live}})
+
+
+def _kept_after(spec: Spec, observed: Observed | None) -> frozenset[Resource]:
+    """By descent: the generation before, and `keep` - 1 before that."""
+    if observed is None:
+        return frozenset()
+    count = _count(spec.config)
+    return _generations(observed, observed.lineage(count if observed.serving == spec.generation.id else count - 1))
+
+
+def _generations(observed: Observed, generations: tuple[str, ...]) -> frozenset[Resource]:
+    return observed.resources_of(generations) | {Resource(RECORD, each) for each in generations}
+
+
+def _count(config: SageMakerConfig) -> int:
+    return 1_000_000 if config.archive else config.keep
+
+
+def _always(home: Home) -> frozenset[Resource]:
+    return frozenset({Resource(ENDPOINT, home.deployment), _claim(home), Resource(SCALING, home.url(home.scaling))})
+
+
+def _claim(home: Home) -> Resource:
+    return Resource(CLAIM, home.url(home.claim))
+
+
+def _cloud(shape: Any) -> dict[str, Any] | None:
+    return None if shape is None else shape.to_cloud()

@@ -1,0 +1,207 @@
+"""The way back and out: what nothing leads to any more is removed, configs first, each looked at again before it is gone for good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployer.errors import Conflict, Refused
+from deployer.events import Report, StepProgressed
+from deployer.state import DeploymentName, Resource
+from deployer_targets.sagemaker import names, scaling, store
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.names import Home
+from deployer_targets.sagemaker.observe import describe, in_use, observe, tags_of
+from deployer_targets.sagemaker.steps import changed_by_another, created
+from deployer_targets.sagemaker.waiting import looks
+
+_ORDER = (names.MODEL, names.UPLOAD, names.OBJECT, names.REQUEST, names.DATA, names.SCALING, names.RECORD)
+_CONFIG_FIELDS = (
+    "EndpointConfigName",
+    "ProductionVariants",
+    "ShadowProductionVariants",
+    "DataCaptureConfig",
+    "KmsKeyId",
+    "AsyncInferenceConfig",
+    "ExplainerConfig",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardFailed:
+    """A Failed endpoint can only be deleted. Only the shell that carries `carrying` is: another one is somebody else's."""
+
+    name: DeploymentName
+    carrying: str
+    timeout_seconds: float = 1200
+
+    def describe(self) -> str:
+        return f"failed endpoint {self.name}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        endpoint = describe(self.name, cloud)
+        if endpoint is not None and endpoint.status == "Failed" and endpoint.carried == self.carrying:
+            _delete_endpoint(self.name, cloud)
+            _await_gone(self.name, cloud, report, self.describe(), self.timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEndpoint:
+    """The endpoint, waited for until it is gone."""
+
+    name: DeploymentName
+    timeout_seconds: float = 1200
+
+    def describe(self) -> str:
+        return f"endpoint {self.name}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        if describe(self.name, cloud) is not None:
+            _delete_endpoint(self.name, cloud)
+            _await_gone(self.name, cloud, report, self.describe(), self.timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """What of these nothing else leads to. A config goes first, as a fence, and is put back if the second look finds it in use."""
+
+    name: DeploymentName
+    home: Home
+    resources: frozenset[Resource]
+
+    def describe(self) -> str:
+        return "what is not needed"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        if not self.resources:
+            return
+        free = self.resources - in_use(self.name, self.home, cloud, self.resources)
+        configs = {resource for resource in free if resource.kind == names.CONFIG}
+        for config in sorted(configs):
+            self._fence(config.name, cloud)
+        for kind in _ORDER:
+            of_kind = sorted(resource for resource in free if resource.kind == kind)
+            if of_kind:
+                report(StepProgressed(step="remove", label=self.describe(), note=", ".join(str(each) for each in of_kind[:3])))
+                _remove(of_kind, self.home, cloud)
+
+    def _fence(self, config: str, cloud: Aws) -> None:
+        found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
+        if found is None:
+            return
+        kept = {key: value for key, value in tags_of(cloud, found["EndpointConfigArn"]).items() if not key.startswith("aws:")}
+        _agreed(lambda: cloud.change("sagemaker", "delete_endpoint_config", EndpointConfigName=config))
+        endpoint = describe(self.name, cloud)
+        if endpoint is not None and config in endpoint.configs:
+            again = {key: found[key] for key in _CONFIG_FIELDS if found.get(key)}
+            created(
+                lambda: cloud.call("sagemaker", "create_endpoint_config", **again, Tags=names.to_tags(kept)),
+                lambda: cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config) is not None,
+            )
+            raise changed_by_another(self.name, f"it went to {config}", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Everything of ours that is there now and not kept."""
+
+    name: DeploymentName
+    home: Home
+    keep: frozenset[Resource]
+
+    def describe(self) -> str:
+        return "what is not needed any more"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        cloud.check()
+        observed = observe(self.name, cloud)
+        if observed is not None:
+            gone = frozenset(each for each in observed.resources - self.keep if each.kind != names.REQUEST)
+            Remove(self.name, self.home, gone).run(cloud, report)
+
+
+@dataclass(frozen=True, slots=True)
+class DropScaling:
+    """Autoscaling of an endpoint that is about to go: left registered, it would take hold of the next endpoint of that name."""
+
+    registration: scaling.Registration
+
+    def describe(self) -> str:
+        return "autoscaling"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        scaling.deregister(cloud, self.registration)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseClaim:
+    """The last of all, where nothing else of the deployment is left."""
+
+    home: Home
+
+    def describe(self) -> str:
+        return "claim"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        cloud.change("s3", "delete_object", Bucket=self.home.bucket, Key=self.home.claim)
+
+
+def _delete_endpoint(name: str, cloud: Aws) -> None:
+    try:
+        cloud.change("sagemaker", "delete_endpoint", EndpointName=name)
+    except Refused:
+        endpoint = describe(name, cloud)
+        if endpoint is not None and endpoint.status != "Deleting":
+            raise
+
+
+def _await_gone(name: str, cloud: Aws, report: Report, label: str, timeout_seconds: float) -> None:
+    for endpoint in looks(name, cloud, timeout_seconds):
+        if endpoint is None:
+            return
+        if not endpoint.busy and endpoint.status != "Failed":
+            raise Conflict(f"{name} was made again by somebody else meanwhile", advice="deploy get shows what is there")
+        report(StepProgressed(step="delete_endpoint", label=label, note=endpoint.status))
+
+
+def _remove(resources: list[Resource], home: Home, cloud: Aws) -> None:
+    """Resources of one kind."""
+    kind = resources[0].kind
+    if kind == names.MODEL:
+        for each in resources:
+            _agreed(lambda each=each: cloud.change("sagemaker", "delete_model", ModelName=each.name))  # type: ignore[misc]
+    elif kind == names.UPLOAD:
+        for each in resources:
+            url, _, upload = each.name.rpartition("#")
+            cloud.check()
+            store.abort(cloud, *names.split_url(url), upload)
+    else:
+        store.remove(cloud, home, {key for each in resources for key in _keys(each, home, cloud)})
+        for each in resources:
+            _abort_uploads(each, home, cloud)
+
+
+def _keys(resource: Resource, home: Home, cloud: Aws) -> list[str]:
+    if resource.kind == names.RECORD:
+        return [home.record(resource.name)]
+    key = names.split_url(resource.name)[1]
+    if not key.endswith("/"):
+        return [key]
+    return [*store.keys(cloud, home, key.removeprefix(home.prefix)), names.marker(key)]
+
+
+def _abort_uploads(resource: Resource, home: Home, cloud: Aws) -> None:
+    """An upload that was going to the same place is garbage with it."""
+    if resource.kind == names.DATA:
+        for key, upload in store.uploads(cloud, home, names.split_url(resource.name)[1].removeprefix(home.prefix)):
+            cloud.check()
+            store.abort(cloud, home.bucket, key, upload)
+
+
+def _agreed(send: Callable[[], object]) -> None:
+    """Send; that it isn't there means that AWS agrees already."""
+    try:
+        send()
+    except Absent:
+        return

@@ -1,0 +1,148 @@
+"""What the user left open, asked of AWS: the image by digest, the role, the bucket, whether the environment changed, and what this can't run on."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
+from deployer.state import Digest, Generation, Image, Observed, Record, digest_of
+from deployer.target import DeploymentSpec, Intent, Request, record_of
+from deployer_targets.sagemaker import instances, plan
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.names import MODEL, Home
+from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
+
+AT_START = {"DEPLOYER_ENV": "at-start"}
+"""Asks the runtime to install the model's packages when the container starts."""
+
+Ask = Request[SageMakerConfig]
+
+
+def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
+    """The spec in full; changes nothing.
+
+    Raises:
+        ConfigInvalid: no role, no image, an image or a model that doesn't fit the instance, or another bucket than the deployment's.
+    """
+    environment = dict(request.config.env)
+    if request.intent is Intent.UPDATE and "env" not in request.named and observed and observed.record:
+        environment = _environment_of(observed.record, cloud) or {}
+    environment = {key: value for key, value in environment.items() if key not in AT_START} | (AT_START if request.environment == "at-start" else {})
+    config = request.config.model_copy(
+        update={
+            "bucket": _bucket(request.config, observed, cloud),
+            "execution_role_arn": request.config.execution_role_arn or _role(observed, cloud),
+            "env": environment,
+        }
+    )
+    _refuse_at_start_without_network(request, config)
+    image = _image(request, config, cloud)
+    if config.serverless_config is None:
+        instances.check_platform(image, config.instance_type)
+    instances.check_disk(
+        request.model.facts.size,
+        instance_type=config.instance_type,
+        volume_size_in_gb=config.volume_size_in_gb,
+        serverless=config.serverless_config is not None,
+    )
+    secrets = _secrets(environment, observed, cloud)
+    # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
+    generation = Generation(request.model.digest, image.digest, config.revision(secrets)).id
+    known = observed.records.get(generation) if observed else None
+    resources = known.resources if known else plan.resources_of(Home(str(config.bucket), request.name), request.model, image, config, secrets)
+    record = record_of(request, image, config, resources, secrets=secrets)
+    return DeploymentSpec(request.name, request.model, image, config, record, request.environment)
+
+
+def _bucket(config: SageMakerConfig, observed: Observed | None, cloud: Aws) -> str:
+    """The deployment's own, for all its life: its records are there."""
+    home = observed.detail["bucket"] if observed else None
+    if home and config.bucket and config.bucket != home:
+        raise ConfigInvalid(f"{observed.name if observed else ''} keeps its records in {home}, not in {config.bucket}", advice="leave bucket out")
+    return str(home or config.bucket or cloud.default_bucket)
+
+
+def _role(observed: Observed | None, cloud: Aws) -> str:
+    """The role of what serves; else, as MLflow has it, the one that the caller has assumed, if SageMaker may assume it too."""
+    recorded = observed.record.options.get("execution_role_arn") if observed and observed.record else None
+    found = recorded or _assumed_role(cloud)
+    if not found:
+        raise ConfigInvalid(
+            "no execution role is given: the role that SageMaker assumes to read the model and pull the image",
+            advice="-C execution_role_arn=arn:aws:iam::ACCOUNT:role/NAME, or Model.ExecutionRoleArn in the SageMaker SDK's config.yaml",
+        )
+    return str(found)
+
+
+def _assumed_role(cloud: Aws) -> str | None:
+    parts = cloud.identity.arn.split(":", 5)[-1].split("/")
+    if parts[0] != "assumed-role" or len(parts) < 2:
+        return None
+    try:
+        role = cloud.find("iam", "get_role", RoleName=parts[1])
+    except (PermissionDenied, TargetUnavailable):
+        return None
+    return role["Role"]["Arn"] if role and "sagemaker.amazonaws.com" in str(role["Role"].get("AssumeRolePolicyDocument")) else None
+
+
+def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> None:
+    if request.environment == "at-start" and config.enable_network_isolation:
+        raise ConfigInvalid(
+            "--env at-start installs packages when the container starts, and enable_network_isolation gives it no network",
+            advice="build an image that has them: deploy build-and-push-container --for MODEL",
+        )
+
+
+def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
+    from deployer.oci import DOCKER_MANIFEST, Reference, choose
+
+    found = registry(cloud)
+    ours = found.repository(CONTAINER_NAME, create=False)
+    private = config.image_config is not None and config.image_config.repository_access_mode == "Vpc"
+    named = config.image_url
+    if named and private:
+        return _private(named, Reference.parse(named), found.elsewhere)
+    image = choose(ours, request.model.facts, recorded=request.image, named=named, environment=request.environment, elsewhere=found.elsewhere)
+    reference = Reference.parse(image.reference)
+    if not private and not found.has(reference):
+        raise ConfigInvalid(
+            f"SageMaker can't pull {named or image.reference}: it takes images from ECR alone",
+            advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
+        )
+    if named:
+        # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
+        found.elsewhere(reference).describe(reference.which, formats={DOCKER_MANIFEST})
+    return image
+
+
+def _private(named: str, reference: Any, elsewhere: Any) -> Image:
+    """An image of a private registry, which this machine may not reach."""
+    try:
+        image: Image = elsewhere(reference).describe(reference.which)
+        return image
+    except DeployerError:
+        return Image(named, Digest(reference.digest or digest_of(named)), tag=reference.tag, platform="")
+
+
+def _secrets(environment: Mapping[str, str], observed: Observed | None, cloud: Aws) -> str:
+    """The id that stands for the environment: that of a generation whose model has the same in AWS, else a new one. No digest of it is anywhere."""
+    if not environment:
+        return ""
+    records = observed.records if observed else {}
+    nearest = sorted(records.values(), key=lambda record: record.generation != (observed.serving if observed else None))
+    for record in nearest:
+        if record.secrets and _environment_of(record, cloud) == environment:
+            return record.secrets
+    return uuid.uuid4().hex
+
+
+def _environment_of(record: Record, cloud: Aws) -> dict[str, str] | None:
+    """The environment of a generation as AWS keeps it, or None where its model is gone."""
+    for resource in record.resources:
+        if resource.kind == MODEL:
+            found = cloud.find("sagemaker", "describe_model", ModelName=resource.name)
+            return dict((found.get("PrimaryContainer") or {}).get("Environment") or {}) if found else None
+    return None

@@ -1,0 +1,274 @@
+"""The way forward, one small class a step. Each is safe to run twice: it looks, and returns at once where AWS already agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from deployer.errors import Conflict, ModelInvalid, Refused
+from deployer.events import Noticed, Report, StepProgressed
+from deployer.state import DeploymentName, Provenance, Record
+from deployer_targets.sagemaker import names, store, upload
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.names import Home
+from deployer_targets.sagemaker.observe import data_of, describe
+from deployer_targets.sagemaker.upload import Destination
+
+_SETTLING_TRIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Before all else, so that nothing half-made is ever out of sight."""
+
+    home: Home
+    record: Record
+
+    def describe(self) -> str:
+        return f"record {self.record.generation}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        found = store.read_record(cloud, self.home, self.record.generation)
+        if found is None or not same(found, self.record):
+            store.write_record(cloud, self.home, self.record)
+
+
+def same(one: Record, other: Record) -> bool:
+    """Equal but for who wrote it, and when."""
+    return replace(one, provenance=Provenance()) == replace(other, provenance=Provenance())
+
+
+@dataclass(frozen=True, slots=True)
+class UploadModel:
+    """The model's data: what is there by digest is not sent again, what another deployment has is copied, what was left unfinished is removed."""
+
+    to: Destination
+    path: Path | None
+    size: int = 0
+
+    def describe(self) -> str:
+        return "model data"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        if not upload.is_there(cloud, self.to):
+            self._send(cloud, report)
+        self._abort_unfinished(cloud)
+
+    def _send(self, cloud: Aws, report: Report) -> None:
+        if self.path is None:
+            raise ModelInvalid(
+                f"the data of model {self.to.model[:17]} is not in S3 any more: {self.to.home.url(self.to.key)}",
+                advice="name the model, so that it is uploaded again: -m MODEL",
+            )
+        self._abort_unfinished(cloud)
+        whose = upload.copied(cloud, self.to, self.size)
+        if whose is not None:
+            report(StepProgressed(step="upload_model", label=self.describe(), note=f"copied from {whose} inside S3"))
+            return
+        if self.to.key.endswith("/"):
+            self._send_files(cloud, report, self.path)
+        else:
+            self._send_tar(cloud, report, self.path)
+
+    def _send_tar(self, cloud: Aws, report: Report, path: Path) -> None:
+        from deployer.models.package import TarGz
+
+        package = TarGz(path, expecting=self.to.model)
+        sent = upload.send_tar(cloud, self.to, package, package.size_estimate, self._progress(report, package.size_estimate))
+        self._progress(report, sent)(sent)
+
+    def _send_files(self, cloud: Aws, report: Report, path: Path) -> None:
+        from deployer.models.content import content_digest, files
+
+        found = files(path)
+        upload.send_files(cloud, self.to, found, self._progress(report, sum(file.size for file in found)))
+        if content_digest(files(path)) != self.to.model:
+            raise ModelInvalid(f"the model changed while it was being uploaded, in {path}", advice="run the command again once nothing writes there")
+        upload.seal(cloud, self.to)
+
+    def _progress(self, report: Report, total: int) -> Callable[[int], None]:
+        return lambda done: report(StepProgressed(step="upload_model", label=self.describe(), done=done, total=max(total, done), unit="bytes"))
+
+    def _abort_unfinished(self, cloud: Aws) -> None:
+        for key, identifier in store.uploads(cloud, self.to.home, self.to.key.removeprefix(self.to.home.prefix)):
+            cloud.check()
+            store.abort(cloud, self.to.home.bucket, key, identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateModel:
+    """A SageMaker model: the image, where its data is, and what the container sees. `environment` may be secret and is never printed."""
+
+    deployment: DeploymentName
+    name: str
+    image: str
+    data: str
+    role: str
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    vpc: Mapping[str, Any] | None = None
+    isolated: bool = False
+    image_config: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        return f"model {self.name}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        if not self._agreed(cloud):
+            created(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
+
+    def request(self) -> dict[str, Any]:
+        """CreateModel's parameters."""
+        optional = {"VpcConfig": self.vpc, "EnableNetworkIsolation": self.isolated or None}
+        return {
+            "ModelName": self.name,
+            "PrimaryContainer": self._container(),
+            "ExecutionRoleArn": self.role,
+            "Tags": names.to_tags(self.tags),
+            **{key: value for key, value in optional.items() if value},
+        }
+
+    def _container(self) -> dict[str, Any]:
+        if self.data.endswith("/"):
+            data: dict[str, Any] = {"ModelDataSource": {"S3DataSource": {"S3Uri": self.data, "S3DataType": "S3Prefix", "CompressionType": "None"}}}
+        else:
+            data = {"ModelDataUrl": self.data}
+        return {
+            "Image": self.image,
+            "Environment": dict(self.environment),
+            **data,
+            **({"ImageConfig": self.image_config} if self.image_config else {}),
+        }
+
+    def _agreed(self, cloud: Aws) -> bool:
+        found = cloud.find("sagemaker", "describe_model", ModelName=self.name)
+        if found is None:
+            return False
+        container = found.get("PrimaryContainer") or {}
+        agrees = (container.get("Image"), data_of(found), dict(container.get("Environment") or {}))
+        if agrees != (self.image, self.data, dict(self.environment)):
+            raise Refused(
+                f"a SageMaker model {self.name} is there, but it is another one", advice="somebody else made it: remove it, or choose another name"
+            )
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEndpointConfig:
+    """An endpoint config with one variant. `request` is CreateEndpointConfig's parameters, tags apart."""
+
+    deployment: DeploymentName
+    name: str
+    request: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        return f"endpoint config {self.name}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        if not self._agreed(cloud):
+            tags = names.to_tags(self.tags)
+            created(
+                lambda: cloud.call("sagemaker", "create_endpoint_config", EndpointConfigName=self.name, **self.request, Tags=tags),
+                lambda: self._agreed(cloud),
+            )
+
+    def _agreed(self, cloud: Aws) -> bool:
+        found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.name)
+        if found is None:
+            return False
+        models = [variant.get("ModelName") for variant in found["ProductionVariants"]]
+        if models != [variant["ModelName"] for variant in self.request["ProductionVariants"]]:
+            raise Refused(f"an endpoint config {self.name} is there, but it is another one", advice="remove it, or choose another name")
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class PointEndpoint:
+    """The switch. Refuses where the endpoint isn't where the plan saw it: a rival was faster.
+
+    Attributes:
+        expecting: the config that the plan saw, None where there was no endpoint.
+        retain: the counts that the endpoint has now stay, whatever the config says.
+    """
+
+    name: DeploymentName
+    at: str
+    expecting: str | None
+    retain: bool = False
+    guardrails: Mapping[str, Any] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    switch = True
+
+    def describe(self) -> str:
+        return f"endpoint {self.name}"
+
+    def run(self, cloud: Aws, report: Report) -> None:
+        endpoint = describe(self.name, cloud)
+        if endpoint and self.at in endpoint.configs:
+            return
+        if (endpoint.carried if endpoint else None) != self.expecting:
+            raise changed_by_another(self.name, f"it runs on {endpoint.carried}" if endpoint else "it is gone", self.expecting)
+        guardrails = {"DeploymentConfig": self.guardrails} if self.guardrails else {}
+        where = {"EndpointName": self.name, "EndpointConfigName": self.at}
+        try:
+            if endpoint is None:
+                self._settled(cloud, "create_endpoint", **where, **guardrails, Tags=names.to_tags(self.tags))
+            else:
+                self._settled(cloud, "update_endpoint", **where, **guardrails, RetainAllVariantProperties=self.retain)
+                self._await_change(cloud, endpoint.description.get("LastModifiedTime"))
+        except Refused as refusal:
+            self._agreed_or_raise(cloud, refusal)
+
+    def _settled(self, cloud: Aws, operation: str, **parameters: Any) -> None:
+        """SageMaker's reads lag a little: a config made just now may not be found, and is asked for again."""
+        for attempt in range(_SETTLING_TRIES):
+            try:
+                cloud.change("sagemaker", operation, **parameters)
+                return
+            except Absent:
+                there = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.at) is not None
+                if not there or attempt == _SETTLING_TRIES - 1:
+                    raise
+                cloud.connection.sleep(min(0.5 * 2**attempt, 5))
+
+    def _await_change(self, cloud: Aws, before: Any) -> None:
+        """Until the update shows: a reason for an earlier failure must not be taken for this one's."""
+        for attempt in range(_SETTLING_TRIES):
+            endpoint = describe(self.name, cloud)
+            if endpoint is None or endpoint.busy or self.at in endpoint.configs or endpoint.description.get("LastModifiedTime") != before:
+                return
+            cloud.connection.sleep(min(0.2 * 2**attempt, 5))
+
+    def _agreed_or_raise(self, cloud: Aws, refusal: Refused) -> None:
+        """A lost answer is not a refusal: what was asked for may have happened."""
+        endpoint = describe(self.name, cloud)
+        if endpoint and self.at in endpoint.configs:
+            return
+        if endpoint and (endpoint.busy or endpoint.carried != self.expecting):
+            raise changed_by_another(self.name, f"it is {endpoint.status} on {endpoint.incoming or endpoint.carried}", self.expecting) from refusal
+        raise refusal
+
+
+def changed_by_another(name: str, now: str, expected: str | None) -> Conflict:
+    seen = f"it was on {expected}" if expected else "it wasn't there"
+    return Conflict(
+        f"the endpoint {name} was changed by somebody else meanwhile: {now}, and {seen} when this run looked",
+        advice="deploy get shows what is there; the same command starts from it",
+    )
+
+
+def created(send: Callable[[], object], agreed: Callable[[], bool]) -> None:
+    """Send; a refusal because it is there already (a lost answer, a rival with the same) means agreed."""
+    try:
+        send()
+    except Refused:
+        if not agreed():
+            raise
+
+
+def noticed(report: Report, message: str) -> None:
+    report(Noticed(level="warning", message=message))

@@ -1,0 +1,147 @@
+"""The SageMaker target: the contract of `deployer.target`, kept by the modules beside this one."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from deployer.container import Container, Mount
+from deployer.errors import ConfigInvalid
+from deployer.events import Report
+from deployer.plan import Plan
+from deployer.state import DeploymentName, Observed
+from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
+from deployer_targets.sagemaker import client, defaults, names
+from deployer_targets.sagemaker import plan as planning
+from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.names import Home
+
+MODEL_PATH = "/opt/ml/model"
+PORT = 8080
+
+
+class SageMaker:
+    """Amazon SageMaker inference endpoints: `sagemaker[:/REGION[/ROLE_ARN]]`."""
+
+    scheme = "sagemaker"
+    config = SageMakerConfig
+
+    def name_for(self, candidate: str) -> DeploymentName:
+        return names.name_for(candidate)
+
+    def check_name(self, name: str) -> DeploymentName:
+        return names.check_name(name)
+
+    def connect(self, uri: TargetUri, config: SageMakerConfig) -> Aws:
+        region, role = _place(uri)
+        return client.connect(
+            config.region_name or region,
+            endpoint_url=config.endpoint_url,
+            role_arn=config.assume_role_arn or role,
+            external_id=config.external_id,
+            config=config,
+        )
+
+    def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        """What the SageMaker SDK's defaults files say; those in S3 are read with the run's own credentials."""
+
+        def fetch(url: str) -> bytes:
+            keys = ("region_name", "assume_role_arn", "external_id", "endpoint_url")
+            config = self.config.parse({key: named[key] for key in keys if key in named}, target=self.scheme)
+            return defaults.fetch_from_s3(self.connect(uri, config), url)
+
+        return defaults.defaults(os.environ, fetch)
+
+    def settle(self, name: DeploymentName, cloud: Aws, report: Report, timeout_seconds: float) -> None:
+        from deployer_targets.sagemaker.waiting import settle
+
+        settle(name, cloud, report, timeout_seconds)
+
+    def claim(self, name: DeploymentName, cloud: Aws) -> Aws:
+        from deployer_targets.sagemaker import observe, store
+
+        endpoint = observe.describe(name, cloud)
+        tags = observe.tags_of(cloud, endpoint.description["EndpointArn"]) if endpoint else {}
+        home, run = Home(tags.get(names.TAG_BUCKET) or cloud.default_bucket, name), uuid.uuid4().hex
+        client.ensure_bucket(cloud, home.bucket)
+        store.write(cloud, home, home.claim, run.encode(), claimed=False)
+        return cloud.holding(home, run)
+
+    def observe(self, name: DeploymentName, cloud: Aws) -> Observed | None:
+        from deployer_targets.sagemaker.observe import observe
+
+        return observe(name, cloud)
+
+    def adopt(self, name: DeploymentName, cloud: Aws) -> Aws:
+        """The cloud as it is for a run that takes over an endpoint of that name that isn't ours."""
+        return cloud.adopting(name)
+
+    def resolve(self, request: Request[SageMakerConfig], observed: Observed | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
+        from deployer_targets.sagemaker.resolve import resolve
+
+        return resolve(request, observed, cloud)
+
+    def plan(self, spec: DeploymentSpec[SageMakerConfig], observed: Observed | None) -> Plan[Aws]:
+        return planning.plan(spec, observed)
+
+    def plan_delete(self, name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+        return planning.plan_delete(name, observed, config)
+
+    def plan_prune(self, name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+        return planning.plan_prune(name, observed, config)
+
+    def container(self, spec: DeploymentSpec[SageMakerConfig]) -> Container:
+        """`docker run IMAGE serve` with the model at /opt/ml/model, read-only, as the image's own user, which is root on SageMaker."""
+        path = spec.model.path
+        if path is None:
+            raise ConfigInvalid("the model isn't on this machine", advice="name it: -m MODEL")
+        return Container(
+            image=spec.image.reference,
+            command=("serve",),
+            port=PORT,
+            environment=spec.config.env,
+            mounts=(Mount(Path(path), MODEL_PATH),),
+            isolated_network=spec.config.enable_network_isolation,
+        )
+
+    def list(self, cloud: Aws) -> Iterator[Summary]:
+        from deployer_targets.sagemaker.listing import summaries
+
+        return summaries(cloud)
+
+    def predict(self, name: DeploymentName, payload: Payload, cloud: Aws) -> Payload:
+        from deployer_targets.sagemaker.invoke import predict
+
+        return predict(name, payload, cloud)
+
+    def predict_stream(self, name: DeploymentName, payload: Payload, cloud: Aws) -> Iterator[bytes]:
+        from deployer_targets.sagemaker.invoke import predict_stream
+
+        return predict_stream(name, payload, cloud)
+
+    def logs(self, name: DeploymentName, cloud: Aws, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        from deployer_targets.sagemaker.logs import lines
+
+        return lines(name, cloud, follow=follow, tail=tail)
+
+    def doctor(self, cloud: Aws) -> Iterator[Finding]:
+        from deployer_targets.sagemaker.doctor import findings
+
+        return findings(cloud)
+
+    def image_repository(self, cloud: Aws, container_name: str, *, create: bool) -> Any:
+        from deployer_targets.sagemaker.registry import registry
+
+        return registry(cloud).repository(container_name, create=create)
+
+
+def _place(uri: TargetUri) -> tuple[str | None, str | None]:
+    """Region and role of `sagemaker:/us-west-2/arn:aws:iam::123456789012:role/deployer`."""
+    region, _, role = uri.path.partition("/")
+    if role and not role.startswith("arn:"):
+        raise ConfigInvalid(f"{uri} is not a SageMaker target: {role!r} is not a role's ARN", advice="sagemaker[:/REGION[/ROLE_ARN]]")
+    return region or None, role or None
