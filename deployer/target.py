@@ -270,3 +270,11 @@ class SupportsRunningHere(Protocol):
         log: Callable[[str], None],
         ready: Callable[[Any], None] | None,
     ) -> Any: ...
+
+
+@runtime_checkable
+class SupportsAdoption(Protocol[Cloud]):
+    """Targets that can tell what somebody else made, and take it over when told to."""
+
+    def adopt(self, name: DeploymentName, cloud: Cloud) -> Cloud:
+        """The same cloud, where what carries this name counts as ours: `observe` doesn't raise NotOurs for it."""
