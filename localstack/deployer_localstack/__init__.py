@@ -1,0 +1,18 @@
+"""A cloud on one machine: AWS's APIs by moto's server, extended until endpoints really run the containers that they are told to.
+
+import deployer_localstack as localstack
+
+localstack.up()                      # or up(Options(port=0, directory=...)); under five seconds, and nothing to do where it is up
+os.environ |= localstack.environment()
+localstack.down()                    # says what it forgets
+
+The daemon is `python -m deployer_localstack serve`. docs/local-cloud.md lists every rule that it enforces, and how sure we are of it.
+"""
+
+from __future__ import annotations
+
+from deployer_localstack.control import Control
+from deployer_localstack.lifecycle import Forgotten, Status, down, environment, logs, reset, status, up
+from deployer_localstack.options import Options, default_directory
+
+__all__ = ["Control", "Forgotten", "Options", "Status", "default_directory", "down", "environment", "logs", "reset", "status", "up"]

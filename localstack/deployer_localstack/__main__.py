@@ -1,0 +1,43 @@
+"""`python -m deployer_localstack serve ...`: the daemon in the foreground. `deploy localstack up` is what people type."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from deployer.errors import DeployerError
+from deployer_localstack.options import Options, default_directory
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deployer_localstack", description="A local AWS whose endpoints really run.")
+    serve = parser.add_subparsers(required=True).add_parser("serve", help="run in the foreground until SIGTERM")
+    serve.add_argument("--directory", type=Path, default=default_directory())
+    serve.add_argument("--port", type=int, default=4566, help="of the AWS endpoint; 0 takes any")
+    serve.add_argument("--registry-port", type=int, default=0, help="of the image registry; 0 takes any")
+    serve.add_argument("--runtime", choices=["auto", "docker", "process"], default="auto")
+    serve.add_argument("--registry", choices=["auto", "debian", "docker", "python"], default="auto")
+    serve.add_argument("--commands", action="store_true", help="run images that are only a command (io.deployer.command); for tests")
+    serve.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a first value of an adjustable setting")
+    given = parser.parse_args(arguments)
+    options = Options(
+        directory=given.directory.resolve(),
+        port=given.port,
+        registry_port=given.registry_port,
+        runtime=given.runtime,
+        registry=given.registry,
+        commands=given.commands,
+        settings=tuple((name, value) for name, _, value in (each.partition("=") for each in given.set)),
+    )
+    from deployer_localstack.daemon import serve as run
+
+    try:
+        return run(options)
+    except (DeployerError, OSError, ValueError) as fault:
+        print(f"{type(fault).__name__}: {fault}", file=sys.stderr)  # noqa: T201
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""What a local cloud can be told when it starts, and where its directory is."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ACCOUNT = "123456789012"
+DEFAULT_REGION = "us-east-1"
+# moto reads the account from key ids of this form only.
+ACCESS_KEY = "AKIADEPLOYERLOCAL000"
+SECRET_KEY = "deployer-local-secret-not-a-secret"
+ROLE_NAME = "deployer-sagemaker"
+
+RuntimeChoice = Literal["auto", "docker", "process"]
+RegistryChoice = Literal["auto", "debian", "docker", "python"]
+
+INSTANCE_VARIABLE = "DEPLOYER_LOCALSTACK_INSTANCE"
+"""Every process that a local cloud starts carries its directory in this variable, so that leftovers of a killed one are found."""
+
+INSTANCE_LABEL = "io.deployer.localstack"
+"""The same mark on docker containers."""
+
+
+def default_directory() -> Path:
+    """$DEPLOYER_LOCALSTACK_DIR, else deployer/localstack below $XDG_STATE_HOME (~/.local/state)."""
+    if chosen := os.environ.get("DEPLOYER_LOCALSTACK_DIR"):
+        return Path(chosen).expanduser().resolve()
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return (Path(state).expanduser() / "deployer" / "localstack").resolve()
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to start a local cloud.
+
+    Attributes:
+        directory: where its pid, ports, log, registry and unpacked models are; two clouds need two directories.
+        port: of the AWS endpoint; 0 lets the system choose one.
+        registry_port: of the image registry; 0 lets the system choose one.
+        runtime: what endpoints run in. "auto" runs stand-in images as processes and real ones in docker; "process" and "docker" allow
+            only the one.
+        registry: which registry keeps the images: Debian's docker-registry, the official image under docker, or the small one in Python.
+        commands: also run images that are nothing but a command of this machine (label io.deployer.command); for tests.
+        settings: first values of the adjustable settings (`deployer_localstack.settings`), by name.
+    """
+
+    directory: Path = field(default_factory=default_directory)
+    port: int = 4566
+    registry_port: int = 0
+    runtime: RuntimeChoice = "auto"
+    registry: RegistryChoice = "auto"
+    commands: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
