@@ -121,12 +121,9 @@ class Changes:
         """The verdict package by package."""
         if self.fit.summary:
             yield f"Image: {self.fit.summary}"
-        widths = [
-            max((len(text) for text in column), default=0) for column in zip(*((r.package, r.wanted, r.found) for r in self.fit.rows), strict=True)
-        ]
+        widest = max((len(row.package) for row in self.fit.rows), default=0)
         for row in self.fit.rows:
-            package, wanted, found = (f"{text:<{width}}" for text, width in zip((row.package, row.wanted, row.found), widths, strict=True))
-            yield f"  {'✓' if row.fits else '✗'} {package}  model {wanted}  image {found}".rstrip()
+            yield f"  {'✓' if row.fits else '✗'} {row.package:<{widest}}  model {row.wanted or 'any'}, image {row.found or 'none'}"
         yield from (f"  ✗ {reason}" for reason in self.fit.reasons)
         yield from (f"  ! {warning}" for warning in self.fit.warnings)
         if self.fit.advice and not self.fit.fits:

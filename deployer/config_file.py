@@ -53,8 +53,10 @@ class ConfigFile:
         return _Reader(path).read(text)
 
     def uris(self) -> tuple[str, ...]:
-        """The targets that the file names, as it writes them."""
-        return tuple(self.targets)
+        """The targets that the file names, as it writes them; a bare scheme beside whole URIs of it stands for options that these share."""
+        parsed = {each: TargetUri.parse(each) for each in self.targets}
+        whole = {uri.scheme for uri in parsed.values() if uri.path}
+        return tuple(each for each, uri in parsed.items() if uri.path or uri.scheme not in whole)
 
     def options(self, uri: TargetUri, *, required: bool = True) -> tuple[dict[str, Any], dict[str, str]]:
         """The options for one target, and where each stands ("churn.yaml:5").

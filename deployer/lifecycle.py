@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from deployer import engine
-from deployer.errors import Conflict, DeploymentExists, DeploymentNotFound, EnvironmentMisfit, SchemaChangeRefused
+from deployer.errors import Conflict, DeploymentExists, DeploymentNotFound, EnvironmentMisfit, RolloutFailed, SchemaChangeRefused
 from deployer.events import Noticed, Report, Resolved
 from deployer.fit import Fit, fit
 from deployer.options import ConfigT
 from deployer.plan import Plan
 from deployer.schema import SchemaChanges, schema_changes
-from deployer.state import DeploymentName, Model, Observed, Provenance
-from deployer.target import DeploymentSpec, Intent, Request, Target
+from deployer.state import DeploymentName, Image, Model, Observed, Provenance
+from deployer.target import DeploymentSpec, Intent, Request, SupportsAdoption, Target
 
 Cloud = TypeVar("Cloud")
 
@@ -60,6 +60,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         DeploymentExists: create, where another spec is in service or being made.
         DeploymentNotFound: update of what isn't there.
     """
+    cloud = _adopting(target, cloud, wish)
     observed = target.observe(wish.name, cloud)
     spec = target.resolve(_request(target, wish, observed), observed, cloud)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
@@ -97,7 +98,10 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     check(found, wish)
     for warning in found.fit.warnings:
         report(Noticed(level="warning", message=warning))
-    engine.apply(found.plan, held, report)
+    try:
+        engine.apply(found.plan, held, report)
+    except RolloutFailed as error:
+        raise _not_rolled_out(found, error) from error
     return found
 
 
@@ -185,13 +189,37 @@ def _resolved(found: Prospect[Any, Any]) -> Resolved:
         generation=spec.generation.id,
         model=model.uri,
         digest=model.digest,
-        image=spec.image.tag or spec.image.reference,
+        image=_image_name(spec.image),
         framework=model.framework,
         python_version=model.python_version,
         size=model.size,
         replaces=serving if serving and serving != spec.generation.id else "",
         changes=not found.plan.empty,
     )
+
+
+def _image_name(image: Image) -> str:
+    """Repository and tag where it has one, as people know it; else the reference."""
+    if not image.tag:
+        return image.reference
+    return f"{image.reference.partition('@')[0].rpartition('/')[2].partition(':')[0]}:{image.tag}"
+
+
+def _not_rolled_out(found: Prospect[Any, Any], error: RolloutFailed) -> RolloutFailed:
+    """The target's error in the same words on every target: how it stands now, then why."""
+    name, generation = found.spec.name, found.spec.generation.id
+    serving = found.observed.serving if found.observed else None
+    if serving == generation:
+        return error
+    stands = f"was not updated; generation {serving} still serves, and" if serving else "was not created, and"
+    return RolloutFailed(
+        f"{name} {stands} everything made for {generation} is removed", why=error.why or error.message, advice=error.advice, lines=error.lines
+    )
+
+
+def _adopting(target: Target[Any, Cloud], cloud: Cloud, wish: Wish) -> Cloud:
+    """The cloud where what carries the name counts as ours, if that is asked for and the target knows what is whose."""
+    return target.adopt(wish.name, cloud) if wish.adopt and isinstance(target, SupportsAdoption) else cloud
 
 
 def _same_or_unfinished(observed: Observed, spec: DeploymentSpec[Any]) -> bool:

@@ -73,7 +73,9 @@ class TargetConfig(BaseModel):
         try:
             return cls.model_validate({key: _read(value, cls.model_fields[key].annotation) for key, value in options.items()})
         except ValidationError as error:
-            raise ConfigInvalid(_wrong(error, cls.marks(), target, origins)) from None
+            raise ConfigInvalid(
+                _wrong(error, cls.marks(), target, origins), advice=f"deploy help -t {target} says what each option takes"
+            ) from None
 
     def recorded(self) -> dict[str, Any]:
         """All options that a record keeps, JSON-ready: those that only the client uses and those with secrets are left out."""
@@ -107,7 +109,8 @@ def _wrong(error: ValidationError, marks: Mapping[str, Mark], target: str, origi
     found = []
     for each in error.errors(include_url=False):
         key, inner = str(each["loc"][0]) if each["loc"] else "", ".".join(str(part) for part in each["loc"])
-        given = "" if (key in marks and marks[key].secret) or each["type"] == "missing" else f", not {each['input']!r}"
+        # An error of the whole holds all options as its input, secret ones too.
+        given = "" if not key or (key in marks and marks[key].secret) or each["type"] == "missing" else f", not {each['input']!r}"
         origin = f" ({origins[key]})" if key in origins else ""
         found.append(f"{inner or 'options'}: {each['msg'].removeprefix('Value error, ')}{given}{origin}")
     return f"wrong options for {target}: " + "; ".join(found)

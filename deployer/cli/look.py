@@ -11,7 +11,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.change import show_changes
-from deployer.cli.explained import explained
+from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
@@ -54,7 +54,8 @@ def get(session: Session, place: Place, name: str, explain_config: bool, output:
         text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)])
         emit(output or "", [asdict(row) for row in rows], [row.option for row in rows], lambda: text)
         return
-    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(description(deployment)))
+    rows = explained(deployment, client.settings(), client.target.config) if output in (None, "table") else []
+    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(description(deployment, rows)))
 
 
 @click.command()
@@ -145,8 +146,8 @@ def list_table(found: list[Deployment]) -> str:
     return table(rows)
 
 
-def description(deployment: Deployment) -> Iterator[str]:
-    """One deployment in full."""
+def description(deployment: Deployment, rows: list[Row]) -> Iterator[str]:
+    """One deployment in full; `rows` are its options with where each comes from."""
     yield f"{deployment.name} on {deployment.target}"
     yield f"Status      {deployment.status}" + (f": {deployment.reason}" if deployment.reason else "")
     current = next((each for each in deployment.history if each.generation == deployment.generation), None) or next(iter(deployment.history), None)
@@ -161,7 +162,7 @@ def description(deployment: Deployment) -> Iterator[str]:
         yield "Traffic     " + ", ".join(f"{generation} {percent} %" for generation, percent in deployment.traffic.items())
     if deployment.url:
         yield f"URL         {deployment.url}"
-    yield from _options(deployment)
+    yield from _options(deployment, rows)
     yield from _history(deployment)
 
 
@@ -177,14 +178,12 @@ def _model(generation: GenerationFacts) -> str:
     return f"{generation.model}  {', '.join(fact for fact in facts if fact)}"
 
 
-def _options(deployment: Deployment) -> Iterator[str]:
-    from deployer.changes import flat, shown
-
-    rows = [(key, shown(value), "") for key, value in flat(deployment.options).items()]
-    rows += [(key, shown(value), "owned by somebody else") for key, value in flat(deployment.owned_elsewhere).items()]
-    if rows:
+def _options(deployment: Deployment, rows: list[Row]) -> Iterator[str]:
+    """Those of the record that are set."""
+    known = [(row.option, row.value, row.origin) for row in rows if row.value and row.option in deployment.options]
+    if known:
         yield "Options"
-        yield from (f"  {line}" for line in table(rows).splitlines())
+        yield from (f"  {line}" for line in table(known).splitlines())
 
 
 def _history(deployment: Deployment) -> Iterator[str]:

@@ -108,7 +108,7 @@ class Steps:
 
 
 class Lines:
-    """One line an event, without control characters, for logs of CI jobs."""
+    """One line an event, without control characters, for logs of CI jobs. That a step begins is left out: its end, or what it waits for, says it."""
 
     def __init__(self, stream: TextIO, target: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.stream, self.target, self.clock = stream, target, clock
@@ -129,18 +129,16 @@ class Lines:
             yield f"  ! going back: {event.reason}"
         elif isinstance(event, StepFailed):
             yield step_line(self.signs["failed"], event.label, event.reason, event.seconds)
-        elif isinstance(event, (StepStarted, StepProgressed, StepFinished)) and not self.steps.again(event.label):
+        elif isinstance(event, (StepProgressed, StepFinished)) and not self.steps.again(event.label):
             yield from self._step(event)
 
-    def _step(self, event: StepStarted | StepProgressed | StepFinished) -> Iterator[str]:
+    def _step(self, event: StepProgressed | StepFinished) -> Iterator[str]:
         if isinstance(event, StepFinished):
             yield step_line(self.signs["done"], event.label, self.steps.finish(event), event.seconds)
-        elif isinstance(event, StepProgressed):
-            said = self.steps.progressed(event)
-            if self._is_news(event, said):
-                yield step_line(self.signs["going"], event.label, said)
-        else:
-            yield step_line(self.signs["going"], event.label, "")
+            return
+        said = self.steps.progressed(event)
+        if self._is_news(event, said):
+            yield step_line(self.signs["going"], event.label, said)
 
     def _is_news(self, event: StepProgressed, said: str) -> bool:
         last, when = self.said.get(event.label, ("", self.clock() if event.total else float("-inf")))

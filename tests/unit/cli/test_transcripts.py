@@ -1,0 +1,195 @@
+"""What a user sees, word for word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from deployer.state import Status
+from tests.unit.cli.conftest import SIGNATURE, Run, saved
+from tests.unit.cli.memory import Cloud
+
+
+def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn: Path) -> None:
+    result = deploy("create", "-m", "churn")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == (
+        "Model   churn  sklearn 1.9.1, Python 3.11.7, 463 B, sha256:421520d7ef\n"
+        "Target  memory:/here\n"
+        "Image   deployer-scoring:0.1.0-py311\n"
+        "\n"
+        "  ✓ record\n"
+        "  ✓ model data        463 B\n"
+        "  … endpoint          Creating, container loads the model\n"
+        "  ✓ endpoint          Creating, container loads the model\n"
+        "  ✓ endpoint serves\n"
+    )
+    assert result.stdout == (
+        "churn is ready on memory:/here, generation 856582db84.\n"
+        "  deploy predict -t memory:/here -n churn -i example.json\n"
+        "  deploy logs    -t memory:/here -n churn -f\n"
+    )
+
+
+def test_create_of_what_serves_already_does_nothing(deploy: Run, churn: Path) -> None:
+    deploy("create", "-m", "churn")
+    result = deploy("create", "-m", "churn")
+    assert result.exit_code == 0
+    assert result.stdout == "churn is as asked for on memory:/here, generation 856582db84: nothing to do.\n"
+    assert "✓" not in result.stderr
+
+
+def test_a_plan_shows_what_differs_the_steps_and_whether_the_image_fits(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    result = deploy("plan", "-n", "churn", "-m", "churn4", "-C", "resources.memory=2Gi")
+    assert result.exit_code == 2
+    result = deploy("plan", "-n", "churn", "-m", "churn4", "-C", 'resources={"memory": "2Gi"}')
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("churn on memory:/here: 856582db84 -> ")
+    assert lines[1:7] == [
+        "  ~ model             churn -> churn4",
+        "  ~ resources.memory  1Gi -> 2Gi",
+        "  + record",
+        "  + model data",
+        "  ~ endpoint",
+        "  - nothing is deleted",
+    ]
+    assert lines[7].startswith("Image: ")
+    assert "  ✓ scikit-learn  model 1.9.1, image 1.9.1" in lines
+
+
+def test_a_plan_of_what_serves_has_nothing_to_do(deploy: Run, churn: Path) -> None:
+    deploy("create", "-m", "churn")
+    result = deploy("plan", "-m", "churn")
+    assert result.stdout.splitlines()[0] == "churn on memory:/here: 856582db84, nothing to do"
+
+
+def test_a_plan_tells_two_models_of_one_uri_apart_by_digest(deploy: Run, churn: Path) -> None:
+    deploy("create", "-m", "churn")
+    (churn / "model.pkl").write_text("trained again")
+    result = deploy("diff", "-m", "churn")
+    assert "  ~ model  churn (sha256:421520d7ef) -> churn (sha256:" in result.stdout
+
+
+def test_a_plan_shows_what_somebody_else_took_over(deploy: Run, churn: Path, cloud: Cloud) -> None:
+    deploy("create", "-m", "churn", "-C", "instance_count=2")
+    cloud.put(replace(cloud.deployments["churn"], owned_elsewhere={"instance_count": 3}))
+    result = deploy("diff", "-n", "churn")
+    assert result.stdout.splitlines()[-1] == "Changed by somebody else since the last deploy: instance_count 2 -> 3 (kept)"
+    assert deploy("diff", "-n", "churn", "--exit-code").exit_code == 8
+
+
+def test_a_failed_update_says_what_serves_why_and_what_to_do(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "broken", "no pickle")
+    planned = deploy("plan", "-n", "churn", "-m", "broken", "-o", "json")
+    generation = planned.stdout.split('"after": "')[1][:10]
+    cloud.broken.add(digest_of_model(planned_model=workspace / "broken"))
+    result = deploy("update", "-n", "churn", "-m", "broken")
+    assert result.exit_code == 5
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[4:] == [
+        "  ✓ record",
+        "  ✓ model data        464 B",
+        "  … endpoint          Creating, container loads the model",
+        "  ✗ endpoint          churn can't serve",
+        "  ! going back: churn can't serve",
+        "  ✓ earlier generations",
+        f"Error [rollout-failed]: churn was not updated; generation 856582db84 still serves, and everything made for {generation} is removed.",
+        "  Why: the model could not be loaded: ModuleNotFoundError: No module named 'lightgbm'",
+        "  The container's last lines:",
+        "    | loading model from /opt/ml/model",
+        "    | ModuleNotFoundError: No module named 'lightgbm'",
+        "  What to do: add lightgbm to the model's requirements",
+    ]
+    assert deploy("get", "-n", "churn", "-o", "json").stdout.count('"generation": "856582db84"') == 2
+
+
+def test_a_breaking_signature_is_shown_and_refused(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "other", signature=SIGNATURE.replace('"name": "x"', '"name": "y"'))
+    assert "  ! breaks callers: " in deploy("plan", "-n", "churn", "-m", "other").stdout
+    refused = deploy("update", "-n", "churn", "-m", "other")
+    assert refused.exit_code == 2
+    assert refused.stderr.splitlines()[-1] == "  What to do: --allow-schema-change deploys it all the same"
+    assert deploy("update", "-n", "churn", "-m", "other", "--allow-schema-change").exit_code == 0
+
+
+def test_an_image_that_lacks_what_the_model_needs_is_refused_with_the_way_out(deploy: Run, workspace: Path, cloud: Cloud) -> None:
+    saved(workspace / "boosted", requirements="mlflow==3.17.2\nlightgbm==4.5.0\n")
+    planned = deploy("plan", "-m", "boosted")
+    assert "  ✗ lightgbm" in planned.stdout
+    refused = deploy("create", "-m", "boosted")
+    assert refused.exit_code == 2
+    assert "Error [environment-misfit]" in refused.stderr
+    assert "build-and-push-container --for boosted" in refused.stderr
+    assert not cloud.deployments
+    assert deploy("create", "-m", "boosted", "--env", "image").exit_code == 0
+
+
+def test_list_is_a_table_with_the_targets_own_columns_and_reasons(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
+    deploy("create", "-m", "churn")
+    deploy("create", "-n", "fraud", "-m", "churn", "-C", "instance_type=ml.m5.xlarge")
+    cloud.put(replace(cloud.deployments["fraud"], status=Status.FAILED, reason="no module named\n 'lightgbm'"))
+    lines = deploy("list").stdout.splitlines()
+    fraud = cloud.deployments["fraud"].serving
+    assert lines[0] == "NAME    STATUS   MODEL   GENERATION   INSTANCES        AGE"
+    assert lines[1].startswith("churn   ready    churn   856582db84   1 small          ")
+    assert lines[2].startswith(f"fraud   failed   churn   {fraud}   1 ml.m5.xlarge   ")
+    assert lines[2].endswith("no module named 'lightgbm'")
+
+
+def test_an_empty_list_says_so_and_prints_nothing_to_parse(deploy: Run) -> None:
+    result = deploy("list")
+    assert (result.stdout, result.stderr) == ("", "There are no deployments on memory:/here.\n")
+    assert deploy("list", "-o", "json").stdout == "[]\n"
+
+
+def test_get_shows_the_model_the_options_and_the_history(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4")
+    lines = deploy("get", "-n", "churn").stdout.splitlines()
+    assert lines[0] == "churn on memory:/here"
+    assert lines[1] == "Status      ready"
+    assert lines[2].startswith("Model       churn4  sklearn 1.9.1, Python 3.11.7, 469 B, sha256:")
+    assert "  instance_type    small               default" in lines
+    history = lines[lines.index("History") + 1 :]
+    assert "   churn4   100 %   " in history[0]
+    assert history[0].endswith("   ada")
+    assert history[1].startswith("  856582db84   churn ")
+
+
+def test_prune_names_what_it_removed(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4")
+    assert deploy("prune", "-n", "churn").stdout == "churn on memory:/here: 0 removed\n"
+    assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 1 removed\n  - object/churn/421520d7ef\n"
+
+
+def test_delete_says_whether_there_was_anything(deploy: Run, churn: Path) -> None:
+    deploy("create", "-m", "churn")
+    assert deploy("delete", "-n", "churn").stdout == "churn is deleted from memory:/here.\n"
+    again = deploy("delete", "-n", "churn")
+    assert (again.exit_code, again.stdout) == (0, "There is no churn on memory:/here: nothing to do.\n")
+
+
+def test_doctor_prints_each_finding_and_fails_where_one_is_wrong(deploy: Run, cloud: Cloud) -> None:
+    from deployer.target import Finding, Verdict
+
+    good = deploy("doctor")
+    assert good.exit_code == 0
+    assert "  ✓ memory            is there" in good.stdout.splitlines()
+    cloud.findings.append(Finding("role", Verdict.WRONG, "can't be assumed", "let sagemaker.amazonaws.com assume it"))
+    bad = deploy("doctor")
+    assert bad.exit_code == 2
+    assert bad.stdout.splitlines()[-2:] == ["  ✗ role              can't be assumed", "      let sagemaker.amazonaws.com assume it"]
+
+
+def digest_of_model(planned_model: Path) -> str:
+    from deployer.models import fetch
+
+    return fetch(str(planned_model)).digest
