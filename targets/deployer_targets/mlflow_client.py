@@ -46,20 +46,20 @@ _CODES: Mapping[type[errors.DeployerError], int] = {
 }
 
 
-class DeploymentFailed(MlflowException, click.ClickException):  # type: ignore[misc]
+class DeploymentFailed(MlflowException, click.ClickException):  # type: ignore[misc]  # both call their text `message`
     """One of our errors as MLflow's callers expect it; click, which runs MLflow's command line, prints it without a trace and exits with our code."""
 
     def __init__(self, error: errors.DeployerError) -> None:
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), codes.INTERNAL_ERROR)
-        super().__init__(_text(error), error_code=code)  # type: ignore[no-untyped-call]
-        vars(self)["exit_code"] = error.exit_code  # click reads it from the instance, and says it belongs to the class
+        super().__init__(_text(error), error_code=code)
+        vars(self)["exit_code"] = error.exit_code  # click reads it from the instance, and declares it of the class
 
 
 class MLflowClient(BaseDeploymentClient):
     """`deployer.client.DeployClient` under MLflow's names, with MLflow's forms of answers and errors."""
 
     def __init__(self, target_uri: str) -> None:
-        super().__init__(target_uri)
+        super().__init__(target_uri)  # type: ignore[no-untyped-call]
         with _mlflows_errors():
             self._client = DeployClient(target_uri, on_event=_logged)
 

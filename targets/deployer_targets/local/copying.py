@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from deployer.models.content import ModelFile, combined, files
@@ -11,6 +11,8 @@ from deployer.state import Digest
 from deployer_targets.local.wire import ModelRefused
 
 _PIECE = 1 << 20
+_TOLD = 100
+"""How often the progress is told, at most."""
 
 
 def copied(source: Path, target: Path, *, expecting: Digest, progress: Callable[[int, int], None]) -> None:
@@ -24,25 +26,30 @@ def copied(source: Path, target: Path, *, expecting: Digest, progress: Callable[
         OSError: the disk is full, or a file can't be read.
     """
     listed = files(source)
-    total, done = sum(file.size for file in listed), 0
+    total, done, told = sum(file.size for file in listed), 0, 0
     target.mkdir(parents=True)
     seen = []
     for file in listed:
-        digest = _copy(file, target / file.path)
-        seen.append((file, digest))
-        done += file.size
-        progress(done, total)
+        digest = hashlib.sha256()
+        for piece in _copied(file, target / file.path):
+            digest.update(piece)
+            done += len(piece)
+            if done - told >= total / _TOLD:
+                told = done
+                progress(done, total)
+        seen.append((file, digest.digest()))
     if combined(seen) != expecting:
         raise ModelRefused(f"the model changed while it was being copied, in {source}", advice="run the command again once nothing writes there")
 
 
-def _copy(file: ModelFile, target: Path) -> bytes:
-    """The SHA-256 of what was copied."""
+def _copied(file: ModelFile, target: Path) -> Iterator[memoryview]:
+    """The pieces of a file, in one buffer, each once it is written."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(min(_PIECE, max(file.size, 1))))
+    buffer = memoryview(bytearray(min(_PIECE, max(file.size, 1))))
     with file.source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
         while count := reading.readinto(buffer):
-            digest.update(buffer[:count])
-            writing.write(buffer[:count])
+            left = buffer[:count]
+            while left:
+                left = left[writing.write(left) :]
+            yield buffer[:count]
     target.chmod(0o755 if file.executable else 0o644)
-    return digest.digest()

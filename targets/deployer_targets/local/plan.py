@@ -125,7 +125,8 @@ def _live(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple
     changed = {key for key in _LIVE if before.options.get(key) != spec.record.options.get(key)} & set(_LIVE if same else _ADDRESS)
     if not changed:
         return ()
-    change = ChangeOptions(spec.name, spec.record.replacing(before.replaces if same else observed.serving), limits(spec.config))
+    now = with_options(before, spec.record.options) if same else spec.record.replacing(observed.serving)
+    change = ChangeOptions(spec.name, now, limits(spec.config))
     move = OpenPort(spec.name, spec.config.host, spec.config.port)
     return (move, change) if changed & set(_ADDRESS) else (change,)
 

@@ -1,0 +1,99 @@
+"""A local cloud of a test's own, and a client for it. Nothing of it is left when the test ends, however it ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deployer.client import DeployClient
+from deployer.errors import DeployerError
+from deployer.events import Event
+from deployer.target import Payload
+from deployer_targets.local.client import LocalCloud
+
+QUESTION = b'{"dataframe_split": {"columns": ["x"], "data": [[1.0], [2.5]]}}'
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalCloud]:
+    """The local cloud below the test's directory."""
+    monkeypatch.setenv("DEPLOYER_LOCAL_DIR", str(tmp_path / "cloud"))
+    cloud = LocalCloud()
+    yield cloud
+    for name in cloud.names():
+        with suppress(DeployerError):
+            cloud.claim(name).stop(name)
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def client(cloud: LocalCloud, events: list[Event]) -> DeployClient:
+    """Deploys there, as processes."""
+    return DeployClient("local", {"runtime": "process"}, on_event=events.append)
+
+
+def ask(client: DeployClient, name: str, x: float = 1.0) -> float:
+    """What the model answers to one x."""
+    body = json.dumps({"dataframe_split": {"columns": ["x"], "data": [[x]]}}).encode()
+    return float(json.loads(client.query(name, Payload(body)).body)["predictions"][0])
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if not path.is_dir()]
+
+
+class Stream:
+    """Requests one after another over connections that are kept alive: what they were answered, and what failed."""
+
+    def __init__(self) -> None:
+        self.answers: list[Any] = []
+        self.failures: list[str] = []
+        self.stopping = threading.Event()
+
+    def run(self, url: str) -> None:
+        with httpx.Client(timeout=30, trust_env=False) as http:
+            while not self.stopping.is_set():
+                try:
+                    answer = http.post(f"{url}/invocations", content=QUESTION, headers={"content-type": "application/json"})
+                    if answer.status_code == 200:
+                        self.answers.append(answer.json()["predictions"])
+                    else:
+                        self.failures.append(f"{answer.status_code} {answer.text}")
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+
+
+@contextmanager
+def stream(url: str, connections: int = 3) -> Iterator[Stream]:
+    """Ask all the time, in the background, while the block runs."""
+    asked = Stream()
+    threads = [threading.Thread(target=asked.run, args=(url,)) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield asked
+    finally:
+        asked.stopping.set()
+        for thread in threads:
+            thread.join()
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """What `holds` gives once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.05)
+    return found
