@@ -18,7 +18,7 @@ from typing import Any
 
 from deployer.errors import MachineFault
 from deployer_localstack.control import Control
-from deployer_localstack.options import ACCESS_KEY, DEFAULT_REGION, INSTANCE_VARIABLE, SECRET_KEY, Options, default_directory
+from deployer_localstack.options import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, INSTANCE_VARIABLE, ROLE_NAME, SECRET_KEY, Options, default_directory
 
 _UP_WITHIN = 30.0
 _DOWN_WITHIN = 60.0
@@ -141,6 +141,8 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
         "AWS_DEFAULT_REGION": DEFAULT_REGION,
         "AWS_REGION": DEFAULT_REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
+        # The option of this name: the role that is there from the start, so that a first `deploy create` works as it stands.
+        "DEPLOYER_EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{ROLE_NAME}",
     }
     if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
         others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
