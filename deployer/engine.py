@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from typing import TypeVar
 
-from deployer.errors import DeployerError, Interrupted, Refused, RollbackFailed, RolloutFailed
+from deployer.errors import Conflict, DeployerError, Interrupted, Refused, RollbackFailed, RolloutFailed
 from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
 from deployer.plan import Plan, Step
 
@@ -15,23 +16,31 @@ Cloud = TypeVar("Cloud")
 def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
     """Run the plan. Where the cloud says a definite no, go back to the last good generation; where the outcome isn't known, leave everything.
 
+    Once the switch is agreed, only RolloutFailed says that the new generation can't serve: a refusal then (a token that expired during the wait)
+    is a no to the question, not to the rollout, which goes on without us.
+
     Raises:
         Refused, RolloutFailed: the new generation can't be made or can't serve; the way back was gone, and what serves now is as before.
+            Refused after the switch: nothing was undone; the same command resumes.
         RollbackFailed: and the way back failed too; what is left, and the command that goes on.
         Conflict: a newer run took over, or somebody else changed the deployment; nothing of theirs was touched.
         TimedOut, TargetUnavailable: nothing was undone; the same command resumes.
         Interrupted: before the switch was sent what was made is gone again; after it, the cloud goes on without us.
     """
-    switched = False
+    sent = agreed = False
     try:
         for step in plan.forward:
-            switched = switched or switches(step)
+            sent = sent or switches(step)
             run(step, cloud, report)
+            agreed = sent
     except (Refused, RolloutFailed) as cause:
+        if agreed and isinstance(cause, Refused):
+            report(Noticed(level="warning", message="the switch was made, and nothing is undone; the same command goes on from here"))
+            raise
         _run_back(plan, cloud, report, cause)
         raise
     except KeyboardInterrupt as cause:
-        if switched:
+        if sent:
             raise Interrupted("interrupted after the switch was sent: the cloud goes on", advice="run the same command again to follow it") from cause
         _run_back(plan, cloud, report, Interrupted("interrupted"))
         raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
@@ -61,7 +70,11 @@ def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
 
 def kind_of(step: object) -> str:
     """A step's class name in snake case: its name in events."""
-    name = type(step).__name__
+    return _snake(type(step).__name__)
+
+
+@functools.cache
+def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))
 
 
@@ -81,8 +94,10 @@ def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerEr
 
 
 def _sweep(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
-    """Failures are warnings: the deployment is done, and the next run finishes the sweeping."""
+    """Failures are warnings: the deployment is done, and the next run finishes the sweeping. A newer run is told of, and left to it."""
     try:
         run(step, cloud, report)
+    except Conflict:
+        raise
     except DeployerError as error:
         report(Noticed(level="warning", message=f"{step.describe()} is not finished ({error.message}); the next run finishes it"))

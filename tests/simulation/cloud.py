@@ -1,7 +1,7 @@
 """A model of the cloud: an object store and SageMaker's state machine, in the APIs' own names and shapes, deterministic and quick to copy.
 
 Time is a count of seconds; each call takes one, and a wait is a jump. What the real services refuse is refused here with their codes and words.
-Beside what a real cloud does, it writes a journal of all changes and notes at once what no client may ever do (`violations`).
+Beside what a real cloud does, it notes at once what no client may ever do (`violations`).
 """
 
 from __future__ import annotations
@@ -53,16 +53,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One entry of the journal: a call of `actor` that changed something."""
-
-    time: int
-    actor: str
-    api: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
 class Behaviour:
     """What differs from cloud to cloud: how long a rollout and a deletion take, by how much lists lag behind (seconds), what can't be loaded.
 
@@ -86,7 +76,6 @@ class Cloud:
     models: dict[str, Answer] = field(default_factory=dict)
     configs: dict[str, Answer] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
-    journal: list[Change] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     may_delete: set[str] = field(default_factory=set)
     made: int = 0
@@ -99,7 +88,7 @@ class Cloud:
         for name in ("objects", "models", "configs", "endpoints"):
             setattr(other, name, dict(getattr(self, name)))
         other.uploads = {upload: (key, dict(parts)) for upload, (key, parts) in self.uploads.items()}
-        other.journal, other.violations, other._unlisted = list(self.journal), list(self.violations), list(self._unlisted)
+        other.violations, other._unlisted = list(self.violations), list(self._unlisted)
         other.may_delete = set(self.may_delete)
         other._listed = {kind: dict(found) for kind, found in self._listed.items()}
         return other
@@ -111,18 +100,22 @@ class Cloud:
             ServiceError: refused.
         """
         self.wait(1)
-        answer: Answer = getattr(self, f"_{api}")(actor, parameters)
-        if not api.startswith(READS):
-            self.journal.append(Change(self.time, actor, api, _subject(parameters)))
-            self._guard(actor, api)
+        operation = getattr(self, f"_{api}")
+        if not api.startswith(("delete_", "put_")):
+            answer: Answer = operation(actor, parameters)
+            return answer
+        before = self._gaps()
+        answer = operation(actor, parameters)
+        self.violations += [f"{actor} took away {gap} by {api}" for gap in self._gaps() - before]
         return answer
 
     def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.time += max(1, round(seconds))
-        for endpoint in list(self.endpoints.values()):
-            if endpoint.due is not None and endpoint.due <= self.time:
-                self._arrive(endpoint)
+        """Let time pass, a second at least."""
+        self.time += int(seconds) or 1
+        if self.endpoints:
+            for endpoint in tuple(self.endpoints.values()):
+                if endpoint.due is not None and endpoint.due <= self.time:
+                    self._arrive(endpoint)
         if self._unlisted and self._unlisted[0][0] <= self.time:
             self._catch_up()
 
@@ -158,16 +151,13 @@ class Cloud:
 
     # What no client may ever do.
 
-    def _guard(self, actor: str, api: str) -> None:
-        if not api.startswith(("delete_", "put_", "complete_")):
-            return
-        for endpoint in self.endpoints.values():
-            for config in endpoint.leads_to:
-                missing = self._missing(config)
-                if missing:
-                    self.violations.append(f"{actor} took away {missing}, which {endpoint.name} ({endpoint.status}) runs on, by {api}")
+    def _gaps(self) -> set[str]:
+        """What an endpoint runs on, or is being started on, and that isn't there."""
+        gaps = ((endpoint, self.missing(config)) for endpoint in self.endpoints.values() for config in endpoint.leads_to)
+        return {f"{gap}, which {endpoint.name} ({endpoint.status}) runs on," for endpoint, gap in gaps if gap}
 
-    def _missing(self, config: str) -> str:
+    def missing(self, config: str) -> str:
+        """The first thing that a config leads to and that isn't there; empty where all is."""
         if config not in self.configs:
             return f"endpoint config {config}"
         model = model_of(self.configs[config])
@@ -176,7 +166,7 @@ class Cloud:
         data = data_of(self.models[model])
         if data not in self.objects:
             return f"object {data}"
-        if not any("/records/" in key and config in body.decode() for key, body in self.objects.items()):
+        if not any(is_record(key) and config in body.decode() for key, body in self.objects.items()):
             return f"the record of {config}"
         return ""
 
@@ -396,6 +386,11 @@ def data_of(model: Answer) -> str:
     return url.removeprefix("s3://").partition("/")[2]
 
 
+def is_record(key: str) -> bool:
+    """Whether an object is a generation's record, by its place."""
+    return "/records/" in key or "/generations/" in key
+
+
 def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:us-west-2:123456789012:{kind}/{name}"
 
@@ -415,10 +410,3 @@ def _put(resources: dict[str, Any], name: str, value: Any) -> None:
         resources.pop(name, None)
     else:
         resources[name] = value
-
-
-def _subject(parameters: Answer) -> str:
-    for key in ("Key", "EndpointName", "EndpointConfigName", "ModelName", "UploadId", "ResourceArn"):
-        if key in parameters:
-            return str(parameters[key])
-    return ""

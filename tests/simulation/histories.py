@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from deployer import lifecycle
 from deployer.errors import DeployerError
-from deployer.events import silent
+from deployer.events import Event, Noticed, Report, RollbackStarted
 from deployer.lifecycle import Wish
 from deployer.state import DeploymentName, Digest, Model, ModelFacts, digest_of
 from deployer.target import Intent, Target
@@ -67,6 +67,17 @@ class Outcome:
     ended: str
     error: BaseException | None
     wire: Wire
+    events: tuple[Event, ...] = ()
+
+    @property
+    def went_back(self) -> bool:
+        """Whether what was made was taken back, to the end."""
+        return self.ended != "RollbackFailed" and self.ended != "killed" and any(isinstance(event, RollbackStarted) for event in self.events)
+
+    @property
+    def swept(self) -> bool:
+        """Whether no removal was left to the next run."""
+        return not any(isinstance(event, Noticed) and "not finished" in event.message for event in self.events)
 
     @property
     def done(self) -> bool:
@@ -115,25 +126,26 @@ def run(subject: Subject, command: Command, cloud: Cloud, actor: str, turn: Call
     wire = Wire(cloud, actor, dict(command.faults), turn or _no_turn)
     if command.verb == "delete":
         cloud.may_delete.add(actor)
+    events: list[Event] = []
     try:
-        _execute(subject, command, wire, actor)
+        _execute(subject, command, wire, actor, events.append)
     except Killed as death:
-        return Outcome(command, actor, "killed", death, wire)
+        return Outcome(command, actor, "killed", death, wire, tuple(events))
     except (DeployerError, KeyboardInterrupt) as error:
-        return Outcome(command, actor, type(error).__name__, error, wire)
-    return Outcome(command, actor, "done", None, wire)
+        return Outcome(command, actor, type(error).__name__, error, wire, tuple(events))
+    return Outcome(command, actor, "done", None, wire, tuple(events))
 
 
 def _no_turn(_: int) -> None:
     return
 
 
-def _execute(subject: Subject, command: Command, wire: Wire, actor: str) -> None:
+def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report: Report) -> None:
     target, cloud, options = subject.target, subject.over(wire, actor), subject.options(command)
     if command.verb in ("delete", "prune"):
         config = target.config.parse(options, target=target.scheme)
         verb: Callable[..., object] = lifecycle.delete if command.verb == "delete" else lifecycle.prune
-        verb(target, cloud, NAME, config, silent)
+        verb(target, cloud, NAME, config, report)
         return
     wish = Wish(
         name=NAME,
@@ -142,7 +154,7 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str) -> None
         options=options,
         environment="image",
     )
-    lifecycle.deploy(target, cloud, wish, silent, timeout_seconds=600)
+    lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)
 
 
 def run_together(subject: Subject, both: Together, cloud: Cloud, actors: tuple[str, str]) -> tuple[Outcome, Outcome]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,7 +25,10 @@ class Shelf:
 def observe(name: DeploymentName, cloud: Client) -> Observed | None:
     """All of ours under this name; None where there is nothing."""
     endpoint = cloud.find("describe_endpoint", EndpointName=name)
-    if endpoint is not None and dict(tags(cloud, endpoint["EndpointArn"])).get(TAG) != name:
+    marks = tags(cloud, endpoint["EndpointArn"]) if endpoint else None
+    if marks is None:
+        endpoint = None
+    elif dict(marks).get(TAG) != name:
         raise NotOurs(f"an endpoint {name} is there, made by somebody else", advice="--adopt takes it over")
     shelf = read_shelf(name, cloud)
     resources = shelf.resources | standing(shelf, cloud) | strays(name, shelf, cloud)
@@ -62,7 +66,7 @@ def read_shelf(name: DeploymentName, cloud: Client) -> Shelf:
         if key.startswith(f"{prefix}records/"):
             found = cloud.find("get_object", Bucket=BUCKET, Key=key)
             if found is not None:
-                record = Record.from_json(found["Body"])
+                record = parsed(found["Body"])
                 records[record.generation] = record
                 resources.add(Resource("record", key))
         else:
@@ -70,6 +74,12 @@ def read_shelf(name: DeploymentName, cloud: Client) -> Shelf:
     for each in cloud.ask("list_multipart_uploads", Bucket=BUCKET, Prefix=prefix)["Uploads"]:
         resources.add(Resource("upload", f"{each['Key']}#{each['UploadId']}"))
     return Shelf(records, frozenset(resources))
+
+
+@functools.lru_cache(maxsize=1000)
+def parsed(body: bytes) -> Record:
+    """A record read from its bytes; the same bytes come by many times."""
+    return Record.from_json(body)
 
 
 def standing(shelf: Shelf, cloud: Client) -> frozenset[Resource]:
@@ -94,12 +104,13 @@ def strays(name: DeploymentName, shelf: Shelf, cloud: Client) -> frozenset[Resou
             for each in cloud.ask("list_endpoint_configs", NameContains=name)["EndpointConfigs"]
         ),
     ]
-    return frozenset(resource for resource, address in listed if resource not in named and dict(tags(cloud, address)).get(TAG) == name)
+    return frozenset(resource for resource, address in listed if resource not in named and dict(tags(cloud, address) or ()).get(TAG) == name)
 
 
-def tags(cloud: Client, address: str) -> tuple[tuple[str, str], ...]:
+def tags(cloud: Client, address: str) -> tuple[tuple[str, str], ...] | None:
+    """None where it is gone meanwhile."""
     found = cloud.find("list_tags", ResourceArn=address)
-    return tuple((tag["Key"], tag["Value"]) for tag in found["Tags"]) if found else ()
+    return tuple((tag["Key"], tag["Value"]) for tag in found["Tags"]) if found else None
 
 
 def generation_of(config: str, records: Mapping[str, Record]) -> str:
@@ -111,10 +122,11 @@ def in_use(name: DeploymentName, cloud: Client, doomed: frozenset[Resource]) -> 
     """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
     shelf = read_shelf(name, cloud)
     configs = configs_of(cloud.find("describe_endpoint", EndpointName=name))
-    used = {Resource("endpoint-config", config) for config in configs}
+    switched = frozenset(Resource("endpoint-config", config) for config in configs)
+    used = set(switched)
     for record in shelf.records.values():
         own = Resource("record", record_key(name, record.generation))
-        if own not in doomed or used.intersection(record.resources):
+        if own not in doomed or switched.intersection(record.resources):
             used |= {own, *record.resources}
     for config in configs:
         used |= behind(config, cloud)

@@ -10,7 +10,7 @@ from deployer.events import Report
 from deployer.state import DeploymentName, Provenance, Record, Resource
 from tests.simulation.client import BUCKET, Client, NotFound, claim_key
 from tests.simulation.cloud import Answer
-from tests.simulation.observe import TAG, configs_of, in_use, observe, record_key
+from tests.simulation.observe import TAG, configs_of, in_use, observe, parsed, record_key
 
 POLL_SECONDS = 5.0
 PART = 8  # bytes of a part, so that every upload has several
@@ -28,7 +28,7 @@ class WriteRecord:
     def run(self, cloud: Client, _: Report) -> None:
         key = record_key(self.record.deployment, self.record.generation)
         found = cloud.find("get_object", Bucket=BUCKET, Key=key)
-        if found is None or not same(Record.from_json(found["Body"]), self.record):
+        if found is None or not same(parsed(found["Body"]), self.record):
             cloud.change("put_object", Bucket=BUCKET, Key=key, Body=self.record.to_json().encode())
 
 
@@ -232,6 +232,7 @@ class DiscardFailed:
 class DeleteEndpoint:
     name: DeploymentName
     timeout: int
+    switch = True
 
     def describe(self) -> str:
         return "endpoint"
@@ -327,7 +328,8 @@ class ReleaseClaim:
         return "claim"
 
     def run(self, cloud: Client, _: Report) -> None:
-        cloud.change("delete_object", Bucket=BUCKET, Key=claim_key(self.name))
+        if cloud.find("describe_endpoint", EndpointName=self.name) is None:
+            cloud.change("delete_object", Bucket=BUCKET, Key=claim_key(self.name))
 
 
 def create(send: Callable[[], object], look: Callable[[], Answer | None]) -> None:

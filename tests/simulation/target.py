@@ -100,7 +100,7 @@ class Memory:
         return Plan(
             forward=() if whole and not counts else forward(spec, record, observed),
             live=(SetCount(spec.name, spec.config.instance_count, before(observed, record), FOREVER),) if counts or not whole else (),
-            back=back(spec, wanted, observed),
+            back=back(spec, record, wanted, observed),
             sweep=sweep,
             keep=keep,
             removes=observed.resources - keep if observed else frozenset(),
@@ -227,13 +227,17 @@ def forward(spec: DeploymentSpec[Options], record: Record, observed: Observed | 
     )
 
 
-def back(spec: DeploymentSpec[Options], wanted: frozenset[Resource], observed: Observed | None) -> tuple[Step[Client], ...]:
-    """The cloud gives the traffic back itself; what goes is what only the new generation uses."""
+def back(
+    spec: DeploymentSpec[Options], record: Record, wanted: frozenset[Resource], observed: Observed | None
+) -> tuple[Step[Client], ...]:
+    """The cloud gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
+    earlier = observed.records.get(record.generation) if observed else None
     config = next(resource.name for resource in wanted if resource.kind == "endpoint-config")
     stays = kept(spec.name, observed, observed.lineage(generations(spec.config))) if observed else frozenset()
     nothing = observed is None or not (observed.traffic or {each for each in observed.resources if each.kind != "upload"} - wanted - always(spec.name))
     return (
         DiscardFailed(spec.name, FOREVER, carrying=config),
+        *((WriteRecord(earlier),) if earlier else ()),
         Remove(spec.name, wanted - stays),
         *((ReleaseClaim(spec.name),) if nothing else ()),
     )

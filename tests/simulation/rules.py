@@ -1,0 +1,264 @@
+"""What must hold of every history, told from the cloud alone: what serves, what else is there, who touched what after losing the name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from deployer.state import Record
+from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of
+from tests.simulation.histories import NAME, Act, Command, History, Outcome, Subject, Together, digest_named, run, run_together, virtual_time
+from tests.simulation.observe import parsed
+from tests.simulation.wire import Sent
+
+AGES = 10_000_000
+DEPLOYS = ("create", "update", "apply")
+
+
+@dataclass(slots=True)
+class Report:
+    """How a history went: what was found wrong, in words, and how each client ended."""
+
+    problems: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+
+
+def hold(subject: Subject, history: History, cloud: Cloud | None = None) -> Report:
+    """Run a history and hold it to the rules. `cloud`: where it begins, instead of empty; it is changed."""
+    cloud = cloud or Cloud(history.behaviour)
+    report = Report()
+    with virtual_time(cloud):
+        for number, act in enumerate(history.acts):
+            _hold_act(subject, act, cloud, f"client-{len(report.outcomes)}", report)
+            if report.problems:
+                report.problems = [f"act {number + 1}, {act}: {problem}" for problem in report.problems]
+                break
+    return report
+
+
+def _hold_act(subject: Subject, act: Act, cloud: Cloud, actor: str, report: Report) -> None:
+    before = cloud.fork()
+    if isinstance(act, Together):
+        first, second = run_together(subject, act, cloud, (actor, f"{actor}b"))
+        report.outcomes += [first, second]
+        report.problems += together(first, second, cloud)
+        cloud.violations.clear()
+    else:
+        outcome = run(subject, act, cloud, actor)
+        report.outcomes.append(outcome)
+        report.problems += [*cloud.violations, *alone(outcome, before, cloud)]
+    for each in report.outcomes[-2:]:
+        if each.error is not None and type(each.error).__name__ in ("DeployerError",):
+            report.problems.append(f"{each.actor} ended by a fault of ours: {each.error}")
+
+
+def alone(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
+    """The rules for one client, once it has ended."""
+    command = outcome.command
+    rested = _rested(cloud)
+    if outcome.done and command.verb == "delete":
+        yield from leftovers(rested)
+    elif outcome.done:
+        yield from converged(rested, command)
+        if outcome.swept:
+            yield from orphans(before, rested, dict(command.options).get("keep", 1))
+    elif outcome.went_back:
+        yield from went_back(_rested(before), rested)
+    if not command.faults:
+        yield from expected(outcome, before)
+
+
+def expected(outcome: Outcome, before: Cloud) -> Iterator[str]:
+    """How a command that nothing strikes must end."""
+    serving, command = serving_data(_rested(before)), outcome.command
+    if outcome.done:
+        if command.model.startswith("broken"):
+            yield f"{command} went well"
+        return
+    if command.model.startswith("broken") and outcome.ended == "RolloutFailed":
+        return
+    if command.verb == "create" and serving and outcome.ended == "DeploymentExists":
+        return
+    nothing_to_complete = not serving and not command.model
+    if command.verb == "prune" and not before.objects and outcome.ended == "DeploymentNotFound":
+        return
+    if command.verb == "update" and (nothing_to_complete or not before.objects) and outcome.ended in ("DeploymentNotFound", "Conflict"):
+        return
+    yield f"nothing struck {command}, and it ended by {outcome.ended}: {outcome.error}"
+
+
+def converged(cloud: Cloud, command: Command) -> Iterator[str]:
+    """What is wanted serves, whole."""
+    endpoint = cloud.endpoints.get(NAME)
+    if endpoint is None or endpoint.status != "InService" or endpoint.serving is None:
+        if command.verb != "prune":
+            yield f"done, but the endpoint is {endpoint.status if endpoint else 'absent'}"
+        return
+    yield from whole(endpoint, cloud)
+    if command.verb in DEPLOYS:
+        yield from as_asked(endpoint, cloud, command)
+
+
+def whole(endpoint: Endpoint, cloud: Cloud) -> Iterator[str]:
+    """What serves leads to things that are there."""
+    missing = cloud.missing(endpoint.serving or "")
+    if missing:
+        yield f"what serves is not whole: {missing} is gone"
+
+
+def as_asked(endpoint: Endpoint, cloud: Cloud, command: Command) -> Iterator[str]:
+    """Model, counts and other named options are those of the command; the record says what is."""
+    if command.model and _part(command.model) not in serving_data(cloud):
+        yield f"{serving_data(cloud)} serves, not {command.model}"
+    options = dict(command.options)
+    config = cloud.configs.get(endpoint.serving or "")
+    if config and options.get("instance_type", config["ProductionVariants"][0]["InstanceType"]) != config["ProductionVariants"][0]["InstanceType"]:
+        yield f"the instance type is not {options['instance_type']}"
+    if endpoint.count != options.get("instance_count", endpoint.count):
+        yield f"{endpoint.count} instances, not {options['instance_count']}"
+    record = record_of(endpoint.serving or "", cloud)
+    if record is not None and record.options["instance_count"] != endpoint.count:
+        yield f"the record says {record.options['instance_count']} instances, the cloud {endpoint.count}"
+
+
+def orphans(before: Cloud, cloud: Cloud, keep: int) -> Iterator[str]:
+    """Everything there is named by a record of the line of descent, at most `keep` before what serves; nothing that these name was removed."""
+    endpoint = cloud.endpoints.get(NAME)
+    if endpoint is None:
+        return
+    by_generation = {record.generation: record for record in records(cloud)}
+    serving = record_of(endpoint.serving or "", cloud)
+    line: list[str] = []
+    while serving is not None and serving.generation not in line and len(line) <= keep:
+        line.append(serving.generation)
+        serving = by_generation.get(serving.replaces or "")
+    for generation in by_generation.keys() - set(line):
+        yield f"orphan: the record of {generation}, which is not among {line}"
+    named = {resource.name for generation in line for resource in by_generation[generation].resources}
+    yield from (f"orphan: {each}" for each in sorted(_made(cloud) - named))
+    lost = sorted((named & _made(before)) - _made(cloud))
+    if lost:
+        yield f"kept, and removed all the same: {lost}"
+
+
+def leftovers(cloud: Cloud) -> Iterator[str]:
+    """Nothing of ours, unfinished uploads and claims included."""
+    yield from (f"left after delete: {each}" for each in sorted([*cloud.objects, *_made(cloud), *cloud.endpoints]))
+
+
+def went_back(before: Cloud, cloud: Cloud) -> Iterator[str]:
+    """After a definite no: what served serves, what was kept is there, and nothing new that no earlier record leads to."""
+    endpoint, earlier = cloud.endpoints.get(NAME), before.endpoints.get(NAME)
+    if endpoint is not None and earlier is not None and endpoint.serving != earlier.serving:
+        return
+    if endpoint is not None and earlier is None:
+        if endpoint.status == "Failed":
+            yield "the failed endpoint was left"
+        return
+    led_to = {resource.name for record in records(before) for resource in record.resources}
+    yield from (f"left after going back: {each}" for each in sorted(_made(cloud) - _made(before) - led_to))
+    if endpoint is None or endpoint.serving is None:
+        return
+    record = record_of(endpoint.serving, cloud)
+    by_generation = {each.generation: each for each in records(before)}
+    kept = by_generation.get(record.replaces or "") if record else None
+    for resource in kept.resources if kept else ():
+        if resource.name in _made(before) and resource.name not in _made(cloud):
+            yield f"going back took {resource} of the generation before"
+    earlier_record = record_of(endpoint.serving, before)
+    if record is not None and earlier_record is not None and record.options != earlier_record.options:
+        yield f"refused, and the record says {record.options['instance_count']} instances, the cloud {endpoint.count}"
+
+
+def together(first: Outcome, second: Outcome, cloud: Cloud) -> Iterator[str]:
+    """The rules for two clients at once. One call may fall into the window between a client's look at its claim and the call itself."""
+    late = [*_late(first, second), *_late(second, first)]
+    for outcome, rival in ((first, second), (second, first)):
+        after = _late(outcome, rival)
+        if len(after) > 1:
+            yield f"{outcome.actor} lost the name and touched more: {[sent.api for sent in after]}"
+        elif after and not _looked_before(outcome, rival, after[0]):
+            yield f"{outcome.actor} had lost the name before it looked, and did {after[0].api} all the same"
+    if late:
+        return
+    yield from cloud.violations
+    winner = _winner(first, second)
+    if winner is not None and winner.done and not winner.command.faults:
+        rested = _rested(cloud)
+        if winner.command.verb == "delete":
+            if NAME in rested.endpoints:
+                yield f"{winner.command} won, and the endpoint is there"
+        else:
+            yield from converged(rested, winner.command)
+
+
+def _late(outcome: Outcome, rival: Outcome) -> list[Sent]:
+    """What a client sent, of the calls that only who holds the name may make, after its rival had claimed the name over it."""
+    own = [sent.time for sent in outcome.wire.sent if _claims(sent)]
+    overtaken = [sent.time for sent in rival.wire.sent if _claims(sent) and own and sent.time > own[-1]]
+    return [sent for sent in outcome.wire.sent if overtaken and sent.time > overtaken[0] and _for_holders(sent)]
+
+
+def _looked_before(outcome: Outcome, rival: Outcome, call: Sent) -> bool:
+    looks = [sent.time for sent in outcome.wire.sent if sent.api == "get_object" and _is_claim(sent) and sent.time < call.time]
+    claimed = [sent.time for sent in rival.wire.sent if _claims(sent) and sent.time < call.time]
+    return bool(looks) and looks[-1] < claimed[-1]
+
+
+def _winner(first: Outcome, second: Outcome) -> Outcome | None:
+    """Who claimed last; None where nobody did."""
+    claims = [(sent.time, outcome.actor) for outcome in (first, second) for sent in outcome.wire.sent if _claims(sent)]
+    if not claims:
+        return None
+    return first if max(claims)[1] == first.actor else second
+
+
+def _claims(sent: Sent) -> bool:
+    return sent.api == "put_object" and _is_claim(sent)
+
+
+def _is_claim(sent: Sent) -> bool:
+    return str(sent.parameters["Key"]).rpartition("/")[2].startswith("claim")
+
+
+def _for_holders(sent: Sent) -> bool:
+    if sent.api == "put_object":
+        return is_record(sent.parameters["Key"])
+    return sent.api.startswith(("delete_", "abort_", "create_endpoint", "update_endpoint")) and sent.api != "create_endpoint_config"
+
+
+def serving_data(cloud: Cloud) -> str:
+    """The address of the data of the model that serves; empty where none does."""
+    endpoint = cloud.endpoints.get(NAME)
+    config = cloud.configs.get(endpoint.serving or "") if endpoint else None
+    model = cloud.models.get(model_of(config)) if config else None
+    return data_of(model) if model else ""
+
+
+def _part(uri: str) -> str:
+    return digest_named(uri).removeprefix("sha256:")[:10]
+
+
+def records(cloud: Cloud) -> list[Record]:
+    return [parsed(body) for key, body in cloud.objects.items() if is_record(key)]
+
+
+def record_of(config: str, cloud: Cloud) -> Record | None:
+    return next((record for record in records(cloud) if any(resource.name == config for resource in record.resources)), None)
+
+
+def _made(cloud: Cloud) -> set[str]:
+    """All but the endpoint, records and the claim."""
+    data = {key for key in cloud.objects if not is_record(key) and not key.rpartition("/")[2].startswith("claim")}
+    uploads = {f"{key}#{upload}" for upload, (key, _) in cloud.uploads.items()}
+    return data | uploads | set(cloud.models) | set(cloud.configs)
+
+
+def _rested(cloud: Cloud) -> Cloud:
+    """The same, once it is done with what it does."""
+    if all(endpoint.due is None for endpoint in cloud.endpoints.values()):
+        return cloud
+    rested = cloud.fork()
+    while any(endpoint.due is not None for endpoint in rested.endpoints.values()):
+        rested.wait(AGES)
+    return rested

@@ -1,0 +1,148 @@
+"""Ways through the space of histories: everything that can strike every call, one client within another at every call, and by chance."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from tests.simulation.chance import BROKEN, QUIET, shrunk
+from tests.simulation.cloud import Behaviour, Cloud
+from tests.simulation.histories import Command, History, Subject, Together
+from tests.simulation.rules import hold
+from tests.simulation.wire import Fault
+
+BUDGET = int(os.environ.get("DEPLOYER_SIMULATION_HISTORIES", "20000"))
+SEED = int(os.environ.get("DEPLOYER_SIMULATION_SEED", "0"))
+USUAL = Behaviour(broken=BROKEN)
+
+ABSENT: tuple[Command, ...] = ()
+SERVING = (Command("create", "v1"),)
+UPDATED = (*SERVING, Command("update", "v2"))
+STRUCK: tuple[tuple[tuple[Command, ...], Command], ...] = (
+    (ABSENT, Command("create", "v1")),
+    (ABSENT, Command("create", "broken")),
+    (SERVING, Command("update", "v2", (("instance_count", 2),))),
+    (SERVING, Command("update", "broken")),
+    (SERVING, Command("update", "", (("instance_count", 3),))),
+    (SERVING, Command("delete")),
+    (UPDATED, Command("update", "v3")),
+    (UPDATED, Command("update", "v1")),
+    (UPDATED, Command("apply", "v2", (("instance_type", "large"),))),
+    (UPDATED, Command("prune", "", (("keep", 0),))),
+    (UPDATED, Command("delete")),
+)
+AFTERWARDS = (
+    Command("delete"),
+    Command("update", "v4"),
+    Command("apply", "v1"),
+    Command("apply", "v2"),
+    Command("create", "v5"),
+    Command("update", "broken"),
+    Command("update", "", (("instance_count", 2),)),
+    Command("prune"),
+)
+RIVALS = (
+    Command("create", "v1"),
+    Command("apply", "v2"),
+    Command("apply", "v3", (("instance_count", 2),)),
+    Command("update", "broken"),
+    Command("update", "", (("instance_type", "large"),)),
+    Command("delete"),
+)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many histories were held to the rules, how their clients ended, and the smallest one that broke a rule."""
+
+    histories: int = 0
+    ended: Counter[str] = field(default_factory=Counter)
+    failure: str = ""
+
+    def add(self, subject: Subject, history: History, cloud: Cloud | None = None) -> bool:
+        """Hold one more; false where it broke a rule. `cloud` is where its acts begin, if not from nothing."""
+        report = hold(subject, history, cloud)
+        self.histories += 1
+        self.ended.update(outcome.ended for outcome in report.outcomes)
+        return not report.problems
+
+    def tell(self, subject: Subject, history: History, origin: str) -> None:
+        """Shrink a history that failed, and say how to see it again."""
+        small = shrunk(history, lambda each: bool(hold(subject, each).problems))
+        acts = "\n".join(f"  {act}" for act in small.acts)
+        problems = "\n".join(f"  {problem}" for problem in hold(subject, small).problems)
+        self.failure = f"{origin} breaks a rule; the smallest that does:\n{acts}\n  on {small.behaviour}\n{problems}\n{small!r}"
+
+    def __str__(self) -> str:
+        return f"{self.histories} histories: " + ", ".join(f"{count} {ended}" for ended, count in self.ended.most_common())
+
+
+def every_call_struck(subject: Subject, budget: int) -> Tally:
+    """Each command of `STRUCK`, each of its calls, each fault; then as many follow-up commands, in turn, as the budget allows."""
+    tally, cases = Tally(), list(_struck(subject))
+    each = max(1, round(budget / len(cases)) - 1)
+    for number, (start, base, command) in enumerate(cases):
+        cloud = base.fork()
+        if not tally.add(subject, History((command,)), cloud):
+            tally.tell(subject, History((*start, command), USUAL), str(command))
+            return tally
+        again = (replace(command, faults=()), *AFTERWARDS)
+        for turn in range(min(each, len(again))):
+            after = again[(number + turn) % len(again)]
+            if not tally.add(subject, History((after,)), cloud.fork()):
+                tally.tell(subject, History((*start, command, after), USUAL), f"{command}, then {after}")
+                return tally
+    return tally
+
+
+def _struck(subject: Subject) -> Iterator[tuple[tuple[Command, ...], Cloud, Command]]:
+    for start, command in STRUCK:
+        base = _begun(subject, start)
+        plain = hold(subject, History((command,)), base.fork())
+        calls = plain.outcomes[0].wire.calls
+        for call in range(calls):
+            for fault in Fault:
+                yield start, base, replace(command, faults=((call, fault),))
+
+
+def one_within_another(subject: Subject, budget: int) -> Tally:
+    """Two clients: the first stands still before each of its calls in turn while the second runs to its end; then a third, alone, to the same end."""
+    tally = Tally()
+    cases = [
+        (start, base, Together(first, second, (call, 1_000_000)))
+        for start in (SERVING, UPDATED)
+        for base in (_begun(subject, start),)
+        for first in RIVALS
+        for second in RIVALS
+        for call in range(hold(subject, History((first,)), base.fork()).outcomes[0].wire.calls)
+    ]
+    step = max(1, len(cases) // budget)
+    for start, base, both in cases[::step]:
+        last = Command("delete") if both.second.verb == "delete" else Command("apply", "v2")
+        if not tally.add(subject, History((both, last)), base.fork()):
+            tally.tell(subject, History((*start, both, last), USUAL), str(both))
+            return tally
+    return tally
+
+
+def by_chance(subject: Subject, make: Callable[[int], History], seeds: Iterable[int]) -> Tally:
+    """One history a seed."""
+    tally = Tally()
+    for seed in seeds:
+        history = make(seed)
+        if not tally.add(subject, history):
+            tally.tell(subject, history, f"{make.__name__}({seed})")
+            return tally
+    return tally
+
+
+def _begun(subject: Subject, start: tuple[Command, ...]) -> Cloud:
+    cloud = Cloud(USUAL)
+    report = hold(subject, History(start), cloud)
+    assert not report.problems, report.problems
+    return cloud
+
+
+__all__ = ["BUDGET", "QUIET", "SEED", "Tally", "by_chance", "every_call_struck", "one_within_another"]
