@@ -41,8 +41,8 @@ def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
         _unpack(lock.packages, directory / "packages", lock, ca_bundle)
         _unpack(lock.runtime, directory / "runtime", lock, ca_bundle)
         scoring.copy(directory / "runtime")
-        _move_scripts(directory / "packages" / "bin", directory / "scripts")
-        shutil.rmtree(directory / "runtime" / "bin", ignore_errors=True)
+        for part in ("runtime", "packages"):
+            _move_scripts(directory / part / "bin", directory / "scripts")
         shutil.copyfile(DOCKERFILE, directory / "Dockerfile")
         _archive(directory, archive)
         archive.seek(0)

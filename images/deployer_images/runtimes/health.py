@@ -10,7 +10,7 @@ from deployer.errors import Interrupted, RolloutFailed, TimedOut
 from deployer_images.runtimes.running import Running
 
 _PING_SECONDS = 2.0  # SageMaker's limit for an answer to /ping
-_POLL_SECONDS = (0.01, 0.5)
+_POLL_SECONDS = (0.01, 0.25)
 
 
 def wait_healthy(
@@ -42,7 +42,7 @@ def wait_healthy(
             raise TimedOut(message, why=_reason(lines), lines=lines)
         if stop.wait(min(pause, max(0.0, deadline - time.monotonic()))):
             raise Interrupted(f"waiting for {running.name} was interrupted")
-        pause = min(pause * 1.5, _POLL_SECONDS[1])
+        pause = min(pause * 1.2, _POLL_SECONDS[1])
 
 
 def answer(address: tuple[str, int], path: str, timeout_seconds: float = _PING_SECONDS) -> str:

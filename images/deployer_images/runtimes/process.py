@@ -28,6 +28,7 @@ from deployer_scoring.mlmodel import parse_mlmodel
 from deployer_scoring.requirements import python_version, requirements
 
 _MODEL_PLACE = "/opt/ml/model"
+_MODE = "DEPLOYER_ENV"
 _GUARD = Path(__file__).with_name("guard.py")
 _ORPHAN_SECONDS = "5"  # between SIGTERM and SIGKILL, once whoever started it is gone
 
@@ -53,8 +54,10 @@ class Process:
             "DEPLOYER_PORT": str(port),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             **({"DEPLOYER_MODEL": str(model)} if model else {}),
+            **({_MODE: "image"} if _installs_at_start(container) else {}),  # its environment has what would be installed
         }
-        command = [str(interpreter), "-m", "deployer_scoring", *(container.command or ("serve",))]
+        # In a container it listens on all addresses, which are the container's alone; here they would be the whole machine's.
+        command = [str(interpreter), "-m", "deployer_scoring", *(container.command or ("serve",)), "--host", "127.0.0.1"]
         try:
             return _RunningProcess(name, command, variables, scratch=scratch, port=port, log=log)
         except OSError as fault:
@@ -125,12 +128,16 @@ def _interpreter(container: Container, model: Path | None, log: Log) -> Path:
 
     python = container.labels.get(labels.PYTHON) or (_python_of(model) if model else "") or OURS
     packages = labels.package_lines(container.labels)
-    if packages is not None:
+    if packages is not None and not _installs_at_start(container):
         return environment_of(packages, python, say=say)
     try:
         return environment(requirements(model) if model else (), python, say=say)
     except ScoringError as fault:
         raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
+
+
+def _installs_at_start(container: Container) -> bool:
+    return container.environment.get(_MODE) == "at-start"
 
 
 def _python_of(model: Path) -> str:
