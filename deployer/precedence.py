@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.config_file import ConfigFile
+from deployer.errors import ConfigInvalid
 from deployer.options import TargetConfig
 from deployer.target import Target, TargetUri
 
@@ -87,18 +88,16 @@ def user_file(environ: Mapping[str, str]) -> Path:
     return (Path(base) if base else Path.home() / ".config") / "deployer" / "config.yaml"
 
 
-def from_pairs(pairs: Iterable[str]) -> Options:
+def from_pairs(pairs: Iterable[str], flag: str = "-C") -> Options:
     """`-C key=value` as given on the command line; the last of one key wins.
 
     Raises:
         ConfigInvalid: a pair without `=`.
     """
-    from deployer.errors import ConfigInvalid
-
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise ConfigInvalid(f"-C {key}: not key=value", advice="for example -C instance_count=2")
+            raise ConfigInvalid(f"{flag} {pair} is not key=value", advice=f"write it as {flag} KEY=VALUE")
         values[key.strip()] = value
     return Options.of(values, "command line")

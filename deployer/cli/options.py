@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -114,9 +117,27 @@ def run(command: Command) -> Command:
         session = click.get_current_context().find_object(Session) or Session()
         session.debug = debug
         session.output = others.get("output") or ""
-        return command(session=session, **others)
+        with _terminated_like_interrupted():
+            return command(session=session, **others)
 
     return wrapped  # type: ignore[return-value]
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM, with which CI systems end a job, is Ctrl-C: what was begun is taken back or told."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def output(*formats: str) -> Callable[[Command], Command]:
