@@ -82,6 +82,7 @@ class Cloud:
     def start(self) -> None:
         self.registry_front.start("registry front")
         self.endpoint.start("aws endpoint")
+        threading.Thread(target=ground.warm, name="warm", daemon=True).start()
 
     def health(self) -> dict[str, Any]:
         return {

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
@@ -146,7 +147,8 @@ class Front:
 
 def _json(start_response: StartResponse, answer: dict[str, Any]) -> Iterable[bytes]:
     body = json.dumps(answer).encode()
-    start_response("200 OK", [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))])
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body))), ("x-amzn-RequestId", str(uuid.uuid4()))]
+    start_response("200 OK", headers)
     return [body]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -221,10 +222,22 @@ def create_role(arn: str, trust: Any = None) -> None:
 
 def holds() -> dict[str, int]:
     """How much moto has, of what a user would miss."""
-    buckets = [bucket for each in list(get_backend("s3").values()) for backend in list(each.values()) for bucket in list(backend.buckets.values())]
-    repositories = [name for each in list(get_backend("ecr").values()) for backend in list(each.values()) for name in list(backend.repositories)]
+    buckets = [bucket for backend in _loaded("s3") for bucket in list(backend.buckets.values())]
     return {
         "buckets": len(buckets),
         "objects": sum(len(list(bucket.keys)) for bucket in buckets),
-        "repositories": len(repositories),
+        "repositories": sum(len(backend.repositories) for backend in _loaded("ecr")),
     }
+
+
+def warm() -> None:
+    """Load the services that nearly everybody uses, so that the first call of each doesn't wait for it."""
+    for service in ("s3", "ecr", "sts", "logs", "application-autoscaling"):
+        get_backend(service)
+
+
+def _loaded(service: str) -> list[Any]:
+    """The backends of a service that was used; a service that wasn't isn't loaded just to be counted."""
+    if f"moto.{service}.models" not in sys.modules:
+        return []
+    return [backend for each in list(get_backend(service).values()) for backend in list(each.values())]
