@@ -18,8 +18,6 @@ from typing import Any
 import httpx
 import pytest
 
-from deployer_scoring.examples import example_request
-from deployer_scoring.mlmodel import read_mlmodel
 from tests.e2e.scoring_process import serving
 from tests.environments import mlflow_python
 from tests.models import copied_model, saved_model
@@ -97,7 +95,7 @@ def mlflow_server(model: Path) -> Iterator[httpx.Client]:
 def test_the_server_answers_as_mlflow_s_server_does() -> None:
     rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
     requests = [
-        (example_request(read_mlmodel(saved_model("sklearn"))), "application/json"),
+        ((saved_model("sklearn") / "serving_input_example.json").read_text(), "application/json"),
         (json.dumps({"dataframe_split": {"columns": IRIS, "data": rows}}), "application/json"),
         (json.dumps({"dataframe_records": [dict(zip(IRIS, row, strict=True)) for row in rows]}), "application/json"),
         (json.dumps({"inputs": [dict(zip(IRIS, row, strict=True)) for row in rows]}), "application/json"),
