@@ -50,14 +50,13 @@ Member = tuple[str, bool, IO[bytes]]
 
 
 def _members(archive: IO[bytes], uri: str) -> Iterator[Member]:
-    zipped = zipfile.is_zipfile(archive)
-    archive.seek(0)
-    if zipped:
-        return _zipped(archive, uri)
-    tarred = tarfile.is_tarfile(archive)
-    archive.seek(0)
-    if tarred:
-        return _tarred(archive, uri)
+    # A zip is known by its end, so a tar whose last member is one (skops files are) passes for a zip as well.
+    for known, members in ((tarfile.is_tarfile, _tarred), (zipfile.is_zipfile, _zipped)):
+        archive.seek(0)
+        recognised = known(archive)
+        archive.seek(0)
+        if recognised:
+            return members(archive, uri)
     raise ModelInvalid(f"{uri} is neither a tar nor a zip archive", advice="name an archive of a model directory, or the directory itself")
 
 

@@ -71,6 +71,11 @@ def content_digest(files: Iterable[ModelFile]) -> Digest:
         return combined(zip(listed, pool.map(_file_digest, listed), strict=True))
 
 
+def ignored(path: str) -> bool:
+    """Whether a file at this path, relative to the model's directory, is left out."""
+    return path in IGNORED_AT_TOP or not IGNORED.isdisjoint(path.split("/"))
+
+
 def combined(digests: Iterable[tuple[ModelFile, bytes]]) -> Digest:
     """The model's digest from its files and the SHA-256 of each, for who reads the files anyway."""
     whole = hashlib.sha256(_FORMAT)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Report
 from deployer.models import cache
+from deployer.models.content import ignored
 from deployer.models.transfer import RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
 from deployer_scoring.mlmodel import FILE
@@ -64,7 +65,7 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
     """
     with _session(uri, tracking_uri, registry_uri) as mlflow, _errors(uri, mlflow):
         source, repository = _resolved(uri, mlflow.MlflowClient(), mlflow)
-        listed = list(_listed(repository, source.path))
+        listed = [file for file in _listed(repository, source.path) if not ignored(file.path)]
         if not any(file.path == FILE for file in listed):
             raise ModelNotFound(f"there is no model at {uri.public}: {_contents(listed)}", advice=f"name the directory that holds the {FILE} file")
         prefix = f"{source.path}/" if source.path else ""

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Report
 from deployer.models import archives, cache
+from deployer.models.content import ignored
 from deployer.models.transfer import RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
 
@@ -91,7 +92,7 @@ def _listed(system: Any, path: str) -> list[RemoteFile]:
     files = []
     for name, info in sorted(found.items()):
         relative = name.strip("/").removeprefix(path.strip("/")).lstrip("/")
-        if not relative.endswith("/") and not (info.get("size") == 0 and name.endswith("/")):
+        if not relative.endswith("/") and not ignored(relative):
             mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
             files.append(RemoteFile(relative, int(info.get("size") or 0), mark))
     return files
