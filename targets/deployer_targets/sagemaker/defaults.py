@@ -27,9 +27,13 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "vpc_config": ("Model", "VpcConfig"),
     "enable_network_isolation": ("Model", "EnableNetworkIsolation"),
     "kms_key": ("EndpointConfig", "KmsKeyId"),
-    "data_capture_config": ("EndpointConfig", "DataCaptureConfig"),
 }
 """Where each option stands in those files, below `SageMaker`."""
+KEYS_FOR: Mapping[str, tuple[str, ...]] = {
+    "data_capture_config": ("EndpointConfig", "DataCaptureConfig", "KmsKeyId"),
+    "async_inference_config": ("EndpointConfig", "AsyncInferenceConfig", "OutputConfig", "KmsKeyId"),
+}
+"""The files hold but the key of these options: it is used where the option is given without one."""
 TAGGED = ("Model", "EndpointConfig", "Endpoint")
 """Whose `Tags` there become the option `tags`; later ones win."""
 
@@ -54,6 +58,13 @@ def defaults(environ: Mapping[str, str], fetch: Fetch) -> tuple[dict[str, Any], 
     if environ.get(MLFLOW_IMAGE):
         values["image_url"], origins["image_url"] = environ[MLFLOW_IMAGE], MLFLOW_IMAGE
     return values, {name: origins[name] for name in values}
+
+
+def keys_for(environ: Mapping[str, str], fetch: Fetch) -> dict[str, str]:
+    """The KMS keys of `KEYS_FOR` that the files set, by option."""
+    below = merged_files(environ, fetch).get("SageMaker") or {}
+    found = {option: _at(below, path) for option, path in KEYS_FOR.items()}
+    return {option: str(key) for option, key in found.items() if key}
 
 
 def merged_files(environ: Mapping[str, str], fetch: Fetch) -> dict[str, Any]:
@@ -110,6 +121,12 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
 
 def _copy(value: Any) -> Any:
     return {key: _copy(each) for key, each in value.items()} if isinstance(value, dict) else value
+
+
+def _at(document: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        document = (document or {}).get(key)
+    return document
 
 
 def _options(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from deployer_targets.sagemaker import names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import BUSY, Endpoint, counts_of, describe
+from deployer_targets.sagemaker.observe import Endpoint, counts_of, describe, status_of
 
 BATCH = 200
 
@@ -63,14 +63,15 @@ def _summary(entry: Entry, cloud: Aws) -> Summary:
     quiet = entry.endpoint["EndpointStatus"] == "InService" and len(entry.generations) == 1
     full = None if quiet else describe(name, cloud)
     record = _serving(records, full)
+    status = status_of(entry.endpoint["EndpointStatus"])
     return Summary(
         name,
-        _status(entry.endpoint["EndpointStatus"]),
+        status,
         model=record.model.uri if record else "",
         generation=record.generation if record else "",
         created=entry.endpoint["CreationTime"],
         columns=_columns(record, counts_of(full.description) if full else None),
-        reason=full.reason if full else "",
+        reason=full.reason if full and status is not Status.READY else "",
     )
 
 
@@ -81,12 +82,6 @@ def _serving(records: Mapping[str, Record], endpoint: Endpoint | None) -> Record
     return next(
         (record for record in records.values() if any(each.name == endpoint.carried for each in record.resources if each.kind == names.CONFIG)), None
     )
-
-
-def _status(word: str) -> Status:
-    if word in BUSY:
-        return Status.PROGRESSING
-    return {"InService": Status.READY, "Failed": Status.FAILED}.get(word, Status.DEGRADED)
 
 
 def _columns(record: Record | None, count: int | None) -> Mapping[str, str]:

@@ -54,7 +54,7 @@ def lines(name: DeploymentName, cloud: Aws, *, follow: bool, tail: int) -> Itera
             continue
 
 
-def last_words(name: str, cloud: Aws, count: int = 20) -> tuple[str, ...]:
+def last_words(name: str, cloud: Aws, count: int = 12) -> tuple[str, ...]:
     """The last lines of the container that was started last; none where nothing was written."""
     newest = max(_streams(name, cloud), key=lambda stream: int(stream.get("creationTime", 0)), default=None)
     return tuple(event["message"].rstrip("\n") for event in _tail_of(name, newest, cloud, count)) if newest else ()

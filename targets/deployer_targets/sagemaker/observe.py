@@ -80,6 +80,11 @@ class Endpoint:
         return self.status in BUSY
 
 
+def status_of(word: str) -> Status:
+    """SageMaker's EndpointStatus in our words."""
+    return Status.PROGRESSING if word in BUSY else _STATUS.get(word, Status.DEGRADED)
+
+
 def describe(name: str, cloud: Aws) -> Endpoint | None:
     """The endpoint, without its tags."""
     found = cloud.find("sagemaker", "describe_endpoint", EndpointName=name)
@@ -106,15 +111,17 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
     if endpoint is None:
         return _endpointless(name, home, shelf, resources, saved)
     registered = scaling.registered(cloud, name, endpoint.description)
+    status = status_of(endpoint.status)
     return Observed(
         name=name,
-        status=Status.PROGRESSING if endpoint.busy else _STATUS.get(endpoint.status, Status.DEGRADED),
+        status=status,
         traffic=(Share(generation_of(endpoint.current, shelf.records)),) if endpoint.current else (),
         incoming=generation_of(endpoint.incoming, shelf.records) if endpoint.incoming else None,
         records=shelf.records,
         resources=resources | {Resource(names.ENDPOINT, name)},
         owned_elsewhere={"instance_count": counts_of(endpoint.description)} if registered or saved else {},
-        reason=endpoint.reason,
+        # In service with a reason tells of an update that went back: what serves is well.
+        reason="" if status is Status.READY else endpoint.reason,
         url=f"https://runtime.sagemaker.{cloud.region}.{_suffix(cloud)}/endpoints/{name}/invocations",
         detail={
             "bucket": home.bucket,

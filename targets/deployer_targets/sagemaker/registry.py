@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ class Registry:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._token: dict[str, Any] = {}
+        self._unused: dict[str, Any] | None = None
 
     @property
     def host(self) -> str:
@@ -70,21 +71,20 @@ class Registry:
         return Repository(self._address if host == self.host else host, name, self._login)
 
     def _login(self) -> Credentials:
-        """Asked again when the registry says no: tokens last for twelve hours."""
+        """Asked again when the registry says no: passwords last for twelve hours."""
         from deployer.oci import Credentials
 
-        token = self._token or self._ask()
-        self._token = {}
+        token, self._unused = self._unused or self._ask(), None
         user, _, password = base64.b64decode(token["authorizationToken"]).decode().partition(":")
         return Credentials(user, password)
 
-    @property
+    @functools.cached_property
     def _address(self) -> str:
-        return str((self._token or self._ask())["proxyEndpoint"])
+        self._unused = self._ask()
+        return str(self._unused["proxyEndpoint"])
 
     def _ask(self) -> dict[str, Any]:
-        self._token = dict(self._connection.call("ecr", "get_authorization_token")["authorizationData"][0])
-        return self._token
+        return dict(self._connection.call("ecr", "get_authorization_token")["authorizationData"][0])
 
 
 def registry(cloud: Aws) -> Registry:

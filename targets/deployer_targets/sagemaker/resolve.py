@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer.state import Digest, Generation, Image, Observed, Record, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, record_of
-from deployer_targets.sagemaker import instances, plan
+from deployer_targets.sagemaker import defaults, instances, plan
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import MODEL, Home
@@ -38,6 +39,7 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
             "env": environment,
         }
     )
+    config = _with_keys(config, cloud)
     _refuse_at_start_without_network(request, config)
     image = _image(request, config, cloud)
     if config.serverless_config is None:
@@ -86,6 +88,19 @@ def _assumed_role(cloud: Aws) -> str | None:
     except (PermissionDenied, TargetUnavailable):
         return None
     return role["Role"]["Arn"] if role and "sagemaker.amazonaws.com" in str(role["Role"].get("AssumeRolePolicyDocument")) else None
+
+
+def _with_keys(config: SageMakerConfig, cloud: Aws) -> SageMakerConfig:
+    """Captured data and asynchronous answers are encrypted by the key of the SageMaker SDK's defaults files, where the options name none."""
+    capture, answers = config.data_capture_config, config.async_inference_config
+    if not (capture and capture.kms_key_id is None) and not (answers and answers.output_config.kms_key_id is None):
+        return config
+    keys = defaults.keys_for(os.environ, lambda url: defaults.fetch_from_s3(cloud, url))
+    if capture and capture.kms_key_id is None and (key := keys.get("data_capture_config")):
+        capture = capture.model_copy(update={"kms_key_id": key})
+    if answers and answers.output_config.kms_key_id is None and (key := keys.get("async_inference_config")):
+        answers = answers.model_copy(update={"output_config": answers.output_config.model_copy(update={"kms_key_id": key})})
+    return config.model_copy(update={"data_capture_config": capture, "async_inference_config": answers})
 
 
 def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> None:

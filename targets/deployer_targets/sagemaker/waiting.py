@@ -15,8 +15,9 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.observe import Endpoint, describe
 from deployer_targets.sagemaker.steps import changed_by_another
 
-FIRST_PAUSE = 0.25
-LONGEST_PAUSE = 15.0
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+PATIENCE = 0.1
+"""A pause is this part of the time waited so far: what takes long is looked at less often."""
 
 _EXCEPTION = re.compile(r"^\s*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|NotFound)): (.+)$")
 _MISSING = re.compile(r"No module named '([\w]+)")
@@ -120,18 +121,18 @@ def looks(name: str, cloud: Aws, timeout_seconds: float) -> Iterator[Endpoint | 
     Raises:
         TimedOut: the time is over and the caller still asks.
     """
-    begin, pause = time.monotonic(), FIRST_PAUSE
+    begin = time.monotonic()
     while True:
         endpoint = describe(name, cloud)
         yield endpoint
-        if time.monotonic() - begin + pause > timeout_seconds:
-            status = endpoint.status if endpoint else "absent"
+        waited = time.monotonic() - begin
+        pause = min(max(SHORTEST_PAUSE, waited * PATIENCE), LONGEST_PAUSE)
+        if waited + pause > timeout_seconds:
             raise TimedOut(
-                f"{name} is still {status} after {timeout_seconds:.0f} s, and SageMaker goes on with it",
+                f"{name} is still {endpoint.status if endpoint else 'absent'} after {timeout_seconds:.0f} s, and SageMaker goes on with it",
                 advice="the same command follows it; --timeout gives it longer",
             )
         cloud.connection.sleep(pause)
-        pause = min(pause * 1.4, LONGEST_PAUSE)
 
 
 def progress_of(endpoint: Endpoint) -> str:

@@ -66,7 +66,8 @@ def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes
         status=Status.READY,
         traffic=(Share(current.record.generation),),
         records=records,
-        resources=frozenset(resources | {Resource(names.ENDPOINT, NAME), Resource(names.CLAIM, HOME.url(HOME.claim))}) | changes.pop("more", frozenset()),
+        resources=frozenset(resources | {Resource(names.ENDPOINT, NAME), Resource(names.CLAIM, HOME.url(HOME.claim))})
+        | changes.pop("more", frozenset()),
         detail=detail,
         **changes,
     )

@@ -258,7 +258,9 @@ def test_prune_removes_nothing_while_nothing_of_ours_serves():
 
 def test_a_generation_made_by_another_version_keeps_the_names_that_it_has():
     wanted = spec()
-    renamed = tuple(replace(resource, name=resource.name + "x") if resource.kind == names.CONFIG else resource for resource in wanted.record.resources)
+    renamed = tuple(
+        replace(resource, name=resource.name + "x") if resource.kind == names.CONFIG else resource for resource in wanted.record.resources
+    )
     recorded = replace(wanted, record=replace(wanted.record, resources=renamed))
     assert plan(recorded, serving(recorded)).empty
 
