@@ -1,0 +1,65 @@
+"""Instance types: processors and disks, without asking AWS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import botocore.session
+import pytest
+
+from deployer.errors import ConfigInvalid
+from deployer_targets.sagemaker import instances
+from tests.unit.sagemaker.builders import image
+
+TYPES = botocore.session.get_session().get_service_model("sagemaker").shape_for("ProductionVariantInstanceType").enum
+
+
+@pytest.mark.parametrize("family", ["c7g", "m7g", "r7g", "c6g", "m6gd", "c6gn", "r8g", "r7gd", "m8g", "p6e-gb200"])
+def test_graviton_and_grace_run_arm64(family: str):
+    assert instances.platform_of(f"ml.{family}.2xlarge") == "linux/arm64"
+
+
+@pytest.mark.parametrize("family", ["m5", "c5d", "g4dn", "g5", "g6e", "p4d", "inf2", "trn1", "m7i", "c6in", "t2", "p6-b200"])
+def test_all_others_run_amd64(family: str):
+    assert instances.platform_of(f"ml.{family}.xlarge") == "linux/amd64"
+
+
+def test_every_arm64_type_that_botocore_knows_is_a_graviton_or_grace_family():
+    families = {each.split(".")[1] for each in TYPES if instances.platform_of(each) == "linux/arm64"}
+    assert families == {"r8g", "c7g", "m6g", "m6gd", "c6g", "c6gd", "c6gn", "r6g", "r6gd", "c8g", "r7gd", "m8g", "p6e-gb200"}
+
+
+def test_local_disks_by_family():
+    families = {each.split(".")[1] for each in TYPES if instances.has_local_disk(each)}
+    assert {"m5d", "c5d", "r5d", "g4dn", "g5", "g6", "g6e", "p4d", "p4de", "p5", "trn1", "m6gd", "r7gd"} <= families
+    assert not {"m5", "c5", "r5", "m6i", "c7i", "c6in", "m7i", "c6gn", "inf2", "p2", "p3", "t2", "m4"} & families
+
+
+def test_an_image_for_the_other_processor_is_refused_with_the_build_command():
+    with pytest.raises(ConfigInvalid, match=r"linux/amd64, and ml\.c7g\.large runs linux/arm64") as refused:
+        instances.check_platform(image(), "ml.c7g.large")
+    assert "build-and-push-container --platform linux/arm64" in refused.value.advice
+    with pytest.raises(ConfigInvalid, match="runs linux/amd64"):
+        instances.check_platform(replace(image(), platform="linux/arm64/v8"), "ml.m5.large")
+    instances.check_platform(replace(image(), platform="linux/arm64/v8"), "ml.c7g.large")
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "options", "fits"),
+    [
+        (29, {}, True),
+        (31, {}, False),
+        (31, {"volume_size_in_gb": 40}, True),
+        (41, {"volume_size_in_gb": 40}, False),
+        (200, {"instance_type": "ml.g5.xlarge"}, True),
+        (6, {"serverless": True}, False),
+        (4, {"serverless": True}, True),
+    ],
+)
+def test_a_model_that_would_not_fit_the_disk_is_refused_before_the_upload(gigabytes: int, options: dict[str, object], fits: bool):
+    given = {"instance_type": "ml.m5.large", "volume_size_in_gb": None, "serverless": False, **options}
+    if fits:
+        instances.check_disk(gigabytes * 10**9, **given)  # type: ignore[arg-type]
+        return
+    with pytest.raises(ConfigInvalid, match=f"the model has {gigabytes}"):
+        instances.check_disk(gigabytes * 10**9, **given)  # type: ignore[arg-type]
