@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
@@ -128,6 +129,7 @@ class Proxy:
                 peer.writer.transport.abort()
                 return False
             await peer.refuse(502, "CONTAINER_FAILED", str(reason))
+        await peer.hear_out()
         return self.listening and peer.again()
 
     @contextmanager
@@ -178,6 +180,13 @@ class _Peer:
         await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
 
+    async def hear_out(self) -> None:
+        """Read what is left of a request that is answered already: to close on a caller who still sends would lose the answer on its way."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while self.connection.their_state is h11.SEND_BODY and not isinstance(await self.next(), h11.ConnectionClosed):
+                    pass
+
     def again(self) -> bool:
         """Make ready for the next request; false where either side closes after this one."""
         if self.connection.our_state is h11.DONE and self.connection.their_state is h11.DONE:
@@ -194,8 +203,6 @@ async def _forward(request: h11.Request, client: _Peer, address: tuple[str, int]
             upload = asyncio.create_task(_upload(client, container))
             try:
                 await _download(container, client)
-                # To close on a caller who still sends would lose the answer on its way.
-                await asyncio.wait({upload}, timeout=_LINGER_SECONDS)
             finally:
                 upload.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError, h11.ProtocolError):
@@ -208,12 +215,22 @@ class _FromContainer(Exception):
     """A fault on the container's side of the connection."""
 
 
+class _Reader(asyncio.StreamReader):
+    """Gives what came before a fault of the connection: a container may answer, and close on a body that it doesn't want."""
+
+    def set_exception(self, exc: BaseException) -> None:
+        self.feed_eof()
+
+
 @asynccontextmanager
 async def _connected(address: tuple[str, int]) -> AsyncIterator[_Peer]:
+    loop = asyncio.get_running_loop()
+    reader = _Reader(limit=_BLOCK)
     try:
-        reader, writer = await asyncio.open_connection(*address)
+        transport, protocol = await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader), *address)
     except OSError as error:
-        raise _FromContainer(error.strerror or "it takes no connection") from error
+        raise _FromContainer(os.strerror(error.errno) if error.errno else str(error)) from error
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     try:
         yield _Peer(h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD_LIMIT), reader, writer)
     finally:
@@ -230,17 +247,15 @@ def _passed_on(request: h11.Request) -> h11.Request:
 
 
 async def _upload(client: _Peer, container: _Peer) -> None:
-    """The request's body. What the container doesn't want any more is read and dropped; a caller who breaks off ends the container's part too."""
-    wanted = True
+    """The request's body, until the container wants no more of it. A caller who breaks off ends the container's part too."""
     try:
-        while isinstance(event := await client.next(), (h11.Data, h11.EndOfMessage)):
-            if wanted:
-                try:
-                    await _to_container(container, event if isinstance(event, h11.Data) else h11.EndOfMessage())
-                except _FromContainer:
-                    wanted = False
-            if isinstance(event, h11.EndOfMessage):
-                return
+        while isinstance(event := await client.next(), h11.Data):
+            await asyncio.sleep(0)  # an answer that has come meanwhile is read before a write finds the connection closed
+            await _to_container(container, event)
+        if isinstance(event, h11.EndOfMessage):
+            await _to_container(container, h11.EndOfMessage())
+    except _FromContainer:
+        pass  # its answer, if there is one, says why
     except (ConnectionError, h11.RemoteProtocolError):
         container.writer.transport.abort()
         raise

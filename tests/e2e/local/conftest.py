@@ -16,6 +16,7 @@ import pytest
 from deployer.client import DeployClient
 from deployer.errors import DeployerError
 from deployer.events import Event
+from deployer.state import DeploymentName
 from deployer.target import Payload
 from deployer_targets.local.client import LocalCloud
 
@@ -30,7 +31,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalClou
     yield cloud
     for name in cloud.names():
         with suppress(DeployerError):
-            cloud.claim(name).stop(name)
+            cloud.claim(DeploymentName(name)).stop(name)
 
 
 @pytest.fixture
