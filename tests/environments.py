@@ -1,6 +1,7 @@
 """Environments of their own for tests that need the real MLflow, which must not share one with the product.
 
     mlflow_python()      the interpreter of an environment with MLflow 3.17.2 and scikit-learn
+    oldest_python()      one with Python 3.9, numpy 1.23 and pandas 1.5: the oldest that the scoring runtime supports
     environment(...)     any other, by its requirements
 
 Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
@@ -34,10 +35,32 @@ def cache_directory() -> Path:
     return directory
 
 
+OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest")
+"""What `oldest_python` has."""
+
+
 @cache
 def mlflow_python() -> Path:
     """The interpreter of an environment with the real MLflow and scikit-learn; its `bin` folder has the `mlflow` command."""
     return environment(MLFLOW)
+
+
+@cache
+def oldest_python() -> Path:
+    """The interpreter of an environment with Python 3.9, numpy 1.23 and pandas 1.5.
+
+    Where no Python 3.9 is on this machine, it is Python 3.11 with the same numpy and pandas.
+    """
+    return environment(OLDEST, python=_python_3_9() or "3.11")
+
+
+def _python_3_9() -> str | None:
+    """A Python 3.9 that is here already: one that uv finds, or one of pyenv's, which uv doesn't see behind its shims."""
+    found = subprocess.run([find_uv_bin(), "python", "find", "--no-python-downloads", "3.9"], capture_output=True, text=True, check=False)
+    if found.returncode == 0:
+        return found.stdout.strip()
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    return next((str(path) for path in sorted(root.glob("versions/3.9.*/bin/python"), reverse=True)), None)
 
 
 def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> Path:

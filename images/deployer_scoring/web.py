@@ -53,7 +53,7 @@ class Response:
 def failure(status: int, error_code: str, message: str, **headers: str) -> Response:
     """An error's answer; an underscore in a header's name stands for a hyphen."""
     body = json.dumps({"error_code": error_code, "message": message}).encode()
-    return Response(status, body, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(status, body, headers={name.replace("_", "-").lower(): value for name, value in headers.items()})
 
 
 class TooLarge(Exception):
