@@ -22,6 +22,7 @@ class Client:
     wire: Wire
     run: str
     held: DeploymentName | None = None
+    adopts: frozenset[str] = frozenset()
 
     def ask(self, api: str, **parameters: Any) -> Answer:
         """A call, again while what goes wrong is transient.

@@ -1,4 +1,4 @@
-"""A history: what a cloud is like, which commands are run on it, what strikes them. Run, it tells how each ended; values, so it can be printed and shrunk."""
+"""A history: what a cloud is like, which commands are run on it, what strikes them. A value, so that it can be printed and shrunk."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Outcome:
     @property
     def went_back(self) -> bool:
         """Whether what was made was taken back, to the end."""
-        return self.ended != "RollbackFailed" and self.ended != "killed" and any(isinstance(event, RollbackStarted) for event in self.events)
+        return self.ended not in ("RollbackFailed", "killed") and any(isinstance(event, RollbackStarted) for event in self.events)
 
     @property
     def swept(self) -> bool:

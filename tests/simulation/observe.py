@@ -28,7 +28,7 @@ def observe(name: DeploymentName, cloud: Client) -> Observed | None:
     marks = tags(cloud, endpoint["EndpointArn"]) if endpoint else None
     if marks is None:
         endpoint = None
-    elif dict(marks).get(TAG) != name:
+    elif endpoint and not (dict(marks).get(TAG) == name or name in cloud.adopts or is_recorded(endpoint["EndpointConfigName"], name, cloud)):
         raise NotOurs(f"an endpoint {name} is there, made by somebody else", advice="--adopt takes it over")
     shelf = read_shelf(name, cloud)
     resources = shelf.resources | standing(shelf, cloud) | strays(name, shelf, cloud)
@@ -44,6 +44,11 @@ def observe(name: DeploymentName, cloud: Client) -> Observed | None:
         resources=resources | ({Resource("endpoint", name)} if endpoint else set()),
         detail={"config": config, "count": endpoint["ProductionVariants"][0]["DesiredInstanceCount"]} if endpoint else {},
     )
+
+
+def is_recorded(config: str, name: DeploymentName, cloud: Client) -> bool:
+    """Whether one of our records names the config: an endpoint that was taken over lacks our tag."""
+    return generation_of(config, read_shelf(name, cloud).records) != config
 
 
 def state_of(endpoint: Answer | None) -> tuple[Status, str | None, str | None]:

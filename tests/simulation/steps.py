@@ -110,9 +110,7 @@ class CreateConfig:
                 "InitialInstanceCount": self.count,
             }
             create(
-                lambda: cloud.ask(
-                    "create_endpoint_config", EndpointConfigName=self.name, ProductionVariants=[variant], Tags=tag(self.deployment)
-                ),
+                lambda: cloud.ask("create_endpoint_config", EndpointConfigName=self.name, ProductionVariants=[variant], Tags=tag(self.deployment)),
                 lambda: cloud.find("describe_endpoint_config", EndpointConfigName=self.name),
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.target import Target
 from tests.simulation.client import Client
 from tests.simulation.histories import Command
 from tests.simulation.target import Memory
@@ -15,7 +16,7 @@ class InMemory:
     """The small target of this directory."""
 
     def __init__(self) -> None:
-        self.target = Memory()
+        self.target: Target[Any, Any] = Memory()
 
     def over(self, wire: Wire, run: str) -> Client:
         return Memory.over(wire, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -45,6 +46,7 @@ class Options(TargetConfig):
 
     role: Annotated[str, GENERATION] = Field("role", description="Whose rights the model runs with.")
     instance_type: Annotated[str, GENERATION] = Field("small", description="What it runs on.")
+    tags: Annotated[Mapping[str, str], GENERATION] = Field(default_factory=dict, description="Tags of the user's own.")
     instance_count: Annotated[int, LIVE] = Field(1, gt=0, description="On how many it runs.")
 
 
@@ -62,7 +64,7 @@ class Memory:
             raise ConfigInvalid(f"{name!r} is no name here: 1 to 63 letters, digits and single hyphens inside")
         return DeploymentName(name)
 
-    def connect(self, uri: TargetUri, config: Options) -> Client:  # noqa: ARG002  the contract's parameters
+    def connect(self, uri: TargetUri, config: Options) -> Client:
         raise TargetUnavailable("a simulated cloud has no address", advice="Memory.over(wire, run)")
 
     @staticmethod
@@ -70,19 +72,22 @@ class Memory:
         """A client of the cloud at the other end of this wire."""
         return Client(wire, run)
 
-    def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:  # noqa: ARG002
+    def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         return {}, {}
 
-    def settle(self, name: DeploymentName, cloud: Client, report: Report, timeout_seconds: float) -> None:  # noqa: ARG002
+    def settle(self, name: DeploymentName, cloud: Client, report: Report, timeout_seconds: float) -> None:
         at_rest(name, cloud, timeout_seconds)
 
     def claim(self, name: DeploymentName, cloud: Client) -> Client:
         return cloud.hold(name)
 
+    def adopt(self, name: DeploymentName, cloud: Client) -> Client:
+        return replace(cloud, adopts=cloud.adopts | {name})
+
     def observe(self, name: DeploymentName, cloud: Client) -> Observed | None:
         return observe(name, cloud)
 
-    def resolve(self, request: Request[Options], observed: Observed | None, cloud: Client) -> DeploymentSpec[Options]:  # noqa: ARG002
+    def resolve(self, request: Request[Options], observed: Observed | None, cloud: Client) -> DeploymentSpec[Options]:
         reference = request.config.image_url or request.image or IMAGE
         image = Image(reference, digest_of(reference))
         names = names_of(request.name, request.model.facts, image, request.config)
@@ -133,15 +138,14 @@ class Memory:
                 yield Summary(name, observed.status, generation=observed.serving or "")
 
     def predict(self, name: DeploymentName, payload: Payload, cloud: Client) -> Payload:
-        """The answer names the model data that serves."""
+        """The answer names the model that serves, whatever the question."""
         observed = observe(name, cloud)
-        if observed is None or observed.serving is None:
+        if observed is None or observed.record is None:
             raise DeploymentNotFound(f"nothing serves as {name}")
-        record = observed.records[observed.serving]
-        return Payload(record.model.uri.encode() + payload.body)
+        return Payload(json.dumps({"predictions": observed.record.model.digest}).encode())
 
-    def logs(self, name: DeploymentName, cloud: Client, *, follow: bool, tail: int) -> Iterator[LogLine]:  # noqa: ARG002
-        return iter(())
+    def logs(self, name: DeploymentName, cloud: Client, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        yield LogLine(f"{name} says nothing")
 
     def doctor(self, cloud: Client) -> Iterator[Finding]:
         cloud.ask("list_endpoints")
@@ -227,14 +231,13 @@ def forward(spec: DeploymentSpec[Options], record: Record, observed: Observed | 
     )
 
 
-def back(
-    spec: DeploymentSpec[Options], record: Record, wanted: frozenset[Resource], observed: Observed | None
-) -> tuple[Step[Client], ...]:
+def back(spec: DeploymentSpec[Options], record: Record, wanted: frozenset[Resource], observed: Observed | None) -> tuple[Step[Client], ...]:
     """The cloud gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(record.generation) if observed else None
     config = next(resource.name for resource in wanted if resource.kind == "endpoint-config")
     stays = kept(spec.name, observed, observed.lineage(generations(spec.config))) if observed else frozenset()
-    nothing = observed is None or not (observed.traffic or {each for each in observed.resources if each.kind != "upload"} - wanted - always(spec.name))
+    others = {each for each in observed.resources if each.kind != "upload"} - wanted - always(spec.name) if observed else set()
+    nothing = observed is None or not (observed.traffic or others)
     return (
         DiscardFailed(spec.name, FOREVER, carrying=config),
         *((WriteRecord(earlier),) if earlier else ()),

@@ -1,0 +1,142 @@
+"""What a target's own tests give to the contract: a cloud to try it on, and what must be seen and done there beside the target's own verbs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import secrets
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from deployer.conformance.clients import Command, Ended, HeldUp, Origin, Stream, run, run_apart
+from deployer.state import DeploymentName, Model, Observed
+from deployer.target import Payload, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A model, and what it answers to the place's question."""
+
+    model: Model
+    answer: object
+
+
+class Place(ABC):
+    """A cloud to try a target on. What can't be done there raises NotImplementedError, and its promise is named in the class's `gaps`.
+
+    Attributes:
+        options: what every command names (a role, a bucket).
+        generation_option: one option and a value other than its default, whose change takes a new generation.
+        live_option: one option and a value other than its default, which changes in place; empty where the target has none.
+        other_image: an image that serves as well as the usual one, under another reference.
+        question: a request that `first` and `second` answer differently.
+        shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
+        environment: how strictly images must fit: what `--env` says.
+    """
+
+    target: Target[Any, Any]
+    first: Sample
+    second: Sample
+    broken: Model
+    question: Payload
+    other_image: str
+    options: ClassVar[Mapping[str, Any]] = {}
+    generation_option: Mapping[str, Any]
+    live_option: ClassVar[Mapping[str, Any]] = {}
+    shortest: str = "c"
+    longest: str = "c" * 63
+    environment: str = "image"
+
+    _numbers = itertools.count()
+
+    @abstractmethod
+    def connect(self) -> Any:
+        """A client of the cloud, its own at each call."""
+
+    @abstractmethod
+    def everything_of_ours(self, name: DeploymentName) -> tuple[str, ...]:
+        """All that is in the cloud because of this deployment, "kind/name", unfinished uploads too; found without the target's help.
+
+        What stays on purpose (log groups, captured data) is left out.
+        """
+
+    def origin(self) -> Origin:
+        """How a process of its own reaches the same cloud."""
+        raise NotImplementedError
+
+    def everything_struck(self) -> AbstractContextManager[object]:
+        """While it lasts, each call of the cloud's APIs is throttled the first time."""
+        raise NotImplementedError
+
+    def slow_rollouts(self, seconds: float) -> AbstractContextManager[object]:
+        """While it lasts, a rollout takes that long at least."""
+        raise NotImplementedError
+
+    def foreign(self, name: DeploymentName) -> AbstractContextManager[Callable[[], bool]]:
+        """An endpoint of that name that somebody else made, gone when the block ends; what it gives tells whether it stands untouched."""
+        raise NotImplementedError
+
+    def model_at(self, path: Path) -> Model:
+        """The model in a directory."""
+        from deployer.models import fetch
+
+        return fetch(str(path))
+
+    def read(self, answer: Payload) -> object:
+        """An answer's meaning."""
+        return json.loads(answer.body)
+
+    # What follows is made of the above; a place that isn't reached by sockets replaces some of it.
+
+    def fresh_name(self) -> DeploymentName:
+        return DeploymentName(f"conformance-{secrets.token_hex(3)}-{next(self._numbers)}")
+
+    def command(self, verb: str, name: DeploymentName, model: Model | None = None, /, **options: Any) -> Command:
+        return Command(verb, name, model, {**self.options, **options}, self.environment)
+
+    def run(self, command: Command) -> Ended:
+        """A client that nothing happens to."""
+        return run(self.target, self.connect(), command)
+
+    def killed(self, command: Command, before: int) -> Ended | None:
+        """A client killed with SIGKILL as its step number `before` begins. None where it was; its end, where it has fewer steps."""
+        return run_apart(self.origin(), command, kill_before=before)
+
+    def apart(self, command: Command) -> Ended:
+        """A client with a process of its own, so that its memory can be measured."""
+        ended = run_apart(self.origin(), command)
+        assert ended is not None
+        return ended
+
+    def held_up(self, command: Command, before: int) -> HeldUp:
+        """A client that stands still as its step number `before` begins."""
+        return HeldUp(self.target, self.connect(), command, before)
+
+    def stream(self, name: DeploymentName) -> Stream:
+        """The question, again and again."""
+        cloud = self.connect()
+        return Stream(lambda: self.read(self.target.predict(name, self.question, cloud)))
+
+    def ask(self, name: DeploymentName) -> object:
+        return self.read(self.target.predict(name, self.question, self.connect()))
+
+    def observe(self, name: DeploymentName) -> Observed | None:
+        return self.target.observe(name, self.connect())
+
+    def shape(self, name: DeploymentName) -> Counter[str]:
+        """How much of each kind is there: the same for two deployments that went the same way."""
+        return Counter(each.partition("/")[0] for each in self.everything_of_ours(name))
+
+    def boundaries(self, name: DeploymentName, verb: str, model: Model | None = None, /, **options: Any) -> Iterator[int]:
+        """Kill a command at one boundary after the other, until one isn't reached any more; between two, what the test does with the leftovers."""
+        for step in itertools.count():
+            ended = self.killed(self.command(verb, name, model, **options), step)
+            if ended is not None:
+                assert ended.done, ended
+                return
+            yield step
