@@ -18,7 +18,7 @@ from deployer.version import __version__
 if TYPE_CHECKING:
     from deployer import errors, events
     from deployer.changes import Changes
-    from deployer.client import DeployClient, get_deploy_client, target_help
+    from deployer.client import DeployClient, get_deploy_client, run_local, target_help
     from deployer.deployment import Deployment
     from deployer.errors import DeployerError
 
@@ -31,6 +31,7 @@ __all__ = [
     "errors",
     "events",
     "get_deploy_client",
+    "run_local",
     "target_help",
 ]
 
@@ -40,6 +41,7 @@ _HOMES = {
     "DeployerError": "deployer.errors",
     "Deployment": "deployer.deployment",
     "get_deploy_client": "deployer.client",
+    "run_local": "deployer.client",
     "target_help": "deployer.client",
 }
 

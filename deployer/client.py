@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn, overload
+from typing import Any, Literal, overload
 
 from deployer import lifecycle, payloads, targets
 from deployer.changes import Changes
@@ -14,13 +14,12 @@ from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, silent
 from deployer.lifecycle import Wish
 from deployer.option_help import help_text
+from deployer.optional_verbs import Config, OptionalVerbs
 from deployer.options import TargetConfig
 from deployer.precedence import Options, Settings, gather
 from deployer.state import DeploymentName, Model
 from deployer.streaming import streamed
-from deployer.target import Finding, Intent, LogLine, Payload, SupportsRunningHere, SupportsStreaming, TargetUri
-
-Config = Mapping[str, Any] | Options | None
+from deployer.target import Finding, Intent, LogLine, Payload, SupportsRunningHere, TargetUri
 
 
 def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
@@ -37,7 +36,7 @@ def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Repor
     return DeployClient(target_uri, config, on_event=on_event)
 
 
-class DeployClient:
+class DeployClient(OptionalVerbs):
     """Deploys to one target. All calls raise the errors of `deployer.errors`; see there which mean what."""
 
     def __init__(
@@ -226,10 +225,6 @@ class DeployClient:
         """All that a deployment here would need, looked at one by one."""
         return self.target.doctor(self._cloud())
 
-    def supports(self, verb: str) -> bool:
-        """Whether the target has a verb of `deployer.targets.VERBS`."""
-        return targets.supports(self.target, verb)
-
     def target_help(self) -> str:
         """The target's options in words."""
         return help_text(self.uri.scheme, self.target.config)
@@ -262,37 +257,7 @@ class DeployClient:
         self._check_endpoint(endpoint)
         return self.target.predict(self.target.check_name(deployment_name), payload, self._cloud())
 
-    def predict_stream(
-        self,
-        deployment_name: str,
-        inputs: Any,
-        endpoint: str | None = None,
-        *,
-        params: Mapping[str, Any] | None = None,
-        content_type: str | None = None,
-        accept: str = payloads.JSON,
-    ) -> Iterator[bytes]:
-        """The answer's pieces, as the model makes them.
-
-        Raises:
-            ConfigInvalid: this target can't stream.
-        """
-        self._check_endpoint(endpoint)
-        if not isinstance(self.target, SupportsStreaming):
-            self._refuse("stream answers")
-        payload = payloads.encode(inputs, params=params, content_type=content_type, accept=accept)
-        return self.target.predict_stream(self.target.check_name(deployment_name), payload, self._cloud())
-
-    def explain(self, deployment_name: str, df: Any = None, endpoint: str | None = None) -> Any:
-        """Explanations of predictions, where the target can give them.
-
-        Raises:
-            ConfigInvalid: this target can't.
-        """
-        self._check_endpoint(endpoint)
-        return self._optional("explain", "explain predictions")(self.target.check_name(deployment_name), df, self._cloud())
-
-    # Here
+    # On this machine
 
     def run_local(
         self,
@@ -327,32 +292,6 @@ class DeployClient:
         if not isinstance(here, SupportsRunningHere):
             raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
         return here.run_here(self.target, model, options, runtime=runtime, port=port, detach=detach, report=report, log=log, ready=ready)
-
-    def image_repository(self, container_name: str, *, create: bool = False) -> Any:
-        """The repository (a `deployer.oci.Repository`) of the target's own registry, made where absent if `create`.
-
-        Raises:
-            ConfigInvalid: the target has no registry of its own.
-        """
-        find = self._optional("image_repository", "keep images in a registry of its own", advice="name a registry: --registry")
-        return find(self._cloud(), container_name, create=create)
-
-    # Endpoints, where the target has any apart from deployments
-
-    def create_endpoint(self, name: str, config: Config = None) -> Any:
-        return self._endpoints("create_endpoint")(name, self._parse(self._settings(config)), self._cloud())
-
-    def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
-        return self._endpoints("update_endpoint")(endpoint, self._parse(self._settings(config)), self._cloud())
-
-    def delete_endpoint(self, endpoint: str) -> Any:
-        return self._endpoints("delete_endpoint")(endpoint, self._cloud())
-
-    def list_endpoints(self) -> Any:
-        return self._endpoints("list_endpoints")(self._cloud())
-
-    def get_endpoint(self, endpoint: str) -> Any:
-        return self._endpoints("get_endpoint")(endpoint, self._cloud())
 
     # The one way through
 
@@ -435,23 +374,12 @@ class DeployClient:
             self._connected = (config, self.target.connect(self.uri, config))
         return self._connected[1]
 
-    def _check_endpoint(self, endpoint: str | None) -> None:
-        if endpoint is not None:
-            self._endpoints("create_endpoint")
-
-    def _endpoints(self, method: str) -> Callable[..., Any]:
-        return self._optional(method, "have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
-
-    def _optional(self, method: str, what: str, advice: str = "") -> Callable[..., Any]:
-        found: Callable[..., Any] | None = getattr(self.target, method, None)
-        if found is None:
-            self._refuse(what, advice)
-        return found
-
-    def _refuse(self, what: str, advice: str = "") -> NoReturn:
-        raise ConfigInvalid(f"{self.uri.scheme} can't {what}", advice=advice or "deploy targets shows which target can do what")
-
 
 def target_help(target: str) -> str:
     """A target's options in words."""
     return get_deploy_client(target).target_help()
+
+
+def run_local(target: str, name: str | None, model_uri: str, flavor: str | None = None, config: Config = None) -> Any:
+    """Run here exactly what a target would run, until Ctrl-C; see `DeployClient.run_local`. MLflow's call gives a name; nothing here needs one."""
+    return get_deploy_client(target).run_local(model_uri, flavor, config, detach=False)

@@ -166,7 +166,7 @@ def step_line(sign: str, label: str, detail: str, seconds: float | None = None) 
 def signs(stream: TextIO) -> dict[str, str]:
     """The marks of a step; words where the stream's encoding has no such signs."""
     try:
-        "✓✗…".encode(stream.encoding or "ascii")
+        "✓✗…".encode(stream.encoding or "utf-8")
     except (UnicodeEncodeError, LookupError):
         return {"done": "ok  ", "failed": "FAIL", "going": "... "}
     return {"done": "✓", "failed": "✗", "going": "…"}

@@ -38,7 +38,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = tmp_path / "site" / "memory_target-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-target\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\nlacking = tests.unit.cli.lacking:Lacking\n")
+    (metadata / "entry_points.txt").write_text(
+        "[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\nlacking = tests.unit.cli.lacking:Lacking\n"
+    )
     monkeypatch.syspath_prepend(str(metadata.parent))
 
 
@@ -81,7 +83,9 @@ def deploy(cloud: Cloud, workspace: Path) -> Run:
     return run
 
 
-def saved(directory: Path, content: str = "a pickle", requirements: str = "mlflow==3.17.2\nscikit-learn==1.9.1\n", signature: str = SIGNATURE) -> Path:
+def saved(
+    directory: Path, content: str = "a pickle", requirements: str = "mlflow==3.17.2\nscikit-learn==1.9.1\n", signature: str = SIGNATURE
+) -> Path:
     """A model directory as MLflow saves it; another content gives another digest."""
     directory.mkdir()
     (directory / "MLmodel").write_text(MLMODEL + signature)

@@ -276,5 +276,3 @@ class Memory:
     def _past(self, observed: Observed, keep: int) -> tuple[str, ...]:
         stays = observed.lineage(keep)
         return tuple(each for each in observed.records if each not in stays)
-
-

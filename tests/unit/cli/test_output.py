@@ -79,13 +79,17 @@ def test_no_control_characters_where_there_is_no_terminal(deploy: Run, churn: Pa
 
 
 @pytest.mark.parametrize(
-    ("verb", "form"), list(product(("create", "update", "apply", "plan", "diff", "get", "explain", "list", "delete"), ("table", "json", "yaml", "jsonl")))
+    ("verb", "form"),
+    list(product(("create", "update", "apply", "plan", "diff", "get", "explain", "list", "delete"), ("table", "json", "yaml", "jsonl"))),
 )
-def test_values_of_env_are_never_printed(deploy: Run, churn: Path, workspace: Path, cloud: Cloud, verb: str, form: str) -> None:
+@pytest.mark.usefixtures("churn")
+def test_values_of_env_are_never_printed(deploy: Run, workspace: Path, cloud: Cloud, verb: str, form: str) -> None:
     (workspace / "churn.yaml").write_text(f"model: churn\ntargets:\n  memory:/here:\n    env: {{TOKEN: {SECRET}}}\n")
     if verb != "create":
         deploy("create", "-f", "churn.yaml")
-        cloud.put(replace(cloud.deployments["churn"], detail={"Container": {"Environment": {"TOKEN": SECRET}, "env": [{"name": "T", "value": SECRET}]}}))
+        cloud.put(
+            replace(cloud.deployments["churn"], detail={"Container": {"Environment": {"TOKEN": SECRET}, "env": [{"name": "T", "value": SECRET}]}})
+        )
         assert cloud.environments["churn"] == {"TOKEN": SECRET}
     command = ("get", "--explain-config") if verb == "explain" else (verb,)
     named = ("-n", "churn") if verb in ("get", "explain", "delete") else ()
@@ -134,7 +138,9 @@ def test_a_file_names_model_name_and_options_for_each_target(deploy: Run, churn:
     )
     result = deploy("apply", "-f", "churn.yaml", "-o", "json", target=False)
     assert result.exit_code == 0, result.output
-    assert [(each["name"], each["target"], each["options"]["instance_count"], each["options"]["instance_type"]) for each in json.loads(result.stdout)] == [
+    assert [
+        (each["name"], each["target"], each["options"]["instance_count"], each["options"]["instance_type"]) for each in json.loads(result.stdout)
+    ] == [
         ("prod-churn", "memory:/here", 2, "large"),
         ("prod-churn", "memory:/there", 1, "large"),
     ]

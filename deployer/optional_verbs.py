@@ -1,0 +1,105 @@
+"""What only some targets can do, and what a client says of the others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from deployer import payloads, targets
+from deployer.errors import ConfigInvalid
+from deployer.options import TargetConfig
+from deployer.precedence import Options, Settings
+from deployer.target import SupportsStreaming, Target, TargetUri
+
+Config = Mapping[str, Any] | Options | None
+
+
+class OptionalVerbs(ABC):
+    """Part of the client: each verb is there for every target, and refused in the same words where a target hasn't got it."""
+
+    uri: TargetUri
+    target: Target[Any, Any]
+
+    @abstractmethod
+    def _settings(self, config: Config) -> Settings: ...
+
+    @abstractmethod
+    def _parse(self, settings: Settings) -> TargetConfig: ...
+
+    @abstractmethod
+    def _cloud(self, config: TargetConfig | None = None) -> Any: ...
+
+    def supports(self, verb: str) -> bool:
+        """Whether the target has a verb of `deployer.targets.VERBS`."""
+        return targets.supports(self.target, verb)
+
+    def predict_stream(
+        self,
+        deployment_name: str,
+        inputs: Any,
+        endpoint: str | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+        accept: str = payloads.JSON,
+    ) -> Iterator[bytes]:
+        """The answer's pieces, as the model makes them.
+
+        Raises:
+            ConfigInvalid: this target can't stream.
+        """
+        self._check_endpoint(endpoint)
+        if not isinstance(self.target, SupportsStreaming):
+            self._refuse("stream answers")
+        payload = payloads.encode(inputs, params=params, content_type=content_type, accept=accept)
+        return self.target.predict_stream(self.target.check_name(deployment_name), payload, self._cloud())
+
+    def explain(self, deployment_name: str, df: Any = None, endpoint: str | None = None) -> Any:
+        """Explanations of predictions, where the target can give them.
+
+        Raises:
+            ConfigInvalid: this target can't.
+        """
+        self._check_endpoint(endpoint)
+        return self._optional("explain", "explain predictions")(self.target.check_name(deployment_name), df, self._cloud())
+
+    def image_repository(self, container_name: str, *, create: bool = False) -> Any:
+        """The repository (a `deployer.oci.Repository`) of the target's own registry, made where absent if `create`.
+
+        Raises:
+            ConfigInvalid: the target has no registry of its own.
+        """
+        find = self._optional("image_repository", "keep images in a registry of its own", advice="name a registry: --registry")
+        return find(self._cloud(), container_name, create=create)
+
+    def create_endpoint(self, name: str, config: Config = None) -> Any:
+        return self._endpoints("create_endpoint")(name, self._parse(self._settings(config)), self._cloud())
+
+    def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
+        return self._endpoints("update_endpoint")(endpoint, self._parse(self._settings(config)), self._cloud())
+
+    def delete_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints("delete_endpoint")(endpoint, self._cloud())
+
+    def list_endpoints(self) -> Any:
+        return self._endpoints("list_endpoints")(self._cloud())
+
+    def get_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints("get_endpoint")(endpoint, self._cloud())
+
+    def _check_endpoint(self, endpoint: str | None) -> None:
+        if endpoint is not None:
+            self._endpoints("create_endpoint")
+
+    def _endpoints(self, method: str) -> Callable[..., Any]:
+        return self._optional(method, "have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
+
+    def _optional(self, method: str, what: str, advice: str = "") -> Callable[..., Any]:
+        found: Callable[..., Any] | None = getattr(self.target, method, None)
+        if found is None:
+            self._refuse(what, advice)
+        return found
+
+    def _refuse(self, what: str, advice: str = "") -> NoReturn:
+        raise ConfigInvalid(f"{self.uri.scheme} can't {what}", advice=advice or "deploy targets shows which target can do what")
