@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from deployer.cli.about import DISTRIBUTIONS, installed
 from deployer.cli.words import size
+from deployer.errors import ExtraMissing, TargetUnavailable
 from deployer.target import Finding, Verdict
 from deployer.version import __version__
 
@@ -35,17 +36,14 @@ def _disk() -> Finding:
 
 def _docker() -> Finding:
     """An engine isn't needed but for building images and for running them here."""
-    without = "targets work all the same; run-local and the local cloud use local processes"
+    from deployer_images import engine
+
     try:
-        import docker
-    except ModuleNotFoundError:
-        return Finding("docker", Verdict.WARNING, f"its client is not installed; {without}", 'pip install "deployer-ml[docker]"')
+        client = engine.connect(timeout_seconds=5)
+    except (ExtraMissing, TargetUnavailable) as error:
+        without = "models run as local processes, and images can't be built"
+        return Finding("docker", Verdict.WARNING, f"{error.message}: {without}", error.advice)
     try:
-        client = docker.from_env(timeout=5)
-        try:
-            return Finding("docker", Verdict.OK, f"engine {client.version()['Version']}")
-        finally:
-            client.close()
-    except Exception as error:  # a finding never raises
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        return Finding("docker", Verdict.WARNING, f"no engine answers; {without}", f"start it to build images ({reason})")
+        return Finding("docker", Verdict.OK, f"engine {client.version()['Version']}")
+    finally:
+        client.close()
