@@ -199,7 +199,7 @@ class Ecr:
         digest = digest_of(upload)
         if digest not in parameters["layerDigests"]:
             raise AwsError("InvalidLayerException", f"The layer's digest is {digest}")
-        self._upstream("POST", repository, f"blobs/uploads/?digest={digest}", upload, "application/octet-stream")
+        self._upload_blob(repository, digest, upload)
         with self._lock:
             del self._uploads[parameters["uploadId"]]
         known = {"registryId": repository.account, "repositoryName": repository.name, "uploadId": parameters["uploadId"]}
@@ -235,6 +235,21 @@ class Ecr:
             if upload not in self._uploads:
                 raise AwsError("UploadNotFoundException", f"The upload with id '{upload}' could not be found")
             return self._uploads[upload]
+
+    def _upload_blob(self, repository: Repository, digest: str, content: bytes) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=60)
+        try:
+            connection.request("POST", f"/v2/{self._index.stored_name(repository)}/blobs/uploads/")
+            opened = connection.getresponse()
+            opened.read()
+            location = opened.headers["Location"]
+            mark = "&" if "?" in location else "?"
+            headers = {"Content-Type": "application/octet-stream"}
+            connection.request("PUT", f"{location}{mark}digest={digest}", body=content, headers=headers)
+            if connection.getresponse().status != 201:
+                raise AwsError("ServerException", "The registry didn't take the layer.", 500)
+        finally:
+            connection.close()
 
     def _upstream(self, method: str, repository: Repository, path: str, body: bytes | None = None, media_type: str = "") -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=60)

@@ -13,6 +13,7 @@ from typing import Any
 
 import moto.backends
 from moto.iam.models import get_account_id_from
+from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from deployer_localstack.options import ACCOUNT, DEFAULT_REGION, ROLE_NAME
@@ -64,7 +65,7 @@ def account_of(access_key: str) -> str:
 
 def reset() -> None:
     """Forget everything that moto knows, and make the default role again."""
-    get_backend("moto_api")["global"]["global"].reset()
+    moto_api_backend.reset()
     create_default_role()
 
 

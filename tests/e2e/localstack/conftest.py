@@ -10,6 +10,7 @@ import tarfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,13 @@ class User:
 
     def client(self, service: str, *, region: str = "us-east-1", retries: int = 0, **credentials: str) -> Any:
         keys = credentials or {"aws_access_key_id": "AKIADEPLOYERLOCAL000", "aws_secret_access_key": "secret"}
-        config = Config(retries={"total_max_attempts": retries + 1}, max_pool_connections=50, read_timeout=30, connect_timeout=5)
+        config = Config(
+            retries={"total_max_attempts": retries + 1},
+            max_pool_connections=50,
+            read_timeout=30,
+            connect_timeout=5,
+            parameter_validation=False,  # it is the cloud that must refuse
+        )
         return boto3.client(service, endpoint_url=self.status.url, region_name=region, config=config, **keys)
 
     def registry(self) -> Client:
@@ -52,10 +59,8 @@ class User:
 
     def image(self, repository: str = "scoring", tag: str = "1") -> str:
         """An image that is the server of these tests."""
-        try:
+        with suppress(self.ecr.exceptions.RepositoryAlreadyExistsException):
             self.ecr.create_repository(repositoryName=repository)
-        except self.ecr.exceptions.RepositoryAlreadyExistsException:
-            pass
         labels = {"io.deployer.stand-in": "command", "io.deployer.command": json.dumps([sys.executable, SERVER])}
         assert self.registry().push_image(repository, tag, labels).status_code == 201
         return f"{self.status.registry}/{repository}:{tag}"

@@ -21,6 +21,8 @@ def read(name):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 65536
 
     def do_GET(self):
         self.answer(503 if read("mode.txt") == "unwell" else 200, b"")

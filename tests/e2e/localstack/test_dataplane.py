@@ -100,7 +100,7 @@ def test_answers_are_streamed_as_they_come(user: User, name: str) -> None:
 def test_a_stream_that_breaks_off_ends_in_an_error(user: User, name: str) -> None:
     user.endpoint(name)
     answer = user.runtime.invoke_endpoint_with_response_stream(EndpointName=name, Body=b"stream 2000")
-    with pytest.raises(EventStreamError, match="ModelStreamError"):  # noqa: PT012
+    with pytest.raises(EventStreamError, match="ModelStreamError"):
         for number, _ in enumerate(answer["Body"]):
             if number == 1:
                 with pytest.raises(ClientError):
