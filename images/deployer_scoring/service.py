@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import platform
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Optional
 
 from deployer_scoring.errors import EncodingError, InvalidInput, ModelFailure
@@ -108,34 +108,31 @@ class Service:
             return await self._streamed(stream, self._worker.iterate(lambda: scorer.answer_in_pieces(body, content_type)))
         return Response(200, await self._worker.run(lambda: scorer.answer(body, content_type)))
 
-    async def _streamed(self, content_type: str, pieces: AsyncIterator[bytes]) -> Response:
+    async def _streamed(self, content_type: str, pieces: AsyncGenerator[bytes, None]) -> Response:
         """The answer in pieces. The first is awaited here, so that what fails before it still gets a status of its own."""
         written = _written(content_type, pieces)
-        first = await anext_or(written, b"")
+        try:
+            first = await written.__anext__()
+        except StopAsyncIteration:
+            first = b""
         return Response(200, first, content_type, {"cache-control": "no-cache"}, written)
 
 
-async def anext_or(items: AsyncIterator[bytes], default: bytes) -> bytes:
-    """The next item, or the default where there is none (`anext` is younger than Python 3.9)."""
-    try:
-        return await items.__anext__()
-    except StopAsyncIteration:
-        return default
-
-
-async def _written(content_type: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _written(content_type: str, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     """The pieces as events or lines. What fails after the first can't change the status any more: it becomes the last piece."""
     events, begun = content_type == _EVENT_STREAM, False
     try:
         async for piece in pieces:
             yield b"data: " + piece + b"\n\n" if events else piece + b"\n"
             begun = True
-    except (InvalidInput, ModelFailure, EncodingError) as error:
+    except Exception as error:
         if not begun:
             raise
         _log.error("a stream broke off", exc_info=error.__cause__ or error)
         last = failure(500, "INTERNAL_ERROR", str(error)).body
         yield b"event: error\ndata: " + last + b"\n\n" if events else last + b"\n"
+    finally:
+        await pieces.aclose()
 
 
 def _stream_wanted(request: Request, scorer: Scorer) -> Optional[str]:

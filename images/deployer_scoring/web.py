@@ -6,12 +6,13 @@ mean is the service's.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, Callable, Optional
 from urllib.parse import parse_qsl
@@ -47,7 +48,7 @@ class Response:
     body: bytes = b""
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-    pieces: Optional[AsyncIterator[bytes]] = None
+    pieces: Optional[AsyncGenerator[bytes, None]] = None
 
 
 def failure(status: int, error_code: str, message: str, **headers: str) -> Response:
@@ -84,7 +85,7 @@ class Application:
         received, response = await self._respond(scope, headers, request_id, receive)
         echoed = {_ECHOED: headers[_ECHOED]} if _ECHOED in headers else {}
         close = {"connection": "close"} if self.closing or response.status == 413 else {}
-        sent = await _send(response, {"x-request-id": request_id, **echoed, **close}, send)
+        sent = await _send(response, {"x-request-id": request_id, **echoed, **close}, receive, send)
         if scope["path"] not in _QUIET:
             _log_access(scope, response.status, time.perf_counter() - started, (received, sent), request_id)
 
@@ -122,20 +123,35 @@ class Application:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-async def _send(response: Response, more_headers: Mapping[str, str], send: Send) -> int:
+async def _send(response: Response, more_headers: Mapping[str, str], receive: Receive, send: Send) -> int:
     headers = {"content-type": response.content_type, **response.headers, **more_headers}
     if response.pieces is None:
         headers["content-length"] = str(len(response.body))
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": response.status, "headers": raw})
     await send({"type": "http.response.body", "body": response.body, "more_body": response.pieces is not None})
-    sent = len(response.body)
-    if response.pieces is not None:
-        async for piece in response.pieces:
+    return len(response.body) + (0 if response.pieces is None else await _send_pieces(response.pieces, receive, send))
+
+
+async def _send_pieces(pieces: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> int:
+    """Send them until the last, or until the client leaves: a model may stream without end."""
+    sent, gone = 0, asyncio.ensure_future(_disconnected(receive))
+    try:
+        async for piece in pieces:
+            if gone.done():
+                break
             sent += len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+        await pieces.aclose()
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
     return sent
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def _request_id(headers: Mapping[str, str]) -> str:
@@ -147,6 +163,6 @@ def _log_access(scope: Mapping[str, Any], status: int, seconds: float, sizes: tu
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
     # The path as it came, not decoded: a line break in it must not make a second line here.
-    path = scope.get("raw_path", b"").decode("latin-1") or scope["path"]
+    path = scope.get("raw_path", b"").decode("ascii", "backslashreplace") or ascii(scope["path"])
     sys.stdout.write(f"{stamp} {scope['method']} {path} {status} {seconds * 1000:.1f}ms in={sizes[0]} out={sizes[1]} id={request_id}\n")
     sys.stdout.flush()

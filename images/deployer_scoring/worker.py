@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any, Callable, TypeVar
 
 from deployer_scoring.errors import ModelFailure, ScoringError
@@ -58,7 +58,7 @@ class Worker:
             self._calls.put(lambda: self._settle(future, call))
             return await future
 
-    async def iterate(self, call: Callable[[], Iterator[T]]) -> AsyncIterator[T]:
+    async def iterate(self, call: Callable[[], Iterator[T]]) -> AsyncGenerator[T, None]:
         """The items of an iterator that a call makes, each as soon as it is there; the thread waits while nobody takes them.
 
         Raises:

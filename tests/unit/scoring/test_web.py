@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ class Echo:
         return data
 
     def predict_stream(self, data: Any) -> Any:
-        yield from data
+        yield from itertools.count() if data == "forever" else data
 
 
 def asked(
@@ -35,6 +36,7 @@ def asked(
     method: str = "POST",
     headers: dict[str, str] | None = None,
     limit: int = 100,
+    leaves: bool = False,
     prepare: Callable[[Service, Application], None] = lambda *_: None,
 ) -> tuple[int, dict[str, str], bytes]:
     """One request through the whole application, in an event loop of its own."""
@@ -47,7 +49,10 @@ def asked(
         waiting, sent = list(chunks), []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)} if waiting else {"type": "http.disconnect"}
+            if waiting:
+                return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+            await asyncio.sleep(0 if leaves else 3600)
+            return {"type": "http.disconnect"}
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -77,7 +82,7 @@ def test_a_body_over_the_limit_is_413_and_closes(size: int, status: int) -> None
 
 
 def test_a_client_that_leaves_before_its_body_is_whole_costs_nothing() -> None:
-    assert asked([])[0] == 400
+    assert asked([], leaves=True)[0] == 400
 
 
 def test_a_compressed_body_is_415() -> None:
@@ -103,6 +108,12 @@ def test_a_stream_comes_in_pieces_without_a_length() -> None:
     status, headers, body = asked([b'{"inputs": [[1, 2]]}'], headers={"accept": "text/event-stream"})
     assert (status, headers["content-type"], body) == (200, "text/event-stream", b"data: 1\n\ndata: 2\n\n")
     assert "content-length" not in headers
+
+
+def test_a_stream_without_end_stops_when_its_client_leaves() -> None:
+    status, _, body = asked([b'{"inputs": "forever"}'], headers={"accept": "application/jsonlines"}, leaves=True)
+    assert status == 200
+    assert body.startswith(b"0\n")
 
 
 def test_the_queue_turns_away_what_is_over_its_limit() -> None:
