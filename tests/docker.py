@@ -1,9 +1,10 @@
 """A docker engine, a base image and a registry for tests that need real ones.
 
-    from tests.docker import base_image, docker_engine, registry  # noqa: F401   pytest finds them in the test's own module
+    from tests.docker import base_image, docker_engine, registry, scoring_image  # noqa: F401   pytest finds them in the test's own module
 
     docker_engine   a client; starts Debian's engine where none answers and root may (scripts/docker-engine), and stops it at the end
     base_image      the name of a small Debian image with Python 3.11, made by debootstrap once and kept by the engine
+    scoring_image   the name of the general scoring image on it, built once for each state of its inputs and kept by the engine
     registry        the host and port of Debian's docker-registry, empty, on this machine
 
 On a laptop without docker or root the tests are skipped and say so; with CI=true they fail.
@@ -26,7 +27,9 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from deployer.errors import DeployerError
+from deployer.events import silent
 from deployer_images import engine
+from deployer_images.builder import BuildOptions, build_and_push
 from tests.environments import cache_directory, locked
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 
 ENGINE = Path(__file__).parents[1] / "scripts" / "docker-engine"
 BASE_IMAGE = "deployer-test-base:bookworm"
+CONTAINER_NAME = "deployer-test-scoring"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 
 
@@ -74,6 +78,13 @@ def base_image(docker_engine: DockerClient) -> str:
         if not docker_engine.images.list(name=BASE_IMAGE):
             _make_base_image(docker_engine)
     return BASE_IMAGE
+
+
+@pytest.fixture(scope="session")
+def scoring_image(docker_engine: DockerClient, base_image: str) -> str:
+    """The name of the scoring image for all models, which the engine has; no registry has it."""
+    with locked(cache_directory() / "scoring-image.lock"):
+        return build_and_push(BuildOptions(push=False, base_image=base_image, python="3.11", container_name=CONTAINER_NAME), None, silent).reference
 
 
 def _make_base_image(client: DockerClient) -> None:

@@ -41,8 +41,9 @@ def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
         _unpack(lock.packages, directory / "packages", lock, ca_bundle)
         _unpack(lock.runtime, directory / "runtime", lock, ca_bundle)
         scoring.copy(directory / "runtime")
-        for part in ("runtime", "packages"):
-            _move_scripts(directory / part / "bin", directory / "scripts")
+        _move_scripts(directory / "runtime" / "bin", directory / "runtime" / "bin")
+        shutil.rmtree(directory / "runtime" / "pandas" / "tests", ignore_errors=True)  # a third of pandas
+        _move_scripts(directory / "packages" / "bin", directory / "scripts")
         shutil.copyfile(DOCKERFILE, directory / "Dockerfile")
         _archive(directory, archive)
         archive.seek(0)
@@ -65,12 +66,14 @@ def _unpack(packages: tuple[str, ...], target: Path, lock: Lock, ca_bundle: Path
 def _move_scripts(source: Path, target: Path) -> None:
     """Commands that packages bring, made to run the image's Python."""
     for script in sorted(source.iterdir()) if source.is_dir() else ():
-        if not script.is_file():
-            continue
-        content = script.read_bytes()
-        (target / script.name).write_bytes(_SHEBANG.sub(_PYTHON_IN_IMAGE, content, count=1) if content.startswith(b"#!") else content)
-        (target / script.name).chmod(0o755)
-    shutil.rmtree(source, ignore_errors=True)
+        content = script.read_bytes() if script.is_file() else b""
+        if content.startswith(b"#!"):
+            script.unlink()  # before it is written: it may be a link into uv's cache
+            script.write_bytes(_SHEBANG.sub(_PYTHON_IN_IMAGE, content, count=1))
+            script.chmod(0o755)
+        script.rename(target / script.name)
+    if source != target:
+        shutil.rmtree(source, ignore_errors=True)
 
 
 def _archive(directory: Path, archive: IO[bytes]) -> None:

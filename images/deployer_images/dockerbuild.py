@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from docker.models.images import Image as DockerImage
 
 _BUILD_SECONDS = 3600
+_FIRST_STAGE = "io.deployer.stage=build"
 
 
 class DockerBuild:
@@ -71,6 +72,8 @@ class DockerBuild:
             built = self._client.images.get(f"{self._name}:{self._tags[0]}")
             for tag in self._tags[1:]:
                 built.tag(self._name, tag)
+            # The first stage is of no more use: what has these inputs is found by its label, other inputs begin anew.
+            self._client.images.prune(filters={"dangling": True, "label": _FIRST_STAGE})
         except (DockerException, OSError) as fault:
             raise engine.fault("building the image", fault) from fault
         image = self._described(built)
