@@ -1,0 +1,44 @@
+"""A small model directory, written by hand."""
+
+from pathlib import Path
+
+import pytest
+
+MLMODEL = """\
+flavors:
+  python_function:
+    code: code
+    data: data
+    env:
+      conda: conda.yaml
+      virtualenv: python_env.yaml
+    loader_module: mlflow.sklearn
+    python_version: 3.11.7
+  sklearn:
+    pickled_model: model.pkl
+    sklearn_version: 1.9.1
+run_id: 0123456789abcdef
+signature:
+  inputs: '[{"type": "double", "name": "x", "required": true}]'
+  outputs: '[{"type": "double", "required": true}]'
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A valid model of eight files, one of them executable."""
+    directory = tmp_path / "churn"
+    for path, text in {
+        "MLmodel": MLMODEL,
+        "requirements.txt": "mlflow==3.17.2\nscikit-learn==1.9.1\n",
+        "conda.yaml": "dependencies: [python=3.11.7, pip: [mlflow]]\n",
+        "python_env.yaml": "python: 3.11.7\ndependencies: ['-r requirements.txt']\n",
+        "code/helper.py": "ANSWER = 42\n",
+        "code/run.sh": "#!/bin/sh\n",
+        "data/model.pkl": "weights",
+        "data/ÿ/deep.bin": "more",
+    }.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text)
+    (directory / "code" / "run.sh").chmod(0o755)
+    return directory

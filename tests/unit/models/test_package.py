@@ -1,0 +1,152 @@
+"""Packages: the same bytes for the same model, in bounded memory, and never of a model that changes meanwhile."""
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import tracemalloc
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deployer.errors import ModelInvalid
+from deployer.models.content import content_digest, files
+from deployer.models.package import BLOCK, Hashed, Tar, TarGz, gzipped, gzipped_at_most, readable
+
+
+def archived(data: bytes) -> tarfile.TarFile:
+    return tarfile.open(fileobj=io.BytesIO(data))
+
+
+def test_a_package_unpacks_to_the_model(model: Path, tmp_path: Path) -> None:
+    archived(b"".join(TarGz(model))).extractall(tmp_path / "out", filter="data")
+    assert content_digest(files(tmp_path / "out")) == content_digest(files(model))
+
+
+def test_the_same_model_gives_the_same_bytes_wherever_and_whenever(model: Path, tmp_path: Path) -> None:
+    again = tmp_path / "elsewhere"
+    for path in reversed(files(model)):
+        target = again / path.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path.source, target)
+        target.chmod(0o700 if path.executable else 0o600)
+        os.utime(target, (1, 1))
+    (again / "__pycache__").mkdir()
+    assert b"".join(TarGz(again)) == b"".join(TarGz(model))
+    assert b"".join(Tar(again)) == b"".join(Tar(model))
+
+
+def test_a_package_names_nobody_and_no_time(model: Path) -> None:
+    data = b"".join(TarGz(model))
+    assert data[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+    for member in archived(data):
+        assert (member.uid, member.gid, member.uname, member.gname, member.mtime) == (0, 0, "", "", 0)
+        assert member.mode == (0o755 if member.isdir() or member.name == "code/run.sh" else 0o644)
+
+
+def test_a_directory_comes_before_what_is_in_it(model: Path) -> None:
+    names = archived(b"".join(Tar(model, prefix="opt/model"))).getnames()
+    assert names[:3] == ["opt", "opt/model", "opt/model/MLmodel"]
+    assert names.index("opt/model/data/ÿ") < names.index("opt/model/data/ÿ/deep.bin")
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("prefix", ["/opt", "../out"])
+def test_a_prefix_stays_inside(model: Path, prefix: str) -> None:
+    with pytest.raises(ValueError, match="relative"):
+        Tar(model, prefix=prefix)
+
+
+def test_long_and_foreign_names_survive(tmp_path: Path) -> None:
+    name = "a/" * 60 + "ü" * 100
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text("x")
+    tar = Tar(tmp_path)
+    data = b"".join(tar)
+    assert len(data) == tar.size
+    assert name in archived(data).getnames()
+
+
+def test_the_size_of_a_tar_is_known_before_and_that_of_a_gzip_at_most(model: Path) -> None:
+    (model / "random").write_bytes(os.urandom(3 * BLOCK + 5))
+    assert len(b"".join(Tar(model))) == Tar(model).size
+    assert len(b"".join(TarGz(model))) <= TarGz(model).size_estimate
+
+
+@pytest.mark.parametrize("content", [b"", b"x", os.urandom(BLOCK), os.urandom(2 * BLOCK + 1), b"abc" * BLOCK, os.urandom(BLOCK) + bytes(BLOCK)])
+def test_what_was_compressed_comes_back(content: bytes) -> None:
+    chunks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
+    packed = b"".join(gzipped(chunks))
+    assert gzip.decompress(packed) == content
+    assert len(packed) <= gzipped_at_most(len(content))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.binary(max_size=200)))
+def test_any_chunks_come_back(chunks: list[bytes]) -> None:
+    assert gzip.decompress(b"".join(gzipped(chunks))) == b"".join(chunks)
+
+
+def test_what_shrinks_is_compressed_and_what_does_not_is_stored(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"the same again " * BLOCK)
+    (tmp_path / "noise").write_bytes(os.urandom(2 * BLOCK))
+    assert 2 * BLOCK < len(b"".join(TarGz(tmp_path))) < 3 * BLOCK
+
+
+def test_a_file_that_grows_shrinks_or_changes_meanwhile_is_refused(model: Path) -> None:
+    digest = content_digest(files(model))
+    for content, what in (("longer than it was", "data/model.pkl"), ("short", "data/model.pkl"), ("wEights", "the model")):
+        package = TarGz(model, expecting=digest)
+        (model / "data" / "model.pkl").write_text(content)
+        with pytest.raises(ModelInvalid, match=f"{what} changed while it was being packaged"):
+            b"".join(package)
+        (model / "data" / "model.pkl").write_text("weights")
+    assert b"".join(TarGz(model, expecting=digest))
+
+
+def test_digests_are_taken_in_the_same_pass(model: Path) -> None:
+    plain = Hashed(Tar(model))
+    packed = Hashed(gzipped(plain))
+    data = b"".join(packed)
+    assert packed.digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert plain.digest == f"sha256:{hashlib.sha256(gzip.decompress(data)).hexdigest()}"
+    assert (packed.size, plain.size) == (len(data), Tar(model).size)
+
+
+def test_a_digest_is_not_told_before_the_end(model: Path) -> None:
+    hashed = Hashed(TarGz(model))
+    next(iter(hashed))
+    with pytest.raises(ValueError, match="once all chunks were read"):
+        _ = hashed.digest
+
+
+def test_a_package_can_be_read_as_a_file(model: Path) -> None:
+    file = readable(TarGz(model))
+    assert file.read(3) == b"\x1f\x8b\x08"
+    assert b"\x1f\x8b\x08" + file.read() == b"".join(TarGz(model))
+
+
+def test_who_stops_in_the_middle_leaves_no_thread_working(model: Path) -> None:
+    import threading
+
+    (model / "random").write_bytes(os.urandom(4 * BLOCK))
+    stream = iter(TarGz(model))
+    next(stream), next(stream)
+    stream.close()  # type: ignore[attr-defined]  # a generator
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("gzip")]
+
+
+def test_a_large_model_is_never_held_whole(tmp_path: Path) -> None:
+    with (tmp_path / "large").open("wb") as handle:
+        handle.truncate(200 << 20)
+    tracemalloc.start()
+    try:
+        for _ in TarGz(tmp_path, expecting=content_digest(files(tmp_path))):
+            pass
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
