@@ -92,7 +92,7 @@ NESTED: list[tuple[str, dict[str, Any], list[Any]]] = [
     ("any", {"type": "any"}, [1, "a", None, {"b": [1]}]),
     ("vector", {"type": "sparkml_vector"}, [[1.0, 2.0]]),
 ]
-PARAMS = [
+PARAMS: list[dict[str, Any]] = [
     {"name": "top", "type": "long", "default": 3, "shape": None},
     {"name": "threshold", "type": "double", "default": 0.5, "shape": None},
     {"name": "single", "type": "float", "default": 0.25, "shape": None},

@@ -46,7 +46,8 @@ def expected() -> list[str]:
     script = Path(__file__).with_name("scoring_predict.py")
     done = subprocess.run([str(mlflow_python()), str(script)], input=asked, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    found: list[str] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.mlflow
@@ -108,8 +109,7 @@ def test_the_server_answers_as_mlflow_s_server_does() -> None:
     ]
     with mlflow_server(saved_model("sklearn")) as theirs, serving(saved_model("sklearn"), python=mlflow_python()) as ours:
         for body, content_type in requests:
-            asked = {"content": body, "headers": {"content-type": content_type}}
-            wanted, found = theirs.post("/invocations", **asked), ours.client.post("/invocations", **asked)
+            wanted, found = (each.post("/invocations", content=body, headers={"content-type": content_type}) for each in (theirs, ours.client))
             assert found.status_code == wanted.status_code, (body, found.text, wanted.text)
             if wanted.status_code == 200:
                 assert found.json() == wanted.json()

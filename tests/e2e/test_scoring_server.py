@@ -114,6 +114,15 @@ def test_a_huge_body_is_turned_away_before_it_is_sent(doubler: Served) -> None:
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head(doubler: Served) -> None:
+    def seconds() -> float:
+        started = time.perf_counter()
+        assert doubler.ask(rows(1)).status_code == 200
+        return time.perf_counter() - started
+
+    assert min(seconds() for _ in range(20)) < 0.035  # the kernel's delayed acknowledgement takes 0.04
+
+
 def test_custom_attributes_and_request_ids_come_back_and_are_logged(doubler: Served) -> None:
     response = doubler.ask(rows(1), **{"X-Amzn-SageMaker-Custom-Attributes": "trace=7", "X-Request-Id": "my-request-1"})
     assert response.headers["x-amzn-sagemaker-custom-attributes"] == "trace=7"
@@ -185,9 +194,9 @@ def test_no_model_at_all_ends_the_server_with_where_it_looked(tmp_path: Path) ->
 
 def test_a_taken_port_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        variables = {"SAGEMAKER_BIND_TO_PORT": str(taken.getsockname()[1])}
+        port = str(taken.getsockname()[1])
         refused = pytest.raises(AssertionError, match=r"the port \d+ on 127.0.0.1 can't be had")
-        with refused, serving(saved_model("doubler"), **variables):
+        with refused, serving(saved_model("doubler"), SAGEMAKER_BIND_TO_PORT=port):
             pass
 
 

@@ -150,7 +150,7 @@ def test_an_iterator_that_nobody_takes_from_is_left_and_the_thread_goes_on() -> 
         worker = Worker(2)
         pieces = worker.iterate(lambda: iter(range(1000)))
         taken = [await pieces.__anext__() for _ in range(3)]
-        await pieces.aclose()  # type: ignore[attr-defined]
+        await pieces.aclose()
         return [*taken, await worker.run(lambda: 7), worker.pending]
 
     assert asyncio.run(run()) == [0, 1, 2, 7, 0]
