@@ -83,12 +83,17 @@ def transient(error: BaseException) -> bool:
 
 def code_of(error: BaseException) -> str:
     """AWS's error code, or "" where the error is none of AWS's answers."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    return str(_response(error).get("Error", {}).get("Code", ""))
+
+
+def _response(error: BaseException) -> dict[str, Any]:
+    """What AWS answered; botocore's connection errors have a `response` too, which is None."""
+    return getattr(error, "response", None) or {}
 
 
 def text_of(error: BaseException) -> str:
     """AWS's own sentence."""
-    return str(getattr(error, "response", {}).get("Error", {}).get("Message", "")) or str(error)
+    return str(_response(error).get("Error", {}).get("Message", "")) or str(error)
 
 
 def translated(error: BaseException, operation: str, region: str) -> DeployerError:

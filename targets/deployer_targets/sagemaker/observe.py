@@ -10,6 +10,7 @@ from deployer.errors import NotOurs
 from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.plain import plain
 
@@ -99,7 +100,8 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
     """
     endpoint = describe(name, cloud)
     if endpoint is not None:
-        endpoint = Endpoint(endpoint.description, tags_of(cloud, endpoint.description["EndpointArn"]))
+        tags = tags_if_there(cloud, endpoint.description["EndpointArn"])
+        endpoint = None if tags is None else Endpoint(endpoint.description, tags)
     home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or cloud.default_bucket, name)
     shelf = read_shelf(cloud, home)
     if endpoint is not None:
@@ -146,6 +148,14 @@ def read_shelf(cloud: Aws, home: Home) -> Shelf:
 
 def tags_of(cloud: Aws, arn: str) -> dict[str, str]:
     return names.from_tags(list(cloud.pages("sagemaker", "list_tags", "Tags", ResourceArn=arn)))
+
+
+def tags_if_there(cloud: Aws, arn: str) -> dict[str, str] | None:
+    """The tags, or None where the thing went meanwhile: what a list tells may be gone, and a rival may be deleting it."""
+    try:
+        return tags_of(cloud, arn)
+    except Absent:
+        return None
 
 
 def generation_of(config: str, records: Mapping[str, Record]) -> str:
@@ -225,7 +235,7 @@ def _strays(name: str, shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
         ),
     ]
     candidates = [(resource, arn) for resource, arn in found if resource not in named and names.made_for(name, resource.name)]
-    return frozenset(resource for resource, arn in candidates if tags_of(cloud, arn).get(names.TAG_DEPLOYMENT) == name)
+    return frozenset(resource for resource, arn in candidates if (tags_if_there(cloud, arn) or {}).get(names.TAG_DEPLOYMENT) == name)
 
 
 def _behind(config: str, cloud: Aws) -> frozenset[Resource]:

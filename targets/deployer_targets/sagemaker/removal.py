@@ -12,7 +12,7 @@ from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import describe, in_use, observe, tags_of
+from deployer_targets.sagemaker.observe import describe, in_use, observe, tags_if_there
 from deployer_targets.sagemaker.steps import changed_by_another, created
 from deployer_targets.sagemaker.waiting import looks
 
@@ -88,9 +88,10 @@ class Remove:
 
     def _fence(self, config: str, cloud: Aws) -> None:
         found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
-        if found is None:
+        tags = tags_if_there(cloud, found["EndpointConfigArn"]) if found else None
+        if found is None or tags is None:
             return
-        kept = {key: value for key, value in tags_of(cloud, found["EndpointConfigArn"]).items() if not key.startswith("aws:")}
+        kept = {key: value for key, value in tags.items() if not key.startswith("aws:")}
         _agreed(lambda: cloud.change("sagemaker", "delete_endpoint_config", EndpointConfigName=config))
         endpoint = describe(self.name, cloud)
         if endpoint is not None and config in endpoint.configs:

@@ -65,7 +65,7 @@ class SageMaker:
         from deployer_targets.sagemaker import observe, store
 
         endpoint = observe.describe(name, cloud)
-        tags = observe.tags_of(cloud, endpoint.description["EndpointArn"]) if endpoint else {}
+        tags = (observe.tags_if_there(cloud, endpoint.description["EndpointArn"]) if endpoint else None) or {}
         home, run = Home(tags.get(names.TAG_BUCKET) or cloud.default_bucket, name), uuid.uuid4().hex
         client.ensure_bucket(cloud, home.bucket)
         store.write(cloud, home, home.claim, run.encode(), claimed=False)
