@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -103,12 +104,20 @@ def _make_base_image(client: DockerClient) -> None:
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """An empty registry without passwords: "localhost:PORT"."""
+    with serving_registry(tmp_path) as host:
+        yield host
+
+
+@contextmanager
+def serving_registry(directory: Path, more: str = "") -> Iterator[str]:
+    """A registry that keeps its images below a directory, for as long as the block runs; `more` is added to its config."""
     if not shutil.which("docker-registry"):
         unavailable("no registry to test with: apt-get install docker-registry")
     port = free_port()
-    config = tmp_path / "registry.yml"
-    config.write_text(f"version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: {tmp_path / 'registry'}\nhttp:\n  addr: 127.0.0.1:{port}\n")
-    with (tmp_path / "registry.log").open("wb") as log:
+    config = directory / "registry.yml"
+    storage = f"storage:\n  filesystem:\n    rootdirectory: {directory / 'registry'}\n"
+    config.write_text(f"version: 0.1\n{storage}http:\n  addr: 127.0.0.1:{port}\n{more}")
+    with (directory / "registry.log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)
     try:
         _wait_for(port, process)

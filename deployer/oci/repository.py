@@ -224,7 +224,7 @@ class Repository:
                 "PUT",
                 f"manifests/{which}",
                 expect=frozenset({200, 201}),
-                headers={"Content-Type": manifest.media_type},
+                headers={"Content-Type": manifest.media_type, "Content-Length": str(len(manifest.body))},
                 body=lambda: (manifest.body,),
             )
         return manifest.digest

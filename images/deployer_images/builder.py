@@ -13,11 +13,10 @@ from pathlib import Path
 
 from deployer.errors import ConfigInvalid
 from deployer.events import Noticed, Report, StepFinished, StepStarted
-from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag, labels, model_tag, python_of
+from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag, labels, lock_digest, model_tag, python_of
 from deployer.oci.manifest import sha256
 from deployer_images import cache, context, dockerbuild, engine, scoring, standin
 from deployer_images.environments import minor_of
-from deployer_images.indexes import without_credentials
 from deployer_images.locks import Lock, locked
 from deployer_images.runtimes import DOCKER, PROCESS
 from deployer_images.uv import OURS
@@ -103,8 +102,7 @@ class _Wanted:
     @property
     def inputs(self) -> str:
         """The digest of what the image is made from; the same whatever the order of the requirements, and without credentials of theirs."""
-        requirements = sorted({without_credentials(line) for line in self.requirements})
-        made_of = [self.runtime, self.base_image, self.python, self.options.platform, requirements]
+        made_of = [self.runtime, self.base_image, self.python, self.options.platform, lock_digest(self.requirements, self.python)]
         return sha256(cache.key(*made_of, scoring.requirements(), scoring.digest(), context.DOCKERFILE.read_text()).encode())
 
     @property

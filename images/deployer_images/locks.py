@@ -18,6 +18,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from deployer.errors import ModelInvalid, TargetUnavailable
+from deployer.oci import lock_digest
 from deployer_images import cache, scoring
 from deployer_images.indexes import without_credentials
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
@@ -61,8 +62,7 @@ def locked(requirements: Sequence[str], python: str, *, platform: str = "", ca_b
         ModelInvalid: no versions satisfy them. TargetUnavailable: no index answers.
     """
     asked = sorted(requirements)
-    inputs = [[without_credentials(each) for each in asked], python, platform, scoring.requirements()]
-    file = cache.root() / "locks" / f"{cache.key(*inputs)}.json"
+    file = cache.root() / "locks" / f"{cache.key(lock_digest(asked, python), platform, scoring.requirements())}.json"
     kept = _kept(file)
     if kept and time.time() - file.stat().st_mtime < _FRESH_SECONDS:
         return kept
