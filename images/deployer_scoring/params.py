@@ -58,6 +58,8 @@ def _checked(given: dict[str, Any], schema: ParamSchema) -> dict[str, Any]:
             values[spec.name] = _value(given.get(spec.name, spec.default), spec)
         except InvalidInput as error:
             wrong.append(f"{spec.name}: {error}")
+        except Exception as error:  # numpy and pandas have their own words for what they can't cast
+            wrong.append(f"{spec.name}: {type(error).__name__}: {error}")
     if wrong:
         raise refusal(f"params: {'; '.join(wrong)}")
     # Those given stand first, in the order given, as in MLflow: a model may show them.
