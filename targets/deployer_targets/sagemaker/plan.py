@@ -172,7 +172,8 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
 
 
 def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
-    """SageMaker gives the traffic back itself; what goes is what only the new generation uses."""
+    """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
+    earlier = observed.records.get(wanted.record.generation) if observed else None
     stays = _generations(observed, observed.lineage(_count(spec.config))) if observed else frozenset()
     others = {each for each in observed.resources if each.kind != names.UPLOAD} - wanted.all - _always(wanted.home) if observed else set()
     nothing = observed is None or not (observed.traffic or others)
@@ -180,6 +181,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
     old = observed.record.options.get("variant_name") if observed and observed.record else None
     return (
         DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
+        *((WriteRecord(wanted.home, earlier),) if earlier else ()),
         Remove(spec.name, wanted.home, wanted.all - stays),
         *(
             (ResumeScaling(wanted.home, registration, str(old or spec.config.variant_name)),)
