@@ -83,6 +83,8 @@ def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerEr
     try:
         for step in plan.back:
             run(step, cloud, report)
+    except Conflict:
+        raise
     except (DeployerError, KeyboardInterrupt) as error:
         what = error.message if isinstance(error, DeployerError) else "interrupted"
         raise RollbackFailed(

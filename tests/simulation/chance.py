@@ -51,7 +51,7 @@ def random_command(chance: Random, faults: int) -> Command:
         return Command(verb, faults=random_faults(chance, faults))
     options = tuple(
         (name, chance.choice(values))
-        for name, values in (("instance_count", (1, 2, 3)), ("instance_type", ("small", "large")), ("keep", (0, 2)))
+        for name, values in (("instance_count", (1, 2, 3)), ("instance_type", ("ml.m5.large", "ml.m5.xlarge")), ("keep", (0, 2)))
         if chance.random() < 0.2
     )
     if verb == "prune":

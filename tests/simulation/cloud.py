@@ -42,6 +42,7 @@ class Endpoint:
     incoming_count: int = 1
     due: int | None = None
     reason: str = ""
+    changed: int = 0
     tags: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -72,6 +73,7 @@ class Cloud:
     behaviour: Behaviour = field(default_factory=Behaviour)
     time: int = 0
     objects: dict[str, bytes] = field(default_factory=dict)
+    metadata: dict[str, Answer] = field(default_factory=dict)
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     models: dict[str, Answer] = field(default_factory=dict)
     configs: dict[str, Answer] = field(default_factory=dict)
@@ -85,7 +87,7 @@ class Cloud:
     def fork(self) -> Cloud:
         """A copy whose changes are its own."""
         other = copy.copy(self)
-        for name in ("objects", "models", "configs", "endpoints"):
+        for name in ("objects", "metadata", "models", "configs", "endpoints"):
             setattr(other, name, dict(getattr(self, name)))
         other.uploads = {upload: (key, dict(parts)) for upload, (key, parts) in self.uploads.items()}
         other.violations, other._unlisted = list(self.violations), list(self._unlisted)
@@ -146,6 +148,7 @@ class Cloud:
         return not any(mark in repr(model) for mark in self.behaviour.broken)
 
     def _set(self, endpoint: Endpoint) -> None:
+        endpoint = replace(endpoint, changed=self.time)
         self.endpoints[endpoint.name] = endpoint
         self._changed("endpoint", endpoint.name, endpoint)
 
@@ -269,6 +272,7 @@ class Cloud:
             "EndpointArn": arn("endpoint", endpoint.name),
             "EndpointConfigName": config,
             "EndpointStatus": endpoint.status,
+            "LastModifiedTime": endpoint.changed,
             "ProductionVariants": [variant],
         }
         if endpoint.reason:
@@ -317,6 +321,7 @@ class Cloud:
 
     def _put_object(self, _: str, wanted: Answer) -> Answer:
         self.objects[wanted["Key"]] = wanted["Body"]
+        self.metadata[wanted["Key"]] = wanted.get("Metadata", {})
         return {"ETag": etag(wanted["Body"])}
 
     def _get_object(self, _: str, wanted: Answer) -> Answer:
@@ -325,7 +330,7 @@ class Cloud:
 
     def _head_object(self, _: str, wanted: Answer) -> Answer:
         body = self._object(wanted["Key"], "404")
-        return {"ContentLength": len(body), "ETag": etag(body)}
+        return {"ContentLength": len(body), "ETag": etag(body), "Metadata": self.metadata[wanted["Key"]]}
 
     def _object(self, key: str, code: str = "NoSuchKey") -> bytes:
         if key not in self.objects:
@@ -340,9 +345,15 @@ class Cloud:
         self.objects.pop(wanted["Key"], None)
         return {}
 
+    def _delete_objects(self, _: str, wanted: Answer) -> Answer:
+        for each in wanted["Delete"]["Objects"]:
+            self.objects.pop(each["Key"], None)
+        return {}
+
     def _create_multipart_upload(self, _: str, wanted: Answer) -> Answer:
         self.made += 1
         self.uploads[f"upload-{self.made}"] = (wanted["Key"], {})
+        self.metadata[f"upload-{self.made}"] = wanted.get("Metadata", {})
         return {"UploadId": f"upload-{self.made}"}
 
     def _upload_part(self, _: str, wanted: Answer) -> Answer:
@@ -353,6 +364,7 @@ class Cloud:
         key, parts = self._upload(wanted["UploadId"])
         del self.uploads[wanted["UploadId"]]
         self.objects[key] = b"".join(parts[number] for number in sorted(parts))
+        self.metadata[key] = self.metadata.pop(wanted["UploadId"])
         return {"Key": key}
 
     def _abort_multipart_upload(self, _: str, wanted: Answer) -> Answer:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import random
+import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from deployer import lifecycle
 from deployer.errors import DeployerError
 from deployer.events import Event, Noticed, Report, RollbackStarted
 from deployer.lifecycle import Wish
-from deployer.state import DeploymentName, Digest, Model, ModelFacts, digest_of
+from deployer.models import content_digest, files
+from deployer.state import DeploymentName, Digest, Model, ModelFacts
 from deployer.target import Intent, Target
 from tests.simulation.cloud import Behaviour, Cloud
 from tests.simulation.wire import Fault, Killed, Wire
@@ -95,24 +102,34 @@ class Subject(Protocol):
     def options(self, command: Command) -> Mapping[str, Any]:
         """The command's options in the target's words."""
 
+    def in_place(self) -> AbstractContextManager[None]:
+        """What must hold while it runs."""
 
+
+@functools.cache
 def model_named(uri: str) -> Model:
-    """A model that is nothing but its name; "broken" ones crash at load."""
-    return Model(ModelFacts(uri=uri, digest=digest_named(uri)))
+    """A model of one file that doesn't shrink; "broken" crashes at load."""
+    path = _models() / uri
+    path.mkdir()
+    (path / "weights").write_bytes(random.Random(uri).randbytes(700))
+    return Model(ModelFacts(uri=uri, digest=content_digest(files(path))), path)
+
+
+@functools.cache
+def _models() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="simulated-models-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    return directory
 
 
 def digest_named(uri: str) -> Digest:
-    if uri not in _DIGESTS:
-        _DIGESTS[uri] = digest_of(uri)
-    return _DIGESTS[uri]
-
-
-_DIGESTS: dict[str, Digest] = {}
+    return model_named(uri).digest
 
 
 @contextmanager
 def virtual_time(cloud: Cloud) -> Iterator[None]:
-    """Sleeping lets the cloud's time pass, and takes none of ours."""
+    """Sleeping lets the cloud's time pass, and takes none of ours; the jitter of retries is the same each time."""
+    random.seed(0)
     sleep, monotonic = time.sleep, time.monotonic
     time.sleep, time.monotonic = cloud.wait, lambda: float(cloud.time)  # type: ignore[assignment]
     try:

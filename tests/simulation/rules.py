@@ -27,7 +27,7 @@ def hold(subject: Subject, history: History, cloud: Cloud | None = None) -> Repo
     """Run a history and hold it to the rules. `cloud`: where it begins, instead of empty; it is changed."""
     cloud = cloud or Cloud(history.behaviour)
     report = Report()
-    with virtual_time(cloud):
+    with virtual_time(cloud), subject.in_place():
         for number, act in enumerate(history.acts):
             _hold_act(subject, act, cloud, f"client-{len(report.outcomes)}", report)
             if report.problems:
@@ -124,7 +124,7 @@ def as_asked(endpoint: Endpoint, cloud: Cloud, command: Command) -> Iterator[str
 def orphans(before: Cloud, cloud: Cloud, keep: int) -> Iterator[str]:
     """Everything there is named by a record of the line of descent, at most `keep` before what serves; nothing that these name was removed."""
     endpoint = cloud.endpoints.get(NAME)
-    if endpoint is None:
+    if endpoint is None or endpoint.serving is None:
         return
     by_generation = {record.generation: record for record in records(cloud)}
     serving = record_of(endpoint.serving or "", cloud)
@@ -134,7 +134,7 @@ def orphans(before: Cloud, cloud: Cloud, keep: int) -> Iterator[str]:
         serving = by_generation.get(serving.replaces or "")
     for generation in by_generation.keys() - set(line):
         yield f"orphan: the record of {generation}, which is not among {line}"
-    named = {resource.name for generation in line for resource in by_generation[generation].resources}
+    named = {_plain(resource.name) for generation in line for resource in by_generation[generation].resources}
     yield from (f"orphan: {each}" for each in sorted(_made(cloud) - named))
     lost = sorted((named & _made(before)) - _made(cloud))
     if lost:
@@ -155,7 +155,7 @@ def went_back(before: Cloud, cloud: Cloud) -> Iterator[str]:
         if endpoint.status == "Failed":
             yield "the failed endpoint was left"
         return
-    led_to = {resource.name for record in records(before) for resource in record.resources}
+    led_to = {_plain(resource.name) for record in records(before) for resource in record.resources}
     yield from (f"left after going back: {each}" for each in sorted(_made(cloud) - _made(before) - led_to))
     if endpoint is None or endpoint.serving is None:
         return
@@ -163,7 +163,7 @@ def went_back(before: Cloud, cloud: Cloud) -> Iterator[str]:
     by_generation = {each.generation: each for each in records(before)}
     kept = by_generation.get(record.replaces or "") if record else None
     for resource in kept.resources if kept else ():
-        if resource.name in _made(before) and resource.name not in _made(cloud):
+        if _plain(resource.name) in _made(before) - _made(cloud):
             yield f"going back took {resource} of the generation before"
     earlier_record = record_of(endpoint.serving, before)
     if record is not None and earlier_record is not None and record.options != earlier_record.options:
@@ -224,7 +224,7 @@ def _is_claim(sent: Sent) -> bool:
 def _for_holders(sent: Sent) -> bool:
     if sent.api == "put_object":
         return is_record(sent.parameters["Key"])
-    return sent.api.startswith(("delete_", "abort_", "create_endpoint", "update_endpoint")) and sent.api != "create_endpoint_config"
+    return sent.api.startswith(("delete_", "create_endpoint", "update_endpoint")) and sent.api != "create_endpoint_config"
 
 
 def serving_data(cloud: Cloud) -> str:
@@ -252,6 +252,11 @@ def _made(cloud: Cloud) -> set[str]:
     data = {key for key in cloud.objects if not is_record(key) and not key.rpartition("/")[2].startswith("claim")}
     uploads = {f"{key}#{upload}" for upload, (key, _) in cloud.uploads.items()}
     return data | uploads | set(cloud.models) | set(cloud.configs)
+
+
+def _plain(name: str) -> str:
+    """A resource's name as the cloud has it: objects by key, whatever the target calls them."""
+    return name.removeprefix("s3://").partition("/")[2] if name.startswith("s3://") else name
 
 
 def _rested(cloud: Cloud) -> Cloud:

@@ -29,7 +29,7 @@ STRUCK: tuple[tuple[tuple[Command, ...], Command], ...] = (
     (SERVING, Command("delete")),
     (UPDATED, Command("update", "v3")),
     (UPDATED, Command("update", "v1")),
-    (UPDATED, Command("apply", "v2", (("instance_type", "large"),))),
+    (UPDATED, Command("apply", "v2", (("instance_type", "ml.m5.xlarge"),))),
     (UPDATED, Command("prune", "", (("keep", 0),))),
     (UPDATED, Command("delete")),
 )
@@ -48,7 +48,7 @@ RIVALS = (
     Command("apply", "v2"),
     Command("apply", "v3", (("instance_count", 2),)),
     Command("update", "broken"),
-    Command("update", "", (("instance_type", "large"),)),
+    Command("update", "", (("instance_type", "ml.m5.xlarge"),)),
     Command("delete"),
 )
 

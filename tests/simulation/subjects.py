@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from deployer.target import Target
@@ -23,3 +24,6 @@ class InMemory:
 
     def options(self, command: Command) -> Mapping[str, Any]:
         return dict(command.options)
+
+    def in_place(self) -> AbstractContextManager[None]:
+        return nullcontext()
