@@ -26,7 +26,6 @@ from mlflow.protos import databricks_pb2 as codes
 from deployer import errors, payloads
 from deployer.client import DeployClient
 from deployer.events import Event, Noticed, RollbackStarted, StepFailed, StepFinished
-from deployer.options import TargetConfig
 from deployer.target import Payload
 
 _log = logging.getLogger("deployer")
@@ -133,7 +132,7 @@ def door(scheme: str) -> tuple[Callable[..., None], Callable[[], str]]:
     def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         """Run the model here as the target would, until Ctrl-C. Config: the target's options, and `port`, `runtime`, `image`."""
         with _mlflows_errors():
-            _run_here(scheme, model_uri, dict(config or {}))
+            _run_here(scheme, model_uri, flavor, dict(config or {}))
 
     def target_help() -> str:
         with _mlflows_errors():
@@ -142,17 +141,10 @@ def door(scheme: str) -> tuple[Callable[..., None], Callable[[], str]]:
     return run_local, target_help
 
 
-def _run_here(scheme: str, model_uri: str, config: dict[str, Any]) -> None:
-    from deployer import models
-    from deployer_targets.local import run_local
-
+def _run_here(scheme: str, model_uri: str, flavor: str | None, config: dict[str, Any]) -> None:
     port, runtime, image = (config.pop(key, None) for key in ("port", "runtime", "image"))
-    client = DeployClient(scheme, {**config, **({"image_url": image} if image else {})}, on_event=_logged)
-    options: TargetConfig = client.target.config.parse(client.settings().all.values, target=scheme)
-    model = models.fetch(model_uri, _logged)
-    assert model.path is not None
-    container = client.target.container(run_local.local_spec(client.target, model, options, runtime))
-    run_local.run(container, model_path=model.path, runtime=runtime, port=_port(port), report=_logged, log=_say)
+    options = {**config, **({"image_url": image} if image else {})}
+    DeployClient(scheme).run_local(model_uri, flavor, options, runtime=runtime, port=_port(port), detach=False, on_event=_logged, log=_say)
 
 
 def _say(line: str) -> None:

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from deployer_targets.local.copying import copied
 from deployer_targets.local.names import Place
 
 _ANSWER_SECONDS = 30.0
+_ENDING_SECONDS = 120.0
 _LONG_SECONDS = 3600.0
 """For verbs that wait for requests in progress and for containers to end; the supervisor bounds these itself."""
 
@@ -62,11 +64,6 @@ class LocalCloud:
             found = self._ask(name, "environments")
         return found
 
-    def wait(self, name: str, generation: str, seconds: float) -> wire.ContainerState:
-        """The state of a generation's container once it is ready or failed, or after so many seconds."""
-        state = self._ask(name, "wait", generation=generation, seconds=seconds, patience=seconds + _ANSWER_SECONDS)
-        return wire.ContainerState(**{**state, "lines": tuple(state["lines"])})
-
     def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Mapping[str, Any]]:
         """Lines as `lines.Line` has them, until the supervisor ends or the iterator is closed."""
         connection = self._connected(name, None)
@@ -85,12 +82,13 @@ class LocalCloud:
             MachineFault: it can't be started here.
         """
         held = replace(self, run=secrets.token_hex(8))
-        for _ in range(3):  # one that was just stopping may have answered
-            self.start(name)
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while time.monotonic() < deadline:
             with suppress(DeploymentNotFound):
                 held._ask(name, "take", claimant=held.run)
                 return held
-        raise TargetUnavailable(f"the supervisor of {name} ends as soon as it's started", advice=f"see {self.place.log(name)}")
+            self.start(name)  # at once done while one that is being deleted answers its last requests
+        raise TargetUnavailable(f"the supervisor of {name} doesn't come to its end", advice=f"see {self.place.log(name)}")
 
     def start(self, name: str) -> None:
         """Start a supervisor unless there is one."""
@@ -137,16 +135,18 @@ class LocalCloud:
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    def load(
-        self, name: str, generation: str, container: Container, runtime: str, limits: Mapping[str, float], *, model: Digest | None, switch: bool
-    ) -> bool:
+    def load(self, name: str, generation: str, container: Container, runtime: str, limits: Mapping[str, float], *, model: Digest | None) -> bool:
         """Start a generation's container beside what serves; its mounts of the model's files lead to the copy. Whether it changed anything."""
         if model is not None:
             source = self.place.model(name, model)
             container = replace(container, mounts=tuple(replace(mount, source=source) for mount in container.mounts))
         document = wire.container_document(container)
-        order = self._order(name, "load", generation=generation, container=document, runtime=runtime, limits=dict(limits), switch=switch)
-        return bool(order["changed"])
+        return bool(self._order(name, "load", generation=generation, container=document, runtime=runtime, limits=dict(limits))["changed"])
+
+    def wait(self, name: str, generation: str, seconds: float) -> wire.ContainerState:
+        """The state of a generation's container once it is ready or failed, or after so many seconds."""
+        state = self._order(name, "wait", generation=generation, seconds=seconds)
+        return wire.ContainerState(**{**state, "lines": tuple(state["lines"])})
 
     def switch(self, name: str, generation: str, expecting: str | None) -> bool:
         """Give the traffic to a generation that is ready. Whether it changed anything.
@@ -155,6 +155,10 @@ class LocalCloud:
             Conflict: another one than `expecting` has it by now.
         """
         return bool(self._order(name, "switch", generation=generation, expecting=expecting)["changed"])
+
+    def switch_when_ready(self, name: str, generation: str) -> None:
+        """Let the supervisor do the same as soon as the generation is ready."""
+        self._order(name, "switch_when_ready", generation=generation)
 
     def change(self, name: str, record: Record, limits: Mapping[str, float]) -> None:
         """New values of the live options, and the record that says so."""
@@ -165,9 +169,11 @@ class LocalCloud:
         self._order(name, "sweep", records=records, containers=containers, models=models)
 
     def stop(self, name: str) -> None:
-        """End the supervisor, its containers and files. Nothing to do where there is none."""
+        """End the supervisor, its containers and files; returns when the process has ended. Nothing to do where there is none."""
         if self.describe(name) is not None:
-            self._order(name, "stop")
+            with home.watched(self.place, name) as ended:
+                self._order(name, "stop")
+                ended(_ANSWER_SECONDS)
 
     def leash(self, name: str) -> Any:
         """A connection; when it's closed, however that comes, the supervisor ends with all that it has."""

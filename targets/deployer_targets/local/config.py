@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -24,3 +25,4 @@ class LocalConfig(TargetConfig):
         60, ge=0, description="Seconds that requests in progress may take before an old container is stopped."
     )
     max_restarts: Annotated[int, LIVE] = Field(3, ge=0, description="How often a container that exits is started again before it counts as failed.")
+    tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Words of your own, kept with the deployment.")

@@ -9,10 +9,15 @@ import fcntl
 import os
 import shutil
 import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployer.errors import MachineFault
 from deployer_targets.local.names import DIRECTORY_VARIABLE, Place
+
+_LOOK_SECONDS = 0.01
 
 
 def prepare(place: Place) -> None:
@@ -70,6 +75,29 @@ def tidy(place: Place, name: str) -> bool:
     finally:
         os.close(held)
     return True
+
+
+@contextmanager
+def watched(place: Place, name: str) -> Iterator[Callable[[float], None]]:
+    """A function that waits, so many seconds at most, until the supervisor that lives now has ended: it gives up the lock with its last breath."""
+    try:
+        directory = os.open(place.home(name), os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        yield lambda _: None
+        return
+
+    def ended(seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            with suppress(BlockingIOError):
+                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(_LOOK_SECONDS)
+
+    try:
+        yield ended
+    finally:
+        os.close(directory)
 
 
 def names(place: Place) -> list[str]:

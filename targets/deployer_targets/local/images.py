@@ -30,11 +30,11 @@ def runtime_for(config: LocalConfig, model: ModelFacts, observed: Observed | Non
     """What `auto` means: what runs the deployment already, else docker where an engine answers and has the image, else processes."""
     if config.runtime != "auto":
         return config.runtime
-    recorded = str(observed.record.options.get("runtime", "")) if observed and observed.record else ""
-    if recorded in (DOCKER, PROCESS) and not config.image_url:
-        return recorded
     if config.image_url:
-        return DOCKER
+        return PROCESS if config.image_url.startswith(STAND_IN_PREFIX) else DOCKER
+    recorded = str(observed.record.options.get("runtime", "")) if observed and observed.record else ""
+    if recorded in (DOCKER, PROCESS):
+        return recorded
     return PROCESS if own_image(model).stand_in else DOCKER
 
 
@@ -46,8 +46,19 @@ def image_for(config: LocalConfig, model: ModelFacts, kept: str | None) -> Image
 
     Raises:
         MachineFault: docker doesn't have it. TargetUnavailable, ExtraMissing: docker can't be asked.
+        ConfigInvalid: processes have no such image.
     """
-    return stand_in(model, kept) if config.runtime == PROCESS else docker_image(config.image_url or kept or _tag(model))
+    named = config.image_url or kept
+    if config.runtime == DOCKER:
+        return docker_image(named if named and not named.startswith(STAND_IN_PREFIX) else config.image_url or _tag(model))
+    if config.image_url and not config.image_url.startswith(STAND_IN_PREFIX):
+        raise ConfigInvalid(f"the process runtime can't run the image {config.image_url}", advice="-C runtime=docker, or leave image_url out")
+    return stand_in(model, named if named and named.startswith(STAND_IN_PREFIX) else None)
+
+
+def outdated(image: Image) -> bool:
+    """Whether it stands for the process runtime of another version of this tool: nothing new can be started from it."""
+    return image.stand_in and image.runtime not in ("", scoring.VERSION)
 
 
 def own_image(model: ModelFacts, *, required: bool = False) -> Image:
@@ -70,7 +81,7 @@ def stand_in(model: ModelFacts, kept: str | None = None) -> Image:
     reference = kept or f"{STAND_IN_PREFIX}{REPOSITORY}:{tag_for(python)}"
     lock = _lock(model, python)
     packages = labels.package_versions({labels.PACKAGES: labels.packages_label(lock.all)}) if lock else None
-    version = reference.partition(":")[2].rpartition("-py")[0] or scoring.VERSION
+    version = reference.partition(":")[2].rpartition("-py")[0]
     return Image(reference, digest_of(reference), python_version=python, runtime=version, packages=packages, stand_in=True)
 
 

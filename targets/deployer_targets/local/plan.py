@@ -32,7 +32,7 @@ _NO_DRAIN = {"DEPLOYER_DRAIN_SECONDS": "0"}
 
 _LIMITS = ("startup_timeout", "drain_timeout", "max_restarts")
 _ADDRESS = ("host", "port")
-_LIVE = (*_ADDRESS, *_LIMITS)
+_LIVE = (*_ADDRESS, *_LIMITS, "tags")
 
 
 def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:

@@ -90,12 +90,14 @@ class StartContainer:
         return f"container of generation {self.generation}, {self.runtime}"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
-        cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model, switch=self.takes_over)
+        cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model)
+        if self.takes_over:
+            cloud.switch_when_ready(self.name, self.generation)
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitReady:
-    """Wait until the new generation answers its health check."""
+    """Wait until the new generation answers its health check. When time runs out the supervisor goes on without us, and switches by itself."""
 
     name: DeploymentName
     generation: str
@@ -119,8 +121,9 @@ class AwaitReady:
                     lines=state.lines,
                 )
             if time.monotonic() >= deadline:
+                cloud.switch_when_ready(self.name, self.generation)
                 raise TimedOut(
-                    f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s, and goes on starting",
+                    f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
                     advice="run the same command again to follow it; --timeout waits longer",
                 )
             report(StepProgressed(step="await_ready", label=self.describe(), note=note))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deployer_targets.local.run_local import LocalRun
 
 _PREDICT_SECONDS = 600.0
-_SETTLE_STEP_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 
 
 class Local:
@@ -54,13 +54,14 @@ class Local:
         return {}, {}
 
     def settle(self, name: DeploymentName, cloud: LocalCloud, report: Report, timeout_seconds: float) -> None:
-        """A supervisor is busy only where an earlier run, which didn't wait, told it to take over by itself."""
+        """A supervisor is busy where an earlier run, which didn't wait, told it to take over by itself, and while it ends."""
         deadline = time.monotonic() + timeout_seconds
-        while (found := cloud.describe(name)) is not None and found.incoming is not None:
+        while (found := cloud.describe(name)) is not None and (found.incoming or found.ending):
+            note = "it is being deleted" if found.ending else f"generation {found.incoming} is starting, by an earlier run"
             if time.monotonic() >= deadline:
-                raise TimedOut(f"{name} is still starting generation {found.incoming}", advice="wait longer: --timeout")
-            report(StepProgressed(step="settle", label=f"generation {found.incoming}", note="an earlier run's generation is starting"))
-            cloud.wait(name, found.incoming, _SETTLE_STEP_SECONDS)
+                raise TimedOut(f"{name} is busy: {note}", advice="wait longer: --timeout")
+            report(StepProgressed(step="settle", label=f"what {name} does", note=note))
+            time.sleep(_LOOK_SECONDS)
 
     def claim(self, name: DeploymentName, cloud: LocalCloud) -> LocalCloud:
         return cloud.claim(name)
@@ -76,12 +77,11 @@ class Local:
             config = config.model_copy(update={"env": dict(environments.get(observed.serving, {}))})
         config = config.model_copy(update={"runtime": images.runtime_for(config, request.model.facts, observed)})
         secret_id = _secret_id(config, observed, environments)
-        for kept in dict.fromkeys((request.image, None)):
-            image = images.image_for(config, request.model.facts, kept)
+        image = images.image_for(config, request.model.facts, request.image)
+        generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
+        if images.outdated(image) and not (observed and observed.serving == generation):
+            image = images.image_for(config, request.model.facts, None)
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
-            # Without docker a new generation can't run an older version's image: then it has this version's.
-            if kept is None or config.runtime == "docker" or (observed and observed.serving == generation):
-                break
         resources = names.of_generation(request.name, generation, request.model.digest)
         record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)
         return DeploymentSpec(request.name, request.model, image, config, record, request.environment)

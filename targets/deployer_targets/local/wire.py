@@ -69,6 +69,7 @@ class Description:
     Attributes:
         port: 0 while it doesn't listen.
         models: directories of whole copies, as named there; `unfinished` those of others.
+        ending: it is being deleted.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Description:
     models: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
+    ending: bool = False
 
     @property
     def url(self) -> str:

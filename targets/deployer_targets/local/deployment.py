@@ -1,0 +1,299 @@
+"""What a supervisor knows of its deployment and does with it: records, containers, the public port.
+
+All of it is in memory and in the containers that it watches: when the process goes, so do they, and so does the deployment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from deployer.errors import Conflict, DeploymentNotFound, Refused
+from deployer.state import Record, short
+from deployer_targets.local import home, wire
+from deployer_targets.local.backend import Backend, Limits, Order, State
+from deployer_targets.local.lines import Lines
+from deployer_targets.local.names import Place
+from deployer_targets.local.proxy import Proxy, Unavailable
+
+IDLE_SECONDS = 30.0
+"""How long a supervisor without a record or container waits for a client before it goes."""
+
+_GONE = ".gone"
+"""Ends the name of a model's directory that is being removed."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A generation's record, and the environment that the record leaves out."""
+
+    record: Record
+    environment: Mapping[str, str] = field(repr=False)
+
+
+class Deployment:
+    """The state of one deployment and the verbs that change it. All of it belongs to the event loop."""
+
+    def __init__(self, name: str, place: Place) -> None:
+        self.name, self.place = name, place
+        self.claim: str | None = None
+        self.serving: str | None = None
+        self.incoming: str | None = None
+        self.records: dict[str, _Kept] = {}
+        self.backends: dict[str, Backend] = {}
+        self.lines = Lines()
+        self.proxy = Proxy(self._route)
+        self.gone = asyncio.Event()
+        self.last_used = time.monotonic()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self.leashed = True
+        self._ending: asyncio.Task[None] | None = None
+
+    # What clients ask.
+
+    def describe(self) -> dict[str, Any]:
+        """The `wire.Description`."""
+        models = self._model_names()
+        whole = tuple(each for each in models if re.fullmatch(r"[0-9a-f]{10}", each))
+        return wire.Description(
+            name=self.name,
+            pid=os.getpid(),
+            host=self.proxy.host if self.proxy.listening else "",
+            port=self.proxy.port if self.proxy.listening else 0,
+            serving=self.serving,
+            incoming=self.incoming,
+            records={generation: kept.record for generation, kept in self.records.items()},
+            containers={generation: _state(backend) for generation, backend in self.backends.items()},
+            models=whole,
+            unfinished=tuple(each for each in models if each not in whole),
+            limits=asdict(self.backends[self.serving].limits) if self.serving in self.backends else {},
+            ending=self._ending is not None,
+        ).to_document()
+
+    def environments(self) -> dict[str, Any]:
+        """The environment of each generation, secrets and all: for the comparison that a new one is held against."""
+        return {generation: dict(kept.environment) for generation, kept in self.records.items()}
+
+    def take(self, claimant: str) -> dict[str, Any]:
+        """Claim the deployment for a run: from now on only it may change anything, until another claims it.
+
+        Raises:
+            DeploymentNotFound: it is being deleted; who waits finds the name free.
+        """
+        if self._ending is not None:
+            raise DeploymentNotFound(f"{self.name} is being deleted")
+        self.claim = claimant
+        return {}
+
+    def held_by(self, run: str | None) -> None:
+        """Return if this run holds the claim.
+
+        Raises:
+            Conflict: another does.
+        """
+        if run is None or run != self.claim:
+            message = f"a newer run has taken over {self.name}; this one changes nothing more"
+            raise Conflict(message, advice=f"wait for it to end, then look: deploy get -t local -n {self.name}")
+
+    # What the run that holds the claim orders.
+
+    def write_record(self, record: str, environment: Mapping[str, str]) -> dict[str, Any]:
+        kept = _Kept(Record.from_json(record), environment)
+        changed = self.records.get(kept.record.generation) != kept
+        self.records[kept.record.generation] = kept
+        return {"changed": changed}
+
+    async def listen(self, host: str, port: int) -> dict[str, Any]:
+        """Listen there; port 0 keeps the present one, or picks one."""
+        try:
+            await self.proxy.listen(host, port)
+        except OSError as error:
+            advice = "take another, 0 for any free one, or stop what listens there" if port else "127.0.0.1 is always there"
+            raise wire.MachineRefused(
+                f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice
+            ) from error
+        return {"port": self.proxy.port}
+
+    async def adopt_model(self, unfinished: str, model: str) -> dict[str, Any]:
+        """Make a client's finished copy the model of that name, unless it's there already."""
+        directory = self.place.models_of(self.name)
+        if (directory / model).exists():
+            await asyncio.to_thread(shutil.rmtree, directory / unfinished, ignore_errors=True)
+        else:
+            (directory / unfinished).rename(directory / model)
+        return {}
+
+    async def load(self, generation: str, container: Mapping[str, Any], runtime: str, limits: Mapping[str, float]) -> dict[str, Any]:
+        """Start a generation's container beside what serves; at once done where it runs."""
+        run = self.claim
+        if task := self._leaving.get(generation):
+            await task
+        found = self.backends.get(generation)
+        if found is not None and found.state in (State.FAILED, State.STOPPED):
+            await found.leave(at_once=True)
+        self.held_by(run)
+        if changed := found is None or found.state is State.STOPPED:
+            order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime)
+            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell)
+        return {"changed": changed}
+
+    async def wait(self, generation: str, seconds: float) -> dict[str, Any]:
+        """The state of a generation's container once it is ready or failed, or after so many seconds."""
+        run = self.claim
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while generation in self.backends and self.backends[generation].state in (State.STARTING, State.RESTARTING):
+                    await self._changed.wait()
+        self.held_by(run)
+        backend = self.backends.get(generation)
+        return asdict(_state(backend) if backend else wire.ContainerState("stopped"))
+
+    def switch(self, generation: str, expecting: str | None) -> dict[str, Any]:
+        """Give the traffic to a generation that is ready, if `expecting` still has it; the one before is drained and stopped."""
+        if self.serving == generation:
+            return {"changed": False}
+        if self.serving != expecting:
+            raise Conflict(f"{self.name} is served by generation {self.serving} now, not {expecting}: another run was faster")
+        backend = self.backends.get(generation)
+        if backend is None or backend.state is not State.READY:
+            raise Refused(
+                f"generation {generation} of {self.name} can't take the traffic: its container isn't ready", why=backend.reason if backend else ""
+            )
+        before, self.serving, self.incoming = self.serving, generation, None
+        if before in self.backends:
+            self._retire(before)
+        self._tell()
+        return {"changed": True}
+
+    def switch_when_ready(self, generation: str) -> dict[str, Any]:
+        """The same as soon as it is ready, without anybody waiting; until then it is `incoming`."""
+        if generation != self.serving:
+            self.incoming = generation
+            self._tell()
+        return {}
+
+    def change(self, record: str, limits: Mapping[str, float]) -> dict[str, Any]:
+        """New values of the live options, and the record that says so."""
+        new = Record.from_json(record)
+        for backend in self.backends.values():
+            backend.limits = Limits(**limits)
+        if new.generation in self.records:
+            self.records[new.generation].record = new
+        return {}
+
+    async def sweep(self, records: Iterable[str], containers: Iterable[str], models: Iterable[str]) -> dict[str, Any]:
+        """Remove what isn't in these. What serves, or is about to, stays whatever they say."""
+        run = self.claim
+        for generation in set(self.backends) - self._in_use() - set(containers):
+            self._retire(generation)
+        await asyncio.gather(*self._leaving.values())
+        self.held_by(run)
+        for generation in set(self.records) - self._in_use() - set(records):
+            del self.records[generation]
+        used = {short(self.records[generation].record.model.digest) for generation in self._in_use() if generation in self.records}
+        await self._remove_models(set(self._model_names()) - used - set(models))
+        return {}
+
+    async def stop(self) -> dict[str, Any]:
+        """Take no more requests, answer those in progress, stop all containers, remove all files, end. Who asks again waits for the same."""
+        self.begin_to_end()
+        assert self._ending is not None
+        await asyncio.shield(self._ending)
+        return {}
+
+    def unleash(self) -> dict[str, Any]:
+        """Live on when who holds the leash ends."""
+        self.leashed = False
+        return {}
+
+    # What the process asks.
+
+    def begin_to_end(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is here, and nobody came for a while."""
+        return not (self.records or self.backends) and time.monotonic() - self.last_used > IDLE_SECONDS
+
+    async def _end(self) -> None:
+        await self.proxy.close()
+        for generation in list(self.backends):
+            self._retire(generation)
+        await asyncio.gather(*self._leaving.values())
+        self.proxy.abort()
+        await asyncio.to_thread(home.clear, self.place, self.name)
+        self.gone.set()
+
+    def _in_use(self) -> set[str]:
+        return {generation for generation in (self.serving, self.incoming) if generation}
+
+    async def _remove_models(self, names: set[str]) -> None:
+        """Out of sight at once, while the claim is known to hold; the files follow."""
+        directory = self.place.models_of(self.name)
+        doomed = [directory / f"{each.removesuffix(_GONE)}{_GONE}" for each in names]
+        for name, path in zip(names, doomed, strict=True):
+            with contextlib.suppress(FileNotFoundError):
+                (directory / name).rename(path)
+        for path in doomed:
+            await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+    def _route(self) -> Backend:
+        backend = self.backends.get(self.serving) if self.serving else None
+        if backend is None:
+            raise Unavailable(f"{self.name} has no generation that serves yet")
+        if backend.state is not State.READY:
+            raise Unavailable(f"the container of {self.name} is {backend.state}" + (f": {backend.reason}" if backend.reason else ""))
+        return backend
+
+    def _retire(self, generation: str) -> None:
+        """Drain and stop a container, in the background."""
+        if generation not in self._leaving:
+            task = asyncio.create_task(self._leave(generation))
+            self._leaving[generation] = task
+            task.add_done_callback(lambda _: self._leaving.pop(generation, None))
+
+    async def _leave(self, generation: str) -> None:
+        await self.backends[generation].leave()
+        del self.backends[generation]
+        self._tell()
+
+    def _tell(self) -> None:
+        """Something changed: wake who waits, and go on with what waited for it."""
+        self._changed.set()
+        self._changed = asyncio.Event()
+        backend = self.backends.get(self.incoming) if self.incoming else None
+        if self.incoming and backend and backend.state is State.READY:
+            self.switch(self.incoming, self.serving)
+        elif backend is None or backend.state in (State.FAILED, State.STOPPED):
+            self.incoming = None
+
+    def _model_names(self) -> list[str]:
+        directory = self.place.models_of(self.name)
+        return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
+
+
+def _state(backend: Backend) -> wire.ContainerState:
+    return wire.ContainerState(
+        state=backend.state,
+        reason=backend.reason,
+        restarts=backend.restarts,
+        runtime=backend.order.runtime,
+        image=backend.order.container.image,
+        lines=backend.last_lines,
+    )
+
+
+def _plain(error: OSError) -> str:
+    plain = {errno.EADDRINUSE: "it is taken", errno.EACCES: "this user may not", errno.EADDRNOTAVAIL: "that is no address of this machine"}
+    return plain.get(error.errno or 0) or os.strerror(error.errno or 0)
