@@ -19,7 +19,7 @@ from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, Ex
 from deployer.events import Report
 from deployer.models import cache
 from deployer.models.content import ignored
-from deployer.models.transfer import RemoteFile, download
+from deployer.models.transfer import Arrived, RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
 from deployer_scoring.mlmodel import FILE
 
@@ -78,9 +78,9 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
         ]
 
         def make(directory: Path) -> None:
-            with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".fetch-") as spool:
+            with tempfile.TemporaryDirectory(dir=directory) as spool:
 
-                def get(file: RemoteFile, target: Path) -> None:
+                def get(file: RemoteFile, target: Path, _: Arrived) -> None:
                     Path(repository.download_artifacts(prefix + file.path, spool)).rename(target)
 
                 download(listed, get, directory, uri.public, report)

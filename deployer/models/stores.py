@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +16,7 @@ from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, Ex
 from deployer.events import Report
 from deployer.models import archives, cache
 from deployer.models.content import ignored
-from deployer.models.transfer import RemoteFile, download
+from deployer.models.transfer import Arrived, RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
 
 _AZURE = frozenset({"wasb", "wasbs", "abfs", "abfss", "az"})
@@ -39,19 +42,17 @@ def fetch(uri: ModelUri, report: Report) -> Path:
         if not listed:
             raise ModelNotFound(f"there is nothing at {uri.public}", advice="look at the bucket and the path; names are told apart by case")
         key = [uri.public.rstrip("/"), [[file.path, file.size, file.mark] for file in listed]]
-        alone = len(listed) == 1 and listed[0].path == ""
+        single = listed[0] if [file.path for file in listed] == [""] else None
 
         def make(directory: Path) -> None:
-            if not alone:
-                download(listed, lambda file, target: system.get_file(f"{path}/{file.path}", str(target)), directory, uri.public, report)
+            if single is None:
+                download(listed, partial(_get, system, path), directory, uri.public, report)
                 return
-            packed = directory.with_suffix(".archive")
-            try:
-                system.get_file(path, str(packed))
-                with packed.open("rb") as archive:
+            with tempfile.TemporaryDirectory(dir=directory) as spool:
+                whole = [replace(single, path="archive")]
+                download(whole, lambda _, target, arrived: _get(system, path, single, target, arrived), Path(spool), uri.public, report)
+                with (Path(spool) / "archive").open("rb") as archive:
                     archives.unpack(archive, directory, uri.public)
-            finally:
-                packed.unlink(missing_ok=True)
 
         return cache.kept(candidate_name(uri.text), key, make)
 
@@ -96,6 +97,20 @@ def _listed(system: Any, path: str) -> list[RemoteFile]:
             mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
             files.append(RemoteFile(relative, int(info.get("size") or 0), mark))
     return files
+
+
+def _get(system: Any, path: str, file: RemoteFile, target: Path, arrived: Arrived) -> None:
+    """Fetch one file, telling of its bytes as the client does."""
+    from fsspec.callbacks import Callback
+
+    known = 0
+
+    def hook(size: int | None, value: int, **_: object) -> None:
+        nonlocal known
+        known, more = value, value - known
+        arrived(more)
+
+    system.get_file(f"{path}/{file.path}".rstrip("/"), str(target), callback=Callback(hooks={"arrived": hook}))
 
 
 @contextmanager

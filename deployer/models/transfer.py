@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from queue import Empty, SimpleQueue
 
-from deployer.errors import ModelInvalid
-from deployer.events import Report, StepProgressed
+from deployer.errors import DeployerError, ModelInvalid
+from deployer.events import Report, StepFailed, StepFinished, StepProgressed, StepStarted
 
-STEP, LABEL = "fetch_model", "model"
+STEP, LABEL = "fetch_model", "model download"
 
 _AT_ONCE = 8
+
+Arrived = Callable[[int], None]
+"""Told how many more bytes of one file are here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,35 +30,92 @@ class RemoteFile:
     mark: str = ""
 
 
-def download(files: Sequence[RemoteFile], get: Callable[[RemoteFile, Path], object], directory: Path, uri: str, report: Report) -> None:
-    """Write all files below a directory, several at a time; `get` writes one to the path it's given.
+Get = Callable[[RemoteFile, Path, Arrived], object]
+"""Writes one file to a path. May tell of its bytes as they arrive, from any thread; what it left untold counts at its end."""
+
+
+def download(files: Sequence[RemoteFile], get: Get, directory: Path, uri: str, report: Report) -> None:
+    """Write all files below a directory, several at a time.
 
     Raises:
         ModelInvalid: a path that leads out of the directory.
-        Whatever `get` raises; those that have not begun are then not begun.
+        Whatever `get` raises, once those that had begun have ended. An interrupt doesn't wait for them: no client can break off a transfer.
     """
-    total, done = sum(file.size for file in files), 0
-    progressed(report, 0, total, uri)
-    pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch")
+    total = sum(file.size for file in files)
+    with told(report, uri) as progressed:
+        done = 0
+        for count in _arriving(files, lambda file, arrived: _one(file, get, directory, uri, arrived)):
+            done += count
+            progressed(done, total)
+
+
+@contextmanager
+def told(report: Report, uri: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Report the block as one step; it's given what to call with the bytes that are here, and with all of them or None."""
+    begun = time.monotonic()
+
+    def progressed(done: int, total: int | None) -> None:
+        report(StepProgressed(step=STEP, label=LABEL, done=done, total=total, unit="bytes", note=f"from {uri}"))
+
+    report(StepStarted(step=STEP, label=LABEL, resource=uri))
     try:
-        begun = {pool.submit(_one, file, get, directory, uri): file for file in files}
-        for finished in as_completed(begun):
-            finished.result()
-            done += begun[finished].size
-            progressed(report, done, total, uri)
+        yield progressed
+    except (DeployerError, OSError) as error:
+        report(StepFailed(step=STEP, label=LABEL, resource=uri, reason=str(error), seconds=time.monotonic() - begun))
+        raise
+    report(StepFinished(step=STEP, label=LABEL, resource=uri, detail=f"from {uri}", seconds=time.monotonic() - begun))
+
+
+def _arriving(files: Sequence[RemoteFile], one: Callable[[RemoteFile, Arrived], None]) -> Iterator[int]:
+    """Run `one` for each file on daemon threads, and give the bytes as they arrive, in the caller's thread."""
+    todo: SimpleQueue[RemoteFile] = SimpleQueue()
+    news: SimpleQueue[int | Exception | None] = SimpleQueue()  # None: one file is whole
+    stopped = threading.Event()
+    for file in files:
+        todo.put(file)
+
+    def work() -> None:
+        while not stopped.is_set():
+            try:
+                one(todo.get_nowait(), news.put)
+                news.put(None)
+            except Empty:
+                return
+            except Exception as error:
+                news.put(error)
+                return
+
+    threads = [threading.Thread(target=work, name="fetch", daemon=True) for _ in range(min(_AT_ONCE, len(files)))]
+    for thread in threads:
+        thread.start()
+    left = len(files)
+    try:
+        while left:
+            item = news.get()
+            if isinstance(item, Exception):
+                stopped.set()
+                for thread in threads:
+                    thread.join()
+                raise item
+            if item is None:
+                left -= 1
+            else:
+                yield item
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        stopped.set()
 
 
-def progressed(report: Report, done: int, total: int | None, uri: str) -> None:
-    """Tell how many bytes of a model are here."""
-    report(StepProgressed(step=STEP, label=LABEL, done=done, total=total, unit="bytes", note=uri))
-
-
-def _one(file: RemoteFile, get: Callable[[RemoteFile, Path], object], directory: Path, uri: str) -> None:
+def _one(file: RemoteFile, get: Get, directory: Path, uri: str, arrived: Arrived) -> None:
     path = PurePosixPath(file.path)
     if path.is_absolute() or ".." in path.parts:
         raise ModelInvalid(f"{uri} holds {file.path}, which leads out of the model's directory")
-    target = directory / path
+    target, counted = directory / path, 0
+
+    def count(more: int) -> None:
+        nonlocal counted
+        counted += more
+        arrived(more)
+
     target.parent.mkdir(parents=True, exist_ok=True)
-    get(file, target)
+    get(file, target, count)
+    arrived(file.size - counted)

@@ -14,7 +14,7 @@ import httpx
 from deployer.errors import ModelInvalid, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Report
 from deployer.models import archives, cache
-from deployer.models.transfer import progressed
+from deployer.models.transfer import told
 from deployer.models.uri import ModelUri, candidate_name
 
 _TIMEOUT = httpx.Timeout(60, connect=10)
@@ -70,11 +70,12 @@ def _spooled(response: httpx.Response, uri: ModelUri, report: Report) -> Iterato
     length = response.headers.get("content-length")
     digest, done = hashlib.sha256(), 0
     with tempfile.TemporaryFile(dir=cache.root()) as spool:
-        for chunk in response.iter_raw(1 << 20):
-            spool.write(chunk)
-            digest.update(chunk)
-            done += len(chunk)
-            progressed(report, done, int(length) if length else None, uri.public)
+        with told(report, uri.public) as progressed:
+            for chunk in response.iter_raw(1 << 20):
+                spool.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+                progressed(done, int(length) if length else None)
         spool.seek(0)
         yield spool, digest.hexdigest()
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from deployer.errors import MachineFault, ModelInvalid
+from deployer.events import Event, StepFailed, StepFinished, StepProgressed, StepStarted
 from deployer.models import cache
-from deployer.models.transfer import RemoteFile, download
+from deployer.models.transfer import Arrived, RemoteFile, download
 
 
 @pytest.fixture(autouse=True)
@@ -95,14 +96,41 @@ def test_a_relative_cache_home_is_no_cache_home(monkeypatch: pytest.MonkeyPatch,
 
 def test_a_store_cannot_write_outside_the_directory(tmp_path: Path) -> None:
     with pytest.raises(ModelInvalid, match="leads out"):
-        download([RemoteFile("../escaped", 1)], lambda _, target: target.write_text("x"), tmp_path / "in", "s3://b", lambda _: None)
+        download([RemoteFile("../escaped", 1)], lambda _, target, arrived: target.write_text("x"), tmp_path / "in", "s3://b", lambda _: None)
     assert not (tmp_path / "escaped").exists()
 
 
-def test_progress_reaches_the_total(tmp_path: Path) -> None:
-    told: list[int] = []
-    listed = [RemoteFile("a", 3), RemoteFile("b/c", 4)]
-    download(listed, lambda _, target: target.write_text("x"), tmp_path, "s3://b", lambda event: told.append(event.done))  # type: ignore[attr-defined]
-    assert told[0] == 0
-    assert told[-1] == 7
+def test_progress_reaches_the_total_whatever_a_client_tells_in_between(tmp_path: Path) -> None:
+    told: list[Event] = []
+
+    def get(file: RemoteFile, target: Path, arrived: Arrived) -> None:
+        target.write_text("x")
+        if file.path == "a":
+            arrived(2)
+
+    download([RemoteFile("a", 3), RemoteFile("b/c", 4)], get, tmp_path, "s3://b", told.append)
+    done = [event.done for event in told if isinstance(event, StepProgressed)]
+    assert isinstance(told[0], StepStarted)
+    assert done == sorted(done)
+    assert done[-1] == 7
+    assert isinstance(told[-1], StepFinished)
     assert (tmp_path / "b" / "c").exists()
+
+
+def test_a_failed_file_ends_the_fetch_once_the_others_that_began_are_done(tmp_path: Path) -> None:
+    begun, ended, told = [], [], list[Event]()
+
+    def get(file: RemoteFile, target: Path, _: Arrived) -> None:
+        begun.append(file.path)
+        if file.path == "1":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        ended.append(file.path)
+
+    with pytest.raises(OSError, match="No space"):
+        download([RemoteFile(str(number), 1) for number in range(100)], get, tmp_path, "s3://b", told.append)
+    assert sorted(begun) == sorted([*ended, "1"])
+    assert isinstance(told[-1], StepFailed)
+
+
+def test_a_model_without_files_is_no_endless_wait(tmp_path: Path) -> None:
+    download([], lambda _, target, arrived: None, tmp_path, "s3://b", lambda _: None)
