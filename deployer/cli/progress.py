@@ -90,7 +90,7 @@ class Steps:
         return label in self.finished
 
     def progressed(self, event: StepProgressed) -> str:
-        """What a progress says, in words; kept as the step's detail until it says more."""
+        """What a progress says, in words; what was moved is kept as the step's detail, what was waited for is not."""
         if event.unit == "bytes":
             said = f"{size(event.done)} of {size(event.total)}" if event.total else size(event.done)
             self.details[event.label] = event.note or size(event.total or event.done)
@@ -98,7 +98,7 @@ class Steps:
             said = f"{event.done} of {event.total} {event.unit}".rstrip()
             self.details[event.label] = event.note or f"{event.total} {event.unit}".rstrip()
         else:
-            said = self.details[event.label] = event.note
+            said = event.note
         return f"{said}  {event.note}" if event.note and event.note != said else said
 
     def finish(self, event: StepFinished) -> str:

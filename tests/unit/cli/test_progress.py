@@ -43,14 +43,14 @@ def test_a_long_transfer_is_a_line_every_ten_seconds() -> None:
 def test_a_wait_is_a_line_for_each_new_word_of_the_cloud() -> None:
     stream = io.StringIO()
     lines = Lines(stream, "memory:/here")
-    for note in ("Creating", "Creating", "Creating, container loads the model", "InService"):
+    for note in ("Creating", "Creating", "Creating, container loads the model", "Loading"):
         lines(StepProgressed(step="await", label="endpoint", note=note))
     lines(StepFinished(step="await", label="endpoint", seconds=134))
     assert stream.getvalue().splitlines() == [
         "  … endpoint          Creating",
         "  … endpoint          Creating, container loads the model",
-        "  … endpoint          InService",
-        "  ✓ endpoint          InService  2 m 14 s",
+        "  … endpoint          Loading",
+        "  ✓ endpoint          2 m 14 s",
     ]
 
 

@@ -21,7 +21,7 @@ def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn
         "  ✓ record\n"
         "  ✓ model data        463 B\n"
         "  … endpoint          Creating, container loads the model\n"
-        "  ✓ endpoint          Creating, container loads the model\n"
+        "  ✓ endpoint\n"
         "  ✓ endpoint serves\n"
     )
     assert result.stdout == (
