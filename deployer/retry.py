@@ -25,7 +25,7 @@ def retried(
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(transient),
-        wait=tenacity.wait_exponential_jitter(initial=0.1, max=10, jitter=0.5),
+        wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.2),
         stop=tenacity.stop_after_delay(deadline_seconds),
         before=lambda state: before_retry() if before_retry and state.attempt_number > 1 else None,
         reraise=True,
