@@ -42,6 +42,8 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
     except KeyboardInterrupt as cause:
         if sent:
             raise Interrupted("interrupted after the switch was sent: the cloud goes on", advice="run the same command again to follow it") from cause
+        if not plan.back:
+            raise Interrupted("interrupted: what was done stays done", advice="run the same command again to go on") from cause
         _run_back(plan, cloud, report, Interrupted("interrupted"))
         raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
     for step in plan.live:
@@ -79,6 +81,8 @@ def _snake(name: str) -> str:
 
 
 def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerError) -> None:
+    if not plan.back:
+        return
     report(RollbackStarted(reason=cause.message))
     try:
         for step in plan.back:

@@ -23,6 +23,19 @@ def retried(
 
     `before_retry` runs before each further try: a client looks there whether it still holds its claim.
     """
+    try:
+        return call()
+    except BaseException as error:
+        if not transient(error):
+            raise
+        # The machinery is set up only now: a call that goes well at once, as nearly all do, costs nothing more.
+        failed = [error]
+
+    def again() -> Result:
+        if failed:
+            raise failed.pop()
+        return call()
+
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(transient),
         wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.2),
@@ -30,4 +43,4 @@ def retried(
         before=lambda state: before_retry() if before_retry and state.attempt_number > 1 else None,
         reraise=True,
     )
-    return retrying(call)
+    return retrying(again)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from deployer.state import Image, digest_of
+from deployer.models import package
+from deployer.models.package import TarGz
+from deployer.state import Digest, Image, digest_of
 from deployer.target import Target
 from deployer_targets.sagemaker import resolve, store, upload
-from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.client import Aws, Connection, Identity
+from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
 from tests.simulation.cloud import LostAnswer, ServiceError
 from tests.simulation.histories import Command
@@ -64,7 +68,7 @@ class SimulatedConnection(Connection):
         super().__init__(REGION, deadline_seconds=10, sleep=wire.wait)
         self._service = Service(wire)
 
-    def client(self, service: str) -> Any:  # noqa: ARG002
+    def client(self, service: str) -> Any:
         return self._service
 
 
@@ -87,13 +91,29 @@ class Inline:
         return future
 
 
+class Packed:
+    """A package that is made once for all histories."""
+
+    def __init__(self, path: Path, *, expecting: Digest) -> None:
+        self._chunks = _packed(path, expecting)
+        self.size_estimate = sum(map(len, self._chunks))
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._chunks)
+
+
+@functools.cache
+def _packed(path: Path, expecting: Digest) -> tuple[bytes, ...]:
+    return tuple(TarGz(path, expecting=expecting))
+
+
 class OverSimulatedAws:
     """The SageMaker target. An image is given, where the real one asks ECR."""
 
     def __init__(self) -> None:
         self.target: Target[Any, Any] = SageMaker()
 
-    def over(self, wire: Wire, run: str) -> Aws:  # noqa: ARG002
+    def over(self, wire: Wire, run: str) -> Aws:
         return Aws(SimulatedConnection(wire), SageMakerConfig())
 
     def options(self, command: Command) -> Mapping[str, Any]:
@@ -101,11 +121,12 @@ class OverSimulatedAws:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """No threads, small parts, no registry."""
+        """No threads, small parts, no registry, each model packaged once."""
         with (
             patch.object(store, "ThreadPoolExecutor", Inline),
             patch.object(upload, "ThreadPoolExecutor", Inline),
             patch.object(upload, "PART", 256),
+            patch.object(package, "TarGz", Packed),
             patch.object(resolve, "_image", lambda *_: Image(IMAGE, digest_of("image"))),
         ):
             yield
