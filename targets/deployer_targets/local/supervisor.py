@@ -151,8 +151,7 @@ def main(name: str, sockets: str, models: str) -> int:
         return 0
     _detach(place.log(name), place.home(name))
     asyncio.run(supervise(name, place, listener))
-    os.close(held)
-    return 0
+    return 0  # the lock goes with the process: who waits for it knows then that there is none
 
 
 def _detach(log: Path, directory: Path) -> None:
