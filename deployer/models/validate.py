@@ -66,10 +66,11 @@ def framework(model: MLModel, requirements: tuple[str, ...]) -> str:
 
 def invalid(uri: str, directory: Path, error: MLModelError) -> ModelInvalid:
     """Our error for one of the model format's."""
+    advice = error.advice[:1].lower() + error.advice[1:].rstrip(".")
     if not (directory / FILE).exists():
-        return ModelInvalid(f"{uri} is not a model: it has no {FILE} file", advice=_nearby(directory) or error.advice)
+        return ModelInvalid(f"{uri} is not a model: it has no {FILE} file", advice=_nearby(directory) or advice)
     place = f"{error.file}, {error.key}" if error.key else error.file
-    return ModelInvalid(f"{uri} can't be served: {place}: {error.message}", advice=error.advice)
+    return ModelInvalid(f"{uri} can't be served: {place}: {error.message}", advice=advice)
 
 
 def _nearby(directory: Path) -> str:

@@ -89,5 +89,5 @@ def _errors(uri: ModelUri) -> Iterator[None]:
         raise ModelNotFound(f"{uri.public} is no address", why=str(error)) from error
     except httpx.HTTPError as error:
         raise TargetUnavailable(
-            f"{uri.public} does not answer", why=str(error) or type(error).__name__, advice="run the command again later"
+            f"{uri.public} does not answer, or not to the end", why=str(error) or type(error).__name__, advice="run the command again later"
         ) from error

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -259,6 +260,33 @@ def test_an_archive_cannot_write_outside_its_directory(web: tuple[str, Path], tm
         with pytest.raises(ModelInvalid, match=why):
             fetch(f"{uri}/{name}")
     assert not list(tmp_path.rglob("escaped"))
+
+
+def test_an_interrupt_in_the_middle_of_a_download_ends_it_at_once_and_leaves_nothing(cache: Path) -> None:
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("ETag", "x")
+            self.send_header("Content-Length", "100000000")
+            self.end_headers()
+            self.wfile.write(b"x" * 3_000_000)
+            begun.set()
+            released.wait(60)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class calls it so
+            pass
+
+    begun, released = threading.Event(), threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever).start()
+        uri = f"http://127.0.0.1:{server.server_address[1]}/model.tar.gz"
+        process = subprocess.Popen([sys.executable, "-c", _FETCH, uri], stderr=subprocess.DEVNULL, start_new_session=True)
+        assert begun.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) in {-signal.SIGINT, 130}
+        released.set()
+        server.shutdown()
+    assert not list(cache.glob("[!.]*"))
 
 
 def test_an_unreachable_web_server_is_unavailable() -> None:
