@@ -22,7 +22,7 @@ FRAME = pd.DataFrame(
         "number": [1.5, float("nan")],
         "count": pd.array([1, None], dtype="Int64"),
         "text": ["a", None],
-        "day": pd.to_datetime(["2026-01-31", None]),
+        "day": [pd.Timestamp("2026-01-31"), pd.NaT],
         "raw": [b"\x00\x01\x02", b""],
         "vector": [np.array([1, 2]), np.array([3, 4])],
     },

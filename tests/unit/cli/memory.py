@@ -35,7 +35,7 @@ class Options(TargetConfig):
 
     instance_type: Annotated[str, GENERATION] = Field("small", description="What it runs on.")
     instance_count: Annotated[int, LIVE] = Field(1, gt=0, description="On how many it runs.")
-    resources: Annotated[Resources, GENERATION] = Field(default_factory=Resources, description="What the container may use.")
+    resources: Annotated[Resources, GENERATION] = Field(Resources(memory="1Gi"), description="What the container may use.")
     tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Names and values to find it by.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound,
 from deployer.events import Event, Resolved, StepFinished, StepProgressed
 from deployer.models import fetch
 from deployer.state import Status
+from deployer.target import TargetUri
 from tests.unit.cli.conftest import saved
-from tests.unit.cli.memory import Cloud
+from tests.unit.cli.memory import Cloud, Memory
 
 FRAME = pd.DataFrame({"x": [1.0, 2.0]}, index=["a", "b"])
 
@@ -145,9 +147,14 @@ def test_a_plan_is_data_and_text_and_changes_nothing(client: deployer.DeployClie
 
 
 def test_a_connection_is_kept_while_its_options_stay(client: deployer.DeployClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    connected = []
-    connect = type(client.target).connect
-    monkeypatch.setattr(type(client.target), "connect", lambda self, uri, config: connected.append(config) or connect(self, uri, config))
+    connected: list[Any] = []
+    connect = Memory.connect
+
+    def counted(self: Memory, uri: TargetUri, config: Any) -> Cloud:
+        connected.append(config)
+        return connect(self, uri, config)
+
+    monkeypatch.setattr(Memory, "connect", counted)
     client.create_deployment("churn", "churn")
     client.get_deployment("churn")
     client.predict("churn", [1])
