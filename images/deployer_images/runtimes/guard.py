@@ -17,6 +17,7 @@ import time
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
+HANDLED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def main() -> int:
@@ -30,7 +31,7 @@ def main() -> int:
         if number != signal.SIGCHLD:
             asked_to_end.append(number)
 
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in HANDLED:
         signal.signal(number, note)
     child = spawn(command)
     try:
@@ -44,16 +45,20 @@ def main() -> int:
 
 def spawn(command: "list[str]") -> int:
     guard = os.getpid()
+    # Whatever comes before the child has its own handlers waits for them: with ours it would be lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     child = os.fork()
     if child:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         with contextlib.suppress(OSError):  # both sides set it, so that neither has to wait for the other
             os.setpgid(child, child)
         return child
     try:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in HANDLED:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         die_with_parent(guard)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.execv(command[0], command)
