@@ -64,7 +64,7 @@ def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
     try:
         step.run(cloud, report)
     except BaseException as error:
-        reason = error.message if isinstance(error, DeployerError) else type(error).__name__
+        reason = error.message if isinstance(error, DeployerError) else "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
         report(StepFailed(step=kind, label=label, reason=reason, seconds=time.monotonic() - begin))
         raise
     report(StepFinished(step=kind, label=label, seconds=time.monotonic() - begin))
