@@ -76,6 +76,7 @@ class Cloud:
             invocations=self.invocations,
             ecr=self.ecr,
             control=control,
+            directory=options.directory,
         )
         self.endpoint = Server(options.port, front)
 

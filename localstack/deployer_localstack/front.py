@@ -9,10 +9,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from deployer_localstack import ground
+from deployer_localstack import ground, s3_bodies
 from deployer_localstack.aws_errors import AwsError, expired, render, validation
 from deployer_localstack.aws_request import Call, read_call
 from deployer_localstack.ecr import Ecr
@@ -43,11 +44,14 @@ class Front:
         invocations: Invocations,
         ecr: Ecr,
         control: Application,
+        directory: Path,
     ) -> None:
         self._settings, self._journal, self._faults, self._store = settings, journal, faults, store
         self._sagemaker, self._invocations, self._ecr = sagemaker, invocations, ecr
         self._control = control
         self._moto = ground.application()
+        s3_bodies.install()
+        self._s3_bodies = s3_bodies.S3Bodies(directory / "objects", self._moto)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].startswith("/_deployer/"):
@@ -99,6 +103,10 @@ class Front:
                 answer = self._ecr.operations[call.operation](place, call.parameters)
             else:
                 return self._ecr_by_moto(call, place, environ, start_response, entry)
+        elif call.service == "s3":
+            streamed = self._s3_bodies.answer(call, place, environ, start_response)
+            if streamed is not None:
+                return streamed
         elif call.service == "application-autoscaling" and call.operation == "RegisterScalableTarget":
             self._refuse_unknown_variant(call, place)
         elif call.service == "sts" and call.operation == "AssumeRole":

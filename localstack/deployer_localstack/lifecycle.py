@@ -23,7 +23,7 @@ from deployer_localstack.options import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, INS
 _UP_WITHIN = 30.0
 _DOWN_WITHIN = 60.0
 _STATE, _LOG, _LOCK = "state.json", "log", "lock"
-_DISPOSABLE = ("registry", "endpoints", "registry.yml", "registry.log", _STATE)
+_DISPOSABLE = ("registry", "endpoints", "objects", "registry.yml", "registry.log", _STATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_READ_AT_ONCE = 1024 * 1024
 _DRAIN_AT_MOST = 64 * 1024 * 1024
 
 
@@ -41,6 +42,13 @@ class Body(io.RawIOBase):
 
     def readable(self) -> bool:
         return True
+
+    def readall(self) -> bytes:
+        # The inherited one reads in pieces of 8 kB.
+        pieces = []
+        while piece := self.read(_READ_AT_ONCE):
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:
         if not self.remaining:
@@ -61,8 +69,10 @@ class Handler(MotoRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    rbufsize = 256 * 1024
     wbufsize = 64 * 1024
     timeout = 600
+    _head_sent = False
 
     def setup(self) -> None:
         super().setup()
@@ -86,7 +96,7 @@ class Handler(MotoRequestHandler):
         else:
             length = int(environ.get("CONTENT_LENGTH") or 0)
             body = Body(self.rfile, length, self._send_continue if expects else None)
-            environ["wsgi.input"] = io.BufferedReader(body, 256 * 1024)
+            environ["wsgi.input"] = io.BufferedReader(body, _READ_AT_ONCE)
             environ["wsgi.input_terminated"] = True
         try:
             self._answer(environ)
@@ -94,8 +104,13 @@ class Handler(MotoRequestHandler):
         except (DropConnection, ConnectionError, TimeoutError):
             self.close_connection = True
             self._cut()
+        except Exception:
+            logging.getLogger(__name__).exception("%s %s broke", self.command, self.path)
+            self.close_connection = True
+            self._apologise()
 
     def _answer(self, environ: Environ) -> None:
+        self._head_sent = False
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
@@ -126,6 +141,7 @@ class Handler(MotoRequestHandler):
                 close()
 
     def _send_head(self, environ: Environ, status: str, headers: list[tuple[str, str]]) -> bool:
+        self._head_sent = True
         code, _, reason = status.partition(" ")
         self.send_response_only(int(code), reason)
         names = set()
@@ -152,6 +168,16 @@ class Handler(MotoRequestHandler):
         else:
             while body.remaining and body.read(65536):
                 pass
+
+    def _apologise(self) -> None:
+        """500, unless the answer has begun; then the connection just ends."""
+        if self._head_sent:
+            self._cut()
+            return
+        self.send_response_only(500, "Internal Server Error")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        self.wfile.flush()
 
     def _cut(self) -> None:
         # Closing alone may deliver an answer that is still in the buffer.
@@ -189,5 +215,5 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name=name, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError | ValueError):
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             logging.getLogger(__name__).exception("a request from %s broke", client_address)

@@ -1,0 +1,236 @@
+"""Large objects through S3 without a copy of them in memory: parts go to files, a completed upload is its parts in a row.
+
+moto reads every body whole, joins the parts in memory, and reads the whole object for each range that is asked for: a gigabyte took it
+3.5 gigabytes and minutes to download. Everything but the bytes stays moto's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tempfile
+import zlib
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import moto.backends
+from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
+from moto.s3.models import FakeMultipart, S3Backend
+from moto.settings import S3_UPLOAD_PART_MIN_SIZE
+
+from deployer_localstack.aws_errors import AwsError
+from deployer_localstack.aws_request import Call
+from deployer_localstack.sagemaker.store import Place
+from deployer_localstack.server import Application, Environ, StartResponse
+
+_PIECE = 1024 * 1024
+_CRC32 = "x-amz-checksum-crc32"
+_LEFT_TO_MOTO = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_IF_RANGE")
+
+
+def install() -> None:
+    """Teach moto's multipart uploads to join their parts without reading them. Once per process."""
+    joined: Any = FakeMultipart
+    joined.complete = _complete
+    original: Callable[..., Any] = S3Backend.complete_multipart_upload
+
+    def complete_multipart_upload(self: Any, bucket_name: str, multipart_id: str, body: Any) -> Any:
+        key = original(self, bucket_name, multipart_id, body)
+        if key is not None:
+            key._value_buffer = JoinedParts(key.multipart.used)
+            key.contentsize = sum(size for _, size in key.multipart.used)
+        return key
+
+    backend: Any = S3Backend
+    backend.complete_multipart_upload = complete_multipart_upload
+
+
+class S3Bodies:
+    """Answers UploadPart and GetObject; None leaves a call to moto."""
+
+    def __init__(self, directory: Path, moto_application: Application) -> None:
+        self._directory = directory
+        self._moto = moto_application
+
+    def answer(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+        if call.operation == "UploadPart":
+            return self._upload_part(call, place, environ, start_response)
+        if call.operation == "GetObject" and environ["REQUEST_METHOD"] == "GET":
+            return self._get_object(call, place, environ, start_response)
+        return None
+
+    def _upload_part(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+        upload = self._upload(call, place)
+        if upload is None:
+            return None
+        self._directory.mkdir(parents=True, exist_ok=True)
+        file = cast("IO[bytes]", tempfile.TemporaryFile(dir=self._directory))  # noqa: SIM115
+        md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
+        trailers: dict[str, str] = {}
+        for piece in _decoded(environ, trailers):
+            file.write(piece)
+            md5.update(piece)
+            crc = zlib.crc32(piece, crc)
+            size += len(piece)
+        checksum = b64encode(crc.to_bytes(4, "big")).decode()
+        claimed = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32") or trailers.get(_CRC32)
+        if claimed and claimed != checksum:
+            raise AwsError("BadDigest", "The CRC32 you specified did not match the calculated checksum.", 400)
+        part = upload.set_part(int(call.parameters["partNumber"]), b"")
+        part._value_buffer, part.contentsize, part._etag, part.crc32 = file, size, md5.hexdigest(), crc
+        headers = [("ETag", f'"{md5.hexdigest()}"'), ("Content-Length", "0")]
+        if claimed:
+            headers.append((_CRC32, checksum))
+        if upload.sse_encryption:
+            headers.append(("x-amz-server-side-encryption", upload.sse_encryption))
+        start_response("200 OK", headers)
+        return [b""]
+
+    @staticmethod
+    def _upload(call: Call, place: Place) -> Any:
+        """The upload; None where there's none, which moto has the words for."""
+        get_backend: Any = moto.backends.get_backend
+        try:
+            bucket = get_backend("s3")[place.account][place.partition].get_bucket(call.parameters["Bucket"])
+        except Exception:
+            return None
+        return bucket.multiparts.get(call.parameters["uploadId"]) if call.parameters["partNumber"].isdigit() else None
+
+    def _get_object(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+        if environ.get("QUERY_STRING", "") not in {"", "x-id=GetObject"} or any(name in environ for name in _LEFT_TO_MOTO):
+            return None
+        get_backend: Any = moto.backends.get_backend
+        try:
+            key = get_backend("s3")[place.account][place.partition].get_object(call.parameters["Bucket"], call.parameters["Key"])
+        except Exception:
+            return None
+        wanted = _range(environ.get("HTTP_RANGE", ""), int(key.contentsize)) if key is not None and key.contentsize >= _PIECE else None
+        if wanted is None or environ.get("HTTP_IF_MATCH", key.etag) != key.etag:
+            return None
+        start, end = wanted
+        whole = end - start + 1 == key.contentsize
+        head = self._head(environ, leave_out=() if whole else ("x-amz-checksum-",))
+        if head is None:
+            return None
+        headers = [*head, ("Content-Length", str(end - start + 1))]
+        if "HTTP_RANGE" in environ:
+            headers.append(("Content-Range", f"bytes {start}-{end}/{key.contentsize}"))
+        start_response("206 Partial Content" if "HTTP_RANGE" in environ else "200 OK", headers)
+        return _read(key, start, end)
+
+    def _head(self, environ: Environ, leave_out: Sequence[str]) -> list[tuple[str, str]] | None:
+        """moto's headers for the object; None where it refuses."""
+        asked = {**environ, "REQUEST_METHOD": "HEAD"}
+        asked.pop("HTTP_RANGE", None)
+        answered: list[tuple[str, list[tuple[str, str]]]] = []
+        for _ in self._moto(asked, lambda status, headers, exc_info=None: answered.append((status, headers))):
+            pass
+        status, headers = answered[0]
+        left_out = ("content-length", "connection", "date", *leave_out)
+        return [each for each in headers if not each[0].lower().startswith(left_out)] if status.startswith("200") else None
+
+
+class JoinedParts:
+    """Files read as one, as far as moto's keys need a file. Its readers hold the key's lock."""
+
+    def __init__(self, parts: Sequence[tuple[IO[bytes], int]]) -> None:
+        self._parts = parts
+        self._position = 0
+
+    def seek(self, offset: int) -> int:
+        self._position = offset
+        return offset
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = sum(length for _, length in self._parts) if size < 0 else size
+        pieces = []
+        start = 0
+        for file, length in self._parts:
+            inside = self._position - start
+            if wanted > 0 and 0 <= inside < length:
+                file.seek(inside)
+                piece = file.read(min(wanted, length - inside))
+                pieces.append(piece)
+                self._position += len(piece)
+                wanted -= len(piece)
+            start += length
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        for file, _ in self._parts:
+            file.close()
+
+
+def _complete(self: Any, body: Iterator[tuple[int, str]]) -> tuple[bytes, str, tuple[str, str, int] | None]:
+    """moto's rules for completing, without the bytes: `used` are the files that make the object, with their sizes."""
+    used: list[Any] = []
+    for number, etag in body:
+        part = self.parts.get(number)
+        if part is None or part.etag.strip('"') != etag.strip('"'):
+            raise InvalidPart
+        if used and used[-1].contentsize < S3_UPLOAD_PART_MIN_SIZE:
+            raise EntityTooSmall
+        used.append(part)
+    if not used:
+        raise MalformedXML
+    # moto closes the parts' files when it removes the upload; they are the object's from now on.
+    self.used = [(part._value_buffer, part.contentsize) for part in used]
+    for part in used:
+        part._value_buffer = io.BytesIO()
+    md5 = hashlib.md5(b"".join(bytes.fromhex(part.etag.strip('"')) for part in used), usedforsecurity=False)
+    return b"", f"{md5.hexdigest()}-{len(used)}", _composite_checksum(self.metadata, used)
+
+
+def _composite_checksum(metadata: Any, used: Sequence[Any]) -> tuple[str, str, int] | None:
+    """The checksum of the parts' checksums, for CRC32, which is boto3's; others are left out."""
+    if metadata.get("x-amz-checksum-algorithm") != "CRC32" or metadata.get("x-amz-checksum-type", "COMPOSITE") != "COMPOSITE":
+        return None
+    if not all(hasattr(part, "crc32") for part in used):
+        return None
+    crc = zlib.crc32(b"".join(part.crc32.to_bytes(4, "big") for part in used))
+    return "COMPOSITE", b64encode(crc.to_bytes(4, "big")).decode(), len(used)
+
+
+def _decoded(environ: Environ, trailers: dict[str, str]) -> Iterator[bytes]:
+    """The body's content; the aws-chunked encoding is taken off, and its trailers are noted."""
+    stream = environ["wsgi.input"]
+    if not environ.get("HTTP_X_AMZ_CONTENT_SHA256", "").startswith("STREAMING-"):
+        while piece := stream.read(_PIECE):
+            yield piece
+        return
+    while size := int(stream.readline().split(b";")[0].strip() or b"0", 16):
+        left = size
+        while left:
+            piece = stream.read(min(_PIECE, left))
+            if not piece:
+                raise AwsError("IncompleteBody", "The request body terminated unexpectedly", 400)
+            left -= len(piece)
+            yield piece
+        stream.readline()
+    while line := stream.readline().strip():
+        name, _, value = line.decode().partition(":")
+        trailers[name.lower()] = value.strip()
+
+
+def _range(header: str, size: int) -> tuple[int, int] | None:
+    """First and last byte; None for what moto should judge."""
+    if not header:
+        return 0, size - 1
+    first, dash, last = header.removeprefix("bytes=").partition("-")
+    if not dash or not first.isdigit() or not (last.isdigit() or not last):
+        return None
+    start, end = int(first), min(int(last or size - 1), size - 1)
+    return (start, end) if start <= end else None
+
+
+def _read(key: Any, start: int, end: int) -> Iterator[bytes]:
+    while start <= end:
+        with key.lock:
+            key._value_buffer.seek(start)
+            piece = key._value_buffer.read(min(_PIECE, end - start + 1))
+        if not piece:
+            return
+        start += len(piece)
+        yield piece
