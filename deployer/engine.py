@@ -64,8 +64,7 @@ def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
     try:
         step.run(cloud, report)
     except BaseException as error:
-        reason = error.message if isinstance(error, DeployerError) else "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-        report(StepFailed(step=kind, label=label, reason=reason, seconds=time.monotonic() - begin))
+        report(StepFailed(step=kind, label=label, reason=_reason(error), seconds=time.monotonic() - begin))
         raise
     report(StepFinished(step=kind, label=label, seconds=time.monotonic() - begin))
 
@@ -78,6 +77,12 @@ def kind_of(step: object) -> str:
 @functools.cache
 def _snake(name: str) -> str:
     return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, DeployerError):
+        return error.message
+    return "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
 
 
 def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerError) -> None:
