@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from docker.models.images import Image as DockerImage
 
 _BUILD_SECONDS = 3600
-_FIRST_STAGE = "io.deployer.stage=build"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_PACKAGES_STAGE = "io.deployer.stage=packages"
 
 
 class DockerBuild:
@@ -72,8 +73,8 @@ class DockerBuild:
             built = self._client.images.get(f"{self._name}:{self._tags[0]}")
             for tag in self._tags[1:]:
                 built.tag(self._name, tag)
-            # The first stage is of no more use: what has these inputs is found by its label, other inputs begin anew.
-            self._client.images.prune(filters={"dangling": True, "label": _FIRST_STAGE})
+            # Of the first stages the runtime's is of use to the next build; the packages' is not.
+            self._client.images.prune(filters={"dangling": True, "label": _PACKAGES_STAGE})
         except (DockerException, OSError) as fault:
             raise engine.fault("building the image", fault) from fault
         image = self._described(built)
@@ -112,7 +113,7 @@ class DockerBuild:
     def _follow_build(self, events: Iterable[Mapping[str, Any]], base_image: str) -> None:
         said: list[str] = []
         for event in events:
-            if text := str(event.get("stream", "")).strip():
+            if text := _COLOURS.sub("", str(event.get("stream", ""))).strip():
                 said.append(text)
             if step := re.match(r"Step (\d+)/(\d+) : (\w+)", text):
                 done, total, note = int(step[1]), int(step[2]), step[3]

@@ -1,0 +1,158 @@
+"""Environments and build contexts, made by uv: cached by lock, with private indexes, and what is said when they can't be made."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import os
+import subprocess
+import tarfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.errors import CredentialsInvalid, MachineFault, ModelInvalid, TargetUnavailable
+from deployer_images import context, environments, locks, uv
+from deployer_images.environments import environment, environment_of
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of ours with nothing in it; uv keeps its own, so that packages are at hand."""
+    monkeypatch.setenv("UV_CACHE_DIR", uv.uv("cache", "dir", doing="asking").strip())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "deployer"
+
+
+def run(python: Path, code: str) -> str:
+    return subprocess.run([str(python), "-c", code], check=True, capture_output=True, text=True, env={}).stdout.strip()
+
+
+def test_an_environment_is_made_once_for_each_lock(empty_cache: Path) -> None:
+    said: list[str] = []
+    first = environment(["click==8.1.7"], "3.11.7", say=said.append)
+    assert run(first, "import click, deployer_scoring, importlib.metadata as m; print(m.version('click'))") == "8.1.7"
+    assert len(said) == 1
+    begun = time.monotonic()
+    assert environment(["click == 8.1.7"], "3.11", say=said.append) == first
+    assert time.monotonic() - begun < 0.5
+    assert len(said) == 1
+    assert environment(["click==8.1.6"], "3.11") != first
+
+
+def test_the_models_packages_win_over_the_runtimes(empty_cache: Path) -> None:
+    python = environment(["click==8.1.7"], "3.11")
+    where = run(python, "import click, numpy, sys; print(click.__file__); print(numpy.__file__); print(sys.path[-1])").splitlines()
+    assert where[0].startswith(str(empty_cache / "environments"))
+    assert where[1].startswith(where[2])
+    assert where[2].startswith(str(empty_cache / "runtimes"))
+    assert not list(Path(where[2]).glob("click*"))  # what the model brings is there once
+
+
+def test_what_was_killed_half_made_is_made_anew(empty_cache: Path) -> None:
+    python = environment_of(["click==8.1.7"], "3.11")
+    directory = python.parents[1]
+    (directory / ".complete").unlink()
+    (directory / "lib" / "python3.11" / "site-packages" / "click" / "__init__.py").unlink()
+    assert run(environment_of(["click==8.1.7"], "3.11"), "import click; print(click.echo.__name__)") == "echo"
+
+
+def test_a_lock_is_kept_for_when_no_index_answers(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = locks.locked(["click<8.2"], "3.11")
+    (file,) = (empty_cache / "locks").glob("*.json")
+    os.utime(file, (0, 0))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_NO_CACHE", "true")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    assert locks.locked(["click<8.2"], "3.11") == before
+    with pytest.raises(TargetUnavailable, match="no package index answers"):
+        locks.locked(["click<8.1"], "3.11")
+
+
+def test_requirements_that_contradict_are_told_in_a_sentence(empty_cache: Path) -> None:
+    with pytest.raises(ModelInvalid) as refused:
+        environment(["click==8.1.7", "click==8.1.6"], "3.11")
+    assert "click==8.1.7" in refused.value.why
+
+
+def test_a_python_that_is_nowhere_is_named(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uv, "_fetched", lambda _: None)  # downloading one is uv's business
+    with pytest.raises(MachineFault, match=r"Python 3\.99 is not on this machine"):
+        environments.environment_of(["click==8.1.7"], "3.99")
+
+
+USER, PASSWORD = "reader", "hunter2secret"
+
+
+@pytest.fixture
+def private_index(tmp_path: Path) -> Iterator[str]:
+    """An index with one package that wants a password: its URL, without."""
+    wheel = "ours-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(tmp_path / wheel, "w") as archive:
+        archive.writestr("ours.py", "VALUE = 42\n")
+        archive.writestr("ours-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: ours\nVersion: 1.0\n")
+        archive.writestr("ours-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "ours-1.0.dist-info/RECORD", "ours.py,,\nours-1.0.dist-info/METADATA,,\nours-1.0.dist-info/WHEEL,,\nours-1.0.dist-info/RECORD,,\n"
+        )
+    expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+    class Index(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            allowed = self.headers.get("Authorization") == expected
+            found = self.path in ("/simple/ours/", f"/{wheel}")
+            body = (tmp_path / wheel).read_bytes() if self.path.endswith(".whl") else f'<a href="/{wheel}">{wheel}</a>'.encode()
+            self.send_response(401 if not allowed else 200 if found else 404)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body if allowed and found and self.command == "GET" else b"")
+
+        def log_message(self, *_: object) -> None: ...
+
+    Index.do_HEAD = Index.do_GET  # type: ignore[attr-defined]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/simple"
+        server.shutdown()
+
+
+def test_a_private_index_s_password_is_used_and_never_kept(empty_cache: Path, private_index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX", private_index.replace("://", f"://{USER}:{PASSWORD}@"))
+    python = environment(["ours==1.0"], "3.11")
+    assert run(python, "import ours; print(ours.VALUE)") == "42"
+    kept = [path for path in empty_cache.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert kept
+    assert not [path for path in kept if PASSWORD.encode() in path.read_bytes() or PASSWORD in path.name]
+
+
+def test_a_private_index_that_wants_another_password_says_so(empty_cache: Path, private_index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", private_index.replace("://", "://reader:wrongpassword@"))
+    with pytest.raises(CredentialsInvalid) as refused:
+        environment(["ours==1.0"], "3.11")
+    assert "wrongpassword" not in f"{refused.value} {refused.value.why}"
+
+
+def test_a_build_context_has_the_packages_and_no_password(empty_cache: Path, private_index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_INDEX", private_index.replace("://", f"://{USER}:{PASSWORD}@"))
+    lock = locks.locked(["ours==1.0"], "3.11", platform="linux/amd64")
+    with context.context(lock) as archive:
+        content = archive.read()
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as tar:
+            members = {member.name: member for member in tar}
+    assert PASSWORD.encode() not in content
+    assert {"Dockerfile", "packages/ours.py", "runtime/deployer_scoring/__main__.py", "runtime/bin/uv", "scripts"} <= set(members)
+    assert {(member.uid, member.mtime, member.uname) for member in members.values()} == {(0, 0, "")}
+    assert {member.mode for member in members.values()} == {0o644, 0o755}
+    with context.context(lock) as again:
+        assert again.read() == content
+
+
+def test_packages_are_unpacked_for_another_platform(empty_cache: Path) -> None:
+    lock = locks.locked(["markupsafe==3.0.2"], "3.12", platform="linux/arm64")
+    with context.context(lock) as archive, tarfile.open(fileobj=archive) as tar:
+        assert any(name.endswith("cpython-312-aarch64-linux-gnu.so") for name in tar.getnames() if name.startswith("packages/markupsafe"))
