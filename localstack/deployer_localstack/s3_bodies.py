@@ -6,8 +6,10 @@ moto reads every body whole, joins the parts in memory, and reads the whole obje
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
+import os
 import tempfile
 import zlib
 from base64 import b64encode
@@ -45,6 +47,7 @@ def install() -> None:
 
     backend: Any = S3Backend
     backend.complete_multipart_upload = complete_multipart_upload
+    backend.copy_object = _copy_object(backend.copy_object)
 
 
 class S3Bodies:
@@ -62,9 +65,13 @@ class S3Bodies:
         return None
 
     def _upload_part(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
-        upload = self._upload(call, place)
-        if upload is None:
+        bucket = self._bucket(call, place)
+        if bucket is None or not call.parameters["partNumber"].isdigit():
             return None
+        upload = bucket.multiparts.get(call.parameters["uploadId"])
+        if upload is None:
+            message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+            raise AwsError("NoSuchUpload", message, 404)
         self._directory.mkdir(parents=True, exist_ok=True)
         file = cast("IO[bytes]", tempfile.TemporaryFile(dir=self._directory))  # noqa: SIM115
         md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
@@ -89,14 +96,13 @@ class S3Bodies:
         return [b""]
 
     @staticmethod
-    def _upload(call: Call, place: Place) -> Any:
-        """The upload; None where there's none, which moto has the words for."""
+    def _bucket(call: Call, place: Place) -> Any:
+        """The bucket; None where there's none, which moto has the words for."""
         get_backend: Any = moto.backends.get_backend
         try:
-            bucket = get_backend("s3")[place.account][place.partition].get_bucket(call.parameters["Bucket"])
+            return get_backend("s3")[place.account][place.partition].get_bucket(call.parameters["Bucket"])
         except Exception:
             return None
-        return bucket.multiparts.get(call.parameters["uploadId"]) if call.parameters["partNumber"].isdigit() else None
 
     def _get_object(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         if environ.get("QUERY_STRING", "") not in {"", "x-id=GetObject"} or any(name in environ for name in _LEFT_TO_MOTO):
@@ -133,25 +139,26 @@ class S3Bodies:
 
 
 class JoinedParts:
-    """Files read as one, as far as moto's keys need a file. Its readers hold the key's lock."""
+    """Files read as one, as far as moto's keys need a file. A copy of an object shares them; they close when nobody has them any more."""
 
     def __init__(self, parts: Sequence[tuple[IO[bytes], int]]) -> None:
-        self._parts = parts
+        self.parts = tuple(parts)
         self._position = 0
+        for file, _ in self.parts:
+            file.flush()
 
     def seek(self, offset: int) -> int:
         self._position = offset
         return offset
 
     def read(self, size: int = -1) -> bytes:
-        wanted = sum(length for _, length in self._parts) if size < 0 else size
+        wanted = sum(length for _, length in self.parts) if size < 0 else size
         pieces = []
         start = 0
-        for file, length in self._parts:
+        for file, length in self.parts:
             inside = self._position - start
             if wanted > 0 and 0 <= inside < length:
-                file.seek(inside)
-                piece = file.read(min(wanted, length - inside))
+                piece = os.pread(file.fileno(), min(wanted, length - inside), inside)
                 pieces.append(piece)
                 self._position += len(piece)
                 wanted -= len(piece)
@@ -159,8 +166,27 @@ class JoinedParts:
         return b"".join(pieces)
 
     def close(self) -> None:
-        for file, _ in self._parts:
-            file.close()
+        self.parts = ()
+
+
+def _copy_object(original: Callable[..., None]) -> Callable[..., None]:
+    """moto's copy, without reading what is copied, and without a checksum of parts that the copy hasn't got."""
+
+    def copy_object(self: Any, src_key: Any, dest_bucket_name: str, dest_key_name: str, *more: Any, **options: Any) -> None:
+        source = src_key._value_buffer
+        if not isinstance(source, JoinedParts):
+            original(self, src_key, dest_bucket_name, dest_key_name, *more, **options)
+            return
+        empty = copy.copy(src_key)
+        empty._value_buffer, empty.multipart, empty.checksum_value = io.BytesIO(), None, None
+        original(self, empty, dest_bucket_name, dest_key_name, *more, **options)
+        made = self.get_object(dest_bucket_name, dest_key_name)
+        content, md5 = JoinedParts(source.parts), hashlib.md5(usedforsecurity=False)
+        while piece := content.read(_PIECE):
+            md5.update(piece)
+        made._value_buffer, made.contentsize, made._etag = content, src_key.contentsize, md5.hexdigest()
+
+    return copy_object
 
 
 def _complete(self: Any, body: Iterator[tuple[int, str]]) -> tuple[bytes, str, tuple[str, str, int] | None]:
