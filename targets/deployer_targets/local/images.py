@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
-from deployer.oci import labels
+from deployer.fit import fit
+from deployer.oci import general_tag, labels, model_tag, python_of
 from deployer.state import Digest, Image, ModelFacts, Observed, digest_of
 from deployer.target import Finding, Verdict
 from deployer_images import engine, scoring
-from deployer_images.environments import minor_of
+from deployer_images.builder import CONTAINER_NAME
 from deployer_images.locks import Lock, locked
 from deployer_images.uv import OURS
 from deployer_targets.local.config import LocalConfig
@@ -22,38 +23,41 @@ if TYPE_CHECKING:
 DOCKER, PROCESS = "docker", "process"
 STAND_IN_PREFIX = "process/"
 """Begins the reference of a stand-in: no registry has it."""
-REPOSITORY = "deployer-scoring"
-"""What build-and-push-container calls the image on this machine; the tag is `tag_for`."""
 
 
-def runtime_for(config: LocalConfig, model: ModelFacts, observed: Observed | None) -> str:
-    """What `auto` means: what runs the deployment already, else docker where an engine answers and has the image, else processes."""
+def runtime_for(config: LocalConfig, model: ModelFacts, observed: Observed | None, environment: str) -> str:
+    """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits, else processes."""
     if config.runtime != "auto":
         return config.runtime
     if config.image_url:
         return PROCESS if config.image_url.startswith(STAND_IN_PREFIX) else DOCKER
     recorded = str(observed.record.options.get("runtime", "")) if observed and observed.record else ""
-    if recorded in (DOCKER, PROCESS):
-        return recorded
-    return PROCESS if own_image(model).stand_in else DOCKER
+    return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, environment).stand_in else DOCKER)
 
 
-def image_for(config: LocalConfig, model: ModelFacts, kept: str | None) -> Image:
-    """The image of a deployment.
+def image_for(config: LocalConfig, model: ModelFacts, kept: str | None, environment: str) -> Image:
+    """The image of a deployment: the one named, else the one in service if it fits, else the one built for the model, else the general one.
+
+    Whether the general one fits is not asked here: the caller tells the user package by package.
 
     Args:
-        kept: the reference in service, which an update keeps where it still fits.
+        kept: the reference in service, on an update.
+        environment: how strictly an image must fit: see `deployer.fit`.
 
     Raises:
         MachineFault: docker doesn't have it. TargetUnavailable, ExtraMissing: docker can't be asked.
         ConfigInvalid: processes have no such image.
     """
-    named = config.image_url or kept
-    if config.runtime == DOCKER:
-        return docker_image(named if named and not named.startswith(STAND_IN_PREFIX) else config.image_url or _tag(model))
-    if config.image_url and not config.image_url.startswith(STAND_IN_PREFIX):
-        raise ConfigInvalid(f"the process runtime can't run the image {config.image_url}", advice="-C runtime=docker, or leave image_url out")
-    return stand_in(model, named if named and named.startswith(STAND_IN_PREFIX) else None)
+    stands_in = [each for each in (config.image_url, kept) if each and each.startswith(STAND_IN_PREFIX)]
+    if config.runtime == PROCESS:
+        if config.image_url and not config.image_url.startswith(STAND_IN_PREFIX):
+            raise ConfigInvalid(f"the process runtime can't run the image {config.image_url}", advice="-C runtime=docker, or leave image_url out")
+        return stand_in(model, next(iter(stands_in), None))
+    if config.image_url:
+        return docker_image(config.image_url)
+    if kept and kept not in stands_in and (found := _fitting(model, environment, kept)):
+        return found
+    return built_image(model, environment)
 
 
 def outdated(image: Image) -> bool:
@@ -61,24 +65,27 @@ def outdated(image: Image) -> bool:
     return image.stand_in and image.runtime not in ("", scoring.VERSION)
 
 
-def own_image(model: ModelFacts, *, required: bool = False) -> Image:
-    """The scoring image of this version that docker has here, for the model's Python; a stand-in where there is none and it isn't `required`.
+def built_image(model: ModelFacts, environment: str) -> Image:
+    """The scoring image of this version that docker has here: the first that fits the model, or else the general one.
 
     Raises:
-        MachineFault, TargetUnavailable, ExtraMissing: it's required, and docker doesn't have it or can't be asked.
+        MachineFault: it has none. TargetUnavailable, ExtraMissing: docker can't be asked.
     """
+    return _fitting(model, environment, *_names(model)) or docker_image(_names(model)[-1])
+
+
+def own_image(model: ModelFacts, environment: str) -> Image:
+    """A scoring image of this version that docker has here and that fits the model; else a stand-in."""
     try:
-        return docker_image(_tag(model))
-    except (MachineFault, TargetUnavailable, ExtraMissing):
-        if required:
-            raise
+        return _fitting(model, environment, *_names(model)) or stand_in(model)
+    except (TargetUnavailable, ExtraMissing):
         return stand_in(model)
 
 
 def stand_in(model: ModelFacts, kept: str | None = None) -> Image:
     """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction."""
-    python = _minor(model)
-    reference = kept or f"{STAND_IN_PREFIX}{REPOSITORY}:{tag_for(python)}"
+    python = python_of(model)
+    reference = kept or f"{STAND_IN_PREFIX}{CONTAINER_NAME}:{general_tag(python)}"
     lock = _lock(model, python)
     packages = labels.package_versions({labels.PACKAGES: labels.packages_label(lock.all)}) if lock else None
     version = reference.partition(":")[2].rpartition("-py")[0]
@@ -111,33 +118,32 @@ def docker_image(reference: str) -> Image:
     )
 
 
-def tag_for(python: str) -> str:
-    """The tag of the scoring image of this version for a minor of Python: 0.1.0-py311."""
-    return f"{scoring.VERSION}-py{python.replace('.', '')}"
-
-
 def doctor() -> Iterator[Finding]:
     """Docker, and its scoring image."""
     try:
         with closing(engine.connect(timeout_seconds=5)) as client:
             yield Finding("docker", Verdict.OK, f"engine {client.version().get('Version', '')} answers")
-            have = _inspected(client, f"{REPOSITORY}:{tag_for(OURS)}")
+            have = _inspected(client, f"{CONTAINER_NAME}:{general_tag(OURS)}")
             advice = "deploy build-and-push-container --no-push, to run models in the image that a cloud would run"
-            detail = f"docker has {'' if have else 'no '}{REPOSITORY}:{tag_for(OURS)}"
+            detail = f"docker has {'' if have else 'no '}{CONTAINER_NAME}:{general_tag(OURS)}"
             yield Finding("scoring image", Verdict.OK, detail) if have else Finding("scoring image", Verdict.WARNING, detail, advice)
     except DeployerError as error:
         yield Finding("docker", Verdict.WARNING, f"{error.message}: models run as processes", error.advice)
 
 
-def _tag(model: ModelFacts) -> str:
-    return f"{REPOSITORY}:{tag_for(_minor(model))}"
+def _names(model: ModelFacts) -> tuple[str, str]:
+    """What build-and-push-container calls the image for this model on this machine, and the general one."""
+    return (f"{CONTAINER_NAME}:{model_tag(model)}", f"{CONTAINER_NAME}:{general_tag(model.python_version)}")
 
 
-def _minor(model: ModelFacts) -> str:
-    try:
-        return minor_of(model.python_version)
-    except ConfigInvalid:
-        return OURS
+def _fitting(model: ModelFacts, environment: str, *references: str) -> Image | None:
+    """The first of these that docker has and that fits."""
+    for reference in references:
+        with suppress(MachineFault):
+            found = docker_image(reference)
+            if fit(model, found, environment).fits:
+                return found
+    return None
 
 
 def _lock(model: ModelFacts, python: str) -> Lock | None:

@@ -20,8 +20,9 @@ from typing import Any
 
 from deployer import engine
 from deployer.container import Container
-from deployer.errors import DeployerError, Interrupted, MachineFault, RolloutFailed
+from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
+from deployer.fit import fit
 from deployer.models import input_example
 from deployer.oci import labels
 from deployer.options import ConfigT, TargetConfig
@@ -110,16 +111,19 @@ def run(
     return started
 
 
-def local_spec(target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None) -> DeploymentSpec[ConfigT]:
+def local_spec(
+    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, environment: str = "compatible"
+) -> DeploymentSpec[ConfigT]:
     """A spec for `target.container`, made without asking its cloud.
 
-    Its image is the one that `config` names, else the scoring image that docker has on this machine, else a stand-in for the process runtime.
+    Its image is the one that `config` names, else the scoring image that docker has on this machine and that fits, else, unless docker is what
+    `runtime` says, a stand-in for the process runtime.
 
     Raises:
-        MachineFault: docker is wanted and has no image.
+        MachineFault: docker is wanted and has no image. EnvironmentMisfit: it has none that fits.
     """
     name = target.name_for(model.path.name if model.path else model.facts.uri)
-    image = _image(config, model, runtime)
+    image = _image(config, model, runtime, environment)
     request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
     return DeploymentSpec(name, model, image, config, record_of(request, image, config, ()))
 
@@ -156,14 +160,20 @@ def _runtime(named: str | None, container: Container) -> str:
     return images.DOCKER if not stand_in and docker_engine.answers() else images.PROCESS
 
 
-def _image(config: TargetConfig, model: Model, runtime: str | None) -> Image:
+def _image(config: TargetConfig, model: Model, runtime: str | None, environment: str) -> Image:
     if runtime == images.PROCESS:
         return images.stand_in(model.facts)
     if config.image_url:
         with suppress(DeployerError):  # not there yet, or no docker to ask: whoever starts it pulls it
             return images.docker_image(config.image_url)
         return Image(config.image_url, digest_of(config.image_url), tag=config.image_url)
-    return images.own_image(model.facts, required=runtime == images.DOCKER)
+    if runtime != images.DOCKER:
+        return images.own_image(model.facts, environment)
+    image = images.built_image(model.facts, environment)
+    verdict = fit(model.facts, image, environment)
+    if not verdict.fits:
+        raise EnvironmentMisfit(verdict.summary, why="; ".join(verdict.reasons), advice=verdict.advice)
+    return image
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def main(name: str, sockets: str, models: str) -> int:
     """Start in the background; returns in the caller once the control socket takes connections, or somebody else's does."""
     place = Place(Path(sockets), Path(models))
     deadline = time.monotonic() + _START_SECONDS
-    while (held := home.hold(place, name)) is None:
+    while home.hold(place, name) is None:  # once it's held it is for life: whoever waits for it knows when there is no supervisor any more
         with contextlib.suppress(OSError):
             wire.connect(place.socket(name), 1.0).close()
             return 0
@@ -151,7 +151,7 @@ def main(name: str, sockets: str, models: str) -> int:
         return 0
     _detach(place.log(name), place.home(name))
     asyncio.run(supervise(name, place, listener))
-    return 0  # the lock goes with the process: who waits for it knows then that there is none
+    return 0
 
 
 def _detach(log: Path, directory: Path) -> None:

@@ -75,12 +75,12 @@ class Local:
         config = request.config
         if request.intent is Intent.UPDATE and observed and observed.serving and "env" not in request.named:
             config = config.model_copy(update={"env": dict(environments.get(observed.serving, {}))})
-        config = config.model_copy(update={"runtime": images.runtime_for(config, request.model.facts, observed)})
+        config = config.model_copy(update={"runtime": images.runtime_for(config, request.model.facts, observed, request.environment)})
         secret_id = _secret_id(config, observed, environments)
-        image = images.image_for(config, request.model.facts, request.image)
+        image = images.image_for(config, request.model.facts, request.image, request.environment)
         generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         if images.outdated(image) and not (observed and observed.serving == generation):
-            image = images.image_for(config, request.model.facts, None)
+            image = images.image_for(config, request.model.facts, None, request.environment)
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         resources = names.of_generation(request.name, generation, request.model.digest)
         record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)

@@ -219,6 +219,15 @@ def test_one_who_does_not_wait_for_a_broken_model_keeps_what_serves(client: Depl
     assert ask(client, "numbers", 1) == 2
 
 
+def test_what_is_only_starting_can_be_deleted_at_once(client: DeployClient, cloud: LocalCloud) -> None:
+    client.create_deployment("numbers", str(saved_model("doubler")))  # so that the environment is made
+    client.update_deployment("numbers", str(saved_model("slow")), config={"synchronous": False}, allow_schema_change=True)
+    name, begun = DeploymentName("numbers"), time.monotonic()
+    cloud.claim(name).stop(name)
+    assert time.monotonic() - begun < 10
+    assert scoring_processes(cloud) == []
+
+
 def test_going_back_to_the_generation_before_needs_no_copy(client: DeployClient, tmp_path: Path) -> None:
     model = copied_model("doubler", tmp_path)
     first = client.create_deployment("numbers", str(model))

@@ -1,0 +1,88 @@
+"""The local target over a real docker engine: the scoring image that a cloud would run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deployer.client import DeployClient
+from deployer.errors import MachineFault, RolloutFailed
+from deployer.models import fetch
+from deployer.state import Status
+from deployer_images.builder import CONTAINER_NAME
+from deployer_images.runtimes.docker import OWNER
+from deployer_targets.local import run_local
+from deployer_targets.local.client import LocalCloud
+from deployer_targets.local.config import LocalConfig
+from deployer_targets.local.target import Local
+from tests.docker import base_image, docker_engine, scoring_image  # noqa: F401
+from tests.e2e.local.conftest import ask, eventually, stream
+from tests.models import saved_model
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def containers(docker_engine: DockerClient, scoring_image: str, cloud: LocalCloud) -> Iterator[DockerClient]:  # noqa: F811
+    """The engine, which has the scoring image under the name that targets look for; no container of ours is left in the end."""
+    tag = scoring_image.rpartition(":")[2]
+    there = bool(docker_engine.images.list(name=f"{CONTAINER_NAME}:{tag}"))
+    docker_engine.images.get(scoring_image).tag(CONTAINER_NAME, tag)
+    yield docker_engine
+    if not there:
+        docker_engine.images.remove(f"{CONTAINER_NAME}:{tag}")
+
+
+def running(engine: DockerClient) -> list[str]:
+    return [str(each.id) for each in engine.containers.list(all=True, filters={"label": OWNER})]
+
+
+def test_docker_runs_what_has_an_image_there(containers: DockerClient, cloud: LocalCloud) -> None:
+    client = DeployClient("local")
+    made = client.create_deployment("numbers", str(saved_model("doubler")))
+    assert (made.status, made.options["runtime"]) == (Status.READY, "docker")
+    assert len(running(containers)) == 1
+    with stream(made.url) as asked:
+        eventually(lambda: len(asked.answers) > 5)
+        client.update_deployment("numbers", str(saved_model("tripler")))
+        with pytest.raises(RolloutFailed) as failure:
+            client.update_deployment("numbers", str(saved_model("broken")), allow_schema_change=True)
+    assert asked.failures == []
+    assert "a_module_that_is_not_there" in failure.value.why
+    assert ask(client, "numbers", 1) == 3
+    assert len(running(containers)) == 1
+    client.delete_deployment("numbers")
+    assert running(containers) == []
+
+
+def test_a_killed_supervisor_leaves_no_container(containers: DockerClient, cloud: LocalCloud) -> None:
+    DeployClient("local").create_deployment("numbers", str(saved_model("doubler")))
+    found = cloud.describe("numbers")
+    assert found is not None
+    os.kill(found.pid, signal.SIGKILL)
+    eventually(lambda: running(containers) == [])
+    assert cloud.names() == []
+
+
+def test_run_local_runs_the_image(containers: DockerClient, cloud: LocalCloud) -> None:
+    target, model = Local(), fetch(str(saved_model("doubler")))
+    assert model.path is not None
+    container = target.container(run_local.local_spec(target, model, LocalConfig.parse({}, target="local")))
+    started = run_local.run(container, model_path=model.path, detach=True)
+    assert started.runtime == "docker"
+    assert len(running(containers)) == 1
+    DeployClient("local").delete_deployment(started.name)
+    assert running(containers) == []
+
+
+def test_an_image_that_docker_does_not_have_is_named(containers: DockerClient, cloud: LocalCloud) -> None:
+    with pytest.raises(MachineFault, match="docker has no image nobody/has:this"):
+        DeployClient("local").create_deployment("numbers", str(saved_model("doubler")), config={"image_url": "nobody/has:this"})
+    assert cloud.names() == []
