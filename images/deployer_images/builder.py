@@ -118,7 +118,6 @@ class _Wanted:
             labels.PYTHON: self.python,
             labels.PACKAGES: labels.packages_label(lock.all),
             labels.INPUTS: self.inputs,
-            labels.ACCEPTS_BIND_TO_PORT: "true",
         }
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from deployer.errors import MachineFault
 
 _COMPLETE = ".complete"
+
+_of_thread = threading.local()
 
 
 def root() -> Path:
@@ -48,11 +51,22 @@ def made(directory: Path, make: Callable[[Path], None]) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock between processes that goes with `path`; it ends with its holder, however that ends."""
+    """Hold a lock between processes that goes with `path`; it ends with its holders, however they end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(path.name + ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        before = held()
+        _of_thread.held = (*before, handle.fileno())
+        try:
+            yield
+        finally:
+            _of_thread.held = before
+
+
+def held() -> tuple[int, ...]:
+    """Descriptors of the locks that this thread holds. A child that writes below one inherits it: should we be killed, it still has the lock."""
+    found: tuple[int, ...] = getattr(_of_thread, "held", ())
+    return found
 
 
 def write(path: Path, text: str) -> None:

@@ -119,7 +119,7 @@ class DockerBuild:
                 done, total, note = int(step[1]), int(step[2]), step[3]
                 self._report(StepProgressed(step="build_image", label="image", done=done, total=total, unit="steps", note=note))
             if event.get("id") and event.get("status"):
-                self._progress("pull", f"base image {event['id']}", event)
+                self._layer("pull_layer", f"base layer {event['id']}", event, finished="Pull complete")
             if error := event.get("error"):
                 raise _build_error(str(error), tuple(said), base_image)
 
@@ -131,14 +131,17 @@ class DockerBuild:
             if event.get("status") == "Pushed":
                 sent += 1
             if event.get("id"):
-                self._progress("push_image", f"layer {event['id']}", event)
+                self._layer("push_layer", f"layer {event['id']}", event, finished="Pushed")
         return sent
 
-    def _progress(self, step: str, label: str, event: Mapping[str, Any]) -> None:
+    def _layer(self, step: str, label: str, event: Mapping[str, Any], *, finished: str) -> None:
+        """What the engine says of one layer that moves; of those that needn't move, nothing."""
         detail = event.get("progressDetail") or {}
-        if detail.get("current"):
+        if event.get("status") == finished:
+            self._report(StepFinished(step=step, label=label))
+        elif detail.get("current"):
             # The engine counts a tar's padding in what is done, but not in the total.
-            total = max(detail.get("total") or 0, detail["current"]) or None
+            total = max(detail.get("total") or 0, detail["current"])
             self._report(StepProgressed(step=step, label=label, done=detail["current"], total=total, unit="bytes"))
 
     def _described(self, image: DockerImage) -> Image:

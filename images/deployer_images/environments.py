@@ -21,18 +21,19 @@ from deployer_images.uv import interpreter, uv
 Say = Callable[[str], None]
 
 
-def environment(requirements: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:
+def environment(requirements: Sequence[str], python_version: str, *, constraints: Sequence[str] = (), say: Say = lambda _: None) -> Path:
     """The interpreter of an environment that has these requirements and the scoring runtime.
 
     Args:
         requirements: PEP 508 requirements, in any order.
         python_version: "3.11.7" or "3.11": the minor version counts.
+        constraints: versions to keep to without requiring the packages.
         say: told, in a sentence, what takes long.
 
     Raises:
         ModelInvalid: nothing satisfies them. TargetUnavailable: no package index answers. MachineFault: no such Python, disk full.
     """
-    return _environment(locked(requirements, minor_of(python_version)), say)
+    return _environment(locked(requirements, minor_of(python_version), constraints=constraints), say)
 
 
 def environment_of(packages: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:

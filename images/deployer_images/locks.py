@@ -48,7 +48,7 @@ class Lock:
         return tuple(sorted((*self.packages, *self.runtime)))
 
 
-def locked(requirements: Sequence[str], python: str, *, platform: str = "", ca_bundle: Path | None = None) -> Lock:
+def locked(requirements: Sequence[str], python: str, *, constraints: Sequence[str] = (), platform: str = "", ca_bundle: Path | None = None) -> Lock:
     """The exact versions for these requirements, by uv, with the indexes that uv or pip are configured with.
 
     An answer is kept for a day; an older one serves where no index answers. URLs lose their credentials before they are written anywhere.
@@ -56,18 +56,21 @@ def locked(requirements: Sequence[str], python: str, *, platform: str = "", ca_b
     Args:
         requirements: PEP 508 requirements; their order means nothing.
         python: the minor version of Python, "3.11".
+        constraints: versions to keep to without requiring the packages.
         platform: "linux/amd64", "linux/arm64", or "" for this machine.
 
     Raises:
         ModelInvalid: no versions satisfy them. TargetUnavailable: no index answers.
     """
     asked = sorted(requirements)
-    file = cache.root() / "locks" / f"{cache.key(lock_digest(asked, python), platform, scoring.requirements())}.json"
+    file = (
+        cache.root() / "locks" / f"{cache.key(lock_digest(asked, python), lock_digest(constraints, python), platform, scoring.requirements())}.json"
+    )
     kept = _kept(file)
     if kept and time.time() - file.stat().st_mtime < _FRESH_SECONDS:
         return kept
     try:
-        packages = _compiled(asked, python, platform, ca_bundle) if asked else ()
+        packages = _compiled(asked, python, platform, ca_bundle, given=("--constraint", tuple(constraints))) if asked else ()
         runtime = _beside(packages, python, platform, ca_bundle)
     except TargetUnavailable:
         if kept:

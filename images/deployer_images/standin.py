@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Mapping
 
 from deployer.oci import Descriptor, Manifest, Repository, docker_manifest
-from deployer.oci.labels import STAND_IN
+from deployer.oci.labels import ACCEPTS_BIND_TO_PORT, STAND_IN
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, sha256
 
 _NOTE = b"""This image stands in for the scoring image: it holds nothing to run.
@@ -48,7 +48,7 @@ def stand_in(labels: Mapping[str, str], platform: str) -> tuple[bytes, bytes, Ma
                 "Entrypoint": ["/the-scoring-image-is-a-stand-in"],
                 "Env": ["PATH=/usr/bin:/bin"],
                 "ExposedPorts": {"8080/tcp": {}},
-                "Labels": {**labels, STAND_IN: "process"},
+                "Labels": {**labels, ACCEPTS_BIND_TO_PORT: "true", STAND_IN: "process"},
             },
             "history": [{"created": _NEVER, "created_by": "deploy build-and-push-container --runtime process"}],
             "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(files).hexdigest()]},

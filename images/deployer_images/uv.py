@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from uv import find_uv_bin
 
 from deployer.errors import CredentialsInvalid, DeployerError, MachineFault, ModelInvalid, TargetUnavailable
+from deployer_images import cache
 from deployer_images.indexes import uv_variables, without_credentials
 
 _NO_NETWORK = re.compile(
@@ -43,6 +44,7 @@ def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = No
             check=False,
             cwd=elsewhere,
             env=uv_variables(ca_bundle),
+            pass_fds=cache.held(),
         )
     if done.returncode:
         raise _fault(doing, without_credentials(done.stderr))
@@ -53,7 +55,7 @@ OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The minor version of the Python that runs this."""
 
 
-@cache
+@functools.cache
 def installed_interpreter(minor: str) -> Path | None:
     """A Python of that minor version ("3.11") on this machine: our own, one that uv finds, or one of pyenv's."""
     if minor == OURS:

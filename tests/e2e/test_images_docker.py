@@ -118,7 +118,9 @@ def test_a_second_build_and_push_does_nothing(docker_engine: DockerClient, scori
     heard: list[Event] = []
     try:
         first = build_and_push(options, repository, heard.append)
-        assert any(isinstance(event, StepProgressed) and event.label.startswith("layer") for event in heard)
+        moved = {event.label for event in heard if isinstance(event, StepProgressed) and event.step == "push_layer"}
+        assert moved
+        assert moved <= {event.label for event in heard if isinstance(event, StepFinished)}
         manifest = repository.manifest(general_tag("3.11"))
         assert manifest.media_type == DOCKER_MANIFEST
         assert {layer.media_type for layer in manifest.layers} == {DOCKER_LAYER}

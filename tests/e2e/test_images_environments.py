@@ -53,6 +53,27 @@ def test_the_models_packages_win_over_the_runtimes(empty_cache: Path) -> None:
     assert not list(Path(where[2]).glob("click*"))  # what the model brings is there once
 
 
+def test_constraints_are_kept_to_without_being_required(empty_cache: Path) -> None:
+    python = environment(["flask==3.0.3"], "3.11", constraints=["werkzeug==3.0.3", "tabulate==0.9.0"])
+    code = "import importlib.metadata as m, importlib.util as u; print(m.version('werkzeug'), u.find_spec('tabulate'))"
+    assert run(python, code) == "3.0.3 None"
+
+
+def test_a_killed_maker_s_child_still_holds_the_lock(empty_cache: Path) -> None:
+    from deployer_images import cache
+
+    with cache.locked(empty_cache / "thing"):
+        child = subprocess.Popen(["sleep", "30"], pass_fds=cache.held())
+    waiting = threading.Thread(target=lambda: cache.made(empty_cache / "thing", lambda _: None))
+    waiting.start()
+    waiting.join(0.3)
+    assert waiting.is_alive()
+    child.kill()
+    child.wait()
+    waiting.join(5)
+    assert (empty_cache / "thing" / ".complete").exists()
+
+
 def test_what_was_killed_half_made_is_made_anew(empty_cache: Path) -> None:
     python = environment_of(["click==8.1.7"], "3.11")
     directory = python.parents[1]

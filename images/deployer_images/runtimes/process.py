@@ -25,7 +25,7 @@ from deployer_images.runtimes.running import STOP_SECONDS, Lines, Log, Running
 from deployer_images.uv import OURS
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.mlmodel import parse_mlmodel
-from deployer_scoring.requirements import python_version, requirements
+from deployer_scoring.requirements import constraints, python_version, requirements
 
 _MODEL_PLACE = "/opt/ml/model"
 _MODE = "DEPLOYER_ENV"
@@ -131,7 +131,9 @@ def _interpreter(container: Container, model: Path | None, log: Log) -> Path:
     if packages is not None and not _installs_at_start(container):
         return environment_of(packages, python, say=say)
     try:
-        return environment(requirements(model) if model else (), python, say=say)
+        if model is None:
+            return environment((), python, say=say)
+        return environment(requirements(model), python, constraints=constraints(model), say=say)
     except ScoringError as fault:
         raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
 
