@@ -1,0 +1,161 @@
+"""The plan of the local target: pure, so that every case is one call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deployer.plan import Plan
+from deployer.state import DeploymentName, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of, short
+from deployer.target import DeploymentSpec, Intent, Request, record_of
+from deployer_targets.local import names, plan, steps
+from deployer_targets.local.client import LocalCloud
+from deployer_targets.local.config import LocalConfig
+
+NAME = DeploymentName("churn")
+
+
+def spec(model: str = "first", secrets: str = "", **options: Any) -> DeploymentSpec[LocalConfig]:
+    config = LocalConfig.parse({"runtime": "process", **options}, target="local")
+    wanted = Model(ModelFacts(uri=model, digest=digest_of(model)), Path("/models") / model)
+    image = Image("process/deployer-scoring:1-py311", digest_of("image"), stand_in=True)
+    record = record_of(Request(NAME, Intent.APPLY, wanted, config), image, config, (), secrets=secrets)
+    return DeploymentSpec(NAME, wanted, image, config, record)
+
+
+def serving(*specs: DeploymentSpec[LocalConfig], status: Status = Status.READY, more: tuple[Resource, ...] = ()) -> Observed:
+    """What is there after these were deployed, one after the other."""
+    records: dict[str, Record] = {}
+    before = None
+    for each in specs:
+        records[each.generation.id] = each.record.replacing(before)
+        before = each.generation.id
+    assert before is not None
+    memory = {resource for each in specs for resource in (names.record(each.generation.id), names.model(each.model.digest))}
+    resources = frozenset({names.supervisor(NAME), names.container(before), *memory, *more})
+    return Observed(NAME, status, (Share(before),), records=records, resources=resources, url="http://127.0.0.1:1")
+
+
+def kinds(steps: tuple[object, ...]) -> list[str]:
+    return [type(step).__name__ for step in steps]
+
+
+def test_a_first_deployment_takes_the_port_before_anything_costs_time() -> None:
+    made = plan.plan(spec(), None)
+    assert kinds(made.forward) == ["WriteRecord", "OpenPort", "CopyModel", "StartContainer", "AwaitReady", "Switch"]
+    assert kinds(made.back) == ["Stop"]
+    assert made.live == ()
+
+
+def test_the_same_again_is_nothing_to_do() -> None:
+    assert plan.plan(spec(), serving(spec())).empty
+
+
+def test_an_update_keeps_the_port_and_one_generation_for_a_way_back() -> None:
+    first, second, third = spec("first"), spec("second"), spec("third")
+    made = plan.plan(third, serving(first, second))
+    assert "OpenPort" not in kinds(made.forward)
+    assert names.record(second.generation.id) in made.keep
+    assert names.model(second.model.digest) in made.keep
+    assert made.removes == {names.record(first.generation.id), names.model(first.model.digest), names.container(second.generation.id)}
+
+
+def test_keep_says_how_many_stay_and_archive_keeps_all() -> None:
+    first, second = spec("first"), spec("second")
+    none = plan.plan(spec("third", keep=0), serving(first, second))
+    everything = plan.plan(spec("third", archive=True), serving(first, second))
+    assert {each.kind for each in none.keep} == {"supervisor", "record", "model", "container"}
+    assert len(none.keep) == 4
+    assert everything.removes == {names.container(second.generation.id)}
+
+
+def test_going_back_keeps_the_generation_left_behind() -> None:
+    first, second = spec("first"), spec("second")
+    made = plan.plan(first, serving(first, second))
+    assert {each.name for each in made.keep if each.kind == "record"} == {first.generation.id, second.generation.id}
+
+
+def test_a_failure_goes_back_to_what_was_kept_before_and_its_container() -> None:
+    first, second = spec("first"), spec("second")
+    (back,) = plan.plan(spec("third"), serving(first, second)).back
+    assert isinstance(back, steps.Sweep)
+    assert names.container(second.generation.id) in back.keep
+    assert {each.name for each in back.keep if each.kind == "record"} == {first.generation.id, second.generation.id}
+
+
+def test_a_failed_leftover_is_swept_and_nobodys_predecessor() -> None:
+    first, left = spec("first"), spec("left over")
+    there = serving(first, more=(names.record(left.generation.id), names.container(left.generation.id)))
+    there = replace(there, records={**there.records, left.generation.id: left.record.replacing(first.generation.id)})
+    made = plan.plan(first, there)
+    assert kinds(made.sweep) == ["Sweep"]
+    assert not made.forward
+    assert made.removes == {names.record(left.generation.id), names.container(left.generation.id)}
+
+
+def test_an_unfinished_copy_is_swept() -> None:
+    unfinished = Resource("unfinished", "0123456789.run")
+    assert plan.plan(spec(), serving(spec(), more=(unfinished,))).removes == {unfinished}
+
+
+def test_a_live_option_starts_nothing() -> None:
+    made = plan.plan(spec(max_restarts=9), serving(spec()))
+    assert (made.forward, kinds(made.live), made.sweep) == ((), ["ChangeOptions"], ())
+
+
+def test_a_port_moves_in_place_and_the_record_says_so_last() -> None:
+    made = plan.plan(spec(port=8000), serving(spec()))
+    assert kinds(made.live) == ["OpenPort", "ChangeOptions"]
+    assert made.forward == ()
+
+
+def test_a_rollout_with_another_port_records_the_port_that_is_open_until_it_moved() -> None:
+    made = plan.plan(spec("second", port=8000), serving(spec("first", port=7000)))
+    (written,) = [step for step in made.forward if isinstance(step, steps.WriteRecord)]
+    (changed,) = [step for step in made.live if isinstance(step, steps.ChangeOptions)]
+    assert (written.record.options["port"], changed.record.options["port"]) == (7000, 8000)
+    assert changed.record.replaces == spec("first").generation.id
+
+
+def test_a_generation_that_failed_since_is_started_again() -> None:
+    made = plan.plan(spec(), serving(spec(), status=Status.FAILED))
+    assert kinds(made.forward) == ["WriteRecord", "CopyModel", "StartContainer", "AwaitReady", "Switch"]
+
+
+def test_who_does_not_wait_leaves_the_switch_to_the_supervisor_and_the_sweep_to_the_next_run() -> None:
+    made = plan.plan(spec(synchronous=False), None)
+    (start,) = [step for step in made.forward if isinstance(step, steps.StartContainer)]
+    assert (start.takes_over, start.switch, made.sweep) == (True, True, ())
+    assert not any(isinstance(step, steps.AwaitReady | steps.Switch) for step in made.forward)
+
+
+def test_secrets_are_in_no_printed_form_of_a_plan() -> None:
+    made = plan.plan(spec(env={"TOKEN": "hunter2"}, secrets="id"), None)
+    assert "hunter2" not in repr(made)
+    assert not any("hunter2" in step.describe() for step in made.forward)
+
+
+def test_delete_is_one_step_and_prune_sweeps_what_is_past_keep() -> None:
+    first, second = spec("first"), spec("second")
+    there = serving(first, second)
+    assert kinds(plan.plan_delete(NAME, there).forward) == ["Stop"]
+    assert plan.plan_prune(NAME, there, spec().config).empty
+    pruned: Plan[LocalCloud] = plan.plan_prune(NAME, there, spec(keep=0).config)
+    assert pruned.removes == {names.record(first.generation.id), names.model(first.model.digest)}
+    assert names.container(second.generation.id) in pruned.keep
+
+
+def test_the_container_is_what_every_platform_runs() -> None:
+    made = plan.container(spec(env={"A": "1"}))
+    (mount,) = made.mounts
+    assert (made.command, made.port, made.health) == (("serve",), 8080, "/ping")
+    assert (mount.source, mount.target, mount.read_only) == (Path("/models/first"), "/opt/ml/model", True)
+    assert made.environment["A"] == "1"
+
+
+def test_resources_are_named_by_what_they_are_made_of() -> None:
+    one, other = spec("first"), spec("first", env={"A": "1"}, secrets="id")
+    assert names.model(one.model.digest).name == short(one.model.digest)
+    assert one.generation.id != other.generation.id
+    assert names.model(one.model.digest) == names.model(other.model.digest)
