@@ -114,6 +114,10 @@ class Front:
             if refusal:
                 raise AwsError("AccessDenied", refusal, 403)
             self._shorten(call, environ)
+        if call.service == "application-autoscaling" and call.operation == "DeregisterScalableTarget":
+            pieces = list(self._moto(environ, start_response))
+            ground.drop_policies_without_target(place)
+            return _noting_errors(pieces, entry)
         if answer is None:
             return _noting_errors(self._moto(environ, start_response), entry)
         return _json(start_response, answer)

@@ -197,6 +197,24 @@ def scalable_variants(place: Place, endpoint: str) -> Mapping[str, Any]:
     return {each.resource_id.removeprefix(prefix): each for each in targets if each.resource_id.startswith(prefix)}
 
 
+def deregister_variants(place: Place, endpoint: str) -> None:
+    """Take an endpoint's variants, which go, from application autoscaling, with their policies."""
+    backend = get_backend("application-autoscaling")[place.account][place.region]
+    for target in scalable_variants(place, endpoint).values():
+        backend.deregister_scalable_target("sagemaker", target.resource_id, target.scalable_dimension)
+    drop_policies_without_target(place)
+
+
+def drop_policies_without_target(place: Place) -> None:
+    """moto keeps the policies of a target that was deregistered."""
+    backend = get_backend("application-autoscaling")[place.account][place.region]
+    there = {(each.scalable_dimension, each.resource_id) for each in backend._flatten_scalable_targets("sagemaker")}
+    for key, policy in list(backend.policies.items()):
+        if policy.service_namespace == "sagemaker" and (policy.scalable_dimension, policy.resource_id) not in there:
+            policy.delete_alarms(place.account, place.region)
+            del backend.policies[key]
+
+
 def alarm_is_on(place: Place, alarm: str) -> bool:
     """Whether the CloudWatch alarm of this name is in ALARM."""
     found = get_backend("cloudwatch")[place.account][place.region].alarms.get(alarm)

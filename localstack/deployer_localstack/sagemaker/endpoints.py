@@ -105,6 +105,7 @@ class Endpoints:
             if endpoint.status in _BUSY:
                 raise validation(f'Cannot update in-progress endpoint "{endpoint.arn}".')
             endpoint.become("Deleting")
+            ground.deregister_variants(shelf.place, endpoint.name)
             self._rollouts.delete(shelf, endpoint)
         return {}
 

@@ -149,7 +149,11 @@ class Rollouts:
             )
             for variant in wanted.variants
         ]
-        fleet = self._dataplane.start(shelf.place, plans, endpoint.cancelled)
+        try:
+            fleet = self._dataplane.start(shelf.place, plans, endpoint.cancelled)
+        except (AwsError, OSError) as broken:
+            logging.getLogger(__name__).exception("the containers of endpoint %s could not be started", endpoint.name)
+            raise FleetFailed(f"The local cloud could not start the containers: {broken}") from broken
         for variant, replica in zip(wanted.variants, fleet.replicas, strict=True):
             variant.images = ((replica.image.specified, replica.image.resolved),)
         return fleet

@@ -311,6 +311,36 @@ def test_autoscaling_needs_a_variant_that_is_there_and_keeps_its_instance_type(u
     assert user.settled(name) == "InService"
 
 
+def test_a_deleted_endpoint_leaves_nothing_to_autoscaling(user: User, name: str) -> None:
+    scaling = user.client("application-autoscaling")
+    user.endpoint(name)
+    target = {
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": f"endpoint/{name}/variant/AllTraffic",
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    }
+    policy = {
+        "PolicyName": name,
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 70.0,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "SageMakerVariantInvocationsPerInstance"},
+        },
+    }
+
+    def left() -> int:
+        targets = scaling.describe_scalable_targets(ServiceNamespace="sagemaker", ResourceIds=[target["ResourceId"]])["ScalableTargets"]
+        policies = scaling.describe_scaling_policies(ServiceNamespace="sagemaker", ResourceId=target["ResourceId"])["ScalingPolicies"]
+        return len(targets) + len(policies)
+
+    for end in (lambda: scaling.deregister_scalable_target(**target), lambda: user.sagemaker.delete_endpoint(EndpointName=name)):
+        scaling.register_scalable_target(**target, MinCapacity=1, MaxCapacity=3)
+        scaling.put_scaling_policy(**target, **policy)
+        assert left() == 2
+        end()
+        assert left() == 0
+
+
 def test_regions_and_accounts_are_apart(user: User, name: str) -> None:
     user.model(name)
     elsewhere = user.client("sagemaker", region="eu-west-1")
