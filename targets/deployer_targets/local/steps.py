@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from deployer.container import Container
 from deployer.errors import RolloutFailed, TimedOut
 from deployer.events import Report, StepProgressed
-from deployer.state import DeploymentName, Digest, Model, Record, Resource, short
+from deployer.state import DeploymentName, Digest, Model, Record, Resource
 from deployer_targets.local.client import LocalCloud
 
 _LOOK_SECONDS = 1.0
@@ -23,7 +23,7 @@ class WriteRecord:
     environment: Mapping[str, str] = field(repr=False)
 
     def describe(self) -> str:
-        return f"record of generation {self.record.generation}"
+        return f"record {self.record.generation}"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         cloud.write_record(self.record.deployment, self.record, self.environment)
@@ -38,7 +38,7 @@ class OpenPort:
     port: int
 
     def describe(self) -> str:
-        return f"port {self.port} of {self.host}" if self.port else f"a free port of {self.host}"
+        return f"port {self.port}" if self.port else "free port"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         port = cloud.listen(self.name, self.host, self.port)
@@ -53,7 +53,7 @@ class CopyModel:
     model: Model
 
     def describe(self) -> str:
-        return f"model {short(self.model.digest)}"
+        return "model data"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         label = self.describe()
@@ -87,7 +87,7 @@ class StartContainer:
         return self.takes_over
 
     def describe(self) -> str:
-        return f"container of generation {self.generation}, {self.runtime}"
+        return f"container {self.generation}"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model)
@@ -139,7 +139,7 @@ class Switch:
     switch: bool = field(default=True, init=False)
 
     def describe(self) -> str:
-        return f"traffic to generation {self.generation}"
+        return "traffic"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         cloud.switch(self.name, self.generation, self.expecting)
@@ -168,7 +168,7 @@ class Sweep:
     keep: frozenset[Resource]
 
     def describe(self) -> str:
-        return "what is no longer needed"
+        return "leftovers"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         kept = {kind: tuple(sorted(each.name for each in self.keep if each.kind == kind)) for kind in ("record", "container", "model")}
@@ -182,7 +182,7 @@ class Stop:
     name: DeploymentName
 
     def describe(self) -> str:
-        return f"supervisor of {self.name}, its containers and files"
+        return f"supervisor {self.name}"
 
     def run(self, cloud: LocalCloud, report: Report) -> None:
         cloud.stop(self.name)
