@@ -26,7 +26,7 @@ from deployer.oci.manifest import DOCKER_LAYER, sha256
 from deployer_images.builder import BuildOptions, build_and_push
 from deployer_images.runtimes import Running, find, wait_healthy
 from deployer_images.runtimes.docker import OWNER, Docker
-from tests.docker import BASE_IMAGE, base_image, docker_engine, free_port, registry, scoring_image  # noqa: F401
+from tests.docker import BASE_IMAGE, base_image, docker_engine, free_port, scoring_image, serving_registry  # noqa: F401
 from tests.models import saved_model
 
 if TYPE_CHECKING:
@@ -51,6 +51,13 @@ def predictions(running: Running, body: object) -> object:
 def runtime(docker_engine: DockerClient) -> Iterator[Docker]:  # noqa: F811
     yield Docker(docker_engine)
     assert not docker_engine.containers.list(all=True, filters={"label": OWNER}), "a container was left"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One for all tests here: sending the base image's layers takes the engine half a minute."""
+    with serving_registry(tmp_path_factory.mktemp("registry")) as host:
+        yield host
 
 
 @pytest.mark.parametrize(
@@ -145,10 +152,10 @@ def test_a_second_build_and_push_does_nothing(docker_engine: DockerClient, scori
 def test_an_image_for_a_model_has_its_packages_and_is_chosen_for_it(
     docker_engine: DockerClient,  # noqa: F811
     base_image: str,  # noqa: F811
-    registry: str,  # noqa: F811
+    registry: str,
 ) -> None:
     facts = ModelFacts("models:/x/1", sha256(b"m"), python_version="3.11.7", requirements=("tabulate==0.9.0",))
-    repository = Repository(registry, "scoring")
+    repository = Repository(registry, "scoring-of-a-model")
     try:
         image = build_and_push(BuildOptions(base_image=base_image, model=facts, requirements=("colorama==0.4.6",)), repository, silent)
         assert repository.tags() == (model_tag(facts),)
