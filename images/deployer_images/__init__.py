@@ -1,10 +1,10 @@
 """The shared scoring image: how it is built, pushed and run.
 
-    builder                     `deploy build-and-push-container`: decides what is to be built, and whether it is there already
-    context, Dockerfile         what goes in, unpacked by uv on this machine; how it is put together
-    dockerbuild, engine         the docker engine, by its SDK
-    standin                     an image of labels alone, for a cloud without an engine
-    locks, environments         from what a model asks for to exact versions, and to an environment on this machine
-    uv, indexes, cache          running uv, with the indexes that pip or uv are configured with; what is made once is kept
-    runtimes                    containers that run: under docker, or as processes
+builder                     `deploy build-and-push-container`: decides what is to be built, and whether it is there already
+context, Dockerfile         what goes in, unpacked by uv on this machine; how it is put together
+dockerbuild, engine         the docker engine, by its SDK
+standin                     an image of labels alone, for a cloud without an engine
+locks, environments         from what a model asks for to exact versions, and to an environment on this machine
+uv, indexes, cache          running uv, with the indexes that pip or uv are configured with; what is made once is kept
+runtimes                    containers that run: under docker, or as processes
 """
