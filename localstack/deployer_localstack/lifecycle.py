@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from deployer.errors import MachineFault
 from deployer_localstack.control import Control
@@ -66,7 +65,7 @@ class Forgotten:
     leftovers: int = 0
 
     def __str__(self) -> str:
-        named = [f"{count} {kind}" for kind, count in self.resources.items() if count]
+        named = [f"{count} {kind if count > 1 else _one(kind)}" for kind, count in self.resources.items() if count]
         return ", ".join(named) if named else "nothing"
 
 
@@ -192,17 +191,27 @@ def _spawn(options: Options) -> None:
         variables.pop(name, None)
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=variables, start_new_session=True)
+    try:
+        if _comes_up(process, options.directory):
+            return
+        why = next((line for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "it wrote nothing")
+        raise MachineFault("the local cloud doesn't start", why=why, advice=f"see {log}; --port 0 takes any free port")
+    except BaseException:
+        # Ctrl-C too leaves nothing half up.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        _clear(options.directory)
+        raise
+
+
+def _comes_up(process: subprocess.Popen[bytes], directory: Path) -> bool:
     deadline = time.monotonic() + _UP_WITHIN
     while time.monotonic() < deadline and process.poll() is None:
-        if status(options.directory).running:
-            return
+        if status(directory).running:
+            return True
         time.sleep(0.05)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    _clear(options.directory)
-    why = next((line for line in reversed(log.read_text(errors="replace").splitlines()) if line.strip()), "it wrote nothing")
-    raise MachineFault("the local cloud doesn't start", why=why, advice=f"see {log}; --port 0 takes any free port")
+    return False
 
 
 def _arguments(options: Options) -> list[str]:
@@ -264,7 +273,5 @@ def _locked(directory: Path) -> Iterator[None]:
         yield
 
 
-def as_document(value: Status | Forgotten) -> dict[str, Any]:
-    """For JSON."""
-    document = {name: getattr(value, name) for name in value.__slots__}
-    return {name: str(item) if isinstance(item, Path) else item for name, item in document.items()}
+def _one(kind: str) -> str:
+    return kind.removesuffix("ies") + "y" if kind.endswith("ies") else kind.removesuffix("s")

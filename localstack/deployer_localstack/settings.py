@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import yaml
 
 
 @dataclass(slots=True)
@@ -69,8 +70,8 @@ class Settings:
 def _as(kind: type, name: str, value: Any) -> Any:
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError:
             raise ValueError(f"{name}={value}: not a {kind.__name__}") from None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

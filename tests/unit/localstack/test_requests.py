@@ -138,7 +138,7 @@ def test_errors_come_in_the_shape_that_botocore_reads(service: str) -> None:
 
 def test_settings_take_texts_and_refuse_the_wrong_kind() -> None:
     settings = Settings()
-    settings.change({"creating_seconds": "2", "quotas": '{"ml.m5.large": 1}', "container_exits": 1})
+    settings.change({"creating_seconds": "2", "quotas": "{'ml.m5.large': 1}", "container_exits": 1})
     assert (settings.creating_seconds, settings.quotas, settings.container_exits) == (2.0, {"ml.m5.large": 1}, 1)
     for wrong in ({"creating_seconds": "soon"}, {"container_exits": 1.5}, {"nothing": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

@@ -169,5 +169,5 @@ def test_the_directory_follows_the_users_wishes(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_what_is_forgotten_is_said_in_words() -> None:
-    assert str(Forgotten(True, {"endpoints": 2, "models": 0, "buckets": 1})) == "2 endpoints, 1 buckets"
+    assert str(Forgotten(True, {"endpoints": 2, "models": 0, "buckets": 1, "repositories": 1})) == "2 endpoints, 1 bucket, 1 repository"
     assert str(Forgotten(False)) == "nothing"
