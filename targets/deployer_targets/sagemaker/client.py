@@ -246,7 +246,7 @@ class Aws:
         """
         if self.held is None:
             return
-        holder = self._holder(self.held.home)
+        holder = self.holder(self.held.home)
         if holder != self.held.run:
             whose = "somebody released it" if holder is None else "a newer run has claimed it"
             raise Conflict(
@@ -254,7 +254,9 @@ class Aws:
                 advice="deploy get shows what they made of it; the same command claims it again",
             )
 
-    def _holder(self, home: Home) -> str | None:
+    def holder(self, home: Home) -> str | None:
+        """The run that holds a name now; None where nobody does."""
+
         def read() -> bytes:
             return bytes(self.connection.client("s3").get_object(Bucket=home.bucket, Key=home.claim)["Body"].read())
 

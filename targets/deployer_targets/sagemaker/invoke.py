@@ -71,6 +71,8 @@ def _of_the_model(name: str, error: Any) -> DeployerError:
     status, said = int(error.response.get("OriginalStatusCode") or 0), str(error.response.get("OriginalMessage") or faults.text_of(error))
     if status == 503:
         return TargetUnavailable(f"the container of {name} isn't ready", why=said, advice="ask again; more instances take more requests")
+    if not status:
+        return TargetUnavailable(f"the container of {name} gave no answer", why=said, advice=f"deploy logs -n {name} has the container's side of it")
     what = f"the model behind {name} failed" if status >= 500 else f"the model behind {name} refuses the request"
     return ConfigInvalid(f"{what} (HTTP {status})", why=said, advice=f"deploy logs -n {name} has the container's side of it")
 

@@ -120,15 +120,15 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
     named = config.image_url
     if named and private:
         return _private(named, Reference.parse(named), found.elsewhere)
-    image = choose(ours, request.model.facts, recorded=request.image, named=named, environment=request.environment, elsewhere=found.elsewhere)
-    reference = Reference.parse(image.reference)
-    if not private and not found.has(reference):
+    if named and not private and "/" in named and not found.has(Reference.parse(named)):
         raise ConfigInvalid(
-            f"SageMaker can't pull {named or image.reference}: it takes images from ECR alone",
+            f"SageMaker can't pull {named}: it takes images from ECR alone",
             advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
         )
+    image = choose(ours, request.model.facts, recorded=request.image, named=named, environment=request.environment, elsewhere=found.elsewhere)
     if named:
         # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
+        reference = Reference.parse(image.reference)
         found.elsewhere(reference).describe(reference.which, formats={DOCKER_MANIFEST})
     return image
 

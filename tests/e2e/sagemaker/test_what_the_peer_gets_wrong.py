@@ -1,0 +1,127 @@
+"""Defects of mlflow.sagemaker and complaints of its users, each absent here. (What needs no cloud is in tests/unit/sagemaker.)"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from deployer.errors import DeploymentExists, RolloutFailed
+from tests.e2e.sagemaker.cloud import AwsHere
+from tests.e2e.sagemaker.conftest import Models, User
+
+CAPTURE = {"InitialSamplingPercentage": 5, "DestinationS3Uri": "s3://captured/here", "CaptureOptions": [{"CaptureMode": "Input"}]}
+TOKEN = b'{"environment": "TOKEN"}'
+QUESTION = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
+
+
+def config_of(here: AwsHere, name: str) -> dict[str, object]:
+    sagemaker = here.boto("sagemaker")
+    current = sagemaker.describe_endpoint(EndpointName=name)["EndpointConfigName"]
+    return dict(sagemaker.describe_endpoint_config(EndpointConfigName=current))
+
+
+def test_a_failed_create_says_why_with_the_containers_last_lines(user: User, models: Models):
+    with pytest.raises(RolloutFailed) as failed:
+        user.client().create_deployment(user.name(), models.broken)
+    assert "No module named 'lightgbm'" in failed.value.why
+    assert any("lightgbm" in line for line in failed.value.lines)
+    assert "--with lightgbm" in failed.value.advice
+
+
+def test_a_failed_create_leaks_neither_model_nor_config_nor_object(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    with pytest.raises(RolloutFailed):
+        user.client().create_deployment(name, models.broken)
+    assert here.everything_of(name) == ()
+
+
+def test_a_failed_update_leaves_the_old_generation_serving_and_whole(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    client = user.client()
+    client.create_deployment(name, models.doubler)
+    before = here.everything_of(name)
+    with pytest.raises(RolloutFailed, match="still serves"):
+        client.update_deployment(name, models.broken)
+    assert here.everything_of(name) == before
+    assert client.predict(name, QUESTION) == [2.0]
+
+
+def test_an_update_keeps_the_old_model_for_a_way_back_which_uploads_nothing(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    client = user.client()
+    client.create_deployment(name, models.doubler)
+    client.update_deployment(name, models.tripler)
+    here.control.clear_journal()
+    client.update_deployment(name, models.doubler)
+    assert client.predict(name, QUESTION) == [2.0]
+    written = [call["operation"] for call in here.control.journal() if call["operation"] in ("CreateModel", "CreateEndpointConfig", "UploadPart")]
+    assert written == []
+
+
+def test_tags_reach_the_endpoint_its_config_and_its_model(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    user.client().create_deployment(name, models.doubler, config={"tags": {"team": "Größe"}})
+    sagemaker = here.boto("sagemaker")
+    for resource in here.everything_of(name):
+        kind, _, of = resource.partition("/")
+        if kind in ("endpoint", "config", "model"):
+            arn = f"arn:aws:sagemaker:us-east-1:123456789012:{'endpoint-config' if kind == 'config' else kind}/{of}"
+            tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+            assert tags["team"] == "Größe", resource
+            assert tags["deployer:deployment"] == name
+
+
+def test_an_update_keeps_data_capture_tags_and_every_option_that_is_not_named(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    client = user.client()
+    options = {"data_capture_config": CAPTURE, "tags": {"team": "fraud"}, "instance_type": "ml.c5.large", "env": {"TOKEN": "hunter2"}}
+    client.create_deployment(name, models.doubler, config=options)
+    user.client().update_deployment(name, models.tripler)
+    config = config_of(here, name)
+    assert config["DataCaptureConfig"]["DestinationS3Uri"] == "s3://captured/here"  # type: ignore[index]
+    assert config["ProductionVariants"][0]["InstanceType"] == "ml.c5.large"  # type: ignore[index]
+    assert client.get_deployment(name).options["tags"] == {"team": "fraud"}
+    assert client.predict(name, TOKEN) == b'{"predictions": ["hunter2"]}'
+
+
+def test_guardrails_reach_the_endpoint(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    canary = {"Type": "CANARY", "WaitIntervalInSeconds": 10, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50}}
+    client = user.client()
+    client.create_deployment(name, models.doubler, config={"instance_count": 2})
+    client.update_deployment(name, models.tripler, config={"deployment_config": {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": canary}}})
+    found = here.boto("sagemaker").describe_endpoint(EndpointName=name)["LastDeploymentConfig"]
+    assert found["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    assert client.predict(name, QUESTION) == [3.0]
+
+
+def test_create_twice_is_done_and_another_spec_is_refused_naming_update(user: User, models: Models):
+    name = user.name()
+    client = user.client()
+    client.create_deployment(name, models.doubler)
+    client.create_deployment(name, models.doubler)
+    with pytest.raises(DeploymentExists) as refused:
+        client.create_deployment(name, models.tripler)
+    assert "deploy update" in refused.value.advice
+
+
+def test_no_value_of_the_environment_is_in_tags_records_names_or_what_get_shows(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    client = user.client()
+    client.create_deployment(name, models.doubler, config={"env": {"TOKEN": "hunter2"}})
+    s3 = here.boto("s3")
+    bucket = "sagemaker-us-east-1-123456789012"
+    for page in s3.list_objects_v2(Bucket=bucket, Prefix=f"deployer/{name}/generations/")["Contents"]:
+        assert b"hunter2" not in s3.get_object(Bucket=bucket, Key=page["Key"])["Body"].read()
+    assert "hunter2" not in json.dumps(client.get_deployment(name).detail, default=str)
+    assert "hunter2" not in repr(user.events)
+
+
+def test_the_same_environment_changes_nothing_and_another_one_rolls_out(user: User, models: Models):
+    name = user.name()
+    client = user.client()
+    first = client.create_deployment(name, models.doubler, config={"env": {"TOKEN": "one"}}).generation
+    assert client.apply(name, models.doubler, config={"env": {"TOKEN": "one"}}).generation == first
+    assert client.apply(name, models.doubler, config={"env": {"TOKEN": "two"}}).generation != first
+    assert client.predict(name, TOKEN) == b'{"predictions": ["two"]}'
