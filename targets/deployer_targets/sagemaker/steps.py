@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deployer.errors import Conflict, ModelInvalid, Refused
+from deployer.errors import Conflict, ModelInvalid, Refused, TargetUnavailable
 from deployer.events import Noticed, Report, StepProgressed
 from deployer.state import DeploymentName, Provenance, Record
 from deployer_targets.sagemaker import names, store, upload
@@ -245,7 +245,15 @@ class PointEndpoint:
 
     def _agreed_or_raise(self, cloud: Aws, refusal: Refused) -> None:
         """A lost answer is not a refusal: what was asked for may have happened."""
-        endpoint = describe(self.name, cloud)
+        try:
+            endpoint = describe(self.name, cloud)
+        except Refused as unseen:
+            # Nobody may look (credentials that expired just now, say): then nobody may go back either.
+            raise TargetUnavailable(
+                f"whether {self.name} was switched to {self.at} isn't known",
+                why=unseen.why or unseen.message,
+                advice="nothing was undone; the same command resumes",
+            ) from unseen
         if endpoint and self.at in endpoint.configs:
             return
         if endpoint and (endpoint.busy or endpoint.carried != self.expecting):
