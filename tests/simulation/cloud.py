@@ -14,8 +14,6 @@ from typing import Any
 
 Answer = Mapping[str, Any]
 
-READS = ("describe_", "list_", "get_", "head_")
-
 
 class ServiceError(Exception):
     """The cloud's definite no, or its being busy (`Throttling`), with the service's own code."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.simulation.chance import BROKEN, QUIET, shrunk
@@ -79,11 +79,14 @@ class Tally:
         return f"{self.histories} histories: " + ", ".join(f"{count} {ended}" for ended, count in self.ended.most_common())
 
 
-def every_call_struck(subject: Subject, budget: int) -> Tally:
-    """Each command of `STRUCK`, each of its calls, each fault; then as many follow-up commands, in turn, as the budget allows."""
-    tally, cases = Tally(), list(_struck(subject))
-    each = max(1, round(budget / len(cases)) - 1)
-    for number, (start, base, command) in enumerate(cases):
+def every_call_struck(subject: Subject, budget: int, cases: Sequence[tuple[tuple[Command, ...], Command]] = STRUCK) -> Tally:
+    """Each command of the cases, each of its calls, each fault; then as many follow-up commands, in turn, as the budget allows.
+
+    A budget smaller than that takes some of the calls and faults, spread evenly.
+    """
+    tally, struck = Tally(), list(_struck(subject, cases))
+    each = max(1, round(budget / len(struck)) - 1)
+    for number, (start, base, command) in enumerate(struck[:: max(1, 2 * len(struck) // budget)]):
         cloud = base.fork()
         if not tally.add(subject, History((command,)), cloud):
             tally.tell(subject, History((*start, command), USUAL), str(command))
@@ -97,14 +100,17 @@ def every_call_struck(subject: Subject, budget: int) -> Tally:
     return tally
 
 
-def _struck(subject: Subject) -> Iterator[tuple[tuple[Command, ...], Cloud, Command]]:
-    for start, command in STRUCK:
+def _struck(subject: Subject, cases: Sequence[tuple[tuple[Command, ...], Command]]) -> Iterator[tuple[tuple[Command, ...], Cloud, Command]]:
+    for start, command in cases:
         base = _begun(subject, start)
         plain = hold(subject, History((command,)), base.fork())
         calls = plain.outcomes[0].wire.calls
         for call in range(calls):
             for fault in Fault:
                 yield start, base, replace(command, faults=((call, fault),))
+            # The answer is lost, and what asks afterwards is refused.
+            for later in range(call + 1, call + 5):
+                yield start, base, replace(command, faults=((call, Fault.LOST), (later, Fault.REFUSED)))
 
 
 def one_within_another(subject: Subject, budget: int) -> Tally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from deployer.errors import Conflict, Refused, RolloutFailed, TimedOut
+from deployer.errors import Conflict, Refused, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
 from deployer.state import DeploymentName, Provenance, Record, Resource
 from tests.simulation.client import BUCKET, Client, NotFound, claim_key
@@ -139,8 +139,15 @@ class PointEndpoint:
             else:
                 cloud.change("update_endpoint", EndpointName=self.name, EndpointConfigName=self.at, RetainAllVariantProperties=True)
         except Refused:
-            if self.at not in configs_of(cloud.find("describe_endpoint", EndpointName=self.name)):
+            if self.at not in configs_of(self._seen(cloud)):
                 raise
+
+    def _seen(self, cloud: Client) -> Answer | None:
+        """Who may not look doesn't know, and may not go back."""
+        try:
+            return cloud.find("describe_endpoint", EndpointName=self.name)
+        except Refused as unseen:
+            raise TargetUnavailable(f"whether {self.name} was switched isn't known", advice="run the same command again") from unseen
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.simulation.cloud import READS, Answer, Cloud, LostAnswer, ServiceError
+from tests.simulation.cloud import Answer, Cloud, LostAnswer, ServiceError
 
 
 class Fault(StrEnum):
@@ -44,6 +44,7 @@ class Wire:
     Attributes:
         faults: by the number of the call.
         sent: all calls that reached the cloud.
+        refused: the APIs whose calls a fault refused.
     """
 
     cloud: Cloud
@@ -54,6 +55,7 @@ class Wire:
     dead: bool = False
     down: bool = False
     sent: list[Sent] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     def call(self, api: str, **parameters: Any) -> Answer:
         """One call of an API.
@@ -92,6 +94,7 @@ class Wire:
         if fault is Fault.THROTTLED:
             raise ServiceError("ThrottlingException", "Rate exceeded")
         if fault is Fault.REFUSED:
+            self.refused.append(api)
             raise ServiceError("AccessDeniedException", f"not authorized to perform {api}")
         if fault is Fault.DOWN:
             self.down = True
@@ -105,8 +108,3 @@ class Wire:
         if fault in (Fault.LOST, Fault.LOST_THEN_DOWN):
             self.down = fault is Fault.LOST_THEN_DOWN
             raise LostAnswer("the connection was closed")
-
-
-def changes(api: str) -> bool:
-    """Whether a call of this API may change anything."""
-    return not api.startswith(READS)
