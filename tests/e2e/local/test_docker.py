@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from deployer.errors import MachineFault, RolloutFailed
 from deployer.models import fetch
 from deployer.state import Status
 from deployer_images.builder import CONTAINER_NAME
-from deployer_images.runtimes.docker import OWNER
+from deployer_images.runtimes.docker import NAME
 from deployer_targets.local import run_local
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
@@ -40,34 +41,42 @@ def containers(docker_engine: DockerClient, scoring_image: str, cloud: LocalClou
         docker_engine.images.remove(f"{CONTAINER_NAME}:{tag}")
 
 
-def running(engine: DockerClient) -> list[str]:
-    return [str(each.id) for each in engine.containers.list(all=True, filters={"label": OWNER})]
+@pytest.fixture
+def name() -> str:
+    """A name of its own: other tests may run containers under the same engine."""
+    return f"numbers-{secrets.token_hex(4)}"
 
 
-def test_docker_runs_what_has_an_image_there(containers: DockerClient, cloud: LocalCloud) -> None:
+def running(engine: DockerClient, name: str) -> list[str]:
+    """The containers of one deployment."""
+    listed = engine.containers.list(all=True, filters={"label": NAME}, ignore_removed=True)
+    return [str(each.id) for each in listed if each.labels[NAME].startswith(f"deployer-{name}-")]
+
+
+def test_docker_runs_what_has_an_image_there(containers: DockerClient, cloud: LocalCloud, name: str) -> None:
     client = DeployClient("local")
-    made = client.create_deployment("numbers", str(saved_model("doubler")))
+    made = client.create_deployment(name, str(saved_model("doubler")))
     assert (made.status, made.options["runtime"]) == (Status.READY, "docker")
-    assert len(running(containers)) == 1
+    assert len(running(containers, name)) == 1
     with stream(made.url) as asked:
         eventually(lambda: len(asked.answers) > 5)
-        client.update_deployment("numbers", str(saved_model("tripler")))
+        client.update_deployment(name, str(saved_model("tripler")))
         with pytest.raises(RolloutFailed) as failure:
-            client.update_deployment("numbers", str(saved_model("broken")), allow_schema_change=True)
+            client.update_deployment(name, str(saved_model("broken")), allow_schema_change=True)
     assert asked.failures == []
     assert "a_module_that_is_not_there" in failure.value.why
-    assert ask(client, "numbers", 1) == 3
-    assert len(running(containers)) == 1
-    client.delete_deployment("numbers")
-    assert running(containers) == []
+    assert ask(client, name, 1) == 3
+    assert len(running(containers, name)) == 1
+    client.delete_deployment(name)
+    assert running(containers, name) == []
 
 
-def test_a_killed_supervisor_leaves_no_container(containers: DockerClient, cloud: LocalCloud) -> None:
-    DeployClient("local").create_deployment("numbers", str(saved_model("doubler")))
-    found = cloud.describe("numbers")
+def test_a_killed_supervisor_leaves_no_container(containers: DockerClient, cloud: LocalCloud, name: str) -> None:
+    DeployClient("local").create_deployment(name, str(saved_model("doubler")))
+    found = cloud.describe(name)
     assert found is not None
     os.kill(found.pid, signal.SIGKILL)
-    eventually(lambda: running(containers) == [])
+    eventually(lambda: running(containers, name) == [])
     assert cloud.names() == []
 
 
@@ -77,12 +86,12 @@ def test_run_local_runs_the_image(containers: DockerClient, cloud: LocalCloud) -
     container = target.container(run_local.local_spec(target, model, LocalConfig.parse({}, target="local")))
     started = run_local.run(container, model_path=model.path, detach=True)
     assert started.runtime == "docker"
-    assert len(running(containers)) == 1
+    assert len(running(containers, started.name)) == 1
     DeployClient("local").delete_deployment(started.name)
-    assert running(containers) == []
+    assert running(containers, started.name) == []
 
 
-def test_an_image_that_docker_does_not_have_is_named(containers: DockerClient, cloud: LocalCloud) -> None:
+def test_an_image_that_docker_does_not_have_is_named(containers: DockerClient, cloud: LocalCloud, name: str) -> None:
     with pytest.raises(MachineFault, match="docker has no image nobody/has:this"):
-        DeployClient("local").create_deployment("numbers", str(saved_model("doubler")), config={"image_url": "nobody/has:this"})
+        DeployClient("local").create_deployment(name, str(saved_model("doubler")), config={"image_url": "nobody/has:this"})
     assert cloud.names() == []
