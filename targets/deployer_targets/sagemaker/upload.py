@@ -75,7 +75,7 @@ def send_tar(cloud: Aws, to: Destination, chunks: Iterable[bytes], estimate: int
     """Send a stream as one object; its size in bytes. Nothing of it is left where it doesn't succeed, unless this process is killed."""
     size = max(PART, -(-estimate // MAX_PARTS))
     parts = _parts(chunks, size)
-    first = next(parts, b"")
+    first = next(parts, bytearray())
     if len(first) < size:
         cloud.call("s3", "put_object", Bucket=to.home.bucket, Key=to.key, Body=first, **to.extra)
         progress(len(first))
@@ -117,7 +117,7 @@ class _Multipart:
         self._cloud, self._to, self._counter = cloud, to, _Counter(progress)
         self._place = {"Bucket": to.home.bucket, "Key": to.key}
 
-    def send(self, first: bytes, rest: Iterator[bytes]) -> int:
+    def send(self, first: bytearray, rest: Iterator[bytearray]) -> int:
         upload = self._cloud.call("s3", "create_multipart_upload", **self._place, **self._to.extra)["UploadId"]
         try:
             etags = self._send_all(upload, first, rest)
@@ -138,17 +138,17 @@ class _Multipart:
             if found is None or found.get("Metadata", {}).get(DIGEST) != self._to.model:
                 raise
 
-    def _send_all(self, upload: str, first: bytes, rest: Iterator[bytes]) -> dict[int, str]:
+    def _send_all(self, upload: str, first: bytearray, rest: Iterator[bytearray]) -> dict[int, str]:
         etags: dict[int, str] = {}
         pending: set[Future[None]] = set()
 
-        def one(number: int, body: bytes) -> None:
+        def one(number: int, body: bytearray) -> None:
             answer = self._cloud.call("s3", "upload_part", **self._place, UploadId=upload, PartNumber=number, Body=body)
             etags[number] = answer["ETag"]
             self._counter.add(len(body))
 
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="upload") as pool:
-            body: bytes | None = first
+            body: bytearray | None = first
             number = 0
             while body:
                 number += 1
@@ -175,21 +175,19 @@ class _Counter:
             self._progress(self.total)
 
 
-def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in parts of `size`, the last one excepted."""
-    filled, held = 0, list[bytes]()
+def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytearray]:
+    """The same bytes in parts of `size`, the last one excepted; each is filled in place, so that no part is ever there twice."""
+    part = bytearray()
     for chunk in chunks:
         view = memoryview(chunk)
-        while filled + len(view) >= size:
-            taken = size - filled
-            yield b"".join((*held, view[:taken]))
-            view, filled = view[taken:], 0
-            held = []
-        if view:
-            held.append(bytes(view))
-            filled += len(view)
-    if held:
-        yield b"".join(held)
+        while len(part) + len(view) >= size:
+            taken = size - len(part)
+            part += view[:taken]
+            yield part
+            view, part = view[taken:], bytearray()
+        part += view
+    if part:
+        yield part
 
 
 def _read(file: ModelFile) -> Iterator[bytes]:
