@@ -163,6 +163,7 @@ def _log_access(scope: Mapping[str, Any], status: int, seconds: float, sizes: tu
     now = time.time()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
     # The path as it came, not decoded: a line break in it must not make a second line here.
-    path = scope.get("raw_path", b"").decode("ascii", "backslashreplace") or ascii(scope["path"])
+    raw_path: bytes = scope.get("raw_path", b"")
+    path = str(raw_path, "ascii", "backslashreplace") or ascii(scope["path"])
     sys.stdout.write(f"{stamp} {scope['method']} {path} {status} {seconds * 1000:.1f}ms in={sizes[0]} out={sizes[1]} id={request_id}\n")
     sys.stdout.flush()
