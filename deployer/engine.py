@@ -6,7 +6,7 @@ import functools
 import time
 from typing import TypeVar
 
-from deployer.errors import Conflict, DeployerError, Interrupted, Refused, RollbackFailed, RolloutFailed
+from deployer.errors import Conflict, DeployerError, Interrupted, MachineFault, ModelInvalid, Refused, RollbackFailed, RolloutFailed
 from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
 from deployer.plan import Plan, Step
 
@@ -38,6 +38,11 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
             report(Noticed(level="warning", message="the switch was made, and nothing is undone; the same command goes on from here"))
             raise
         _run_back(plan, cloud, report, cause)
+        raise
+    except (ModelInvalid, MachineFault) as cause:
+        # This machine's own no, while it read the model: as definite as a refusal.
+        if not sent:
+            _run_back(plan, cloud, report, cause)
         raise
     except KeyboardInterrupt as cause:
         if sent:

@@ -11,11 +11,15 @@ from deployer.errors import (
     CredentialsInvalid,
     DeployerError,
     DeploymentNotFound,
+    ModelInvalid,
     PermissionDenied,
     QuotaExceeded,
     TargetUnavailable,
 )
+from deployer.events import silent
+from deployer.lifecycle import Wish, deploy
 from deployer.oci import general_tag
+from deployer.target import Intent
 from tests.e2e.sagemaker.cloud import ACCOUNT, BUCKET, MINOR, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User
 
@@ -191,3 +195,12 @@ def test_predict_of_nothing_and_of_wrong_input_say_which(user: User, models: Mod
 def test_the_general_image_is_found_by_its_tag(here: AwsHere):
     assert here.target.image_repository(here.connect(), "deployer-scoring", create=False).exists(general_tag(MINOR))
     assert ROLE.endswith("deployer-sagemaker")
+
+
+def test_a_model_that_changes_while_it_is_sent_is_refused_and_nothing_half_made_is_left(user: User, here: AwsHere, tmp_path: Path):
+    name, model = user.name(), model_in(tmp_path / "model", 2)
+    (tmp_path / "model" / "factor.txt").write_text("3")
+    wish = Wish(name=here.target.check_name(name), intent=Intent.CREATE, model=model, options={"execution_role_arn": ROLE}, environment="image")
+    with pytest.raises(ModelInvalid, match="changed while it was being packaged"):
+        deploy(here.target, here.connect(), wish, silent, timeout_seconds=60)
+    assert here.everything_of(name) == ()
