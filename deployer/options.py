@@ -73,9 +73,7 @@ class TargetConfig(BaseModel):
         try:
             return cls.model_validate({key: _read(value, cls.model_fields[key].annotation) for key, value in options.items()})
         except ValidationError as error:
-            raise ConfigInvalid(
-                _wrong(error, cls.marks(), target, origins), advice=f"deploy help -t {target} says what each option takes"
-            ) from None
+            raise ConfigInvalid(_wrong(error, cls.marks(), target, origins), advice=f"deploy help -t {target} says what each option takes") from None
 
     def recorded(self) -> dict[str, Any]:
         """All options that a record keeps, JSON-ready: those that only the client uses and those with secrets are left out."""

@@ -97,7 +97,7 @@ class Application:
             return 0, failure(413, "REQUEST_TOO_LARGE", message)
         except ConnectionError:
             return 0, failure(400, "BAD_REQUEST", "the client went away before its request was whole")
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        query = dict(parse_qsl(str(scope["query_string"], "latin-1"), keep_blank_values=True))
         return len(body), await self._handle(Request(scope["method"], scope["path"], query, headers, body, request_id))
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
