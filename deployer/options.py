@@ -47,7 +47,7 @@ class TargetConfig(BaseModel):
         description="The scoring image; default: the one that build-and-push-container pushed for this version and the model's Python.",
     )
     env: Annotated[Mapping[str, str], SECRET] = Field(
-        default_factory=dict, description="Environment variables of the container. Values are never printed."
+        default_factory=dict, repr=False, description="Environment variables of the container. Values are never printed."
     )
     synchronous: Annotated[bool, NOTHING] = Field(True, description="Wait until the deployment serves.")
     timeout_seconds: Annotated[int, NOTHING] = Field(1200, gt=0, description="How long to wait, in seconds.")
