@@ -34,29 +34,32 @@ class DeployerError(Exception):
     Args:
         message: one sentence: what happened, where, and what the state is now.
         why: the cause in the words of whoever said it (a cloud, a container), one sentence.
-        advice: what to do about it, as a sentence or a command.
+        advice: what to do about it, as a sentence or a command; without one, what its kind usually takes.
         lines: the last lines of a container's log, where there are any.
     """
 
     code: ClassVar[str] = "internal-error"
     exit_code: ClassVar[int] = 1
+    usual_advice: ClassVar[str] = "please report it with what --debug shows; the same command may be run again"
 
     def __init__(self, message: str, *, why: str = "", advice: str = "", lines: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.why = why
-        self.advice = advice
+        self.advice = advice or self.usual_advice
         self.lines = lines
 
 
 class ConfigInvalid(DeployerError):
     code = "config-invalid"
     exit_code = 2
+    usual_advice = "correct it, then run the command again; --help lists what there is"
 
 
 class ModelInvalid(DeployerError):
     code = "model-invalid"
     exit_code = 2
+    usual_advice = "correct the model or save it again; deploy models check MODEL looks at it without deploying"
 
 
 class EnvironmentMisfit(ModelInvalid):
@@ -66,6 +69,7 @@ class EnvironmentMisfit(ModelInvalid):
 class SchemaChangeRefused(DeployerError):
     code = "schema-change"
     exit_code = 2
+    usual_advice = "--allow-schema-change deploys it all the same"
 
 
 class ExtraMissing(DeployerError):
@@ -81,26 +85,31 @@ class ExtraMissing(DeployerError):
 class ModelNotFound(DeployerError):
     code = "model-not-found"
     exit_code = 3
+    usual_advice = "name another model: a directory, s3://, runs:/, models:/NAME/VERSION, ..."
 
 
 class DeploymentNotFound(DeployerError):
     code = "deployment-not-found"
     exit_code = 3
+    usual_advice = "deploy list shows what is there"
 
 
 class DeploymentExists(DeployerError):
     code = "deployment-exists"
     exit_code = 3
+    usual_advice = "deploy update changes it; deploy apply creates or updates"
 
 
 class NotOurs(DeployerError):
     code = "not-ours"
     exit_code = 3
+    usual_advice = "choose another name, or take it over with --adopt"
 
 
 class Conflict(DeployerError):
     code = "conflict"
     exit_code = 3
+    usual_advice = "deploy get shows what is there now; the same command starts from it"
 
 
 class Refused(DeployerError):
@@ -108,47 +117,57 @@ class Refused(DeployerError):
 
     code = "refused"
     exit_code = 2
+    usual_advice = "correct what is refused, then run the same command again"
 
 
 class PermissionDenied(Refused):
     code = "permission-denied"
     exit_code = 4
+    usual_advice = "deploy doctor looks at what is allowed; the target's page has the policy that is needed"
 
 
 class CredentialsInvalid(PermissionDenied):
     code = "credentials-invalid"
+    usual_advice = "log in again; the same command goes on from what is there"
 
 
 class QuotaExceeded(Refused):
     code = "quota-exceeded"
     exit_code = 6
+    usual_advice = "ask for more, or make do with less; the same command goes on from what is there"
 
 
 class RolloutFailed(DeployerError):
     code = "rollout-failed"
     exit_code = 5
+    usual_advice = "deploy logs has all that the container wrote; deploy run-local runs the same container on this machine"
 
 
 class RollbackFailed(DeployerError):
     code = "rollback-failed"
     exit_code = 9
+    usual_advice = "run the same command again, or delete the deployment: both go on from what is there"
 
 
 class TargetUnavailable(DeployerError):
     code = "target-unavailable"
     exit_code = 6
+    usual_advice = "nothing was undone: the same command goes on from what is there"
 
 
 class TimedOut(DeployerError):
     code = "timed-out"
     exit_code = 7
+    usual_advice = "the same command waits again; --timeout gives it longer"
 
 
 class MachineFault(DeployerError):
     code = "machine-fault"
     exit_code = 10
+    usual_advice = "mend that, then run the same command again: it goes on from what is there"
 
 
 class Interrupted(DeployerError):
     code = "interrupted"
     exit_code = 130
+    usual_advice = "run the same command again: it goes on from what is there"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code."""
-    from deployer.cli.program import program
+    try:
+        from deployer.cli.program import program
 
-    program.main(args=list(arguments) if arguments is not None else None)
+        program.main(args=list(arguments) if arguments is not None else None)
+    except KeyboardInterrupt:  # while the program itself was being loaded, or as it ended: nothing was asked of any cloud then
+        sys.exit(130)

@@ -6,13 +6,13 @@ import errno
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 import click
 
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
 
-_AGAIN = "run the same command again: it goes on from what is there"
 _MACHINE = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -21,6 +21,7 @@ _MACHINE = {
     errno.ENOENT: "there is no such file",
     errno.EACCES: "the file may not be read or written",
     errno.EPERM: "this is not permitted here",
+    errno.EFBIG: "a file would be larger than this machine allows",
     errno.EROFS: "the file system is read-only",
     errno.ENOTDIR: "not a directory",
     errno.EISDIR: "a directory, where a file is needed",
@@ -44,7 +45,8 @@ def report_failure(error: BaseException, session: Session) -> int:
         from deployer.cli.output import dump
 
         document = {"error": {"code": ours.code, "exit_code": ours.exit_code, "message": ours.message, "why": ours.why, "advice": ours.advice}}
-        click.echo(dump({"event": "failed", **document} if session.output == "jsonl" else document, session.output))
+        with suppress(OSError):  # the disk that standard output goes to may be what is full
+            click.echo(dump({"event": "failed", **document} if session.output == "jsonl" else document, session.output))
     return ours.exit_code
 
 
@@ -67,26 +69,28 @@ def as_ours(error: BaseException, session: Session) -> DeployerError:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         return ConfigInvalid(error.format_message(), advice=f"{context.command_path if context else 'deploy'} --help")
-    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+    if isinstance(error, (click.Abort, KeyboardInterrupt)) or _comes_of_an_interrupt(error):
         return _interrupted(session)
     if isinstance(error, (ConnectionError, TimeoutError)):
-        return TargetUnavailable("a connection failed", why=str(error), advice=_AGAIN)
+        return TargetUnavailable("a connection failed", why=str(error))
     if isinstance(error, OSError) and error.errno in _MACHINE:
         where = f": {error.filename}" if error.filename else ""
         return MachineFault(f"{_MACHINE[error.errno]}{where}", why=str(error.strerror or error))
-    return DeployerError(
-        f"{type(error).__name__}: {error}",
-        why="this is a fault of ours, not of what you asked for",
-        advice="please report it with what --debug shows; the same command may be run again",
-    )
+    return DeployerError(f"{type(error).__name__}: {error}", why="this is a fault of ours, not of what you asked for")
+
+
+def _comes_of_an_interrupt(error: BaseException) -> bool:
+    """Ctrl-C in the midst of an import or a callback reaches us as another error, made by whoever was interrupted."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 def _interrupted(session: Session) -> Interrupted:
     if not session.started:
         return Interrupted("interrupted before anything was changed", advice="nothing is left running")
-    return Interrupted(
-        f"interrupted at {session.started[-1]}: what is done so far stays", advice="run the same command again: it goes on from what is there"
-    )
+    return Interrupted(f"interrupted at {session.started[-1]}: what is done so far stays")
 
 
 def _sentence(text: str) -> str:

@@ -197,4 +197,9 @@ def test_every_code_has_a_section_in_the_documentation() -> None:
 
 
 def test_a_sentence_that_ends_needs_no_second_end() -> None:
-    assert failure_text(DeployerError("did you mean that?")) == "Error [internal-error]: did you mean that?"
+    assert failure_text(DeployerError("did you mean that?")).splitlines()[0] == "Error [internal-error]: did you mean that?"
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.code)
+def test_an_error_that_brings_no_advice_has_that_of_its_kind(kind: type[DeployerError]) -> None:
+    assert failure_text(kind("it is so")).splitlines()[1].startswith("  What to do: ")
