@@ -10,22 +10,23 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from deployer import lifecycle
 from deployer.errors import DeployerError
-from deployer.events import Event, Noticed, Report, RollbackStarted
+from deployer.events import Event, Noticed, Report, RollbackStarted, StepFinished
 from deployer.lifecycle import Wish
 from deployer.models import content_digest, files
 from deployer.state import DeploymentName, Digest, Model, ModelFacts
 from deployer.target import Intent, Target
-from tests.simulation.cloud import Behaviour, Cloud
+from tests.simulation.cloud import Behaviour, Cloud, ServiceError, data_of, model_of
 from tests.simulation.wire import Fault, Killed, Wire
 
 NAME = DeploymentName("churn")
+HAND = "by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one client ended: "done", "killed", or the error's class."""
+    """How one client ended: "done", "killed", or the error's class. `served`: when, in the cloud's time, it saw the new generation serve."""
 
     command: Command
     actor: str
@@ -75,6 +76,7 @@ class Outcome:
     error: BaseException | None
     wire: Wire
     events: tuple[Event, ...] = ()
+    served: int | None = None
 
     @property
     def went_back(self) -> bool:
@@ -144,13 +146,21 @@ def run(subject: Subject, command: Command, cloud: Cloud, actor: str, turn: Call
     if command.verb == "delete":
         cloud.may_delete.add(actor)
     events: list[Event] = []
+    served: list[int] = []
+
+    def report(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, StepFinished) and event.step == "await_serving":
+            served.append(cloud.time)
+
+    ended, error = "done", None  # type: tuple[str, BaseException | None]
     try:
-        _execute(subject, command, wire, actor, events.append)
+        _execute(subject, command, wire, actor, report)
     except Killed as death:
-        return Outcome(command, actor, "killed", death, wire, tuple(events))
-    except (DeployerError, KeyboardInterrupt) as error:
-        return Outcome(command, actor, type(error).__name__, error, wire, tuple(events))
-    return Outcome(command, actor, "done", None, wire, tuple(events))
+        ended, error = "killed", death
+    except (DeployerError, KeyboardInterrupt) as failure:
+        ended, error = type(failure).__name__, failure
+    return Outcome(command, actor, ended, error, wire, tuple(events), served[-1] if served else None)
 
 
 def _no_turn(_: int) -> None:
@@ -158,6 +168,9 @@ def _no_turn(_: int) -> None:
 
 
 def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report: Report) -> None:
+    if command.verb == HAND:
+        _point_by_hand(command, wire)
+        return
     target, cloud, options = subject.target, subject.over(wire, actor), subject.options(command)
     if command.verb in ("delete", "prune"):
         config = target.config.parse(options, target=target.scheme)
@@ -172,6 +185,17 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report:
         environment="image",
     )
     lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)
+
+
+def _point_by_hand(command: Command, wire: Wire) -> None:
+    """Somebody in the console: no claim, no look. To a config that leads to this model, if there is one."""
+    digest = digest_named(command.model).removeprefix("sha256:")[:10]
+    models = {name for name, model in wire.cloud.models.items() if digest in data_of(model)}
+    for name, config in list(wire.cloud.configs.items()):
+        if model_of(config) in models:
+            with suppress(ServiceError):
+                wire.call("update_endpoint", EndpointName=NAME, EndpointConfigName=name)
+            return
 
 
 def run_together(subject: Subject, both: Together, cloud: Cloud, actors: tuple[str, str]) -> tuple[Outcome, Outcome]:

@@ -49,7 +49,7 @@ class Service:
             try:
                 answer = self._wire.call(api, **parameters)
             except ServiceError as error:
-                document = {"Error": {"Code": error.code, "Message": error.message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+                document: Any = {"Error": {"Code": error.code, "Message": error.message}, "ResponseMetadata": {"HTTPStatusCode": 400}}
                 raise ClientError(document, api) from error
             except LostAnswer as error:
                 raise ReadTimeoutError(endpoint_url="simulated") from error
@@ -114,7 +114,7 @@ class OverSimulatedAws:
         self.target: Target[Any, Any] = SageMaker()
 
     def over(self, wire: Wire, run: str) -> Aws:
-        return Aws(SimulatedConnection(wire), SageMakerConfig())
+        return Aws(SimulatedConnection(wire), SageMakerConfig.parse({}, target="sagemaker"))
 
     def options(self, command: Command) -> Mapping[str, Any]:
         return {"execution_role_arn": ROLE, **dict(command.options)} if command.verb in ("create", "apply", "update") else dict(command.options)

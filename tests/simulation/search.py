@@ -6,10 +6,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
 
 from tests.simulation.chance import BROKEN, QUIET, shrunk
 from tests.simulation.cloud import Behaviour, Cloud
-from tests.simulation.histories import Command, History, Subject, Together
+from tests.simulation.histories import HAND, Command, History, Subject, Together
 from tests.simulation.rules import hold
 from tests.simulation.wire import Fault
 
@@ -51,6 +52,9 @@ RIVALS = (
     Command("update", "", (("instance_type", "ml.m5.xlarge"),)),
     Command("delete"),
 )
+
+REMOVERS = (Command("prune", "", (("keep", 0),)), Command("apply", "v3", (("keep", 0),)), Command("update", "broken"), Command("delete"))
+RETURNERS = (Command("apply", "v1"), Command("apply", "v2"), Command("update", "v1", (("instance_count", 2),)))
 
 
 @dataclass(slots=True)
@@ -133,6 +137,36 @@ def one_within_another(subject: Subject, budget: int) -> Tally:
     return tally
 
 
+def one_across_another(subject: Subject, budget: int) -> Tally:
+    """Two clients: the first stands still before a call, the second before one of its own while the first ends; then both are done, and a third."""
+    tally, chance = Tally(), Random(SEED)
+    base = _begun(subject, UPDATED)
+    cases = [(first, second) for first in REMOVERS for second in RETURNERS]
+    for _ in range(budget):
+        first, second = chance.choice(cases)
+        both = Together(first, second, (chance.randint(20, 75), chance.randint(20, 65)))
+        if not tally.add(subject, History((both, Command("apply", "v3"))), base.fork()):
+            tally.tell(subject, History((*UPDATED, both, Command("apply", "v3")), USUAL), str(both))
+            return tally
+    return tally
+
+
+def beside_a_hand(subject: Subject, budget: int) -> Tally:
+    """Somebody points the endpoint back to what we are about to remove, in the console, before each of our calls in turn. It is there at once."""
+    tally, base, hand = Tally(), _begun(subject, UPDATED), Command(HAND, "v1")
+    base.behaviour = quick = replace(USUAL, rollout=1)
+    cases = [
+        Together(first, hand, (call, 1_000_000))
+        for first in REMOVERS[:2]
+        for call in range(1, hold(subject, History((first,)), base.fork()).outcomes[0].wire.calls)
+    ]
+    for both in cases[:budget]:
+        if not tally.add(subject, History((both,)), base.fork()):
+            tally.tell(subject, History((*UPDATED, both), quick), str(both))
+            return tally
+    return tally
+
+
 def by_chance(subject: Subject, make: Callable[[int], History], seeds: Iterable[int]) -> Tally:
     """One history a seed."""
     tally = Tally()
@@ -151,4 +185,4 @@ def _begun(subject: Subject, start: tuple[Command, ...]) -> Cloud:
     return cloud
 
 
-__all__ = ["BUDGET", "QUIET", "SEED", "Tally", "by_chance", "every_call_struck", "one_within_another"]
+__all__ = ["BUDGET", "QUIET", "SEED", "Tally", "beside_a_hand", "by_chance", "every_call_struck", "one_across_another", "one_within_another"]

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
 from deployer import engine
+from deployer.errors import PermissionDenied
 from deployer.state import Observed
 from deployer_targets.sagemaker import live, names, observe, plan, removal, steps, store, waiting
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
 from tests.simulation import search
-from tests.simulation.chance import random_history, random_meeting
+from tests.simulation.chance import random_history
+from tests.simulation.histories import Command, Subject
 from tests.simulation.sagemaker import OverSimulatedAws
-from tests.simulation.search import Tally, by_chance, every_call_struck, one_within_another
+from tests.simulation.search import UPDATED, Tally, beside_a_hand, by_chance, every_call_struck, one_across_another, one_within_another
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -50,22 +52,87 @@ def record_last(original: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *given: tuple(sorted(original(*given), key=lambda step: isinstance(step, steps.WriteRecord)))
 
 
-MUTANTS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "1 it plans without settling": lambda: patch.object(SageMaker, "settle", nothing),
-    "2 it doesn't read its claim": lambda: patch.object(Aws, "check", nothing),
-    "3 going back takes all that it names": lambda: replaced(
-        plan, "_back", lambda back: lambda spec, wanted, seen: back(spec, wanted, replace(seen, traffic=()) if seen else None)
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A rule broken, and the search that comes upon it soonest."""
+
+    broken: Callable[[], AbstractContextManager[object]]
+    found_by: Callable[[Subject], Tally]
+
+
+def by_one_client(subject: Subject) -> Tally:
+    return by_chance(subject, random_history, range(500))
+
+
+def by_two_clients(subject: Subject) -> Tally:
+    return one_within_another(subject, 500)
+
+
+def by_crossing_clients(subject: Subject) -> Tally:
+    return one_across_another(subject, 2000)
+
+
+def by_faults(verb: str, model: str = "", **options: int) -> Callable[[Subject], Tally]:
+    """Of every call of one command, on a deployment that was updated or, for create, on none."""
+    case = (() if verb == "create" else UPDATED, Command(verb, model, tuple(options.items())))
+    return lambda subject: every_call_struck(subject, 4000, [case])
+
+
+def by_a_hand(subject: Subject) -> Tally:
+    """In the console, beside us."""
+    return beside_a_hand(subject, 500)
+
+
+def without_second_look(step: removal.Remove, config: str, cloud: Aws) -> None:
+    removal._agreed(lambda: cloud.change("sagemaker", "delete_endpoint_config", EndpointConfigName=config))
+
+
+@contextmanager
+def without_any_look() -> Iterator[None]:
+    with patch.object(removal, "in_use", lambda *_: frozenset()), patch.object(removal.Remove, "_fence", without_second_look):
+        yield
+
+
+MUTANTS: dict[str, Mutant] = {
+    "1 it plans without settling": Mutant(lambda: patch.object(SageMaker, "settle", nothing), by_one_client),
+    "2 it doesn't read its claim": Mutant(lambda: patch.object(Aws, "check", nothing), by_two_clients),
+    "3 going back takes all that it names": Mutant(
+        lambda: replaced(plan, "_back", lambda back: lambda spec, wanted, seen: back(spec, wanted, replace(seen, traffic=()) if seen else None)),
+        by_faults("update", "v1"),
     ),
-    "4 removing doesn't look": lambda: patch.object(removal, "in_use", lambda *_: frozenset()),
-    "5 a lost answer is a refusal": lambda: patch.object(steps.PointEndpoint, "_agreed_or_raise", refuse),
-    "6 going back deletes the endpoint": lambda: patch.object(removal.DiscardFailed, "run", delete_it),
-    "6 in service is success": lambda: patch.object(waiting.AwaitServing, "_serves", lambda _, seen, __: seen.status == "InService"),
-    "7 a refused live change stays in the record": lambda: patch.object(live, "_restore", nothing),
-    "8 kept is not by descent": lambda: patch.object(Observed, "lineage", by_name),
-    "9 names aren't digests": lambda: patch.object(names, "content_name", lambda name, kind, _: f"{name}-{kind}"),
-    "10 it doesn't look once more": lambda: replaced(plan, "_forward", lambda forward: lambda *given: forward(*given)[:-4]),
-    "11 unfinished uploads stay": lambda: patch.object(store, "uploads", lambda *_: []),
-    "the record is written last": lambda: replaced(plan, "_forward", record_last),
-    "strays aren't looked for": lambda: patch.object(observe, "_strays", lambda *_: frozenset()),
-    "an interrupt after the switch goes back": lambda: patch.object(engine, "switches", lambda _: False),
+    "4 removing doesn't look": Mutant(without_any_look, by_a_hand),
+    "4 removing looks once": Mutant(lambda: patch.object(removal.Remove, "_fence", without_second_look), by_a_hand),
+    "5 a lost answer is a refusal": Mutant(lambda: patch.object(steps.PointEndpoint, "_agreed_or_raise", refuse), by_faults("update", "v3")),
+    "6 going back deletes the endpoint": Mutant(lambda: patch.object(removal.DiscardFailed, "run", delete_it), by_one_client),
+    "6 in service is success": Mutant(
+        lambda: patch.object(waiting.AwaitServing, "_serves", lambda _, seen, __: seen.status == "InService"), by_one_client
+    ),
+    "7 a refused live change stays in the record": Mutant(lambda: patch.object(live, "_restore", nothing), by_faults("update", instance_count=3)),
+    "8 kept is not by descent": Mutant(lambda: patch.object(Observed, "lineage", by_name), by_one_client),
+    "9 names aren't digests": Mutant(lambda: patch.object(names, "content_name", lambda name, kind, _: f"{name}-{kind}"), by_one_client),
+    "10 it doesn't look once more": Mutant(
+        lambda: replaced(plan, "_forward", lambda forward: lambda *given: forward(*given)[:-4]), by_crossing_clients
+    ),
+    "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
+    "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
+    "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: frozenset()), by_two_clients),
+    "an interrupt after the switch goes back": Mutant(lambda: patch.object(engine, "switches", lambda _: False), by_faults("create", "broken")),
+    "who can't see goes back": Mutant(lambda: patch.object(steps, "TargetUnavailable", PermissionDenied), by_faults("create", "broken")),
 }
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_broken_rule_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "shrunk", lambda history, _: history)
+    mutant = MUTANTS[name]
+    with mutant.broken():
+        tally = mutant.found_by(OverSimulatedAws())
+    assert tally.failure, f"not found in {tally}"
+
+
+def test_what_fails_is_shrunk_to_what_matters() -> None:
+    with MUTANTS["6 going back deletes the endpoint"].broken():
+        tally = by_chance(OverSimulatedAws(), random_history, range(500))
+    acts = [line for line in tally.failure.splitlines() if line.startswith("  ") and "act " not in line and "Behaviour" not in line]
+    assert 1 <= len(acts) <= 2, tally.failure
+    assert acts[-1].split()[:2] in (["update", "broken"], ["apply", "broken"], ["create", "broken"]), tally.failure

@@ -7,27 +7,32 @@ that still fails, ready to be pasted into `hold`.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from tests.simulation.chance import random_history, random_meeting
 from tests.simulation.histories import Subject
-from tests.simulation.search import BUDGET, SEED, Tally, by_chance, every_call_struck, one_within_another
+from tests.simulation.sagemaker import OverSimulatedAws
+from tests.simulation.search import BUDGET, SEED, Tally, beside_a_hand, by_chance, every_call_struck, one_across_another, one_within_another
 from tests.simulation.subjects import InMemory
 
-SEARCHES: dict[str, Callable[[Subject], Tally]] = {
-    "every call struck by everything, then any command": lambda subject: every_call_struck(subject, BUDGET * 55 // 100),
-    "two clients, one within the other at every call": lambda subject: one_within_another(subject, BUDGET * 20 // 100),
-    "by chance": lambda subject: by_chance(subject, random_history, range(SEED, SEED + BUDGET * 15 // 100)),
-    "two clients by chance": lambda subject: by_chance(subject, random_meeting, range(SEED, SEED + BUDGET * 10 // 100)),
+SUBJECTS: Mapping[str, Callable[[], Subject]] = {"the SageMaker target": OverSimulatedAws, "the in-memory target": InMemory}
+SEARCHES: Mapping[str, Callable[[Subject, int], Tally]] = {
+    "every call struck by everything, then any command": lambda subject, budget: every_call_struck(subject, budget * 80 // 100),
+    "two clients, one within the other at every call": lambda subject, budget: one_within_another(subject, budget * 4 // 100),
+    "two clients, one across the other": lambda subject, budget: one_across_another(subject, budget * 4 // 100),
+    "two clients by chance": lambda subject, budget: by_chance(subject, random_meeting, range(SEED, SEED + budget * 3 // 100)),
+    "one client by chance": lambda subject, budget: by_chance(subject, random_history, range(SEED, SEED + budget * 7 // 100)),
+    "beside a hand in the console": lambda subject, budget: beside_a_hand(subject, budget * 2 // 100),
 }
 
 
-@pytest.mark.parametrize("search", SEARCHES, ids=lambda name: name.replace(" ", "-"))
-def test_the_rules_hold(search: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_the_rules_hold(subject: str, search: str, capsys: pytest.CaptureFixture[str]) -> None:
     began = time.perf_counter()
-    tally = SEARCHES[search](InMemory())
+    tally = SEARCHES[search](SUBJECTS[subject](), BUDGET // len(SUBJECTS))
     with capsys.disabled():
-        print(f"\n  {search}: {tally}, in {time.perf_counter() - began:.1f} s", end="")
+        print(f"\n  {subject}, {search}: {tally}, in {time.perf_counter() - began:.1f} s", end="")
     assert not tally.failure, tally.failure
