@@ -12,9 +12,10 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Wall seconds and peak resident memory (MiB) of one process, with what it printed."""
+    """Wall seconds, seconds of processor and peak resident memory (MB) of one process, with what it printed."""
 
     seconds: float
+    cpu: float
     peak: float
     output: str
 
@@ -36,7 +37,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {output[-2000:]}")
-    return Finished(seconds, usage.ru_maxrss / 1024, output)
+    return Finished(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, output)
 
 
 def medians(commands: Mapping[str, Sequence[str]], runs: int) -> dict[str, float]:

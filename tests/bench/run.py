@@ -11,6 +11,7 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +21,7 @@ sys.path[:0] = [str(TOP), *(str(TOP / part) for part in ("targets", "images", "l
 from tests.bench import line, startup, upload  # noqa: E402  the path has to be set first, so that this file runs by itself
 from tests.bench.tables import Table  # noqa: E402
 
-MEASURES = {"startup": startup.measure, "upload": upload.measure, "line": line.measure}
+MEASURES: dict[str, Callable[..., Iterator[Table]]] = {"startup": startup.measure, "upload": upload.measure, "line": line.measure}
 BEGIN, END = "<!-- figures: written by tests/bench/run.py -->", "<!-- end of figures -->"
 
 

@@ -65,6 +65,10 @@ class Connection:
         answer = self.call("sts", "get_caller_identity")
         return Identity(account=answer["Account"], partition=answer["Arn"].split(":")[1], arn=answer["Arn"])
 
+    def partition_of(self, region: str) -> str:
+        """The partition that has a region; botocore's UnknownRegionError where none does."""
+        return str(self._base().get_partition_for_region(region))
+
     def in_region(self, region: str) -> Connection:
         """The same access to another region."""
         return Connection(
@@ -128,6 +132,7 @@ class Connection:
         session_module = _botocore("session")
         session = session_module.get_session()
         session.user_agent_extra = f"deployer/{__version__}"
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
         return session
 
     def _assumed(self, base: Any) -> Any:
@@ -276,7 +281,7 @@ def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | Non
     connection = Connection(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
     found = connection.attempt(lambda: connection.region, "the AWS configuration")
     try:
-        _botocore("session").get_session().get_partition_for_region(found)
+        connection.partition_of(found)
     except _botocore("exceptions").UnknownRegionError as error:
         raise ConfigInvalid(f"{found} is not an AWS region", advice="-t sagemaker:/REGION, region_name, or AWS_REGION") from error
     return Aws(connection, config)
@@ -309,6 +314,12 @@ def _next(service: str, operation: str, page: Mapping[str, Any]) -> dict[str, An
 
 def _api_name(operation: str) -> str:
     return "".join(part.capitalize() for part in operation.split("_"))
+
+
+@functools.cache
+def _loader(data_path: str | None) -> Any:
+    """botocore's service descriptions, read once for all sessions: each would parse megabytes of JSON of its own."""
+    return _botocore("loaders").create_loader(data_path)
 
 
 def _of_botocore(error: BaseException) -> bool:

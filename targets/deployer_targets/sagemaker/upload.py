@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from typing import Any
 
 from deployer.errors import DeployerError
@@ -17,11 +18,11 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import ROOT, Home, marker
 
-PART = 8 << 20
-"""Bytes of a part, unless the whole would need more than S3's ten thousand."""
+PART = 5 << 20
+"""Bytes of a part: S3's least, unless the whole would need more parts than S3's ten thousand."""
 MAX_PARTS = 9_000
 IN_FLIGHT = 4
-"""Parts being sent at once: with the one being filled, 40 MB."""
+"""Parts at once, 21 MB: all of them being sent, or one being filled."""
 WORTH_LOOKING = 16 << 20
 """From this size on, another deployment's copy of the same model is looked for before sending."""
 MAX_COPY = 5 << 30
@@ -73,14 +74,14 @@ def copied(cloud: Aws, to: Destination, size: int) -> str | None:
 
 def send_tar(cloud: Aws, to: Destination, chunks: Iterable[bytes], estimate: int, progress: Progress) -> int:
     """Send a stream as one object; its size in bytes. Nothing of it is left where it doesn't succeed, unless this process is killed."""
-    size = max(PART, -(-estimate // MAX_PARTS))
-    parts = _parts(chunks, size)
-    first = next(parts, bytearray())
-    if len(first) < size:
-        cloud.call("s3", "put_object", Bucket=to.home.bucket, Key=to.key, Body=first, **to.extra)
-        progress(len(first))
-        return len(first)
-    return _Multipart(cloud, to, progress).send(first, parts)
+    from deployer.models.package import readable
+
+    stream, part = readable(chunks), bytearray(max(PART, -(-estimate // MAX_PARTS)))
+    if _fill(part, stream):
+        return _Multipart(cloud, to, progress).send(part, stream)
+    cloud.call("s3", "put_object", Bucket=to.home.bucket, Key=to.key, Body=part, **to.extra)
+    progress(len(part))
+    return len(part)
 
 
 def send_files(cloud: Aws, to: Destination, files: Iterable[ModelFile], progress: Progress) -> None:
@@ -117,7 +118,7 @@ class _Multipart:
         self._cloud, self._to, self._counter = cloud, to, _Counter(progress)
         self._place = {"Bucket": to.home.bucket, "Key": to.key}
 
-    def send(self, first: bytearray, rest: Iterator[bytearray]) -> int:
+    def send(self, first: bytearray, rest: BufferedReader) -> int:
         upload = self._cloud.call("s3", "create_multipart_upload", **self._place, **self._to.extra)["UploadId"]
         try:
             etags = self._send_all(upload, first, rest)
@@ -138,26 +139,27 @@ class _Multipart:
             if found is None or found.get("Metadata", {}).get(DIGEST) != self._to.model:
                 raise
 
-    def _send_all(self, upload: str, first: bytearray, rest: Iterator[bytearray]) -> dict[int, str]:
+    def _send_all(self, upload: str, first: bytearray, rest: BufferedReader) -> dict[int, str]:
+        """Few buffers, filled again and again: parts that are made anew leave a heap in pieces, of twice the size."""
         etags: dict[int, str] = {}
-        pending: set[Future[None]] = set()
+        pending: set[Future[bytearray]] = set()
+        idle = [bytearray(len(first)) for _ in range(IN_FLIGHT - 1)]
 
-        def one(number: int, body: bytearray) -> None:
-            answer = self._cloud.call("s3", "upload_part", **self._place, UploadId=upload, PartNumber=number, Body=body)
+        def one(number: int, part: bytearray) -> bytearray:
+            answer = self._cloud.call("s3", "upload_part", **self._place, UploadId=upload, PartNumber=number, Body=part)
             etags[number] = answer["ETag"]
-            self._counter.add(len(body))
+            self._counter.add(len(part))
+            return part
 
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="upload") as pool:
-            body: bytearray | None = first
-            number = 0
-            while body:
-                number += 1
-                pending.add(pool.submit(one, number, body))
-                if len(pending) >= IN_FLIGHT:
+            part, number = first, 1
+            while part:
+                pending.add(pool.submit(one, number, part))
+                if not idle:
                     finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for each in finished:
-                        each.result()
-                body = next(rest, None)
+                    idle.extend(each.result() for each in finished)
+                part, number = idle.pop(), number + 1
+                _fill(part, rest)
             for each in pending:
                 each.result()
         return etags
@@ -175,19 +177,13 @@ class _Counter:
             self._progress(self.total)
 
 
-def _parts(chunks: Iterable[bytes], size: int) -> Iterator[bytearray]:
-    """The same bytes in parts of `size`, the last one excepted; each is filled in place, so that no part is ever there twice."""
-    part = bytearray()
-    for chunk in chunks:
-        view = memoryview(chunk)
-        while len(part) + len(view) >= size:
-            taken = size - len(part)
-            part += view[:taken]
-            yield part
-            view, part = view[taken:], bytearray()
-        part += view
-    if part:
-        yield part
+def _fill(part: bytearray, stream: BufferedReader) -> bool:
+    """Fill a buffer from a stream; where that ends before, the buffer is cut to what there was, and the answer is no."""
+    filled = stream.readinto(part)
+    if filled == len(part):
+        return True
+    del part[filled:]
+    return False
 
 
 def _read(file: ModelFile) -> Iterator[bytes]:
