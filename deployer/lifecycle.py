@@ -8,7 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from deployer import engine
-from deployer.errors import Conflict, DeploymentExists, DeploymentNotFound, EnvironmentMisfit, RolloutFailed, SchemaChangeRefused
+from deployer.errors import (
+    ConfigInvalid,
+    Conflict,
+    DeploymentExists,
+    DeploymentNotFound,
+    EnvironmentMisfit,
+    MachineFault,
+    ModelInvalid,
+    Refused,
+    RolloutFailed,
+    SchemaChangeRefused,
+)
 from deployer.events import Noticed, Report, Resolved
 from deployer.fit import Fit, fit
 from deployer.options import ConfigT
@@ -93,9 +104,14 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         return first
     check(first, wish)
     held = target.claim(wish.name, cloud)
-    target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
-    found = prospect(target, held, wish)
-    check(found, wish)
+    try:
+        target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
+        found = prospect(target, held, wish)
+        check(found, wish)
+    except (Refused, ConfigInvalid, ModelInvalid, SchemaChangeRefused, MachineFault, KeyboardInterrupt) as cause:
+        if first.observed is None:  # the claim alone was made
+            engine.take_back(first.plan, held, report, cause)
+        raise
     for warning in found.fit.warnings:
         report(Noticed(level="warning", message=warning))
     try:
@@ -128,6 +144,7 @@ def prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, co
     plan = target.plan_prune(name, present(target, cloud, name), config)
     if not plan.empty:
         held = target.claim(name, cloud)
+        target.settle(name, held, report, config.timeout_seconds)
         plan = target.plan_prune(name, present(target, held, name), config)
         engine.apply(plan, held, report)
     return plan

@@ -1,0 +1,242 @@
+"""The one way through, over the in-memory target: in which order it asks, when it claims, how an update is completed, what it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployer import lifecycle
+from deployer.errors import ConfigInvalid, Conflict, DeploymentExists, DeploymentNotFound, NotOurs, RolloutFailed, SchemaChangeRefused, TimedOut
+from deployer.events import Event, Resolved, silent
+from deployer.lifecycle import Wish
+from deployer.state import DeploymentName, Model, ModelFacts, Provenance, digest_of
+from deployer.target import Intent
+from tests.simulation.client import Client
+from tests.simulation.cloud import Behaviour, Cloud, Endpoint
+from tests.simulation.target import Memory, Options
+from tests.simulation.wire import Sent, Wire
+
+NAME = DeploymentName("churn")
+TARGET = Memory()
+OPTIONS = Options.parse({}, target="memory")
+CHANGES = ("put_", "create_", "update_", "delete_", "upload_", "complete_", "abort_")
+
+
+def model(uri: str, **facts: Any) -> Model:
+    return Model(ModelFacts(uri=uri, digest=digest_of(uri), **facts))
+
+
+@pytest.fixture
+def cloud() -> Cloud:
+    broken = digest_of("broken").removeprefix("sha256:")[:10]
+    return Cloud(Behaviour(broken=frozenset({broken})), may_delete={"one", "two"})
+
+
+def client(cloud: Cloud, run: str = "one") -> Client:
+    return Memory.over(Wire(cloud, run), run)
+
+
+def deploy(cloud: Cloud, intent: str, uri: str = "", /, run: str = "one", **options: Any) -> list[Sent]:
+    """Run to the end; what was sent."""
+    connection = client(cloud, run)
+    wish = Wish(NAME, Intent(intent), model(uri) if uri else None, options, environment="image")
+    lifecycle.deploy(TARGET, connection, wish, silent, timeout_seconds=600)
+    return connection.wire.sent
+
+
+def record(cloud: Cloud) -> Any:
+    observed = TARGET.observe(NAME, client(cloud))
+    assert observed is not None
+    assert observed.record is not None
+    return observed.record
+
+
+def changes(sent: list[Sent]) -> list[str]:
+    return [call.api for call in sent if call.api.startswith(CHANGES)]
+
+
+def test_it_settles_and_looks_before_it_claims_and_again_after(cloud: Cloud) -> None:
+    sent = deploy(cloud, "create", "v1")
+    claim = next(number for number, call in enumerate(sent) if call.api == "put_object")
+    assert sent[claim].parameters["Key"].endswith("/claim")
+    before, after = [call.api for call in sent[:claim]], [call.api for call in sent[claim + 1 :]]
+    assert before[0] == "describe_endpoint"
+    assert not changes(sent[:claim])
+    assert "list_objects_v2" in before
+    assert after[0] == "describe_endpoint"
+    looked_again = after.index("list_objects_v2")
+    assert looked_again < next(number for number, api in enumerate(after) if api.startswith(CHANGES))
+
+
+def test_the_record_is_the_first_thing_made(cloud: Cloud) -> None:
+    made = [call.parameters.get("Key", call.api) for call in deploy(cloud, "create", "v1") if call.api.startswith(CHANGES)]
+    assert made[0].endswith("/claim")
+    assert "/records/" in made[1]
+
+
+def test_who_has_nothing_to_do_claims_nothing(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    for intent in ("create", "update", "apply"):
+        assert changes(deploy(cloud, intent, "v1", run="two")) == []
+    assert changes(deploy(cloud, "update", run="two")) == []
+    assert cloud.objects["deployer/churn/claim"] == b"one"
+
+
+def test_delete_of_what_is_not_there_claims_nothing(cloud: Cloud) -> None:
+    connection = client(cloud)
+    assert lifecycle.delete(TARGET, connection, NAME, OPTIONS, silent) is False
+    assert changes(connection.wire.sent) == []
+
+
+def test_an_update_takes_what_it_does_not_name_from_the_record(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1", image_url="scoring:7", instance_type="large", instance_count=3)
+    deploy(cloud, "update", "v2")
+    assert record(cloud).model.uri == "v2"
+    assert record(cloud).image == "scoring:7"
+    assert (record(cloud).options["instance_type"], record(cloud).options["instance_count"]) == ("large", 3)
+    deploy(cloud, "update", instance_type="small")
+    assert record(cloud).model.uri == "v2"
+    assert (record(cloud).options["instance_type"], record(cloud).options["instance_count"]) == ("small", 3)
+
+
+def test_apply_takes_the_wish_as_complete(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1", image_url="scoring:7", instance_type="large")
+    deploy(cloud, "apply", "v1")
+    assert (record(cloud).image, record(cloud).options["instance_type"]) == ("scoring:1", OPTIONS.instance_type)
+
+
+def test_an_update_waits_for_the_dust_to_settle_before_it_reads_the_record(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1", instance_count=2)
+    cloud.behaviour = replace(cloud.behaviour, rollout=500)
+    with pytest.raises(TimedOut):
+        deploy(cloud, "update", "v2", timeout_seconds=10, instance_type="large")
+    deploy(cloud, "update", instance_count=4, run="two")
+    assert record(cloud).model.uri == "v2"
+    assert record(cloud).options["instance_type"] == "large"
+    assert cloud.endpoints[NAME].count == 4
+
+
+def test_standing_options_give_way_to_the_record_and_to_the_wish(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1", instance_type="large")
+    wish = Wish(NAME, Intent.UPDATE, model("v2"), {"instance_count": 2}, standing={"instance_type": "huge", "role": "other"}, environment="image")
+    lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
+    assert record(cloud).options["instance_type"] == "large"
+    assert record(cloud).options["instance_count"] == 2
+
+
+def test_create_of_something_else_is_refused_before_anything_is_changed(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    connection = client(cloud, "two")
+    with pytest.raises(DeploymentExists, match="exists already") as refused:
+        lifecycle.deploy(TARGET, connection, Wish(NAME, Intent.CREATE, model("v2"), environment="image"), silent, timeout_seconds=600)
+    assert "update" in refused.value.advice
+    assert changes(connection.wire.sent) == []
+
+
+def test_create_goes_on_where_nothing_came_to_serve(cloud: Cloud) -> None:
+    with pytest.raises(RolloutFailed):
+        deploy(cloud, "create", "broken")
+    deploy(cloud, "create", "v2")
+    assert record(cloud).model.uri == "v2"
+
+
+def test_update_of_what_is_not_there_is_refused(cloud: Cloud) -> None:
+    with pytest.raises(DeploymentNotFound, match="churn"):
+        deploy(cloud, "update", "v1")
+    assert not cloud.objects
+
+
+def test_an_update_without_a_model_needs_one_in_service(cloud: Cloud) -> None:
+    cloud.objects["deployer/churn/claim"] = b"somebody's"
+    with pytest.raises(Conflict, match="complete"):
+        deploy(cloud, "update", instance_count=2)
+
+
+def test_what_somebody_else_made_is_refused_unless_adopted(cloud: Cloud) -> None:
+    cloud.endpoints[NAME] = Endpoint(NAME, "InService", serving="theirs")
+    with pytest.raises(NotOurs):
+        deploy(cloud, "apply", "v1")
+    with pytest.raises(NotOurs):
+        lifecycle.delete(TARGET, client(cloud), NAME, OPTIONS, silent)
+    assert cloud.endpoints[NAME].serving == "theirs"
+    wish = Wish(NAME, Intent.APPLY, model("v1"), environment="image", adopt=True)
+    lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
+    assert record(cloud).model.uri == "v1"
+    deploy(cloud, "update", "v2")
+    assert record(cloud).model.uri == "v2"
+
+
+def signature(*columns: str) -> Mapping[str, Any]:
+    listed = ", ".join(f'{{"type": "double", "name": "{column}", "required": true}}' for column in columns)
+    return {"inputs": f"[{listed}]", "outputs": '[{"type": "double"}]'}
+
+
+def test_a_signature_that_breaks_callers_is_refused_until_allowed(cloud: Cloud) -> None:
+    wish = Wish(NAME, Intent.APPLY, model("v1", signature=signature("a")), environment="image")
+    lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
+    breaking = replace(wish, model=model("v2", signature=signature("a", "b")))
+    connection = client(cloud, "two")
+    with pytest.raises(SchemaChangeRefused, match="b"):
+        lifecycle.deploy(TARGET, connection, breaking, silent, timeout_seconds=600)
+    assert changes(connection.wire.sent) == []
+    lifecycle.deploy(TARGET, connection, replace(breaking, allow_schema_change=True), silent, timeout_seconds=600)
+    assert record(cloud).model.uri == "v2"
+
+
+def test_an_unknown_option_is_refused_before_the_cloud_is_touched(cloud: Cloud) -> None:
+    with pytest.raises(ConfigInvalid, match="instance_type"):
+        deploy(cloud, "create", "v1", instance_typ="large")
+    assert not cloud.objects
+
+
+def test_a_prospect_changes_nothing(cloud: Cloud) -> None:
+    connection = client(cloud)
+    found = lifecycle.prospect(TARGET, connection, Wish(NAME, Intent.CREATE, model("v1"), environment="image"))
+    assert changes(connection.wire.sent) == []
+    assert not found.plan.empty
+    assert found.observed is None
+
+
+def test_what_was_resolved_is_told_before_anything_is_done(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    before = record(cloud).generation
+    events: list[Event] = []
+    wish = Wish(NAME, Intent.UPDATE, model("v2"), environment="image")
+    lifecycle.deploy(TARGET, client(cloud), wish, events.append, timeout_seconds=600)
+    told = events[0]
+    assert isinstance(told, Resolved)
+    assert told.changes
+    assert (told.deployment, told.generation, told.replaces) == (NAME, record(cloud).generation, before)
+
+
+def test_the_record_tells_who_made_it_and_what_it_replaces(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    before = record(cloud).generation
+    wish = Wish(NAME, Intent.UPDATE, model("v2", run_id="r1"), environment="image", provenance=Provenance(user="ann", commit="abc"))
+    lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
+    assert record(cloud).replaces == before
+    assert record(cloud).provenance.user == "ann"
+    assert record(cloud).model.run_id == "r1"
+
+
+def test_prune_of_what_is_not_there_is_refused(cloud: Cloud) -> None:
+    with pytest.raises(DeploymentNotFound):
+        lifecycle.prune(TARGET, client(cloud), NAME, OPTIONS, silent)
+
+
+def test_prune_with_nothing_to_remove_claims_nothing(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    connection = client(cloud, "two")
+    assert lifecycle.prune(TARGET, connection, NAME, OPTIONS, silent).empty
+    assert changes(connection.wire.sent) == []
+
+
+def test_a_failed_rollout_says_what_serves(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    before = record(cloud).generation
+    with pytest.raises(RolloutFailed, match=f"generation {before} still serves") as failed:
+        deploy(cloud, "update", "broken")
+    assert "exited" in failed.value.why
