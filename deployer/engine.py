@@ -6,7 +6,17 @@ import functools
 import time
 from typing import TypeVar
 
-from deployer.errors import Conflict, DeployerError, Interrupted, MachineFault, ModelInvalid, Refused, RollbackFailed, RolloutFailed
+from deployer.errors import (
+    Conflict,
+    CredentialsInvalid,
+    DeployerError,
+    Interrupted,
+    MachineFault,
+    ModelInvalid,
+    Refused,
+    RollbackFailed,
+    RolloutFailed,
+)
 from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
 from deployer.plan import Plan, Step
 
@@ -37,24 +47,66 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
         if agreed and isinstance(cause, Refused):
             report(Noticed(level="warning", message="the switch was made, and nothing is undone; the same command goes on from here"))
             raise
-        _run_back(plan, cloud, report, cause)
+        take_back(plan, cloud, report, cause)
         raise
     except (ModelInvalid, MachineFault) as cause:
         # This machine's own no, while it read the model: as definite as a refusal.
         if not sent:
-            _run_back(plan, cloud, report, cause)
+            take_back(plan, cloud, report, cause)
         raise
     except KeyboardInterrupt as cause:
         if sent:
             raise Interrupted("interrupted after the switch was sent: the cloud goes on", advice="run the same command again to follow it") from cause
         if not plan.back:
             raise Interrupted("interrupted: what was done stays done", advice="run the same command again to go on") from cause
-        _run_back(plan, cloud, report, Interrupted("interrupted"))
-        raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
+        take_back(plan, cloud, report, cause)
     for step in plan.live:
         run(step, cloud, report)
     for step in plan.sweep:
         _sweep(step, cloud, report)
+
+
+def take_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerError | KeyboardInterrupt) -> None:
+    """Run the way back of a plan that came to nothing. Returns where there is none, and where `cause` says already how things stand now.
+
+    Raises:
+        RollbackFailed: not all of it could be removed; what to do.
+        Interrupted, or an error of the kind of `cause`: it is gone, and the error says so; or, where the credentials are no good any more, it stays.
+        Conflict: a newer run took over.
+    """
+    if not plan.back:
+        return
+    why = cause if isinstance(cause, DeployerError) else Interrupted("interrupted")
+    report(RollbackStarted(reason=why.message))
+    try:
+        for step in plan.back:
+            run(step, cloud, report)
+    except Conflict:
+        raise
+    except (DeployerError, KeyboardInterrupt) as error:
+        raise _stranded(why, error) from error
+    if isinstance(why, Interrupted):
+        raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
+    if isinstance(why, (Refused, ModelInvalid, MachineFault)):
+        said = why.message.rstrip(".")
+        raise type(why)(
+            f"{said}; what was made before is removed, what served still serves", why=why.why, advice=why.advice, lines=why.lines
+        ) from cause
+
+
+def _stranded(cause: DeployerError, error: DeployerError | KeyboardInterrupt) -> DeployerError:
+    """The way back failed. Credentials that have run out are no failure of it: nothing can be undone with them, and all of it by the next run."""
+    if isinstance(cause, CredentialsInvalid) and isinstance(error, CredentialsInvalid):
+        return type(cause)(
+            f"{cause.message}; what was made so far stays, what served still serves",
+            why=cause.why,
+            advice=f"{cause.advice}; deploy delete, or an update to something else, removes what was made",
+        )
+    return RollbackFailed(
+        f"{cause.message}; and the way back failed: {error.message if isinstance(error, DeployerError) else 'interrupted'}",
+        why=cause.why,
+        lines=cause.lines,
+    )
 
 
 def switches(step: object) -> bool:
@@ -88,25 +140,6 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, DeployerError):
         return error.message
     return "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
-
-
-def _run_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerError) -> None:
-    if not plan.back:
-        return
-    report(RollbackStarted(reason=cause.message))
-    try:
-        for step in plan.back:
-            run(step, cloud, report)
-    except Conflict:
-        raise
-    except (DeployerError, KeyboardInterrupt) as error:
-        what = error.message if isinstance(error, DeployerError) else "interrupted"
-        raise RollbackFailed(
-            f"{cause.message}; and the way back failed: {what}",
-            why=cause.why,
-            advice="run the same command again, or delete the deployment: both go on from what is there",
-            lines=cause.lines,
-        ) from error
 
 
 def _sweep(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
