@@ -10,16 +10,18 @@ from pathlib import Path
 
 import deployer_localstack as localstack
 
+_KEPT = ("AWS_CA_BUNDLE", "DEPLOYER_BASE_IMAGE")
+
 
 @contextmanager
 def local_cloud() -> Iterator[Mapping[str, str]]:
-    """This process's environment, pointed at a fresh cloud on a free port; AWS settings of the user's own are left out."""
+    """This process's environment, pointed at a fresh cloud on a free port; other settings of the user's own are left out."""
     with tempfile.TemporaryDirectory(prefix="deployer-bench-") as room:
         directory = Path(room)
         localstack.up(localstack.Options(port=0, directory=directory))
         try:
             clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DEPLOYER_"))}
-            bundle = {name: os.environ[name] for name in ("AWS_CA_BUNDLE",) if name in os.environ}
-            yield {**clean, **bundle, **localstack.environment(directory), "DEPLOYER_LOCALSTACK_DIR": str(directory)}
+            kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+            yield {**clean, **kept, **localstack.environment(directory), "DEPLOYER_LOCALSTACK_DIR": str(directory)}
         finally:
             localstack.down(directory)
