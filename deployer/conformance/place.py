@@ -70,7 +70,7 @@ class Place(ABC):
         raise NotImplementedError
 
     def everything_struck(self) -> AbstractContextManager[object]:
-        """While it lasts, each call of the cloud's APIs is throttled the first time."""
+        """While it lasts, each API of the cloud that was ever called here is throttled the first time it is called again."""
         raise NotImplementedError
 
     def slow_rollouts(self, seconds: float) -> AbstractContextManager[object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,8 +39,16 @@ class SageMakerPlace(Place):
     def origin(self) -> Origin:
         return Origin("deployer_targets.sagemaker.target:SageMaker", f"sagemaker:/{REGION}", environment=dict(self.here.environment))
 
-    def everything_struck(self) -> AbstractContextManager[object]:
-        return self.here.struck("throttle", per_call=True)
+    @contextmanager
+    def everything_struck(self) -> Iterator[None]:
+        control = self.here.control
+        for service, operation in sorted({(entry["service"], entry["operation"]) for entry in control.journal()}):
+            control.add_fault("throttle", service=service, operation=operation, count=1)
+        try:
+            yield
+            assert sum(fault["hits"] for fault in control.faults()) > 20
+        finally:
+            control.clear_faults()
 
     @contextmanager
     def slow_rollouts(self, seconds: float) -> Iterator[None]:
