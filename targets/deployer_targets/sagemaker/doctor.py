@@ -46,9 +46,14 @@ ACTIONS = (
 """What create, update, delete, predict and logs call; docs/sagemaker.md has the policy."""
 
 
+PATIENCE_SECONDS = 5.0
+"""How long one look asks again: what is wrong for that long is what the user wants to know."""
+
+
 def findings(cloud: Aws) -> Iterator[Finding]:
     """One finding after the other; none raises. Without working credentials the rest isn't asked."""
     config = cloud.config
+    cloud.connection.deadline_seconds = PATIENCE_SECONDS
     known = _looked("credentials", lambda: _credentials(cloud))
     yield known
     if known.verdict is Verdict.WRONG:
