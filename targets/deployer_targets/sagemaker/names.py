@@ -39,7 +39,7 @@ def check_name(name: str) -> DeploymentName:
     Raises:
         ConfigInvalid: which limit it breaks.
     """
-    if _NAME.fullmatch(name):
+    if len(name) <= LIMIT and _NAME.fullmatch(name):
         return DeploymentName(name)
     if len(name) > LIMIT:
         why = f"it has {len(name)} characters, at most {LIMIT} are allowed"

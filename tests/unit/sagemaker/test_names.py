@@ -22,7 +22,15 @@ def test_valid_names_pass(name: str):
 
 @pytest.mark.parametrize(
     ("name", "why"),
-    [("", "empty"), ("-a", "starts or ends"), ("a-", "starts or ends"), ("a_b", "'_'"), ("a" * 64, "64 characters"), ("größe", "'ö'")],
+    [
+        ("", "empty"),
+        ("-a", "starts or ends"),
+        ("a-", "starts or ends"),
+        ("a_b", "'_'"),
+        ("a" * 64, "64 characters"),
+        ("a-" * 32 + "b", "65 characters"),
+        ("größe", "'ö'"),
+    ],
 )
 def test_a_wrong_name_is_refused_with_the_limit_it_breaks(name: str, why: str):
     with pytest.raises(ConfigInvalid, match=re.escape(why)):
