@@ -107,11 +107,20 @@ def _wrong(error: ValidationError, marks: Mapping[str, Mark], target: str, origi
     found = []
     for each in error.errors(include_url=False):
         key, inner = str(each["loc"][0]) if each["loc"] else "", ".".join(str(part) for part in each["loc"])
-        # An error of the whole holds all options as its input, secret ones too.
-        given = "" if not key or (key in marks and marks[key].secret) or each["type"] == "missing" else f", not {each['input']!r}"
+        # An error of the whole holds all options as its input, secret ones too. What we word ourselves names the value where that helps.
+        silent = not key or (key in marks and marks[key].secret) or each["type"] in ("missing", "value_error")
+        given = "" if silent else f", not {each['input']!r}"
         origin = f" ({origins[key]})" if key in origins else ""
-        found.append(f"{inner or 'options'}: {each['msg'].removeprefix('Value error, ')}{given}{origin}")
+        found.append(f"{inner or 'options'}: {_said(each)}{given}{origin}")
     return f"wrong options for {target}: " + "; ".join(found)
+
+
+def _said(error: Any) -> str:
+    """pydantic's sentence, in the words of who doesn't know pydantic."""
+    if error["type"] == "string_pattern_mismatch":
+        return f"must have the form {error['ctx']['pattern']}"
+    text: str = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").partition(", unable to parse")[0]
+    return text.replace("Input should be", "must be").replace("Extra inputs are not permitted", "is not known").replace("dictionary", "mapping")
 
 
 def _read(value: Any, annotation: Any) -> Any:

@@ -266,7 +266,18 @@ def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
             f"{uri.public} does not exist on {server}",
             "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the server",
         ),
-        (code == "INVALID_PARAMETER_VALUE", ConfigInvalid, f"{uri.public} is refused by {server}", ""),
+        (
+            "unsupported URI" in text,
+            ConfigInvalid,
+            f"{uri.public} can't be looked up at {server}: that is no model registry which MLflow can read here",
+            "name the server: MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI, --tracking-uri or --registry-uri",
+        ),
+        (
+            code == "INVALID_PARAMETER_VALUE",
+            ConfigInvalid,
+            f"{uri.public} is refused by {server}",
+            "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the server",
+        ),
         (
             silent,
             TargetUnavailable,

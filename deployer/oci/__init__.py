@@ -4,7 +4,7 @@ repository = Repository("localhost:5000", "deployer-scoring", Credentials("user"
 image = repository.describe("0.1.0-py311")
 """
 
-from deployer.oci.choose import choose, general_tag, inputs_tag, model_tag, python_of
+from deployer.oci.choose import choose, general_tag, inputs_tag, is_elsewhere, model_tag, python_of
 from deployer.oci.credentials import Credentials, Login, configured
 from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest
 from deployer.oci.reference import Reference
@@ -32,6 +32,7 @@ __all__ = [
     "docker_manifest",
     "general_tag",
     "inputs_tag",
+    "is_elsewhere",
     "lock_digest",
     "model_tag",
     "python_of",

@@ -77,11 +77,13 @@ def python_of(facts: ModelFacts) -> str:
 _OURS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def is_elsewhere(named: str) -> bool:
+    """Whether a user names a whole reference; a bare tag or digest is one in the repository itself."""
+    return not named.startswith("sha256:") and re.search(r"[:/@]", named) is not None
+
+
 def _reference(repository: Repository, named: str) -> Reference:
-    """A bare tag or digest is one in the repository itself."""
-    if named.startswith("sha256:") or not re.search(r"[:/@]", named):
-        return Reference.parse(repository.reference(named))
-    return Reference.parse(named)
+    return Reference.parse(named if is_elsewhere(named) else repository.reference(named))
 
 
 def _described(repository: Repository, reference: Reference, elsewhere: Open | None) -> Image:

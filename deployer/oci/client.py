@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
 from deployer.oci.credentials import Credentials, Login
 from deployer.oci.reference import DOCKER_HUB
-from deployer.retry import DEADLINE_SECONDS, retried
+from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
 
 if TYPE_CHECKING:
     import ssl
@@ -70,6 +71,7 @@ class RegistryClient:
         self._authorizations: dict[str, str] = {}
         self._lock = threading.Lock()
         self._http: httpx.Client | None = None
+        self._reached = False
 
     def ask(
         self,
@@ -115,18 +117,22 @@ class RegistryClient:
 
         def once() -> httpx.Response:
             response = self._authorized(method, url, scope, **how)
+            self._reached = True
             if response.status_code in expect:
                 return response
             response.read()
             response.close()
             raise _Unexpected(response)
 
+        begin = time.monotonic()
+
+        def worth_asking_again(error: BaseException) -> bool:
+            if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+                return self._reached or time.monotonic() - begin < FIRST_CONTACT_SECONDS
+            return isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT)
+
         try:
-            response = retried(
-                once,
-                lambda error: isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT),
-                deadline_seconds=self._deadline_seconds if retry else 0,
-            )
+            response = retried(once, worth_asking_again, deadline_seconds=self._deadline_seconds if retry else 0)
         except httpx.HTTPError as fault:
             advice = "check its name, the network, the proxy and the certificates (SSL_CERT_FILE)"
             raise TargetUnavailable(f"the registry {self.host} does not answer", why=str(fault) or type(fault).__name__, advice=advice) from fault

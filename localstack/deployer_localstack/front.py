@@ -85,7 +85,9 @@ class Front:
             if ground.session_expired(call.access_key):
                 raise expired(call.service)
             return self._dispatch(call, environ, start_response, entry)
-        except AwsError as error:
+        except (AwsError, NotImplementedError) as fault:
+            # What moto doesn't have is a definite no: a 500 would be asked again until the caller's patience ends.
+            error = fault if isinstance(fault, AwsError) else AwsError("NotImplemented", f"{fault}, not in the local cloud", 501)
             entry["error"] = error.code
             status, headers, body = render(error, call.service, bodiless=environ["REQUEST_METHOD"] == "HEAD")
             start_response(_line(status), headers)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from deployer.errors import ConfigInvalid, Conflict, ExtraMissing, PermissionDenied
-from deployer.retry import DEADLINE_SECONDS, retried
+from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, ExtraMissing, PermissionDenied
+from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
 from deployer.version import __version__
 from deployer_targets.sagemaker import faults
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -53,6 +56,7 @@ class Connection:
         self._clients: dict[str, Any] = {}
         self._session: Any = None
         self._named_region = region
+        self._reached = False
 
     @functools.cached_property
     def region(self) -> str:
@@ -60,14 +64,38 @@ class Connection:
         configured = self._base().get_config_variable("region")
         return str(self._named_region or os.environ.get("AWS_REGION") or configured or "us-west-2")
 
+    @property
+    def region_meant(self) -> str:
+        """For an error's words: the profile may be what is wrong, and isn't asked."""
+        variables = (os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION"))
+        return self._named_region or next(filter(None, variables), "the profile's region")
+
     @functools.cached_property
     def identity(self) -> Identity:
         answer = self.call("sts", "get_caller_identity")
         return Identity(account=answer["Account"], partition=answer["Arn"].split(":")[1], arn=answer["Arn"])
 
-    def partition_of(self, region: str) -> str:
-        """The partition that has a region; botocore's UnknownRegionError where none does."""
-        return str(self._base().get_partition_for_region(region))
+    def check_region(self) -> None:
+        """Refuse a region that isn't one. What is younger than our botocore is looked up by the name that SageMaker has there.
+
+        Raises:
+            ConfigInvalid: with the nearest one there is.
+        """
+        session = self._base()
+        known: list[str] = []
+        with suppress(_botocore("exceptions").UnknownRegionError):
+            partition = session.get_partition_for_region(self.region)
+            known = session.get_available_regions("sagemaker", partition)
+            if self.region in known:
+                return
+            suffixes = {each["partition"]: each["dnsSuffix"] for each in session.get_data("endpoints")["partitions"]}
+            if _is_a_host(f"sagemaker.{self.region}.{suffixes[partition]}"):
+                return
+        near = difflib.get_close_matches(self.region, known, n=1)
+        raise ConfigInvalid(
+            f"{self.region} is not an AWS region" + (f"; did you mean {near[0]}?" if near else ""),
+            advice="-t sagemaker:/REGION, region_name, or AWS_REGION",
+        )
 
     def in_region(self, region: str) -> Connection:
         """The same access to another region."""
@@ -100,7 +128,7 @@ class Connection:
             TargetUnavailable: AWS can't be reached or throttles past the deadline; whether the call had an effect isn't known.
         """
         return self.attempt(
-            lambda: getattr(self.client(service), operation)(**parameters), f"{service} {_api_name(operation)}", before_retry=before_retry
+            lambda: getattr(self.client(service), operation)(**parameters), _named(service, operation, parameters), before_retry=before_retry
         )
 
     def attempt(self, action: Callable[[], Result], operation: str, *, before_retry: Callable[[], None] | None = None) -> Result:
@@ -114,13 +142,24 @@ class Connection:
                 self.renew()
                 return self._retried(action, before_retry)
         except Exception as error:
-            ours = faults.translated(error, operation, self._named_region or "the profile's region") if _of_botocore(error) else None
+            ours = faults.translated(error, operation, self.region_meant) if _of_botocore(error) else None
             if ours is None:
                 raise
             raise ours from error
 
     def _retried(self, action: Callable[[], Result], before_retry: Callable[[], None] | None) -> Result:
-        return retried(action, faults.transient, deadline_seconds=self.deadline_seconds, before_retry=before_retry)
+        begin = time.monotonic()
+
+        def asked() -> Result:
+            result = action()
+            self._reached = True
+            return result
+
+        def worth_asking_again(error: BaseException) -> bool:
+            self._reached = self._reached or not faults.unreached(error)
+            return faults.transient(error) and (self._reached or time.monotonic() - begin < FIRST_CONTACT_SECONDS)
+
+        return retried(asked, worth_asking_again, deadline_seconds=self.deadline_seconds, before_retry=before_retry)
 
     def _current(self) -> Any:
         if self._session is None:
@@ -279,11 +318,10 @@ def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | Non
         ExtraMissing: botocore isn't installed.
     """
     connection = Connection(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
-    found = connection.attempt(lambda: connection.region, "the AWS configuration")
     try:
-        connection.partition_of(found)
-    except _botocore("exceptions").UnknownRegionError as error:
-        raise ConfigInvalid(f"{found} is not an AWS region", advice="-t sagemaker:/REGION, region_name, or AWS_REGION") from error
+        connection.check_region()
+    except _botocore("exceptions").BotoCoreError as error:
+        raise faults.translated(error, "the AWS configuration", connection.region_meant) from error
     return Aws(connection, config)
 
 
@@ -293,8 +331,18 @@ def ensure_bucket(cloud: Aws, bucket: str) -> None:
     Raises:
         PermissionDenied: it is somebody else's, or ours may not be read or made.
     """
-    if cloud.find("s3", "head_bucket", Bucket=bucket) is not None:
-        return
+    try:
+        if cloud.find("s3", "head_bucket", Bucket=bucket) is not None:
+            return
+    except PermissionDenied as error:
+        # All that S3 says of a bucket that isn't ours to see is 403.
+        if isinstance(error, CredentialsInvalid):
+            raise
+        raise PermissionDenied(
+            f"the bucket {bucket} may not be used with these credentials: it is another account's, or s3:ListBucket on it is not allowed",
+            why=error.why,
+            advice="bucket=NAME names another; docs/sagemaker.md has the policy that is needed",
+        ) from error
     place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
     try:
         cloud.call("s3", "create_bucket", Bucket=bucket, **place)
@@ -310,6 +358,19 @@ def _next(service: str, operation: str, page: Mapping[str, Any]) -> dict[str, An
         return {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]} if page.get("IsTruncated") else {}
     key = {"logs": "nextToken", "ecr": "nextToken"}.get(service, "NextToken")
     return {key: page[key]} if page.get(key) else {}
+
+
+def _is_a_host(name: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(name, 443))
+    except OSError:
+        return False
+
+
+def _named(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
+    """The call as errors name it: "sagemaker CreateModel", "s3 PutObject in BUCKET"."""
+    bucket = parameters.get("Bucket")
+    return f"{service} {_api_name(operation)}" + (f" in {bucket}" if bucket else "")
 
 
 def _api_name(operation: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from typing import Any
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
@@ -60,6 +62,11 @@ ABSENT = frozenset(
 )
 
 
+_ENUM = re.compile(r"Value '(?P<given>[^']*)' at .*?Member must satisfy (?P<list>enum value set: \[(?P<known>[^\]]*)\])", re.DOTALL)
+_MANY = 12
+_ROLE_ADVICE = "execution_role_arn names a role that is there, and whose trust policy lets sagemaker.amazonaws.com assume it"
+
+
 class Absent(Refused):
     """The call is about something that isn't there."""
 
@@ -74,11 +81,19 @@ def transient(error: BaseException) -> bool:
 
     if isinstance(error, exceptions.ClientError):
         code, status = code_of(error), _status(error)
-        return code in THROTTLED or code in UNSETTLED or status == 429 or status >= 500
+        # 501 is a no: what isn't implemented won't be a moment later.
+        return code in THROTTLED or code in UNSETTLED or status == 429 or (status >= 500 and status != 501)
     # A certificate that isn't trusted now won't be later.
     if isinstance(error, (exceptions.SSLError, exceptions.ProxyConnectionError)):
         return False
     return isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.ResponseStreamingError, parsers.ResponseParserError))
+
+
+def unreached(error: BaseException) -> bool:
+    """Whether nobody was there to ask: no such host, nothing that listens, no way to it."""
+    from botocore import exceptions
+
+    return isinstance(error, (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError))
 
 
 def code_of(error: BaseException) -> str:
@@ -137,7 +152,7 @@ def translated(error: BaseException, operation: str, region: str) -> DeployerErr
 
 
 def _answer(error: Any, operation: str) -> DeployerError:
-    code, why = code_of(error), text_of(error)
+    code, why = code_of(error), _shortened(text_of(error))
     if transient(error):
         what = "throttles" if code in THROTTLED or _status(error) == 429 else "answers with errors"
         return TargetUnavailable(f"AWS {what}: {operation}", why=f"{code}: {why}", advice="nothing was undone; the same command resumes")
@@ -158,7 +173,17 @@ def _answer(error: Any, operation: str) -> DeployerError:
     ):
         if code in codes:
             return ours(message, why=f"{code}: {why}", advice=advice)
-    return Refused(f"{operation} was refused", why=f"{code}: {why}")
+    return Refused(f"{operation} was refused", why=f"{code}: {why}", advice=_ROLE_ADVICE if "assume role" in why.lower() else "")
+
+
+def _shortened(text: str) -> str:
+    """AWS lists all values that it takes, three hundred instance types among them: the nearest one says as much."""
+    found = _ENUM.search(text)
+    if not found or found["known"].count(",") < _MANY:
+        return text
+    known = found["known"].split(", ")
+    near = difflib.get_close_matches(found["given"], known, n=1)
+    return f"{text[: found.start('list')]}one of {len(known)} values" + (f"; did you mean {near[0]}?" if near else "") + text[found.end("list") :]
 
 
 def _says_absent(text: str) -> bool:

@@ -37,7 +37,7 @@ class DiscardFailed:
     timeout_seconds: float = 1200
 
     def describe(self) -> str:
-        return f"failed endpoint {self.name}"
+        return f"endpoint {self.name}, if it failed"
 
     def run(self, cloud: Aws, report: Report) -> None:
         endpoint = describe(self.name, cloud)

@@ -112,7 +112,7 @@ def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> N
 
 
 def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
-    from deployer.oci import DOCKER_MANIFEST, Reference, choose
+    from deployer.oci import DOCKER_MANIFEST, Reference, choose, is_elsewhere
 
     found = registry(cloud)
     ours = found.repository(CONTAINER_NAME, create=False)
@@ -120,9 +120,9 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
     named = config.image_url
     if named and private:
         return _private(named, Reference.parse(named), found.elsewhere)
-    if named and not private and "/" in named and not found.has(Reference.parse(named)):
+    if named and not private and is_elsewhere(named) and not found.has(Reference.parse(named)):
         raise ConfigInvalid(
-            f"SageMaker can't pull {named}: it takes images from ECR alone",
+            f"SageMaker can't pull {Reference.parse(named)}: it takes images from ECR alone",
             advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
         )
     image = choose(ours, request.model.facts, recorded=request.image, named=named, environment=request.environment, elsewhere=found.elsewhere)

@@ -19,6 +19,15 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 PATIENCE = 0.1
 """A pause is this part of the time waited so far: what takes long is looked at less often."""
 
+_ON_THE_WAY = frozenset({"Creating", "Updating"})
+_PHASES = {
+    "Creating": "container loads the model",
+    "Updating": "container loads the model",
+    "ActivatingTraffic": "traffic moves to it",
+    "Baking": "the new one is watched before the old one goes",
+}
+"""A variant's own status (AWS: ProductionVariantStatus) in our words."""
+
 _EXCEPTION = re.compile(r"^\s*((?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|NotFound)): (.+)$")
 _MISSING = re.compile(r"No module named '([\w]+)")
 
@@ -137,13 +146,15 @@ def looks(name: str, cloud: Aws, timeout_seconds: float) -> Iterator[Endpoint | 
 
 def progress_of(endpoint: Endpoint) -> str:
     """One phrase: the status, and what the variants say of themselves."""
+    if endpoint.status not in _ON_THE_WAY:
+        return endpoint.status
     pending = endpoint.description.get("PendingDeploymentSummary") or endpoint.description
     said = [
-        state.get("StatusMessage") or state["Status"]
+        state.get("StatusMessage") or _PHASES.get(state["Status"], state["Status"])
         for variant in pending.get("ProductionVariants") or ()
         for state in variant.get("VariantStatus") or ()
     ]
-    return ", ".join((endpoint.status, *dict.fromkeys(said)))
+    return ", ".join(dict.fromkeys((endpoint.status, *said)))
 
 
 def explained(lines: tuple[str, ...]) -> tuple[str, str]:
