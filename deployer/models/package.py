@@ -79,7 +79,7 @@ class Tar:
 
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of `BLOCK` bytes."""
-        block, filled = bytearray(BLOCK), 0
+        block, filled = memoryview(bytearray(BLOCK)), 0  # a view: assigning to a bytearray's slice copies twice
         for piece in self._pieces():
             view = memoryview(piece)
             while view:
@@ -90,7 +90,7 @@ class Tar:
                     yield bytes(block)
                     filled = 0
         if filled:
-            yield bytes(memoryview(block)[:filled])
+            yield bytes(block[:filled])
 
     def _pieces(self) -> Iterator[bytes | memoryview]:
         written, seen = 0, list[tuple[ModelFile, bytes]]()
