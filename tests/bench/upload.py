@@ -5,7 +5,6 @@ All send to the same S3 on this machine, in processes of their own, so that the 
 
 from __future__ import annotations
 
-import hashlib
 import random
 import struct
 import sys
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from deployer.models.content import content_digest, files
 from tests.bench.local_cloud import local_cloud
 from tests.bench.processes import Finished, run
 from tests.bench.tables import Table
@@ -40,7 +40,7 @@ from deployer_targets.sagemaker.steps import UploadModel
 from deployer_targets.sagemaker.target import SageMaker
 from deployer_targets.sagemaker.upload import Destination
 path, target = Path(sys.argv[1]), SageMaker()
-digest = content_digest(files(path))
+digest = sys.argv[4] if len(sys.argv) > 4 else content_digest(files(path))
 cloud = target.connect(TargetUri.parse("sagemaker"), target.config())
 UploadModel(Destination(Home(sys.argv[2], "bench"), "deployer/bench/" + sys.argv[3], digest), path).run(cloud, silent)
 """
@@ -54,16 +54,17 @@ def measure(megabytes: int, **_: object) -> Iterator[Table]:
         for path, mode in ((tar, "w"), (compressed, "w:gz")):
             run([sys.executable, "-c", PACK, str(model), str(path), mode])
         run([sys.executable, "-c", "import boto3; boto3.client('s3').create_bucket(Bucket='sagemaker-bench')"], environment)
-        sides = {
+        sides: dict[str, tuple[str, Path, *tuple[str, ...]]] = {
             "boto3.upload_file of a ready tar": (BOTO3, tar),
             "boto3.upload_file of a ready tar.gz": (BOTO3, compressed),
+            "deployer: packaging, upload": (OURS, model, content_digest(files(model))),
             "deployer: digest, packaging, upload": (OURS, model),
         }
         found: dict[str, list[Finished]] = {name: [] for name in sides}
         for turn in range(RUNS):
-            for name, (script, source) in sides.items():
-                key = f"{turn}-{hashlib.sha256(name.encode()).hexdigest()[:8]}.tar.gz"
-                found[name].append(run([sys.executable, "-c", script, str(source), "sagemaker-bench", key], environment))
+            for number, (name, (script, source, *digest)) in enumerate(sides.items()):
+                command = [sys.executable, "-c", script, str(source), "sagemaker-bench", f"{turn}-{number}.tar.gz", *digest]
+                found[name].append(run(command, environment))
     floor = median(each.seconds for each in found["boto3.upload_file of a ready tar"])
     rows = []
     for name, runs in found.items():
