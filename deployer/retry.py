@@ -10,7 +10,7 @@ import tenacity
 Result = TypeVar("Result")
 
 DEADLINE_SECONDS = 120.0
-FIRST_CONTACT_SECONDS = 10.0
+FIRST_CONTACT_SECONDS = 5.0
 """How long who has never answered is asked again: a wrong address or a missing network is likelier then than a fault that passes."""
 
 
