@@ -56,7 +56,11 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
         raise
     except KeyboardInterrupt as cause:
         if sent:
-            raise Interrupted("interrupted after the switch was sent: the cloud goes on", advice="run the same command again to follow it") from cause
+            what = next(step for step in plan.forward if switches(step)).describe()
+            raise Interrupted(
+                f"interrupted after the switch was sent: the cloud goes on with {what}",
+                advice="run the same command again to follow it; deploy delete waits for it, then removes it",
+            ) from cause
         if not plan.back:
             raise Interrupted("interrupted: what was done stays done", advice="run the same command again to go on") from cause
         take_back(plan, cloud, report, cause)

@@ -382,7 +382,7 @@ def test_no_other_process_of_this_machine_can_read_a_secret_off_a_command_line(s
     common = ("-t", "local", "-n", "keeper")
     with_file = stranger.directory / "local.yaml"
     with_file.write_text(f"targets: {{local: {{runtime: process, env: {{TOKEN: {SECRET}}}}}}}\n")
-    assert stranger.deploy("create", *common, "-m", _real(stranger), "-f", str(with_file)).exit_code == 0
+    assert stranger.deploy("create", *common, "-m", real_model(stranger), "-f", str(with_file)).exit_code == 0
     try:
         lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
         assert not any(SECRET.encode() in line for line in lines)
@@ -390,7 +390,7 @@ def test_no_other_process_of_this_machine_can_read_a_secret_off_a_command_line(s
         assert stranger.deploy("delete", *common).exit_code == 0
 
 
-def _real(stranger: Stranger) -> str:
+def real_model(stranger: Stranger) -> str:
     """A model that the scoring runtime itself can load."""
     model = stranger.directory / "real"
     if not model.exists():
@@ -457,20 +457,20 @@ def _aws(stranger: Stranger, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def test_run_local_detached_listens_on_this_machine_alone_and_is_gone_when_deleted(stranger: Stranger) -> None:
-    started = stranger.deploy("run-local", "-t", "sagemaker", "-m", _real(stranger), "--runtime", "process", "--detach", "-o", "json")
+    started = stranger.deploy("run-local", "-t", "sagemaker", "-m", real_model(stranger), "--runtime", "process", "--detach", "-o", "json")
     assert started.exit_code == 0, started.said
     found = json.loads(started.out)
     try:
         ports = [int(found["url"].rpartition(":")[2]), *_ports_told(stranger.deploy("logs", "-t", "local", "-n", found["name"]).out)]
         assert len(ports) == 2, "its own port, and that of the process behind it"
-        assert all(_answers("127.0.0.1", port) for port in ports)
+        assert all(answers("127.0.0.1", port) for port in ports)
         # All of 127.0.0.0/8 is this machine: who listens on every address would answer there too.
-        assert not any(_answers("127.0.0.2", port) for port in ports)
+        assert not any(answers("127.0.0.2", port) for port in ports)
         asked = subprocess.run(["bash", "-c", found["curl"]], capture_output=True, text=True, check=False)
         assert asked.returncode == 0 or not shutil.which("curl"), asked.stderr
     finally:
         assert stranger.deploy("delete", "-t", "local", "-n", found["name"]).exit_code == 0
-    assert not any(_answers("127.0.0.1", port) for port in ports)
+    assert not any(answers("127.0.0.1", port) for port in ports)
     assert stranger.deploy("list", "-t", "local", "-o", "name").out == ""
 
 
@@ -478,7 +478,7 @@ def _ports_told(log: str) -> list[int]:
     return [int(line.rpartition(" ")[2]) for line in log.splitlines() if "listening on" in line]
 
 
-def _answers(host: str, port: int) -> bool:
+def answers(host: str, port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(2)
         return probe.connect_ex((host, port)) == 0
@@ -487,7 +487,7 @@ def _answers(host: str, port: int) -> bool:
 def test_a_port_of_one_s_own_choice_is_taken_as_asked(stranger: Stranger) -> None:
     port = free_port()
     started = stranger.deploy(
-        "run-local", "-t", "sagemaker", "-m", _real(stranger), "--runtime", "process", "--detach", "--port", str(port), "-o", "json"
+        "run-local", "-t", "sagemaker", "-m", real_model(stranger), "--runtime", "process", "--detach", "--port", str(port), "-o", "json"
     )
     found = json.loads(started.out)
     assert found["url"] == f"http://127.0.0.1:{port}"

@@ -104,10 +104,13 @@ def run(
             raise Interrupted("interrupted before the container was ready; nothing of it is left") from None
         found = cloud.describe(name)
         started = LocalRun(name, found.url if found else "", chosen, curl(found.url if found else "", model_path))
-        (ready or (lambda each: log(each.text)))(started)
-        if not detach:
-            with suppress(KeyboardInterrupt):
-                _stay(name, cloud)
+        tell = ready or (lambda each: log(each.text))
+        if detach:
+            tell(started)
+            return started
+        with suppress(KeyboardInterrupt):  # who is told that it's ready may press Ctrl-C at once
+            tell(started)
+            _stay(name, cloud)
     return started
 
 

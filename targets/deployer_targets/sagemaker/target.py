@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from deployer.container import Container, Mount
-from deployer.errors import ConfigInvalid
-from deployer.events import Report
+from deployer.errors import ConfigInvalid, DeployerError
+from deployer.events import Report, silent
 from deployer.plan import Plan
 from deployer.state import DeploymentName, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
@@ -63,13 +64,20 @@ class SageMaker:
 
     def claim(self, name: DeploymentName, cloud: Aws) -> Aws:
         from deployer_targets.sagemaker import observe, store
+        from deployer_targets.sagemaker.removal import ReleaseClaim
 
         endpoint = observe.describe(name, cloud)
         tags = (observe.tags_if_there(cloud, endpoint.description["EndpointArn"]) if endpoint else None) or {}
         home, run = Home(tags.get(names.TAG_BUCKET) or cloud.default_bucket, name), uuid.uuid4().hex
         client.ensure_bucket(cloud, home.bucket)
-        store.write(cloud, home, home.claim, run.encode(), claimed=False)
-        return cloud.holding(home, run)
+        held = cloud.holding(home, run)
+        try:
+            store.write(cloud, home, home.claim, run.encode(), claimed=False)
+        except KeyboardInterrupt:
+            with suppress(DeployerError):  # whether it was written isn't known; whose it is, is looked at first
+                ReleaseClaim(home).run(held, silent)
+            raise
+        return held
 
     def observe(self, name: DeploymentName, cloud: Aws) -> Observed | None:
         from deployer_targets.sagemaker.observe import observe
