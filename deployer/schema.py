@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from deployer_scoring.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
 from deployer_scoring.errors import SchemaError
-from deployer_scoring.signature import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
+from deployer_scoring.schema.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
+from deployer_scoring.schema.signature import ColSpec, ParamSchema, ParamSpec, Schema, TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from deployer.errors import ModelInvalid
-from deployer_scoring.mlmodel import FILE
+from deployer_scoring.model.mlmodel import FILE
 
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployer_scoring.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
-from deployer_scoring.mlmodel import MLModel, read_mlmodel
-from deployer_scoring.signature import Schema, TensorSpec
+from deployer_scoring.model.mlmodel import MLModel, read_mlmodel
+from deployer_scoring.schema.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
+from deployer_scoring.schema.signature import Schema, TensorSpec
 
 _SERVING_FILE = "serving_input_example.json"
 _SCALARS: Mapping[DataType, Any] = {

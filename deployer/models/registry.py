@@ -21,7 +21,7 @@ from deployer.models import cache
 from deployer.models.content import ignored
 from deployer.models.transfer import Arrived, RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
-from deployer_scoring.mlmodel import FILE
+from deployer_scoring.model.mlmodel import FILE
 
 # Unless the user says otherwise: an answer within seconds where no server is, no bar of its own over ours, and no word to anybody else.
 _QUIET = {

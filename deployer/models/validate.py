@@ -13,9 +13,9 @@ from deployer.errors import ModelInvalid
 from deployer.models.content import content_digest, files
 from deployer.requirements import distribution_of, pinned_version, without_credentials
 from deployer.state import ModelFacts
-from deployer_scoring import requirements as required
 from deployer_scoring.errors import MLModelError
-from deployer_scoring.mlmodel import FILE, MLModel, read_mlmodel
+from deployer_scoring.model import requirements as required
+from deployer_scoring.model.mlmodel import FILE, MLModel, read_mlmodel
 
 
 def validate(directory: Path, uri: str = "") -> ModelFacts:

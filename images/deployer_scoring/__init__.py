@@ -3,10 +3,12 @@
 It stands alone: of third parties it needs pyyaml to read a model, numpy and pandas to score with it, and uvicorn to serve it. Its source
 stays valid for Python 3.9, because registries are full of models saved by one.
 
-    mlmodel, signature, datatypes, requirements     the format: no numpy at import
-    loading, scorer                                 a model in memory
-    decoding, enforcement, encoding                 bytes to data, data held against the signature, predictions to bytes
-    service, worker, serving                        HTTP
+    schema, model       the format: types and signatures, the model's directory; no numpy at import
+    loaders             a model directory to an object that predicts
+    enforcement         data held against the signature
+    wire                bytes to data, predictions to bytes
+    scorer              a model in memory that answers requests
+    server              HTTP, the queue, the container's life
 """
 
 from deployer_scoring.version import __version__

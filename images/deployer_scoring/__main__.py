@@ -24,8 +24,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
     serve.add_argument("--host", default=None, help="address to listen on (default: 0.0.0.0)")
     serve.add_argument("--port", type=int, default=None, help="default: $SAGEMAKER_BIND_TO_PORT wins over this, $DEPLOYER_PORT, then 8080")
     options = parser.parse_args(arguments)
-    from deployer_scoring.serving import serve as run
-    from deployer_scoring.settings import Settings
+    from deployer_scoring.server.serving import serve as run
+    from deployer_scoring.server.settings import Settings
 
     try:
         return run(Settings.of(os.environ, host=options.host, port=options.port))

@@ -11,15 +11,15 @@ from typing import Any, Callable
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.columns import refusal
-from deployer_scoring.decoding import decode
-from deployer_scoring.encoding import encode
-from deployer_scoring.enforcement import enforce
+from deployer_scoring.enforcement.columns import refusal
+from deployer_scoring.enforcement.enforce import enforce
+from deployer_scoring.enforcement.params import enforce_params
 from deployer_scoring.errors import InvalidInput, ModelFailure
-from deployer_scoring.examples import shaped_as_example
-from deployer_scoring.loading import load_implementation, one_line
-from deployer_scoring.mlmodel import MLModel, parse_mlmodel
-from deployer_scoring.params import enforce_params
+from deployer_scoring.loaders.loading import load_implementation, one_line
+from deployer_scoring.model.examples import shaped_as_example
+from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
+from deployer_scoring.wire.decoding import decode
+from deployer_scoring.wire.encoding import encode
 
 _log = logging.getLogger(__name__)
 

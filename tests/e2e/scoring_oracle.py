@@ -26,13 +26,13 @@ from mlflow.pyfunc import PyFuncModel  # noqa: E402
 from mlflow.pyfunc.scoring_server import invocations, predictions_to_json  # noqa: E402
 from mlflow.types import ParamSchema, Schema  # noqa: E402
 
-from deployer_scoring.encoding import encode  # noqa: E402
 from deployer_scoring.errors import EncodingError, InvalidInput  # noqa: E402
-from deployer_scoring.mlmodel import MLModel, PythonFunction  # noqa: E402
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction  # noqa: E402
+from deployer_scoring.schema.signature import ModelSignature as OurSignature  # noqa: E402
+from deployer_scoring.schema.signature import ParamSchema as OurParamSchema  # noqa: E402
+from deployer_scoring.schema.signature import Schema as OurSchema  # noqa: E402
 from deployer_scoring.scorer import Scorer  # noqa: E402
-from deployer_scoring.signature import ModelSignature as OurSignature  # noqa: E402
-from deployer_scoring.signature import ParamSchema as OurParamSchema  # noqa: E402
-from deployer_scoring.signature import Schema as OurSchema  # noqa: E402
+from deployer_scoring.wire.encoding import encode  # noqa: E402
 
 
 def described(value: Any) -> Any:

@@ -24,8 +24,8 @@ from deployer_images.environments import environment, environment_of
 from deployer_images.runtimes.running import STOP_SECONDS, Lines, Log, Running
 from deployer_images.uv import OURS
 from deployer_scoring.errors import ScoringError
-from deployer_scoring.mlmodel import parse_mlmodel
-from deployer_scoring.requirements import constraints, python_version, requirements
+from deployer_scoring.model.mlmodel import parse_mlmodel
+from deployer_scoring.model.requirements import constraints, python_version, requirements
 
 _MODEL_PLACE = "/opt/ml/model"
 _MODE = "DEPLOYER_ENV"

@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployer_scoring import jsonbytes
-from deployer_scoring.decoding import Decoded, decode
+from deployer_scoring.wire import jsonbytes
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.jsonbytes import read_json
-from deployer_scoring.mlmodel import MLModel, PythonFunction
-from deployer_scoring.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction
+from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
+from deployer_scoring.wire.decoding import Decoded, decode
+from deployer_scoring.wire.jsonbytes import read_json
 
 AB = Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b")))
 JSON = "application/json"

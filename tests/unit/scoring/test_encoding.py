@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployer_scoring import encoding
-from deployer_scoring.encoding import encode
+from deployer_scoring.wire import encoding
 from deployer_scoring.errors import EncodingError
+from deployer_scoring.wire.encoding import encode
 
 
 @pytest.mark.parametrize("with_orjson", [True, False])

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployer_scoring.enforcement import enforce
+from deployer_scoring.enforcement.enforce import enforce
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.signature import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
+from deployer_scoring.schema.signature import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
 
 ABC = Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.long, "b"), ColSpec(DataType.string, "c", required=False)))
 

@@ -14,7 +14,7 @@ import yaml
 
 import deployer_scoring
 from deployer_scoring.errors import MLModelError
-from deployer_scoring.mlmodel import FLAVOR, parse_mlmodel, read_mlmodel
+from deployer_scoring.model.mlmodel import FLAVOR, parse_mlmodel, read_mlmodel
 
 COLUMNS = '[{"name": "x", "type": "double"}]'
 
@@ -194,7 +194,7 @@ def test_a_model_and_its_errors_can_be_copied_and_pickled(write: Any) -> None:
 
 
 def test_reading_models_imports_neither_numpy_nor_pandas() -> None:
-    modules = "deployer_scoring.mlmodel, deployer_scoring.signature, deployer_scoring.requirements, deployer_scoring.locate"
+    modules = "deployer_scoring.model.mlmodel, deployer_scoring.schema.signature, deployer_scoring.model.requirements, deployer_scoring.model.locate"
     program = f"import sys, {modules}; print(*({{'numpy', 'pandas', 'mlflow', 'uvicorn'}} & set(sys.modules)))"
     path = str(Path(deployer_scoring.__file__).parents[1])
     done = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {path!r}); {program}"], capture_output=True, text=True, check=True)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deployer_scoring.enforcement.params import enforce_params
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.params import enforce_params
-from deployer_scoring.signature import DataType, Object, ParamSchema, ParamSpec, Property
+from deployer_scoring.schema.signature import DataType, Object, ParamSchema, ParamSpec, Property
 
 SCHEMA = ParamSchema(
     (

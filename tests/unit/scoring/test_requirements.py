@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deployer_scoring.errors import MLModelError
-from deployer_scoring.requirements import constraints, python_version, requirements
+from deployer_scoring.model.requirements import constraints, python_version, requirements
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from deployer_scoring.errors import InvalidInput, LoadError, ModelFailure
-from deployer_scoring.loading import load_implementation
-from deployer_scoring.mlmodel import MLModel, PythonFunction, parse_mlmodel
+from deployer_scoring.loaders.loading import load_implementation
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction, parse_mlmodel
+from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 from deployer_scoring.scorer import Scorer
-from deployer_scoring.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 
 X = ModelSignature(Schema((ColSpec(DataType.double, "x"),)), None, ParamSchema((ParamSpec("top", DataType.long, 3),)))
 BODY = b'{"inputs": {"x": [1.5]}}'

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer_scoring.errors import SchemaError
-from deployer_scoring.signature import (
+from deployer_scoring.schema.signature import (
     AnyType,
     Array,
     ColSpec,

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from deployer_scoring.errors import LoadError, ScoringError
-from deployer_scoring.locate import find_model
-from deployer_scoring.mlmodel import MLModel, PythonFunction
+from deployer_scoring.model.locate import find_model
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction
 from deployer_scoring.scorer import Scorer
-from deployer_scoring.service import Service
-from deployer_scoring.settings import Settings
-from deployer_scoring.web import Application
-from deployer_scoring.worker import Busy, Worker
+from deployer_scoring.server.service import Service
+from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.web import Application
+from deployer_scoring.server.worker import Busy, Worker
 
 
 class Echo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from deployer_scoring.mlmodel import MLModel
+from deployer_scoring.model.mlmodel import MLModel
 
 if TYPE_CHECKING:
     import pandas as pd

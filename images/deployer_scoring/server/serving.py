@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 from deployer_scoring.errors import LoadError, ScoringError
-from deployer_scoring.settings import Settings
+from deployer_scoring.server.settings import Settings
 
 if TYPE_CHECKING:
     import uvicorn
 
     from deployer_scoring.scorer import Scorer
-    from deployer_scoring.service import Service
-    from deployer_scoring.web import Application
-    from deployer_scoring.worker import Worker
+    from deployer_scoring.server.service import Service
+    from deployer_scoring.server.web import Application
+    from deployer_scoring.server.worker import Worker
 
 _log = logging.getLogger(__name__)
 _FINISH_SECONDS = 24  # for what runs already; with the drain before it, under the 30 s that platforms give
@@ -91,9 +91,9 @@ class _Server:
 
     async def _serve(self) -> None:
         # Only now: the socket listens already.
-        from deployer_scoring.service import Service
-        from deployer_scoring.web import Application
-        from deployer_scoring.worker import Worker
+        from deployer_scoring.server.service import Service
+        from deployer_scoring.server.web import Application
+        from deployer_scoring.server.worker import Worker
 
         worker = Worker(self._settings.max_queue)
         service = Service(worker, max_request_bytes=self._settings.max_request_bytes)
@@ -160,11 +160,11 @@ def _uvicorn(application: Application) -> uvicorn.Server:
 
 def _loaded(settings: Settings, tell: Callable[[str], None]) -> Scorer:
     """Everything that must happen before the first prediction, in the thread of the model."""
-    from deployer_scoring.locate import find_model
+    from deployer_scoring.model.locate import find_model
 
     directory: Path = find_model(os.environ)
     if settings.install_at_start:
-        from deployer_scoring.environment import install_requirements
+        from deployer_scoring.model.environment import install_requirements
 
         tell(f"installing the packages of the model in {directory}")
         install_requirements(directory)

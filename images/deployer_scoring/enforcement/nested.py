@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.columns import cast_column, refusal
-from deployer_scoring.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
+from deployer_scoring.enforcement.columns import cast_column, refusal
 from deployer_scoring.errors import InvalidInput
+from deployer_scoring.schema.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
 
 
 def enforce_value(value: Any, expected: ColumnType, required: bool = True) -> Any:

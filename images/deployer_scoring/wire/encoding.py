@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from deployer_scoring.errors import EncodingError
-from deployer_scoring.jsonbytes import orjson
+from deployer_scoring.wire.jsonbytes import orjson
 
 
 def encode(predictions: Any, *, wrapped: bool) -> bytes:

@@ -11,12 +11,12 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.columns import cast_column, refusal
-from deployer_scoring.datatypes import Array, DataType, Object
+from deployer_scoring.enforcement.columns import cast_column, refusal
+from deployer_scoring.enforcement.nested import enforce_value
+from deployer_scoring.enforcement.tensors import enforce_tensors
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.nested import enforce_value
-from deployer_scoring.signature import ColSpec, Schema
-from deployer_scoring.tensors import enforce_tensors
+from deployer_scoring.schema.datatypes import Array, DataType, Object
+from deployer_scoring.schema.signature import ColSpec, Schema
 
 
 def enforce(data: Any, schema: Optional[Schema]) -> Any:

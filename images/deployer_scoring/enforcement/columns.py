@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.datatypes import DataType
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
+from deployer_scoring.schema.datatypes import DataType
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]

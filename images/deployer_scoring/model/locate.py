@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deployer_scoring.errors import LoadError
-from deployer_scoring.mlmodel import FILE
+from deployer_scoring.model.mlmodel import FILE
 
 SAGEMAKER = Path("/opt/ml/model")
 _DEEPEST = 4

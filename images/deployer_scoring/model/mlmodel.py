@@ -14,7 +14,7 @@ from typing import Any, Optional, Union
 import yaml
 
 from deployer_scoring.errors import MLModelError, SchemaError
-from deployer_scoring.signature import ModelSignature, ParamSchema, Schema
+from deployer_scoring.schema.signature import ModelSignature, ParamSchema, Schema
 
 FILE = "MLmodel"
 FLAVOR = "python_function"

@@ -13,10 +13,10 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.datatypes import AnyType, Array, DataType, Map, Object
+from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.nested import enforce_value
-from deployer_scoring.signature import ColSpec, Schema, TensorSpec
+from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object
+from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 
 
 def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:

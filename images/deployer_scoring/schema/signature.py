@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
-from deployer_scoring.datatypes import (
+from deployer_scoring.errors import SchemaError
+from deployer_scoring.schema.datatypes import (
     AnyType,
     Array,
     ColumnType,
@@ -23,7 +24,6 @@ from deployer_scoring.datatypes import (
     column_type,
     kind_of,
 )
-from deployer_scoring.errors import SchemaError
 
 if TYPE_CHECKING:
     import numpy as np

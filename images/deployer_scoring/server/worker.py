@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Iterator
 from typing import Any, Callable, TypeVar
 
 from deployer_scoring.errors import ModelFailure, ScoringError
-from deployer_scoring.loading import one_line
+from deployer_scoring.loaders.loading import one_line
 
 T = TypeVar("T")
 _END = object()

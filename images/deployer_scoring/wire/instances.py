@@ -7,10 +7,10 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from deployer_scoring.datatypes import Array, DataType, Map, Object
+from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.nested import enforce_value
-from deployer_scoring.signature import ColSpec, Schema, TensorSpec
+from deployer_scoring.schema.datatypes import Array, DataType, Map, Object
+from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 
 Spec = Union[ColSpec, TensorSpec, None]
 

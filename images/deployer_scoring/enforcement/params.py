@@ -8,11 +8,11 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
-from deployer_scoring.columns import refusal
-from deployer_scoring.datatypes import DataType, Object
+from deployer_scoring.enforcement.columns import refusal
+from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.nested import enforce_value
-from deployer_scoring.signature import ParamSchema, ParamSpec
+from deployer_scoring.schema.datatypes import DataType, Object
+from deployer_scoring.schema.signature import ParamSchema, ParamSpec
 
 _log = logging.getLogger(__name__)
 

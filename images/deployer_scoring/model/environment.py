@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Optional
 
 from deployer_scoring.errors import LoadError
-from deployer_scoring.requirements import constraints, requirements
+from deployer_scoring.model.requirements import constraints, requirements
 
 _ADVICE = "build the image with them instead (deploy build-and-push-container --for MODEL), or serve with an image that has them"
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
-from deployer_scoring.frames import from_csv, from_parquet, from_records, from_split
-from deployer_scoring.instances import from_inputs, from_instances
-from deployer_scoring.jsonbytes import read_json
-from deployer_scoring.mlmodel import MLModel
+from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.wire.frames import from_csv, from_parquet, from_records, from_split
+from deployer_scoring.wire.instances import from_inputs, from_instances
+from deployer_scoring.wire.jsonbytes import read_json
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
 _LEGACY = {"pandas-split": from_split, "pandas-records": from_records}

@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Optional
 
 from deployer_scoring.errors import EncodingError, InvalidInput, ModelFailure
+from deployer_scoring.server.web import JSON, Request, Response, failure
+from deployer_scoring.server.worker import Busy, Worker
 from deployer_scoring.version import __version__
-from deployer_scoring.web import JSON, Request, Response, failure
-from deployer_scoring.worker import Busy, Worker
 
 if TYPE_CHECKING:
     from deployer_scoring.scorer import Scorer

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer_scoring.errors import LoadError
-from deployer_scoring.mlmodel import MLModel
+from deployer_scoring.model.mlmodel import MLModel
 
 # Set by MLflow's own server: type hints are checked less strictly where requests come from JSON.
 _SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.columns import refusal
-from deployer_scoring.signature import Schema, TensorSpec
+from deployer_scoring.enforcement.columns import refusal
+from deployer_scoring.schema.signature import Schema, TensorSpec
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]

@@ -1,0 +1,1 @@
+"""Data held against a model's signature, by MLflow's rules."""

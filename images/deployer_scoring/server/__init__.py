@@ -1,0 +1,1 @@
+"""The container's server: its life, HTTP, what paths mean, and the thread of the model."""
