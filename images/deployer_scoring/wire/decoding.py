@@ -1,23 +1,30 @@
 """A request's body and content type to the data and params that a model is asked with.
 
 The formats are MLflow's scoring protocol of today, and the bodies from before version 2: a bare split object, and
-`application/json; format=pandas-split|pandas-records`, which get their answers bare.
+`application/json; format=pandas-split|pandas-records`, which get their answers bare. Requests that are exactly as the signature says become
+a Table at once (blocks.py); all others go MLflow's own way, value by value, which decides whether they are right.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.wire.blocks import Blocks
 from deployer_scoring.wire.frames import from_csv, from_parquet, from_records, from_split
 from deployer_scoring.wire.instances import from_inputs, from_instances
-from deployer_scoring.wire.jsonbytes import read_json
+from deployer_scoring.wire.jsonbytes import orjson, read_json
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
 _LEGACY = {"pandas-split": from_split, "pandas-records": from_records}
 _LANGUAGE_MODEL_KEYS = {"messages", "prompt", "input"}
+# Formats whose strings pass through an array of numpy, which cuts off NULs at their ends.
+_STRIPPED = {"inputs", "instances"}
+_ESCAPED_NUL = b"\\u0000"
+_MEDIA = {"application/json", "text/csv", "application/vnd.apache.parquet"}
+_MOST_CONTENT_TYPES = 64
 _TYPES = "application/json, text/csv and application/vnd.apache.parquet"
 
 
@@ -26,31 +33,94 @@ class Decoded:
     """What a request asks."""
 
     data: Any
+    """A Table, which is enforced already; or else what MLflow's server makes of the body before its signature is enforced."""
     params: Any
     wrapped: bool = True
     """Whether the answer stands under `predictions`."""
 
 
+@dataclass(frozen=True)
+class _ContentType:
+    media: str
+    layout: Optional[str]
+    """`pandas-split` or `pandas-records`, from before MLflow 2."""
+
+
+class Decoder:
+    """Reads requests for one model. Keeps what it learned of the columns that clients send, so make one per model; not for several threads."""
+
+    def __init__(self, model: MLModel) -> None:
+        """Prepare reading.
+
+        Args:
+            model: Its signature leads the types.
+        """
+        self._model = model
+        self._inputs = model.signature.inputs if model.signature else None
+        self._content_types: dict[str, _ContentType] = {}
+        self._blocks: Optional[Blocks] = None
+        self._readers: dict[str, Callable[[Any], Any]] = {}
+        if orjson is not None and self._inputs is not None and Blocks.takes(self._inputs) and not model.is_signature_from_type_hint:
+            blocks = self._blocks = Blocks(self._inputs)
+            self._readers = {
+                "dataframe_split": blocks.from_split,
+                "dataframe_records": blocks.from_records,
+                "instances": blocks.from_instances,
+                "inputs": blocks.from_inputs,
+            }
+
+    def decode(self, body: bytes, content_type: str) -> Decoded:
+        """Read a request.
+
+        Args:
+            body: The bytes as sent.
+            content_type: The header's value, with its parameters.
+
+        Raises:
+            InvalidInput: With status 415 for a content type or charset that isn't known, else 400 and what is wrong where.
+        """
+        kind = self._content_types.get(content_type) or self._content_type(content_type)
+        if self._readers and kind.media == "application/json" and kind.layout is None:
+            decoded = self._at_once(body)
+            if decoded is not None:
+                return decoded
+        return _decoded(body, kind, self._model)
+
+    def _content_type(self, content_type: str) -> _ContentType:
+        kind = _parsed(content_type)
+        if len(self._content_types) < _MOST_CONTENT_TYPES:
+            self._content_types[content_type] = kind
+        return kind
+
+    def _at_once(self, body: bytes) -> Optional[Decoded]:
+        """The request as a Table; None where anything about it is doubtful."""
+        try:
+            value = orjson.loads(body)
+            if len(value) != 1:
+                return None
+            ((name, data),) = value.items()
+            if name in _STRIPPED and self._blocks is not None and self._blocks.has_text and _ESCAPED_NUL in body:
+                return None
+            return Decoded(self._readers[name](data), None)
+        except Exception:  # of whatever kind: the other way finds it again, and words for it
+            return None
+
+
 def decode(body: bytes, content_type: str, model: MLModel) -> Decoded:
-    """Read a request.
+    """Read a request in MLflow's own way alone; as `Decoder.decode`, but that the data is never a Table."""
+    return _decoded(body, _parsed(content_type), model)
 
-    Args:
-        body: The bytes as sent.
-        content_type: The header's value, with its parameters.
-        model: Its signature leads the types.
 
-    Raises:
-        InvalidInput: With status 415 for a content type or charset that isn't known, else 400 and what is wrong where.
-    """
+def _decoded(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
     try:
-        return _decode(body, content_type, model)
+        return _decode(body, kind, model)
     except InvalidInput:
         raise
     except Exception as error:  # whatever pandas or numpy make of a strange body, it is the body that is at fault
         raise InvalidInput(f"the body can't be read: {type(error).__name__}: {error}") from error
 
 
-def _decode(body: bytes, content_type: str, model: MLModel) -> Decoded:
+def _parsed(content_type: str) -> _ContentType:
     media, _, rest = content_type.partition(";")
     media, options = media.strip().lower(), _options(rest)
     charset = options.pop("charset", "utf-8").lower()
@@ -60,16 +130,20 @@ def _decode(body: bytes, content_type: str, model: MLModel) -> Decoded:
     if options or (layout is not None and layout not in _LEGACY):
         unknown = ", ".join(options) or f"format={layout}"
         raise InvalidInput(f"the content type has a parameter that is not known: {unknown}", status=415)
+    if media not in _MEDIA:
+        raise InvalidInput(f"the content type {content_type or '(none)'} is not taken; send one of {_TYPES}", status=415)
+    return _ContentType(media, layout)
+
+
+def _decode(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
     inputs = model.signature.inputs if model.signature else None
-    if layout is not None:
-        return Decoded(_LEGACY[layout](read_json(body), inputs), None, wrapped=False)
-    if media == "application/json":
+    if kind.layout is not None:
+        return Decoded(_LEGACY[kind.layout](read_json(body), inputs), None, wrapped=False)
+    if kind.media == "application/json":
         return _decode_json(read_json(body), model)
-    if media == "text/csv":
+    if kind.media == "text/csv":
         return Decoded(from_csv(body, inputs), None)
-    if media == "application/vnd.apache.parquet":
-        return Decoded(from_parquet(body), None)
-    raise InvalidInput(f"the content type {content_type or '(none)'} is not taken; send one of {_TYPES}", status=415)
+    return Decoded(from_parquet(body), None)
 
 
 def _options(rest: str) -> dict[str, str]:
