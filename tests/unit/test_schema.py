@@ -208,7 +208,7 @@ def test_params_that_are_new_or_have_another_default_are_told() -> None:
 
 def test_params_of_another_type_or_shape_break_unless_wider() -> None:
     assert broken([param("t", 1, "double")], [param("t", 1, "long")], "params") == ("the parameter t changes from double to long",)
-    assert broken([param("t", 1)], [param("t", 1, shape=[-1])], "params") == ("the parameter t changes from long to long[]",)
+    assert broken([param("t", 1)], [param("t", [1], shape=[-1])], "params") == ("the parameter t changes from long to long[]",)
     assert not broken([param("t", 1)], [param("t", 1, "double")], "params")
 
 

@@ -7,8 +7,8 @@ Nothing here needs numpy or pandas, so that a deploying machine reads models wit
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from deployer_scoring.errors import SchemaError
@@ -21,9 +21,12 @@ from deployer_scoring.schema.datatypes import (
     Object,
     Property,
     SparkMLVector,
+    as_type,
     column_type,
     kind_of,
 )
+from deployer_scoring.schema.defaults import default_of, json_default
+from deployer_scoring.schema.pickled import Pickled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,28 +51,51 @@ __all__ = [
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class ColSpec:
-    """One column: its type, its name (None in a signature without names), and whether a request must have it."""
+@dataclass(frozen=True, init=False, repr=False)
+class ColSpec(Pickled):
+    """One column: its type or that type's name, its name (None in a signature without names), and whether a request must have it."""
 
     type: ColumnType
     name: Optional[str] = None
     required: bool = True
 
+    def __init__(self, type: Union[ColumnType, str], name: Optional[str] = None, required: bool = True) -> None:  # noqa: A002
+        self._set(type=as_type(type), name=name, required=required)
+
     def __str__(self) -> str:
         return f"{'' if self.name is None else self.name + ': '}{self.type}{'' if self.required else ' (optional)'}"
+
+    def __repr__(self) -> str:
+        named = "" if self.name is None else f"{self.name!r}: "
+        return f"{named}{self.type!r} ({'required' if self.required else 'optional'})"
 
     def to_dict(self) -> dict[str, Any]:
         return {**self.type.to_dict(), **({} if self.name is None else {"name": self.name}), "required": self.required}
 
 
-@dataclass(frozen=True)
-class TensorSpec:
-    """One tensor: the name of its numpy dtype, its shape with -1 for any length, its name or None."""
+@dataclass(frozen=True, init=False, repr=False)
+class TensorSpec(Pickled):
+    """One tensor: its numpy dtype (kept as the dtype's name, which equals it), its shape with -1 for any length, its name or None.
+
+    Raises:
+        SchemaError: Strings or bytes of a fixed length, which no signature has; or a shape that is no sequence.
+    """
 
     type: str
     shape: tuple[int, ...]
     name: Optional[str] = None
+
+    def __init__(self, type: Any, shape: Sequence[int], name: Optional[str] = None) -> None:  # noqa: A002
+        if not isinstance(shape, (tuple, list)):
+            raise SchemaError(f"the shape of a tensor is a tuple or list, not {shape!r}")
+        self._set(type=_dtype_name(type), shape=tuple(shape), name=name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TensorSpec, (self.to_numpy(), self.shape, self.name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        info = state["_tensorInfo"]
+        self.__init__(info._dtype, info._shape, state["_name"])  # type: ignore[misc]
 
     @property
     def required(self) -> bool:
@@ -77,6 +103,9 @@ class TensorSpec:
 
     def __str__(self) -> str:
         return f"{'' if self.name is None else self.name + ': '}tensor({self.type}, {list(self.shape)})"
+
+    def __repr__(self) -> str:
+        return f"{'' if self.name is None else repr(self.name) + ': '}Tensor({self.type!r}, {self.shape!r})"
 
     def to_numpy(self) -> np.dtype[Any]:
         import numpy as np
@@ -88,8 +117,15 @@ class TensorSpec:
         return {**named, "type": "tensor", "tensor-spec": {"dtype": self.type, "shape": list(self.shape)}}
 
 
-@dataclass(frozen=True)
-class Schema:
+class TensorInfo:
+    """What MLflow's TensorSpec keeps its dtype and shape in: met in pickles only."""
+
+    _dtype: Any
+    _shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Schema(Pickled):
     """The columns or tensors of a model's input or output; all named, or none.
 
     Raises:
@@ -99,7 +135,10 @@ class Schema:
 
     inputs: tuple[Union[ColSpec, TensorSpec], ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, inputs: Sequence[Union[ColSpec, TensorSpec]]) -> None:
+        if not isinstance(inputs, (list, tuple)):
+            raise SchemaError(f"a schema is made of a list of columns or tensors, not {type(inputs).__name__}")
+        self._set(inputs=tuple(inputs))
         named = {each.name is not None for each in self.inputs}
         if not self.inputs:
             raise SchemaError("a schema needs at least one column or tensor")
@@ -115,8 +154,14 @@ class Schema:
     def __str__(self) -> str:
         return "[" + ", ".join(map(str, self.inputs)) + "]"
 
+    def __repr__(self) -> str:
+        return repr([*self.inputs])
+
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def __iter__(self) -> Iterator[Union[ColSpec, TensorSpec]]:
+        return iter(self.inputs)
 
     @property
     def columns(self) -> tuple[ColSpec, ...]:
@@ -144,9 +189,50 @@ class Schema:
     def optional_input_names(self) -> list[Union[str, int]]:
         return [each.name or position for position, each in enumerate(self.inputs) if not each.required]
 
+    def input_types(self) -> list[Any]:
+        """The column types, or the tensors' dtypes."""
+        return [each.to_numpy() if isinstance(each, TensorSpec) else each.type for each in self.inputs]
+
+    def input_types_dict(self) -> dict[str, Any]:
+        """Types by name; empty where there are no names."""
+        return dict(zip(self.input_dict(), self.input_types()))
+
     def input_dict(self) -> dict[str, Union[ColSpec, TensorSpec]]:
         """Inputs by name; empty where there are no names."""
         return {each.name: each for each in self.inputs if each.name is not None}
+
+    def numpy_types(self) -> list[np.dtype[Any]]:
+        """The dtypes.
+
+        Raises:
+            SchemaError: A column is an array, object, map or any, which have none.
+        """
+        return [each.to_numpy() for each in self.tensors] or [each.to_numpy() for each in self._scalars()]
+
+    def pandas_types(self) -> list[np.dtype[Any]]:
+        """The dtypes of the columns of a DataFrame.
+
+        Raises:
+            SchemaError: As `numpy_types`, and for tensors.
+        """
+        if self.is_tensor_spec():
+            raise SchemaError("tensors are no columns of a DataFrame: use numpy_types()")
+        return [each.to_pandas() for each in self._scalars()]
+
+    def as_spark_schema(self) -> Any:
+        """Spark's type of a single column without a name, else a struct of all columns; needs pyspark.
+
+        Raises:
+            SchemaError: A schema of tensors.
+        """
+        from deployer_scoring.schema.spark import spark_schema
+
+        return spark_schema(self)
+
+    def _scalars(self) -> list[DataType]:
+        if odd := [each for each in self.columns if not isinstance(each.type, DataType)]:
+            raise SchemaError(f"not every column has a dtype: {odd[0]}")
+        return [each.type for each in self.columns if isinstance(each.type, DataType)]
 
     def to_dict(self) -> list[dict[str, Any]]:
         return [each.to_dict() for each in self.inputs]
@@ -161,33 +247,45 @@ class Schema:
         Raises:
             SchemaError: Not JSON, or not a schema.
         """
-        return cls(tuple(_input(item) for item in _load_list(text)))
+        return cls([_input(item) for item in _load_list(text)])
 
 
-@dataclass(frozen=True)
-class ParamSpec:
-    """A parameter of a request: name, type, default, and shape (None for one value, (-1,) for a list of them)."""
+@dataclass(frozen=True, init=False, repr=False)
+class ParamSpec(Pickled):
+    """A parameter of a request: name, type, default, and shape (None for one value, (-1,) for a list of them).
+
+    Raises:
+        SchemaError: A binary parameter, another shape, or a default that isn't of the type.
+    """
 
     name: str
     dtype: Union[DataType, Object]
     default: Any
     shape: Optional[tuple[int, ...]] = None
 
-    def __post_init__(self) -> None:
-        if self.dtype is DataType.binary:
-            raise SchemaError(f"the parameter {self.name} can't be binary")
-        if self.shape not in {None, (-1,)}:
-            raise SchemaError(f"the shape of the parameter {self.name} must be absent or [-1], not {list(self.shape or ())}")
+    def __init__(self, name: str, dtype: Union[DataType, Object, str], default: Any, shape: Optional[Sequence[int]] = None) -> None:
+        kind, lengths = as_type(dtype), None if shape is None else tuple(shape)
+        if not isinstance(kind, (DataType, Object)):
+            raise SchemaError(f"the parameter {name} can't be {kind}")
+        if kind is DataType.binary:
+            raise SchemaError(f"the parameter {name} can't be binary")
+        if lengths not in {None, (-1,)}:
+            raise SchemaError(f"the shape of the parameter {name} must be absent or [-1], not {list(lengths or ())}")
+        self._set(name=str(name), dtype=kind, shape=lengths, default=default_of(str(name), kind, default, lengths))
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}{'' if self.shape is None else '[]'} = {self.default!r}"
 
+    def __repr__(self) -> str:
+        return f"{self.name!r}: {self.dtype!r} (default: {self.default}){'' if self.shape is None else f' (shape: {self.shape})'}"
+
     def to_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "default": self.default, "shape": None if self.shape is None else list(self.shape), **self.dtype.to_dict()}
+        shape = None if self.shape is None else list(self.shape)
+        return {"name": self.name, "default": json_default(self.default), "shape": shape, **self.dtype.to_dict()}
 
 
-@dataclass(frozen=True)
-class ParamSchema:
+@dataclass(frozen=True, init=False, repr=False)
+class ParamSchema(Pickled):
     """The parameters that requests may carry.
 
     Raises:
@@ -196,13 +294,23 @@ class ParamSchema:
 
     params: tuple[ParamSpec, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, params: Sequence[ParamSpec]) -> None:
+        self._set(params=tuple(params))
         names = [each.name for each in self.params]
         if twice := {name for name in names if names.count(name) > 1}:
             raise SchemaError(f"these parameters are declared more than once: {', '.join(sorted(twice))}")
 
     def __str__(self) -> str:
         return "[" + ", ".join(map(str, self.params)) + "]"
+
+    def __repr__(self) -> str:
+        return repr([*self.params])
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    def __iter__(self) -> Iterator[ParamSpec]:
+        return iter(self.params)
 
     def to_dict(self) -> list[dict[str, Any]]:
         return [each.to_dict() for each in self.params]
@@ -217,16 +325,23 @@ class ParamSchema:
         Raises:
             SchemaError: Not JSON, or not a schema of parameters.
         """
-        return cls(tuple(_param(item) for item in _load_list(text)))
+        return cls([_param(item) for item in _load_list(text)])
 
 
-@dataclass(frozen=True)
-class ModelSignature:
+@dataclass(frozen=True, repr=False)
+class ModelSignature(Pickled):
     """What a model takes, what it gives, and the parameters that a request may carry."""
 
     inputs: Optional[Schema] = None
     outputs: Optional[Schema] = None
     params: Optional[ParamSchema] = None
+    is_from_type_hint: bool = field(default=False, compare=False)
+    """Made from the type hints of predict: it describes the data, which is held against the hints instead."""
+    is_type_hint_from_example: bool = field(default=False, compare=False)
+    """The hint of predict is TypeFromExample: data takes the form of the input example."""
+
+    def __repr__(self) -> str:
+        return f"inputs: \n  {self.inputs!r}\noutputs: \n  {self.outputs!r}\nparams: \n  {self.params!r}\n"
 
     def to_dict(self) -> dict[str, Optional[str]]:
         """The mapping of JSON strings that an MLmodel file holds."""
@@ -235,6 +350,28 @@ class ModelSignature:
             "outputs": self.outputs.to_json() if self.outputs else None,
             "params": self.params.to_json() if self.params else None,
         }
+
+    @classmethod
+    def from_dict(cls, signature_dict: Mapping[str, Any]) -> ModelSignature:
+        """Read what `to_dict` gives.
+
+        Raises:
+            SchemaError: A part is not a schema.
+        """
+        inputs, outputs, params = (signature_dict.get(part) for part in ("inputs", "outputs", "params"))
+        return cls(
+            Schema.from_json(inputs) if inputs else None,
+            Schema.from_json(outputs) if outputs else None,
+            ParamSchema.from_json(params) if params else None,
+        )
+
+
+def _dtype_name(dtype: Any) -> str:
+    """The name of a dtype; a name is taken as it is, so that reading needs no numpy."""
+    name = str(getattr(dtype, "name", dtype))
+    if getattr(dtype, "char", "") in {"U", "S"} and not name.isalpha():
+        raise SchemaError(f"a tensor's strings have no length: np.dtype({name.rstrip('0123456789')!r}) instead of {dtype}")
+    return name
 
 
 def _load_list(text: str) -> list[Any]:
