@@ -184,8 +184,8 @@ def _status(port: int, path: str) -> int:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
         process.wait(20)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
