@@ -76,7 +76,7 @@ class Recorder:
 
     __slots__ = ("_cells",)
 
-    def __init__(self, cells: memoryview) -> None:
+    def __init__(self, cells: memoryview[float]) -> None:
         self._cells = cells
         cells[_QUEUE] = cells[_IN_FLIGHT] = 0.0  # what a dead predecessor held is gone with it
 
@@ -195,7 +195,7 @@ def label(path: str) -> str:
     if parts[:2] == ["v2", "models"] and len(parts) > 2:
         action = parts[3:] if parts[3:4] != ["versions"] else parts[5:]
         path = "/".join(["/v2/models/{name}", *action])
-    elif parts[0] == "models" and len(parts) > 1:
+    elif parts[:1] == ["models"] and len(parts) > 1:
         path = "/".join(["/models/{name}", *parts[2:]])
     return path if path in _PATHS else PATHS[_OTHER_PATH]
 

@@ -1,0 +1,303 @@
+"""The Open Inference Protocol's request and answer: named tensors to the data that a model is asked with, predictions to named tensors.
+
+Columns take a tensor each, by name, of shape [rows] or [rows, 1]; one tensor of shape [rows, columns] under another name fills all of them
+in the signature's order. Tensors of a signature are taken by name, or, where there is one of each, under any name.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import numpy as np
+import pandas as pd
+
+from deployer_scoring.errors import EncodingError, InvalidInput
+from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.schema.datatypes import DataType
+from deployer_scoring.schema.signature import ColSpec, Schema
+from deployer_scoring.wire.decoding import Decoded
+from deployer_scoring.wire.inference_tensors import read, write
+from deployer_scoring.wire.jsonbytes import read_json
+
+_OUTPUT = "output-{}"
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the path and the headers of a request say, as the one string that travels beside its body."""
+
+    name: str
+    version: str
+    json_bytes: Optional[int] = None
+    """The length of the JSON where binary tensors follow it (the header Inference-Header-Content-Length)."""
+
+    def __str__(self) -> str:
+        return json.dumps([self.name, self.version, self.json_bytes])
+
+    @classmethod
+    def of(cls, text: str) -> Route:
+        return cls(*json.loads(text))
+
+
+@dataclass(frozen=True)
+class Inference(Decoded):
+    """A request, with what its answer must repeat."""
+
+    route: Route = field(default_factory=lambda: Route("", ""))
+    id: Optional[str] = None
+    outputs: Mapping[str, bool] = field(default_factory=dict)
+    """The outputs that were asked for, and whether each goes out binary; empty where all are."""
+    binary: bool = False
+    """Whether outputs that nothing is said of go out binary."""
+
+
+class InferenceCodec:
+    """The protocol for one model."""
+
+    def __init__(self, model: MLModel) -> None:
+        """Make it.
+
+        Args:
+            model: Its signature names inputs, outputs and parameters.
+        """
+        signature = model.signature
+        self._inputs = signature.inputs if signature else None
+        self._outputs = signature.outputs if signature else None
+        self._hinted = model.is_signature_from_type_hint
+        self._params = {each.name for each in signature.params.params} if signature and signature.params else set()
+
+    def decode(self, body: bytes, route: str) -> Inference:
+        """Read a request.
+
+        Args:
+            body: JSON, and binary tensors after it where the route says so.
+            route: A `Route` as text.
+
+        Raises:
+            InvalidInput: Not of the protocol, or not what the signature wants.
+        """
+        asked_at = Route.of(route)
+        length = len(body) if asked_at.json_bytes is None else asked_at.json_bytes
+        if not 0 <= length <= len(body):
+            raise InvalidInput(f"Inference-Header-Content-Length is {length}, and the body has {len(body)} bytes")
+        request = read_json(body[:length])
+        if not isinstance(request, dict) or not isinstance(request.get("inputs"), list) or not request["inputs"]:
+            raise InvalidInput("the body must be a JSON object with inputs, a list of tensors")
+        parameters = _parameters(request, "the request")
+        tensors = _tensors(request["inputs"], memoryview(body)[length:])
+        data = _Arranging(tensors, self._inputs).data(as_frame=parameters.get("content_type") == "pd")
+        if self._hinted and isinstance(data, pd.DataFrame):  # such a model takes a list, and checks it itself
+            data = data.iloc[:, 0].tolist() if len(data.columns) == 1 else data.to_dict(orient="records")
+        params = {name: value for name, value in parameters.items() if name in self._params}
+        identity = request.get("id")
+        return Inference(
+            data,
+            params or None,
+            route=asked_at,
+            id=None if identity is None else str(identity),
+            outputs=_asked_outputs(request.get("outputs")),
+            binary=parameters.get("binary_data_output") is True,
+        )
+
+    def encode(self, predictions: Any, asked: Inference) -> bytes:
+        """Write an answer: four bytes with the length of its JSON where binary tensors follow it, else zero; JSON; tensors.
+
+        Raises:
+            EncodingError: A value has no form as a tensor.
+            InvalidInput: An output was asked for that the model doesn't have.
+        """
+        outputs = _outputs(predictions, self._outputs)
+        if unknown := asked.outputs.keys() - outputs.keys():
+            raise InvalidInput(f"the model has no output {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(map(repr, outputs))}")
+        wanted = asked.outputs or dict.fromkeys(outputs, asked.binary)
+        try:
+            written = [write(name, outputs[name], binary=binary) for name, binary in wanted.items()]
+            answer = {
+                "model_name": asked.route.name,
+                "model_version": asked.route.version,
+                **({} if asked.id is None else {"id": asked.id}),
+                "outputs": [item for item, _ in written],
+            }
+            text = json.dumps(answer).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise EncodingError(f"the model's answer, {type(predictions).__name__}, can't be written as tensors: {error}") from error
+        binaries = [raw for item, raw in written if "binary_data_size" in item.get("parameters", {})]
+        return b"".join([(len(text) if binaries else 0).to_bytes(4, "big"), text, *binaries])
+
+
+class _Arranging:
+    """Tensors made into what the model takes."""
+
+    def __init__(self, tensors: dict[str, _Tensor], inputs: Optional[Schema]) -> None:
+        self._tensors, self._inputs = tensors, inputs
+
+    def data(self, *, as_frame: bool) -> Any:
+        """A frame where the signature has columns (or, without a signature, where it is asked for), else arrays."""
+        if self._inputs is None:
+            return self._unsigned(as_frame)
+        if self._inputs.is_tensor_spec():
+            return self._arrays(self._inputs)
+        return self._frame(self._inputs)
+
+    def _unsigned(self, as_frame: bool) -> Any:
+        if as_frame:
+            return pd.DataFrame({name: tensor.column(None) for name, tensor in self._tensors.items()})
+        arrays = {name: tensor.values for name, tensor in self._tensors.items()}
+        return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+    def _arrays(self, inputs: Schema) -> Any:
+        names = [str(name) for name in inputs.input_names()]
+        arrays = {name: tensor.as_dtype(spec.to_numpy()) for (name, tensor), spec in self._matched(names, inputs.tensors)}
+        return arrays if inputs.has_input_names() else next(iter(arrays.values()))
+
+    def _matched(self, names: list[str], specs: tuple[Any, ...]) -> Any:
+        if len(names) == 1 and len(self._tensors) == 1:
+            return [((names[0], next(iter(self._tensors.values()))), specs[0])]
+        return [((name, self._tensors[name]), spec) for name, spec in zip(names, specs) if name in self._tensors]
+
+    def _frame(self, inputs: Schema) -> pd.DataFrame:
+        names = inputs.input_names()
+        if not any(str(name) in self._tensors for name in names):
+            if len(self._tensors) == 1:
+                return self._spread(next(iter(self._tensors.items())), inputs)
+            if not inputs.has_input_names() and len(self._tensors) == len(names):
+                renamed = zip(names, self._tensors.values(), inputs.columns)
+                return _framed({name: tensor.column(spec) for name, tensor, spec in renamed})
+        specs = {str(name): spec for name, spec in zip(names, inputs.columns)}
+        return _framed({name: tensor.column(specs.get(name)) for name, tensor in self._tensors.items()})
+
+    def _spread(self, only: tuple[str, _Tensor], inputs: Schema) -> pd.DataFrame:
+        """One tensor for all columns."""
+        name, tensor = only
+        names, values = inputs.input_names(), tensor.values
+        if values.ndim == 1 and len(names) == 1:
+            return _framed({names[0]: tensor.column(inputs.columns[0])})
+        if values.ndim != 2 or values.shape[1] != len(names):
+            wanted = f"either inputs by the names {', '.join(map(str, names))}, or one of the shape [rows, {len(names)}]"
+            raise InvalidInput(f"the model takes {wanted}; it got {name!r} of the shape {list(values.shape)}")
+        columns = (_Tensor(str(name), values[:, at], tensor.content_type).column(spec) for at, (name, spec) in enumerate(zip(names, inputs.columns)))
+        return _framed(dict(zip(names, columns)))
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """An input as it was read."""
+
+    name: str
+    values: np.ndarray
+    content_type: str = ""
+
+    def column(self, spec: Optional[ColSpec]) -> Any:
+        """Its values as a column: of strings, bytes and dates what the signature says, of nested types what their JSON says."""
+        values = self.values
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
+        if values.ndim == 0:
+            values = values.reshape(1)
+        if values.dtype != object:
+            return values if values.ndim == 1 else list(values)
+        kind = None if spec is None else spec.type
+        try:
+            if kind is DataType.binary:
+                return [_bytes(value, self.content_type) for value in values]
+            if kind is DataType.datetime:
+                return np.array([_text(value) for value in values], dtype="datetime64[ns]")
+            if kind is DataType.string or kind is None:
+                return _column_of([_text(value) for value in values])
+            return _column_of([json.loads(_text(value)) for value in values])
+        except (ValueError, TypeError) as error:
+            raise InvalidInput(f"the input {self.name!r} can't be read as {kind}: {error}") from error
+
+    def as_dtype(self, wanted: np.dtype[Any]) -> np.ndarray:
+        """Its values for a tensor of the signature, whose enforcement judges the rest."""
+        if self.values.dtype != object or wanted.kind not in "US":
+            return self.values
+        return np.vectorize(_text if wanted.kind == "U" else _bytes, otypes=[wanted])(self.values) if self.values.size else self.values.astype(wanted)
+
+
+def _tensors(items: list[Any], binaries: memoryview) -> dict[str, _Tensor]:
+    tensors: dict[str, _Tensor] = {}
+    at = 0
+    for item in items:
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            raise InvalidInput("each of inputs must be an object with a name")
+        name = item["name"]
+        if name in tensors:
+            raise InvalidInput(f"the input {name!r} is there twice")
+        parameters = _parameters(item, f"the input {name!r}")
+        size = parameters.get("binary_data_size")
+        if size is not None and (type(size) is not int or not 0 <= size <= len(binaries) - at):
+            raise InvalidInput(f"the input {name!r} has the binary_data_size {size!r}, and {len(binaries) - at} bytes are left of the body")
+        values = read(item, None if size is None else binaries[at : at + size])
+        tensors[name] = _Tensor(name, values, str(parameters.get("content_type") or ""))
+        at += size or 0
+    if at != len(binaries):
+        raise InvalidInput(f"the body has {len(binaries) - at} bytes after the last tensor")
+    return tensors
+
+
+def _parameters(item: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    parameters = item.get("parameters")
+    if parameters is not None and not isinstance(parameters, dict):
+        raise InvalidInput(f"the parameters of {place} must be an object")
+    return parameters or {}
+
+
+def _asked_outputs(items: Any) -> dict[str, bool]:
+    if items is None:
+        return {}
+    if not isinstance(items, list) or not all(isinstance(item, dict) and isinstance(item.get("name"), str) for item in items):
+        raise InvalidInput("outputs must be a list of objects with a name each")
+    return {item["name"]: _parameters(item, f"the output {item['name']!r}").get("binary_data") is True for item in items}
+
+
+def _framed(columns: dict[Any, Any]) -> pd.DataFrame:
+    lengths = {name: len(values) for name, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise InvalidInput(f"the inputs differ in length: {', '.join(f'{name} has {length}' for name, length in lengths.items())}")
+    return pd.DataFrame(columns)
+
+
+def _outputs(predictions: Any, schema: Optional[Schema]) -> dict[str, np.ndarray]:
+    """The answer as arrays by name: the signature's names where they fit, else `output-0` and so on."""
+    names = [each.name for each in schema.inputs if each.name] if schema is not None else []
+    if isinstance(predictions, pd.DataFrame):
+        return {str(name): _array(predictions[name]) for name in predictions.columns}
+    if isinstance(predictions, dict) and predictions:
+        return {str(name): _array(value) for name, value in predictions.items()}
+    if isinstance(predictions, list) and predictions and all(isinstance(row, dict) for row in predictions):
+        keys = predictions[0].keys()
+        if keys and all(row.keys() == keys for row in predictions):
+            return {str(key): _array([row[key] for row in predictions]) for key in keys}
+        return {_OUTPUT.format(0): _column_of(predictions)}
+    array = _array(predictions)
+    if len(names) > 1 and array.ndim == 2 and array.shape[1] == len(names):
+        return {name: array[:, at] for at, name in enumerate(names)}
+    return {names[0] if len(names) == 1 else _OUTPUT.format(0): array}
+
+
+def _array(values: Any) -> np.ndarray:
+    if isinstance(values, pd.Series):
+        values = values.to_numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:  # ragged
+        array = _column_of(list(values))
+    return array if array.ndim else array.reshape(1)
+
+
+def _column_of(values: list[Any]) -> np.ndarray:
+    return np.fromiter(values, dtype=object, count=len(values))
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _bytes(value: Any, content_type: str = "") -> bytes:
+    raw = value if isinstance(value, bytes) else str(value).encode()
+    return base64.b64decode(raw, validate=True) if content_type == "base64" else raw

@@ -1,0 +1,241 @@
+"""The Open Inference Protocol's bodies to data and predictions to bodies; the server's paths are in tests/e2e/test_scoring_protocols.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from deployer_scoring.errors import EncodingError, InvalidInput
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction
+from deployer_scoring.schema.datatypes import Array, DataType
+from deployer_scoring.schema.signature import ColSpec, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
+from deployer_scoring.wire.inference_codec import InferenceCodec, Route
+
+COLUMNS = Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b")))
+OUTPUTS = Schema((ColSpec(DataType.double, "low"), ColSpec(DataType.double, "high")))
+
+
+def codec(inputs: Schema | None = None, outputs: Schema | None = None, *, hinted: bool = False) -> InferenceCodec:
+    params = ParamSchema((ParamSpec("top", DataType.long, 3),))
+    signature = ModelSignature(inputs, outputs, params) if inputs or outputs else None
+    return InferenceCodec(MLModel(Path(), PythonFunction("a"), {}, signature=signature, is_signature_from_type_hint=hinted))
+
+
+def tensor(name: str, datatype: str, data: list[Any], shape: list[int] | None = None, **parameters: Any) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": [len(data)] if shape is None else shape, "data": data, "parameters": parameters}
+
+
+def decoded(model: InferenceCodec, *tensors: dict[str, Any], **request: Any) -> Any:
+    return model.decode(json.dumps({"inputs": tensors, **request}).encode(), str(Route("m", "1")))
+
+
+def answered(model: InferenceCodec, predictions: Any, **request: Any) -> dict[str, Any]:
+    encoded = model.encode(predictions, decoded(model, tensor("a", "FP64", [1.0]), tensor("b", "BYTES", ["x"]), **request))
+    assert encoded[:4] == bytes(4)
+    return json.loads(encoded[4:])  # type: ignore[no-any-return]
+
+
+def test_tensors_by_name_become_typed_columns() -> None:
+    asked = decoded(codec(COLUMNS), tensor("b", "BYTES", ["x", "ÿ"]), tensor("a", "FP64", [[1], [2.5]], [2, 1]))
+    assert asked.data["a"].tolist() == [1.0, 2.5]
+    assert asked.data["a"].dtype == np.float64
+    assert asked.data["b"].tolist() == ["x", "ÿ"]
+
+
+def test_one_tensor_of_rows_by_columns_fills_the_columns_in_the_signatures_order() -> None:
+    model = codec(Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b"))))
+    flat = decoded(model, tensor("input-0", "FP64", [1, 2, 3, 4, 5, 6], [3, 2])).data
+    nested = decoded(model, tensor("input-0", "FP64", [[1, 2], [3, 4], [5, 6]], [3, 2])).data
+    assert flat.to_dict("list") == nested.to_dict("list") == {"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}
+
+
+def test_columns_without_names_are_filled_by_position() -> None:
+    model = codec(Schema((ColSpec(DataType.double), ColSpec(DataType.long))))
+    frame = decoded(model, tensor("x", "FP64", [1, 2]), tensor("y", "INT64", [3, 4])).data
+    assert frame.to_dict("list") == {0: [1.0, 2.0], 1: [3, 4]}
+
+
+def test_bytes_become_what_the_column_is() -> None:
+    schema = Schema((ColSpec(DataType.binary, "raw"), ColSpec(DataType.datetime, "day"), ColSpec(Array(DataType.long), "numbers")))
+    frame = decoded(
+        codec(schema),
+        tensor("raw", "BYTES", ["AQI="], content_type="base64"),
+        tensor("day", "BYTES", ["2024-02-29T12:00:00"]),
+        tensor("numbers", "BYTES", ["[1, 2]"]),
+    ).data
+    assert frame["raw"][0] == b"\x01\x02"
+    assert frame["day"][0] == pd.Timestamp("2024-02-29 12:00")
+    assert frame["numbers"][0] == [1, 2]
+
+
+def test_a_tensor_signature_takes_arrays_by_name_or_the_only_one_under_any() -> None:
+    several = codec(Schema((TensorSpec("float32", (-1, 2), "left"), TensorSpec("int64", (-1,), "right"))))
+    arrays = decoded(several, tensor("left", "FP32", [1, 2, 3, 4], [2, 2]), tensor("right", "INT64", [5, 6])).data
+    assert (arrays["left"].dtype, arrays["left"].tolist(), arrays["right"].tolist()) == (np.float32, [[1, 2], [3, 4]], [5, 6])
+    alone = decoded(codec(Schema((TensorSpec("float32", (-1, 2, 2)),))), tensor("whatever", "FP32", [1, 2, 3, 4], [1, 2, 2])).data
+    assert (alone.dtype, alone.shape) == (np.float32, (1, 2, 2))
+
+
+def test_without_a_signature_the_tensors_are_arrays_and_a_frame_where_that_is_asked_for() -> None:
+    assert decoded(codec(), tensor("x", "INT8", [1, 2])).data.dtype == np.int8
+    assert decoded(codec(), tensor("x", "INT8", [1]), tensor("y", "BOOL", [True])).data.keys() == {"x", "y"}
+    frame = decoded(codec(), tensor("x", "INT8", [1, 2]), parameters={"content_type": "pd"}).data
+    assert frame.to_dict("list") == {"x": [1, 2]}
+
+
+def test_a_model_with_type_hints_gets_a_list() -> None:
+    assert decoded(codec(Schema((ColSpec(DataType.string),)), hinted=True), tensor("x", "BYTES", ["a", "b"])).data == ["a", "b"]
+
+
+def test_parameters_that_the_signature_declares_become_params() -> None:
+    asked = decoded(codec(COLUMNS), tensor("a", "FP64", [1]), tensor("b", "BYTES", ["x"]), parameters={"top": 7, "content_type": "pd"})
+    assert asked.params == {"top": 7}
+
+
+def test_a_missing_number_is_null() -> None:
+    values = decoded(codec(), tensor("x", "FP64", [1.5, None])).data
+    assert values[0] == 1.5
+    assert np.isnan(values[1])
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        ({"name": "a", "datatype": "FP64", "shape": [2]}, "'a' needs data"),
+        ({"name": "a", "datatype": "FP64", "data": [1]}, "'a' needs a shape"),
+        ({"datatype": "FP64", "shape": [1], "data": [1]}, "an object with a name"),
+        (tensor("a", "FP65", [1]), "'FP65'; it must be one of BOOL"),
+        (tensor("a", "FP64", [1, 2], [3]), "'a' has 2 values, which the shape [3] can't hold"),
+        (tensor("a", "FP64", [1], [10**30]), "can't hold"),
+        (tensor("a", "FP64", [1], [-1]), "needs a shape"),
+        (tensor("a", "FP64", ["1"]), "it holds strings"),
+        (tensor("a", "FP64", [True]), "it holds booleans"),
+        (tensor("a", "FP64", [[1, 2], [3]], [3]), "can't be read as FP64"),
+        (tensor("a", "INT64", [1.5]), "it holds fractions"),
+        (tensor("a", "INT8", [200]), "it holds 200 to 200"),
+        (tensor("a", "UINT8", [-1]), "it holds -1 to -1"),
+        (tensor("a", "INT64", [2**70]), "past 64 bits"),
+        (tensor("a", "BOOL", [1]), "it holds integers"),
+        (tensor("a", "BYTES", [1]), "1 is no string"),
+        (tensor("a", "FP64", [1], binary_data_size=8), "0 bytes are left of the body"),
+        ({**tensor("a", "FP64", [1]), "parameters": []}, "must be an object"),
+        (7, "an object with a name"),
+    ],
+)
+def test_a_wrong_tensor_is_told_what_is_wrong(item: Any, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        decoded(codec(), item)
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{}", "with inputs, a list of tensors"),
+        (b'{"inputs": []}', "with inputs"),
+        (b"[]", "with inputs"),
+        (b"{", "not valid JSON"),
+        (b'{"inputs": [' + b"[" * 5000, "JSON"),
+        (json.dumps({"inputs": [tensor("a", "FP64", [1.0])] * 2}).encode(), "twice"),
+        (json.dumps({"inputs": [tensor("a", "FP64", [1.0])], "outputs": [7]}).encode(), "outputs must be a list"),
+        (json.dumps({"inputs": [tensor("z", "FP64", [1.0]), tensor("y", "FP64", [1.0, 2.0])]}).encode(), "differ in length: z has 1, y has 2"),
+        (json.dumps({"inputs": [tensor("z", "FP64", [1.0, 2.0, 3.0], [1, 3])]}).encode(), "one of the shape [rows, 2]"),
+    ],
+)
+def test_a_wrong_request_is_told_what_is_wrong(body: bytes, said: str) -> None:
+    with pytest.raises(InvalidInput) as raised:
+        codec(COLUMNS).decode(body, str(Route("m", "1")))
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "outputs"),
+    [
+        (np.array([1.5, 2]), [("output-0", "FP64", [2], [1.5, 2.0])]),
+        (np.array([[1, 2]], dtype=np.int32), [("low", "INT32", [1], [1]), ("high", "INT32", [1], [2])]),
+        (np.array([True]), [("output-0", "BOOL", [1], [True])]),
+        (pd.DataFrame({"p": [1.0], "q": ["ÿ"]}), [("p", "FP64", [1], [1.0]), ("q", "BYTES", [1], ["ÿ"])]),
+        (pd.Series([1, 2], name="s"), [("output-0", "INT64", [2], [1, 2])]),
+        ({"low": np.array([1.0]), "high": [2.0]}, [("low", "FP64", [1], [1.0]), ("high", "FP64", [1], [2.0])]),
+        ([{"low": 1, "high": 2}], [("low", "INT64", [1], [1]), ("high", "INT64", [1], [2])]),
+        ([{"low": 1}, {"high": 2}], [("output-0", "BYTES", [2], ['{"low": 1}', '{"high": 2}'])]),
+        ([[1, 2], [3]], [("output-0", "BYTES", [2], ["[1, 2]", "[3]"])]),
+        (["a", "b"], [("output-0", "BYTES", [2], ["a", "b"])]),
+        ("a", [("output-0", "BYTES", [1], ["a"])]),
+        (3.5, [("output-0", "FP64", [1], [3.5])]),
+        (np.array(["2024-02-29"], dtype="datetime64[ns]"), [("output-0", "BYTES", [1], ["2024-02-29T00:00:00.000000000"])]),
+    ],
+)
+def test_every_kind_of_prediction_becomes_tensors(predictions: Any, outputs: list[Any]) -> None:
+    found = answered(codec(COLUMNS, OUTPUTS), predictions)["outputs"]
+    assert [(each["name"], each["datatype"], each["shape"], each["data"]) for each in found] == outputs
+
+
+def test_bytes_that_are_no_text_go_out_as_base64() -> None:
+    (found,) = answered(codec(COLUMNS), [b"\xff"])["outputs"]
+    assert (found["data"], found["parameters"]) == (["/w=="], {"content_type": "base64"})
+
+
+def test_the_answer_names_its_request_and_gives_the_outputs_asked_for() -> None:
+    answer = answered(codec(COLUMNS, OUTPUTS), {"low": [1.0], "high": [2.0]}, id="seven", outputs=[{"name": "high"}])
+    assert (answer["id"], answer["model_name"], answer["model_version"]) == ("seven", "m", "1")
+    assert [each["name"] for each in answer["outputs"]] == ["high"]
+    with pytest.raises(InvalidInput, match="no output 'middle'; it has 'low', 'high'"):
+        answered(codec(COLUMNS, OUTPUTS), {"low": [1.0], "high": [2.0]}, outputs=[{"name": "middle"}])
+
+
+def test_what_is_no_tensor_at_all_is_an_encoding_error() -> None:
+    with pytest.raises(EncodingError):
+        answered(codec(COLUMNS), object())
+
+
+def test_binary_tensors_go_in_and_out() -> None:
+    text = len("ÿ".encode()).to_bytes(4, "little") + "ÿ".encode()
+    numbers = np.array([1.5], dtype="<f8").tobytes()
+    head = json.dumps(
+        {
+            "inputs": [
+                {"name": "a", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": 8}},
+                {"name": "b", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": len(text)}},
+            ],
+            "outputs": [{"name": "p", "parameters": {"binary_data": True}}, {"name": "q"}],
+        }
+    ).encode()
+    model = codec(COLUMNS)
+    asked = model.decode(head + numbers + text, str(Route("m", "1", len(head))))
+    assert asked.data.to_dict("list") == {"a": [1.5], "b": ["ÿ"]}
+    encoded = model.encode({"p": ["é", "z"], "q": [2]}, asked)
+    length = int.from_bytes(encoded[:4], "big")
+    answer = json.loads(encoded[4 : 4 + length])
+    assert answer["outputs"][0] == {"name": "p", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": 11}}
+    assert answer["outputs"][1]["data"] == [2]
+    assert encoded[4 + length :] == b"\x02\0\0\0\xc3\xa9\x01\0\0\0z"
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "raw", "said"),
+    [
+        (8, 10_000, b"x" * 8, "the body has"),
+        (9, None, b"x" * 8, "8 bytes are left"),
+        (7, None, b"x" * 7, "can't be read as FP64"),
+        (8, None, b"x" * 9, "1 bytes after the last tensor"),
+        (-1, None, b"x" * 8, "binary_data_size -1"),
+    ],
+)
+def test_binary_data_of_a_wrong_length_is_refused(size: int, length: int | None, raw: bytes, said: str) -> None:
+    head = json.dumps({"inputs": [{"name": "a", "datatype": "FP64", "shape": [1], "parameters": {"binary_data_size": size}}]}).encode()
+    with pytest.raises(InvalidInput) as raised:
+        codec().decode(head + raw, str(Route("m", "1", len(head) if length is None else length)))
+    assert said in str(raised.value)
+
+
+def test_a_binary_string_that_ends_past_its_data_is_refused() -> None:
+    raw = b"\xff\xff\xff\xff"
+    head = json.dumps({"inputs": [{"name": "a", "datatype": "BYTES", "shape": [1], "parameters": {"binary_data_size": 4}}]}).encode()
+    with pytest.raises(InvalidInput, match="ends past the data"):
+        codec().decode(head + raw, str(Route("m", "1", len(head))))
