@@ -1,0 +1,50 @@
+"""LightGBM models without mlflow.lightgbm: boosters, and models of its scikit-learn interface."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from deployer_scoring.loaders.loaded import Loaded, Unusual
+from deployer_scoring.loaders.pickles import read_object
+from deployer_scoring.model.mlmodel import MLModel
+
+FLAVOR = "lightgbm"
+_BOOSTER = "lightgbm.basic.Booster"
+
+
+class LightGBMModel:
+    """A booster or an estimator of LightGBM."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        """The model's prediction; params say nothing to it."""
+        return self.model.predict(data)
+
+
+def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
+    """Load a model of the lightgbm flavor.
+
+    Raises:
+        Unusual: It has a config, or names no file.
+        LoadError: Its format is forbidden by the environment.
+    """
+    if config:
+        raise Unusual("the lightgbm flavor takes no config")
+    return Loaded(LightGBMModel(read_model(model)), native=True)
+
+
+def read_model(model: MLModel) -> Any:
+    """The booster or estimator itself (no class was named before MLflow 1.23: a Booster)."""
+    flavor = model.flavors.get(FLAVOR, {})
+    file = flavor.get("data")
+    if not isinstance(file, str):
+        raise Unusual(f"the lightgbm flavor's file is {file}")
+    path = (model.data_path if model.data_path.is_dir() else model.data_path.parent) / file
+    if flavor.get("model_class", _BOOSTER) != _BOOSTER:
+        return read_object(path, flavor, default="cloudpickle")
+    from lightgbm import Booster
+
+    return Booster(model_file=str(path))
