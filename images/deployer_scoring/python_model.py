@@ -59,7 +59,7 @@ class PythonModel:
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         own = cls.__dict__.get("predict")
-        if inspect.isfunction(own):
+        if inspect.isfunction(own) and cls.__module__ != __name__:
             cls.predict = pyfunc(own)  # type: ignore[method-assign]
 
     def load_context(self, context: PythonModelContext) -> None:
