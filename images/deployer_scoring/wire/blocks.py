@@ -21,7 +21,9 @@ from deployer_scoring.wire.table import Layout, Table
 TAKEN = {DataType.double, DataType.float, DataType.long, DataType.integer, DataType.boolean, DataType.string}
 _EXACT = 2.0**53
 _MOST_ARRANGEMENTS = 64
-_FLOAT, _TEXT, _BOOLEAN, _GAPS = {float, int}, {str}, {bool}, {float, int, type(None)}
+_FEW = 32
+_NUMBERS, _NUMBERS_AND_GAPS = {float, int}, {float, int, type(None)}
+_INTEGER, _BOOLEAN, _TEXT = {int}, {bool}, {str}
 
 
 class Doubt(Exception):
@@ -31,18 +33,20 @@ class Doubt(Exception):
 class Arrangement:
     """How the columns of one kind of request become a table: the layout, and for each of its groups what picks its values from a row."""
 
-    __slots__ = ("complete", "layout", "pickers")
+    __slots__ = ("absent", "layout", "pickers", "straight")
 
-    def __init__(self, layout: Layout, keys: Sequence[Any], complete: bool) -> None:
+    def __init__(self, layout: Layout, keys: Sequence[Any], absent: frozenset[Any]) -> None:
         """Prepare the pickers.
 
         Args:
             layout: Of the columns that are there.
             keys: For each column of the layout its key (a name, or a position) in a row.
-            complete: Whether all columns of the signature are there.
+            absent: Optional columns of the signature that are not there.
         """
-        self.layout, self.complete = layout, complete
+        self.layout, self.absent = layout, absent
         self.pickers = [_picker([keys[position] for position in positions]) for _, positions in layout.groups]
+        self.straight = layout.whole is not None and list(keys) == list(range(len(keys)))
+        """Whether a row's values as they stand are the one group, if the row has no others."""
 
 
 def _picker(keys: Sequence[Any]) -> Callable[[Any], Sequence[Any]]:
@@ -84,14 +88,18 @@ class Blocks:
         arrangement = self._arranged(self._by_position, columns, self._positions)
         if set(map(type, data)) != {list} or set(map(len, data)) != {len(columns)}:
             raise Doubt
-        return _of_rows(data, arrangement)
+        if len(data) == 1:
+            return _of_rows(data, arrangement)
+        if arrangement.straight and len(columns) == len(arrangement.layout.names):
+            return _of_straight(data, arrangement)
+        return _of_columns(list(zip(*data)), arrangement, len(data))
 
     def from_records(self, value: Any) -> Table:
         """As `frames.from_records` and enforcement make it."""
         keys = tuple(value[0])
         arrangement = self._arranged(self._by_name, keys, self._names)
-        if type(value[0]) is not dict or not (arrangement.complete or all(row.keys() == value[0].keys() for row in value)):
-            raise Doubt  # an optional column that the first row lacks may stand in another
+        if type(value[0]) is not dict or (arrangement.absent and not all(map(arrangement.absent.isdisjoint, value))):
+            raise Doubt  # an optional column that the first row lacks stands in another
         return _of_rows(value, arrangement)
 
     def from_instances(self, value: Any) -> Table:
@@ -111,9 +119,7 @@ class Blocks:
         columns = value.values()
         if set(map(type, columns)) != {list} or len(lengths := set(map(len, columns))) != 1:
             raise Doubt
-        rows = lengths.pop()
-        blocks = [_block(kind, picker(value), rows) for (kind, _), picker in zip(arrangement.layout.groups, arrangement.pickers)]
-        return Table(arrangement.layout, blocks, rows)
+        return _of_columns(value, arrangement, lengths.pop())
 
     def _arranged(self, known: dict[Any, Optional[Arrangement]], keys: tuple[Any, ...], make: Callable[[Any], Optional[Arrangement]]) -> Arrangement:
         try:
@@ -142,13 +148,19 @@ class Blocks:
         if not specs:
             return None
         layout = Layout([each.name for each in specs], [each.type for each in specs if isinstance(each.type, DataType)])
-        return Arrangement(layout, [key(each.name) for each in specs], len(specs) == len(self._specs))
+        return Arrangement(layout, [key(each.name) for each in specs], frozenset(self._specs).difference(present))
 
 
 def _check_index(value: Any, rows: int) -> None:
     index = value["index"]
     if len(value) > 3 or not (index is None or (index == list(range(rows)) and set(map(type, index)) == {int})):
         raise Doubt
+
+
+def _of_straight(rows: list[list[Any]], arrangement: Arrangement) -> Table:
+    """Rows of one type that need no picking."""
+    block = _typed(arrangement.layout.groups[0][0], list(chain.from_iterable(rows)))
+    return Table(arrangement.layout, [block.reshape(len(rows), -1).T.copy()], len(rows))
 
 
 def _of_rows(rows: Any, arrangement: Arrangement) -> Table:
@@ -163,26 +175,42 @@ def _of_rows(rows: Any, arrangement: Arrangement) -> Table:
     return Table(arrangement.layout, blocks, count)
 
 
-def _block(kind: DataType, columns: Sequence[list[Any]], rows: int) -> Any:
-    return _typed(kind, columns[0] if len(columns) == 1 else list(chain.from_iterable(columns))).reshape(len(columns), rows)
+def _of_columns(columns: Any, arrangement: Arrangement, count: int) -> Table:
+    blocks = []
+    for (kind, positions), picker in zip(arrangement.layout.groups, arrangement.pickers):
+        picked = picker(columns)
+        values = picked[0] if len(picked) == 1 else list(chain.from_iterable(picked))
+        blocks.append(_typed(kind, values).reshape(len(positions), count))
+    return Table(arrangement.layout, blocks, count)
 
 
 def _typed(kind: DataType, values: Sequence[Any]) -> Any:
     """One array of values that are all of the type's own kind; integers where floats are wanted, and missing doubles as NaN.
 
     Raises:
-        Doubt, TypeError, ValueError, OverflowError, struct.error: One isn't.
+        Doubt, TypeError, ValueError, OverflowError: One isn't.
     """
     return _TYPED[kind](values)
 
 
 def _doubles(values: Sequence[Any]) -> Any:
+    if len(values) > _FEW:
+        try:
+            return _packed("d", values)
+        except struct.error:
+            pass  # perhaps only for a gap
     types = set(map(type, values))
-    if types <= _FLOAT:
-        return np.frombuffer(bytearray(struct.pack(f"{len(values)}d", *values)))
-    if types <= _GAPS:
-        return np.array(values, np.float64)
-    raise Doubt
+    if not types <= _NUMBERS and not types <= _NUMBERS_AND_GAPS:
+        raise Doubt
+    return np.array(values, np.float64)
+
+
+def _packed(code: str, values: Sequence[Any]) -> Any:
+    """Many numbers as an array: the fastest way there is, and it refuses text and gaps, but takes true for 1."""
+    array = np.frombuffer(bytearray(struct.pack(f"{len(values)}{code}", *values)), code)
+    if ((array == 0) | (array == 1)).any() and bool in set(map(type, values)):
+        raise Doubt
+    return array
 
 
 def _floats(values: Sequence[Any]) -> Any:
@@ -193,9 +221,11 @@ def _floats(values: Sequence[Any]) -> Any:
 
 
 def _longs(values: Sequence[Any]) -> Any:
-    if set(map(type, values)) != {int}:
+    if len(values) > _FEW:
+        return _packed("q", values)
+    if set(map(type, values)) != _INTEGER:
         raise Doubt
-    return np.frombuffer(bytearray(struct.pack(f"{len(values)}q", *values)), np.int64)
+    return np.array(values, np.int64)
 
 
 def _integers(values: Sequence[Any]) -> Any:

@@ -1,0 +1,216 @@
+"""The fast way of decoding held against MLflow's own way, which tests/e2e holds against the real MLflow: same verdict, same frame, to the bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deployer_scoring.enforcement.enforce import enforce
+from deployer_scoring.errors import InvalidInput
+from deployer_scoring.model.mlmodel import MLModel, PythonFunction
+from deployer_scoring.schema.signature import Array, ColSpec, ColumnType, DataType, ModelSignature, Schema
+from deployer_scoring.wire.decoding import Decoder, decode
+from deployer_scoring.wire.table import Table
+
+JSON = "application/json"
+FITTING: dict[DataType, list[str]] = {
+    DataType.double: ["0.1", "-0.0", "-0", "1e300", "5e-324", "1", "9007199254740993", "-9223372036854775808", "18446744073709551615"],
+    DataType.float: ["0.1", "-0.0", "1e30", "16777217", "1", "0", "1e-46", "3.4028235677973366e38"],
+    DataType.long: ["0", "1", "-1", "9223372036854775807", "-9223372036854775808", "12345678901234567"],
+    DataType.integer: ["0", "1", "-2147483648", "2147483647"],
+    DataType.boolean: ["true", "false"],
+    DataType.string: ['"a"', '"ÿ🙂"', '""', '" b "', '"null"', '"1"', '"\\u00e9\\n"', '"NaN"', '"a\\u0000b"'],
+    DataType.datetime: ['"2026-01-02"', '"2026-01-02T03:04:05.123456789"', '"1999-12-31T23:59:59"'],
+    DataType.binary: ['"AAH/"', '""'],
+}
+NASTY = [
+    *("null", "true", "false", '"3"', '"x"', '"a\\u0000"', '"\\ud800"', '""', "1.5", "1.0", "7", "-0", "NaN", "Infinity", "-Infinity"),
+    *("1e400", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "100000000000000000000000", "2147483648"),
+    *("16777217", "9007199254740993", "1e17", "123456789012345678", "[]", "[1]", "{}", '{"a": 1}', "0.1e1", "1E5", '"2026-01-02T00:00:00Z"'),
+]
+NAMES = ["a", "b", "c", "ä", "a b", "0", "index", "data"]
+
+
+def model(*columns: ColSpec) -> MLModel:
+    return MLModel(Path(), PythonFunction("a"), {}, ModelSignature(Schema(columns)))
+
+
+def seen(frame: pd.DataFrame) -> Any:
+    """What a model can see of a frame, to the bit."""
+    assert isinstance(frame, pd.DataFrame)
+    columns = [(name, str(frame[name].dtype), [(type(value), repr(value)) for value in frame[name].tolist()]) for name in frame.columns]
+    return columns, list(frame.index), str(frame.index.dtype), [str(each) for each in frame.to_numpy().ravel()]
+
+
+def verdict(data: Any, of: MLModel) -> Any:
+    assert of.signature is not None
+    return seen(enforce(data, of.signature.inputs))
+
+
+def check(body: bytes, of: MLModel, content_type: str = JSON) -> bool:
+    """Whether the body was decoded at once; fails where the two ways differ."""
+    decoder = Decoder(of)
+    for _ in range(2):  # what the first request taught must not change the second
+        try:
+            found = decoder.decode(body, content_type)
+        except InvalidInput as refused:
+            with pytest.raises(InvalidInput) as caught:
+                decode(body, content_type, of)
+            assert (str(caught.value), caught.value.status) == (str(refused), refused.status)
+            return False
+        expected = decode(body, content_type, of)
+        assert (found.params, found.wrapped) == (expected.params, expected.wrapped)
+        if not isinstance(found.data, Table):
+            return False
+        assert seen(found.data.frame()) == verdict(expected.data, of)
+        matrix = decoder.decode(body, content_type).data.matrix()
+        assert [str(each) for each in matrix.ravel()] == [str(each) for each in found.data.frame().to_numpy().ravel()]
+        assert matrix.dtype == found.data.frame().to_numpy().dtype
+    return True
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[bytes, MLModel]:
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4, unique=True))
+    kinds = st.sampled_from([*FITTING, DataType.double, DataType.double])
+    one_kind = draw(st.booleans()) and draw(kinds)
+    columns = [ColSpec(one_kind or draw(kinds), name, draw(st.integers(0, 3)) > 0) for name in names]
+    order = [column.name for column in draw(st.permutations(columns)) if column.required or draw(st.booleans())]
+    nasty = draw(st.integers(0, 3)) == 0
+    if nasty and draw(st.integers(0, 2)) == 0:
+        order.append(draw(st.sampled_from([*NAMES, "extra"])))
+    if nasty and order and draw(st.integers(0, 5)) == 0:
+        order.pop()
+    fitting = {column.name: FITTING[column.type] for column in columns if isinstance(column.type, DataType)}
+
+    def cell(name: Any) -> str:
+        if nasty and draw(st.integers(0, 4)) == 0:
+            return draw(st.sampled_from(NASTY))
+        return draw(st.sampled_from(fitting.get(name, NASTY)))
+
+    rows = [[(name, cell(name)) for name in order] for _ in range(draw(st.sampled_from([0, 1, 1, 2, 3, 40])) if nasty else draw(st.integers(1, 3)))]
+    if nasty and rows and draw(st.integers(0, 4)) == 0:
+        draw(st.sampled_from(rows)).pop() if rows[0] and draw(st.booleans()) else draw(st.sampled_from(rows)).append(("more", "1"))
+    return body_of(draw, order, rows).encode(), model(*columns)
+
+
+def body_of(draw: st.DrawFn, order: list[Any], rows: list[list[tuple[Any, str]]]) -> str:
+    def objects() -> str:
+        return "[" + ", ".join("{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in row) + "}" for row in rows) + "]"
+
+    lists = "[" + ", ".join("[" + ", ".join(value for _, value in row) + "]" for row in rows) + "]"
+    kind = draw(st.sampled_from(["split", "split with index", "records", "instances", "inputs", "list", "row"]))
+    if kind == "split":
+        return f'{{"dataframe_split": {{"columns": {json.dumps(order)}, "data": {lists}}}}}'
+    if kind == "split with index":
+        index = draw(st.sampled_from([list(range(len(rows))), None, [0.0], [True], [*range(1, len(rows) + 1)], ["x"] * len(rows)]))
+        return f'{{"dataframe_split": {{"index": {json.dumps(index)}, "columns": {json.dumps(order)}, "data": {lists}}}}}'
+    if kind in {"records", "instances"}:
+        return f'{{"{"dataframe_records" if kind == "records" else kind}": {objects()}}}'
+    if kind == "list":
+        return f'{{"{draw(st.sampled_from(["inputs", "instances"]))}": [{", ".join(row[0][1] for row in rows if row)}]}}'
+    if kind == "row":
+        return f'{{"inputs": {{{", ".join(f"{json.dumps(name)}: {value}" for name, value in (rows or [[]])[0])}}}}}'
+    columns = [f"{json.dumps(name)}: [{', '.join(row[at][1] for row in rows if at < len(row))}]" for at, name in enumerate(order)]
+    return f'{{"{draw(st.sampled_from(["inputs", "instances"]))}": {{{", ".join(columns)}}}}}'
+
+
+@pytest.mark.filterwarnings("ignore")  # pandas and numpy warn of casts, alike on both ways
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(requests())
+def test_what_is_decoded_at_once_is_what_mlflow_s_own_way_makes(request_: tuple[bytes, MLModel]) -> None:
+    check(*request_)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 50])
+@pytest.mark.parametrize("kind", [each for each in FITTING if each not in {DataType.datetime, DataType.binary}])
+@pytest.mark.parametrize("form", ["split", "index", "records", "inputs", "instances", "columns"])
+def test_plain_requests_of_every_form_and_type_are_decoded_at_once(form: str, kind: DataType, rows: int) -> None:
+    fitting = [value for value in FITTING[kind] if "u0000" not in value]
+    table = [[json.loads(fitting[(row + column) % len(fitting)]) for column in range(3)] for row in range(rows)]
+    if kind is DataType.float:
+        table = [[value if abs(value) < 2**53 else 0.5 for value in row] for row in table]
+    names = ["c", "a", "b"]
+    columns = {name: [row[at] for row in table] for at, name in enumerate(names)}
+    bodies: dict[str, Any] = {
+        "split": {"dataframe_split": {"columns": names, "data": table}},
+        "index": {"dataframe_split": {"columns": names, "index": list(range(rows)), "data": table}},
+        "records": {"dataframe_records": [dict(zip(names, row, strict=True)) for row in table]},
+        "inputs": {"inputs": columns},
+        "columns": {"instances": columns},
+        "instances": {"instances": [dict(zip(names, row, strict=True)) for row in table]},
+    }
+    of = model(ColSpec(kind, "a"), ColSpec(kind, "b"), ColSpec(kind, "c"), ColSpec(DataType.double, "d", required=False))
+    assert check(json.dumps(bodies[form], ensure_ascii=False).encode(), of)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"dataframe_split": {"columns": ["z", "b", "a"], "data": [[{}, 1, "x"], [null, 2, "y"]]}}',
+        '{"dataframe_records": [{"z": [1], "b": 1, "a": "x"}, {"a": "y", "b": 2}]}',
+        '{"dataframe_records": [{"b": 1, "b": 2, "a": "x"}]}',
+        '{"dataframe_split": {"columns": ["a", "b"], "data": [["x", 1]], "index": null}}',
+    ],
+)
+def test_extra_columns_and_keys_given_twice_do_not_hinder(body: str) -> None:
+    assert check(body.encode(), model(ColSpec(DataType.string, "a"), ColSpec(DataType.long, "b"), ColSpec(DataType.string, "c", required=False)))
+
+
+@pytest.mark.parametrize("kind", [Array(DataType.double), DataType.datetime, DataType.binary])
+def test_columns_of_other_types_go_mlflow_s_own_way(kind: ColumnType) -> None:
+    value = {"datetime": "2026-01-02", "binary": "AAH/"}.get(str(kind), [1.5])
+    assert not check(json.dumps({"dataframe_records": [{"a": value}]}).encode(), model(ColSpec(kind, "a")))
+
+
+def test_tables_of_one_layout_are_joined_in_order() -> None:
+    decoder = Decoder(model(ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b"), ColSpec(DataType.double, "c")))
+    tables = [
+        decoder.decode(json.dumps({"dataframe_records": [{"c": row, "b": str(row), "a": -row} for row in rows]}).encode(), JSON).data
+        for rows in ([1, 2], [3], [4, 5, 6])
+    ]
+    assert tables[0].layout is tables[1].layout
+    joined = Table.joined(tables)
+    assert (joined.rows, joined.names) == (6, ("a", "b", "c"))
+    assert joined.frame().equals(pd.concat([each.frame() for each in tables], ignore_index=True))
+    assert Table.joined(tables[:1]) is tables[0]
+
+
+def test_a_frame_and_a_matrix_have_the_memory_order_of_mlflow_s() -> None:
+    of = model(ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b"))
+    body = b'{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4], [5, 6]]}}'
+    table = Decoder(of).decode(body, JSON).data
+    assert of.signature is not None
+    expected = enforce(decode(body, JSON, of).data, of.signature.inputs).to_numpy()
+    for array in (table.matrix(), table.frame().to_numpy()):
+        assert (array.flags.c_contiguous, array.strides) == (expected.flags.c_contiguous, expected.strides)
+
+
+def test_a_model_may_change_its_frame() -> None:
+    decoder = Decoder(model(ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b")))
+    for rows in (1, 50):
+        frame = decoder.decode(json.dumps({"inputs": {"a": [0.5] * rows, "b": ["x"] * rows}}).encode(), JSON).data.frame()
+        frame["a"] += 1
+        frame.loc[0, "a"] = 7
+        frame["c"] = 1
+        frame.loc[0, "b"] = "y"
+        assert (frame["a"][0], frame["b"][0], frame["c"][0]) == (7, "y", 1)
+        matrix = decoder.decode(json.dumps({"inputs": {"a": [0.5] * rows, "b": ["x"] * rows}}).encode(), JSON).data.matrix()
+        matrix[0, 0] = 5
+        assert np.array_equal(matrix[0], np.array([5, "x"], object))
+
+
+def test_clients_that_never_send_the_same_columns_twice_do_not_fill_the_memory() -> None:
+    decoder = Decoder(model(ColSpec(DataType.double, "a")))
+    for number in range(300):
+        body = json.dumps({"dataframe_records": [{"a": 1, f"extra {number}": 1}]}).encode()
+        assert isinstance(decoder.decode(body, f"application/json; charset={'utf-8' if number % 2 else 'UTF-8'}").data, Table)
+    assert decoder._blocks is not None
+    assert max(len(known) for known in (decoder._blocks._by_name, decoder._content_types)) <= 64
