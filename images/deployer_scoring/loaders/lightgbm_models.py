@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from deployer_scoring.loaders.loaded import Loaded, Unusual
+from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.loaders.pickles import read_object
 from deployer_scoring.model.mlmodel import MLModel
 
@@ -33,7 +33,10 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     """
     if config:
         raise Unusual("the lightgbm flavor takes no config")
-    return Loaded(LightGBMModel(read_model(model)), native=True)
+    made = read_model(model)
+    known = type(made).__module__.startswith("lightgbm.")
+    matrix = known and numeric_columns(model) and model.pyfunc.predict_fn == "predict" and _fits(made, column_names(model))
+    return Loaded(LightGBMModel(made), row_wise=known, prompt=known, matrix=matrix)
 
 
 def read_model(model: MLModel) -> Any:
@@ -48,3 +51,10 @@ def read_model(model: MLModel) -> Any:
     from lightgbm import Booster
 
     return Booster(model_file=str(path))
+
+
+def _fits(made: Any, names: list[str]) -> bool:
+    """Whether the columns in their order are those that the model was trained on (LightGBM saves spaces as underscores), none categorical."""
+    booster = getattr(made, "booster_", made)
+    trained = [str(name).replace(" ", "_") for name in booster.feature_name()]
+    return not booster.pandas_categorical and trained in ([name.replace(" ", "_") for name in names], [f"Column_{i}" for i in range(len(names))])

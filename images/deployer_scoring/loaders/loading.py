@@ -12,15 +12,18 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Optional
 
-from deployer_scoring.errors import LoadError
+from deployer_scoring.errors import LoadError, MLModelError
 from deployer_scoring.loaders.loaded import Loaded, Unusual
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.model.requirements import requirements
 
-__all__ = ["Loaded", "load", "load_implementation", "one_line"]
+__all__ = ["Loaded", "forks", "load", "load_implementation", "one_line"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,9 +33,10 @@ _NATIVE = {
     "mlflow.xgboost": "xgboost_models",
     "mlflow.lightgbm": "lightgbm_models",
     "mlflow.onnx": "onnx_models",
+    "mlflow.pyfunc.model": "python_models",
 }
-# Their libraries hold threads, a driver or a virtual machine from the moment that a model is loaded, none of which a forked process has.
-_NOT_FORKING = frozenset({"tensorflow", "keras", "h2o", "spark", "johnsnowlabs", "paddle"})
+# Flavors and packages that hold threads, a driver or a virtual machine once a model is loaded, none of which a forked process has.
+_NOT_FORKING = frozenset({"tensorflow", "keras", "jax", "h2o", "spark", "pyspark", "johnsnowlabs", "paddle", "paddlepaddle", "ray", "vllm"})
 
 # Set by MLflow's own server: type hints are checked less strictly where requests come from JSON.
 _SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
@@ -55,6 +59,15 @@ def load(model: MLModel) -> Loaded:
         raise
     except BaseException as error:  # a loader that calls sys.exit must not end the server without a word
         raise LoadError(one_line(error)) from error
+
+
+def forks(model: MLModel) -> bool:
+    """Whether processes forked after the model is loaded can predict with it, as far as its flavors and requirements tell."""
+    try:
+        required = {re.split(r"[^A-Za-z0-9]", requirement, maxsplit=1)[0].lower() for requirement in requirements(model.directory)}
+    except MLModelError:
+        required = set()
+    return not _NOT_FORKING.intersection(model.flavors) and not _NOT_FORKING.intersection(required)
 
 
 def load_implementation(model: MLModel) -> Any:
@@ -88,7 +101,7 @@ def _natively(model: MLModel, config: Mapping[str, Any]) -> Optional[Loaded]:
         return None
     try:
         loader = importlib.import_module(f"deployer_scoring.loaders.{name}")
-        loaded: Loaded = loader.load(model, config)
+        loaded: Loaded = replace(loader.load(model, config), native=True, forks=forks(model))
     except Unusual as reason:
         _log.info("loading by %s: %s", model.pyfunc.loader_module, reason)
         return None
@@ -102,7 +115,7 @@ def _by_loader_module(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     if load_pyfunc is None:
         raise LoadError(f"the loader module {flavor.loader_module} has neither _load_pyfunc nor load_pyfunc")
     implementation = load_pyfunc(str(model.data_path), config) if config else load_pyfunc(str(model.data_path))
-    return Loaded(implementation, forks=not _NOT_FORKING.intersection(model.flavors))
+    return Loaded(implementation, forks=forks(model))
 
 
 def _config(saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     session = _session(str(model.data_path), model.flavors[FLAVOR])
     if not session.get_inputs():
         raise Unusual("the graph has no input")
-    return Loaded(OnnxModel(session), native=True)
+    return Loaded(OnnxModel(session))
 
 
 def _session(path: str, flavor: Mapping[str, Any]) -> Any:

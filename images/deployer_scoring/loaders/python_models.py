@@ -83,7 +83,7 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     _leave_chats(python_model)
     context = PythonModelContext(artifacts=_artifacts(model), model_config=dict(config) or None)
     python_model.load_context(context=context)
-    return Loaded(LoadedPythonModel(python_model, context, model), native=True)
+    return Loaded(LoadedPythonModel(python_model, context, model))
 
 
 def as_python_model(made: Any, model: MLModel) -> Any:

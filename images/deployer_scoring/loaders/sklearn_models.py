@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer_scoring.loaders.loaded import Loaded, Unusual
+import numpy as np
+
+from deployer_scoring.loaders.estimators import fitted_names, nature_of, without_names
+from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.loaders.pickles import read_object
 from deployer_scoring.model.mlmodel import MLModel
 
 FLAVOR = "sklearn"
 # What a model may be saved to answer with instead of predict.
 _ANSWERS = ("predict_proba", "predict_log_proba", "predict_joint_log_proba", "score")
+_MATRIX_ANSWERS = ("predict_proba", "predict_log_proba")
 
 
 class SklearnModel:
@@ -29,6 +34,24 @@ class SklearnModel:
         return self.estimator.predict(data)
 
 
+class MatrixModel(SklearnModel):
+    """An estimator that takes arrays in place of frames: those go to a copy that doesn't warn of missing names."""
+
+    def __init__(self, estimator: Any) -> None:
+        super().__init__(estimator)
+        self._nameless = without_names(estimator)
+        for name in _MATRIX_ANSWERS:
+            if hasattr(estimator, name):
+                setattr(self, name, partial(self._answer, name))
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        """The estimator's prediction; params say nothing to it."""
+        return self._answer("predict", data)
+
+    def _answer(self, name: str, data: Any) -> Any:
+        return getattr(self._nameless if isinstance(data, np.ndarray) else self.estimator, name)(data)
+
+
 def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     """Load a model of the sklearn flavor.
 
@@ -38,7 +61,16 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     """
     if config:
         raise Unusual("the sklearn flavor takes no config")
-    return Loaded(SklearnModel(read_estimator(model)), native=True)
+    estimator = read_estimator(model)
+    nature = nature_of(estimator)
+    matrix = nature.arrays and model.pyfunc.predict_fn in {"predict", *_MATRIX_ANSWERS} and _fits(estimator, model)
+    made = MatrixModel(estimator) if matrix else SklearnModel(estimator)
+    return Loaded(made, row_wise=nature.row_wise, prompt=nature.known, matrix=matrix)
+
+
+def _fits(estimator: Any, model: MLModel) -> bool:
+    """Whether the signature's columns in their order are those that the estimator was fitted on."""
+    return numeric_columns(model) and fitted_names(estimator) in (None, column_names(model))
 
 
 def read_estimator(model: MLModel) -> Any:

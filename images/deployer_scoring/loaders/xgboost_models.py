@@ -7,9 +7,11 @@ import inspect
 import logging
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
-from deployer_scoring.loaders.loaded import Loaded, Unusual
+import numpy as np
+
+from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.model.mlmodel import MLModel
 
 FLAVOR = "xgboost"
@@ -19,9 +21,15 @@ _log = logging.getLogger(__name__)
 class XGBoostModel:
     """A booster or an estimator of XGBoost, which takes frames and arrays, and those params that its own predict knows."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, names: Optional[list[str]] = None) -> None:
+        """Wrap a model.
+
+        Args:
+            model: The booster or estimator.
+            names: What the columns of arrays are called; None where arrays come without names.
+        """
         self.model = model
-        self._predict, known = _predictor(model)
+        self._predict, known = _predictor(model, names)
         self._known = frozenset(known) if known is not None else None
 
     def predict(self, data: Any, params: Any = None) -> Any:
@@ -44,7 +52,9 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     """
     if config:
         raise Unusual("the xgboost flavor takes no config")
-    return Loaded(XGBoostModel(read_model(model)), native=True)
+    made = read_model(model)
+    names = column_names(model) if numeric_columns(model) and model.pyfunc.predict_fn == "predict" and _fits(made, column_names(model)) else None
+    return Loaded(XGBoostModel(made, names), row_wise=True, prompt=True, matrix=names is not None)
 
 
 def read_model(model: MLModel) -> Any:
@@ -59,12 +69,23 @@ def read_model(model: MLModel) -> Any:
     return made
 
 
-def _predictor(model: Any) -> tuple[Callable[..., Any], Any]:
+def _fits(model: Any, names: list[str]) -> bool:
+    """Whether the columns in their order are those that the model was trained on."""
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    return booster.feature_names in (None, names) and not {"c"}.intersection(booster.feature_types or ())
+
+
+def _predictor(model: Any, names: Optional[list[str]]) -> tuple[Callable[..., Any], Any]:
     """How the model predicts, and the names of the params that it takes (None: any)."""
     import xgboost
 
     if isinstance(model, xgboost.Booster):
-        return (lambda data, **params: model.predict(xgboost.DMatrix(data), validate_features=True, **params)), _names(model.predict)
+
+        def predict(data: Any, **params: Any) -> Any:
+            named = {"feature_names": names} if isinstance(data, np.ndarray) else {}
+            return model.predict(xgboost.DMatrix(data, **named), validate_features=True, **params)
+
+        return predict, _names(model.predict)
     if isinstance(model, xgboost.XGBModel):
         call = partial(model.predict, validate_features=True)
         return call, _names(call)
