@@ -1,7 +1,8 @@
 """Predictions to JSON bytes, with the very values that MLflow's server writes.
 
 That includes NaN and Infinity as such, which Python's json reads but strict parsers don't; a model that should be read by those returns
-None. Arrays of finite numbers go through orjson, everything else through the standard library.
+None. Arrays of numbers go to orjson as they stand, plain lists and dictionaries and the columns of a frame without a walk in Python;
+what orjson would write otherwise than the standard library (NaN, 32-bit floats, anything that is not a type of JSON) goes through the latter.
 """
 
 from __future__ import annotations
@@ -9,13 +10,20 @@ from __future__ import annotations
 import base64
 import datetime
 import json
-from typing import Any
+import math
+from collections.abc import Sequence
+from itertools import chain, repeat
+from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
 
 from deployer_scoring.errors import EncodingError
 from deployer_scoring.wire.jsonbytes import orjson
+
+_SCALARS = {str, int, float, bool, type(None)}
+_DEEPEST = 200  # orjson writes down to 254; a list that holds itself has no end
+_FEW = 16
 
 
 def encode(predictions: Any, *, wrapped: bool) -> bytes:
@@ -26,32 +34,121 @@ def encode(predictions: Any, *, wrapped: bool) -> bytes:
     Raises:
         EncodingError: A value has no JSON form.
     """
-    if orjson is not None and _is_plain(predictions):
-        plain = np.ascontiguousarray(predictions if predictions.dtype.kind != "f" else predictions.astype(np.float64))
-        return orjson.dumps({"predictions": plain} if wrapped else plain, option=orjson.OPT_SERIALIZE_NUMPY)
-    value = _without_pandas(predictions)
+    value, types = _without_numpy_and_pandas(predictions)
+    written = None if orjson is None else _written(value, types)
+    if written is None:
+        return _by_the_standard_library(value, wrapped, type(predictions).__name__)
+    return b'{"predictions":' + written + b"}" if wrapped else written
+
+
+def _by_the_standard_library(value: Any, wrapped: bool, kind: str) -> bytes:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
     try:
         return json.dumps({"predictions": value} if wrapped else value, default=_default).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise EncodingError(f"the model's answer, {type(predictions).__name__}, can't be written as JSON: {error}") from error
+        raise EncodingError(f"the model's answer, {kind}, can't be written as JSON: {error}") from error
 
 
-def _is_plain(predictions: Any) -> bool:
-    if type(predictions) is not np.ndarray or predictions.ndim == 0 or predictions.dtype.byteorder not in "=|":
-        return False
-    if predictions.dtype.kind == "f":
-        return predictions.dtype.itemsize in {4, 8} and bool(np.isfinite(predictions).all())
-    return predictions.dtype.kind in "biu"
+def _written(value: Any, types: Optional[set[type]]) -> Optional[bytes]:
+    """The value by orjson; None where the standard library would write it otherwise.
+
+    Args:
+        value: Anything.
+        types: Those of all scalars in it, where that is known already.
+    """
+    try:
+        if type(value) is np.ndarray:
+            if value.ndim and value.dtype.kind in "fbiu":
+                return _written_numbers(value)
+            if not value.ndim or value.dtype.kind not in "OU":
+                return None
+            value = value.tolist()
+        types = types or _types_within(value)
+        if types is None:
+            return None
+        written: bytes = orjson.dumps(value)
+        return None if float in types and b"null" in written else written  # orjson writes NaN and Infinity as null
+    except (TypeError, ValueError):  # an integer past 64 bits, a lone surrogate, an array that orjson can't read
+        return None
 
 
-def _without_pandas(predictions: Any) -> Any:
-    if isinstance(predictions, np.ndarray):
-        return predictions.tolist()
+def _written_numbers(values: np.ndarray[Any, Any]) -> Optional[bytes]:
+    gaps = False
+    if values.dtype.kind == "f":
+        if values.ndim == 1 and len(values) <= _FEW:  # for few numbers numpy's functions cost more than Python's
+            numbers = values.tolist()
+            return orjson.dumps(numbers) if all(map(math.isfinite, numbers)) else None
+        if values.dtype.itemsize not in {4, 8}:
+            return None
+        if not np.isfinite(values).all():
+            gaps = True
+            if np.isinf(values).any():
+                return None
+        values = values.astype(np.float64, copy=False)  # 32 bits as the double that they are, not as the shortest text
+    if not values.dtype.isnative:
+        return None
+    written: bytes = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    return written.replace(b"null", b"NaN") if gaps else written
+
+
+def _types_within(value: Any) -> Optional[set[type]]:
+    """The types of all scalars in a value of lists, tuples and dictionaries; None where anything else is in it.
+
+    It goes level by level, so that the work is done by functions of C.
+    """
+    found: set[type] = set()
+    level: Sequence[Any] = [value]
+    for _ in range(_DEEPEST):
+        types = set(map(type, level))
+        found |= types & _SCALARS
+        types -= _SCALARS
+        if not types:
+            return found
+        if not types <= {list, tuple, dict}:
+            return None
+        mappings = [each for each in level if type(each) is dict] if dict in types else []
+        if mappings and not set(map(type, chain.from_iterable(mappings))) <= {str}:
+            return None
+        sequences = [each for each in level if type(each) in (list, tuple)] if types != {dict} else []
+        level = [*chain.from_iterable(sequences), *chain.from_iterable(map(dict.values, mappings))]
+    return None
+
+
+def _without_numpy_and_pandas(predictions: Any) -> tuple[Any, Optional[set[type]]]:
+    """Frames and series as records, numpy's arrays and scalars within a list or dictionary as Python's; and the types in it if known."""
     if isinstance(predictions, pd.Series):
-        return pd.DataFrame(predictions).to_dict(orient="records")
+        predictions = pd.DataFrame(predictions)
     if isinstance(predictions, pd.DataFrame):
-        return predictions.to_dict(orient="records")
-    return predictions
+        return _records(predictions) or (predictions.to_dict(orient="records"), None)
+    if type(predictions) is dict:
+        return {name: _plain(item) for name, item in predictions.items()}, None
+    if type(predictions) is list and predictions and isinstance(predictions[0], (np.ndarray, np.generic)):
+        return [*map(_plain, predictions)], None
+    return predictions, None
+
+
+def _plain(item: Any) -> Any:
+    return item.tolist() if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind in "fbiuU" else item
+
+
+def _records(frame: pd.DataFrame) -> Optional[tuple[list[dict[str, Any]], set[type]]]:
+    """What `to_dict` gives, and the types of the values; None where they are not all Python's own scalars, or the names are strange."""
+    names = frame.columns.tolist()
+    texts = [*map(str, names)]
+    if not set(map(type, names)) <= {str, int} or len(set(texts)) != len(texts):
+        return None
+    columns = [column.tolist() for _, column in frame.items() if _has_plain_type(column.dtype)]
+    types = {kind for column in columns for kind in set(map(type, column))}
+    if len(columns) != len(names) or not types or not types <= _SCALARS:
+        return None
+    return list(map(dict, map(zip, repeat(texts), zip(*columns)))), types
+
+
+def _has_plain_type(dtype: Any) -> bool:
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biufO"
+    return isinstance(dtype, pd.StringDtype)
 
 
 def _default(value: Any) -> Any:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from deployer_scoring.wire import encoding
 from deployer_scoring.errors import EncodingError
+from deployer_scoring.wire import encoding
 from deployer_scoring.wire.encoding import encode
 
 
@@ -76,3 +78,70 @@ def test_a_pydantic_model_is_written_as_its_dump() -> None:
             return {"a": np.float64(1.5)}
 
     assert encode([Looks()], wrapped=False) == b'[{"a": 1.5}]'
+
+
+FLOATS = st.floats() | st.sampled_from([-0.0, 5e-324, 1e300, 1e16, 123456789.123456789])
+SCALARS = st.none() | st.booleans() | st.integers() | st.integers(0, 9) | FLOATS | st.text() | st.sampled_from(["null", "\ud800", "ÿ", "NaN"])
+NUMPY = st.sampled_from(["f8", "f4", "f2", ">f8", "i8", "u8", "i4", "u1", "?", "U3", "O", "M8[ns]", "M8[D]", "S2"])
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> Any:
+    dtype, shape = np.dtype(draw(NUMPY)), draw(st.sampled_from([(), (0,), (1,), (3,), (40,), (2, 3), (2, 1, 2)]))
+    number = int(np.prod(shape))
+    if dtype.kind == "O":
+        values = np.empty(number, object)
+        values[:] = draw(st.lists(SCALARS | st.sampled_from([np.int64(1), np.float32(0.1), b"ab"]), min_size=number, max_size=number))
+    else:
+        pool: Any = {"f": FLOATS, "U": st.text(max_size=3).filter(lambda text: text.isprintable())}.get(dtype.kind, st.integers(0, 100))
+        with np.errstate(all="ignore"):
+            made = draw(st.lists(pool, min_size=number, max_size=number))
+            values = np.array([str(each) for each in made] if dtype.kind in "SU" else made).astype(dtype)
+    found = values.reshape(shape)
+    return draw(st.sampled_from([found, found.T, found[::-1] if shape else found]))
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> Any:
+    rows = draw(st.sampled_from([0, 1, 3]))
+    names = draw(st.lists(st.sampled_from(["a", "b", "ÿ", 0, 1, "0", 1.5, ("a", 1)]), max_size=4, unique_by=lambda name: (type(name), name)))
+    kinds: list[Any] = [FLOATS, st.integers(0, 9), st.booleans(), st.text(max_size=3), SCALARS, st.datetimes()]
+    columns = {name: pd.Series(draw(st.lists(draw(st.sampled_from(kinds)), min_size=rows, max_size=rows))) for name in names}
+    if columns and draw(st.booleans()):
+        return columns[names[0]]
+    return pd.DataFrame(columns)
+
+
+ANSWERS = st.recursive(
+    SCALARS | arrays(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2) | st.integers(0, 1), inner, max_size=3) | st.tuples(inner),
+    max_leaves=8,
+)
+
+
+def as_mlflow_writes(predictions: Any) -> Any:
+    """MLflow's own two steps: out of pandas and numpy by their own methods, then the standard library."""
+    value = pd.DataFrame(predictions) if isinstance(predictions, pd.Series) else predictions
+    value = value.to_dict(orient="records") if isinstance(value, pd.DataFrame) else value.tolist() if isinstance(value, np.ndarray) else value
+    try:
+        return json.dumps(value, default=encoding._default)
+    except (TypeError, ValueError):
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(ANSWERS | arrays() | frames())
+def test_whatever_a_model_returns_is_written_with_the_values_of_the_standard_library(predictions: Any) -> None:
+    expected = as_mlflow_writes(predictions)
+    if expected is None:
+        with pytest.raises(EncodingError):
+            encode(predictions, wrapped=True)
+    else:
+        assert repr(json.loads(encode(predictions, wrapped=False))) == repr(json.loads(expected))
+        assert repr(json.loads(encode(predictions, wrapped=True))) == repr({"predictions": json.loads(expected)})
+
+
+def test_a_slice_of_a_joined_prediction_is_written_as_if_it_stood_alone() -> None:
+    for joined in (np.arange(12.0), np.arange(12.0).reshape(6, 2), np.asfortranarray(np.arange(12.0).reshape(6, 2)), np.arange(12).astype("float32")):
+        assert json.loads(encode(joined[2:4], wrapped=False)) == joined[2:4].tolist()
