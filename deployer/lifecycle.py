@@ -93,7 +93,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     """Create, update or apply; what was done. Where there is nothing to do, nothing is claimed either.
 
     Raises:
-        EnvironmentMisfit, SchemaChangeRefused: before anything is changed.
+        EnvironmentMisfit, SchemaChangeRefused, ModelInvalid: before anything is changed.
         All that `engine.apply` raises.
     """
     deadline = time.monotonic() + timeout_seconds
@@ -103,6 +103,9 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     if first.plan.empty:
         return first
     check(first, wish)
+    from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
+
+    look_before_upload(first.spec.model, first.spec.image, wish.environment, report)
     held = target.claim(wish.name, cloud)
     try:
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))

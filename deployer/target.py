@@ -15,7 +15,7 @@ from deployer.container import Container
 from deployer.events import Report
 from deployer.options import ConfigT, TargetConfig
 from deployer.plan import Plan
-from deployer.state import DeploymentName, Generation, Image, Model, Observed, Provenance, Record, Resource, Status
+from deployer.state import DeploymentName, Generation, Image, Model, ModelFacts, Observed, Provenance, Record, Resource, Status
 
 Cloud = TypeVar("Cloud")
 Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
@@ -251,6 +251,18 @@ class SupportsImageRegistry(Protocol[Cloud_contra]):
 
     def image_repository(self, cloud: Cloud_contra, container_name: str, *, create: bool) -> Any:
         """The repository (a `deployer.oci.Repository`), logged in; made where absent and `create`."""
+
+
+@runtime_checkable
+class SupportsSizeLimits(Protocol):
+    """A target that knows, without asking its cloud, how large a model may be there."""
+
+    def check_size(self, config: Any, model: ModelFacts) -> None:
+        """Refuse a model that won't fit.
+
+        Raises:
+            ConfigInvalid: how large the model is, how large it may be, and what makes more room.
+        """
 
 
 @runtime_checkable

@@ -1,48 +1,34 @@
-"""models check."""
+"""The verbs for models, each in a module of its own that is imported when it runs."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import importlib
 
 import click
 
-from deployer.cli import options
-from deployer.cli.output import emit
-from deployer.cli.progress import reporting
-from deployer.cli.session import Session
-from deployer.cli.words import size, table
-from deployer.errors import ConfigInvalid
-from deployer.state import short
+VERBS = {
+    "check": ("model_check:check", "Say what a model needs and what would break, without running it."),
+}
 
 
-@click.group(no_args_is_help=True)
+class Models(click.Group):
+    """Its verbs by name, as the program has its commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(f"deployer.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=Models, no_args_is_help=True)
 def models() -> None:
-    """Look at models before anything is deployed."""
-
-
-@models.command()
-@click.argument("model", required=False)
-@click.option("-m", "--model-uri", "--model", "model_uri", metavar="MODEL", help="The same as the argument.")
-@options.output("table", "json", "yaml")
-@options.run
-def check(session: Session, model: str | None, model_uri: str | None, output: str | None) -> None:
-    """Check whether a model can be served, and show what is known of it."""
-    from deployer.models import fetch
-
-    uri = model or model_uri
-    if not uri:
-        raise ConfigInvalid("which model is not said", advice="deploy models check MODEL")
-    with reporting(session, uri, quiet=output is not None) as report:
-        facts = fetch(uri, report).facts
-    rows = [
-        ("Model", facts.uri),
-        ("Digest", f"sha256:{short(facts.digest)}"),
-        ("Size", size(facts.size)),
-        ("Framework", facts.framework),
-        ("Python", facts.python_version),
-        ("Version", facts.version),
-        ("Run", facts.run_id),
-        ("Requires", ", ".join(facts.requirements)),
-        ("Signature", "yes" if facts.signature else "none: any input is passed on as it is"),
-    ]
-    emit(output or "", asdict(facts), [facts.uri], lambda: table([row for row in rows if row[1]]))
+    """Look at models, score files with them and serve them on this machine, before or without a deployment."""

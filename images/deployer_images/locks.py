@@ -10,9 +10,10 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
@@ -48,7 +49,15 @@ class Lock:
         return tuple(sorted((*self.packages, *self.runtime)))
 
 
-def locked(requirements: Sequence[str], python: str, *, constraints: Sequence[str] = (), platform: str = "", ca_bundle: Path | None = None) -> Lock:
+def locked(
+    requirements: Sequence[str],
+    python: str,
+    *,
+    constraints: Sequence[str] = (),
+    platform: str = "",
+    ca_bundle: Path | None = None,
+    timeout_seconds: float | None = None,
+) -> Lock:
     """The exact versions for these requirements, by uv, with the indexes that uv or pip are configured with.
 
     An answer is kept for a day; an older one serves where no index answers. URLs lose their credentials before they are written anywhere.
@@ -58,6 +67,7 @@ def locked(requirements: Sequence[str], python: str, *, constraints: Sequence[st
         python: the minor version of Python, "3.11".
         constraints: versions to keep to without requiring the packages.
         platform: "linux/amd64", "linux/arm64", or "" for this machine.
+        timeout_seconds: how long each run of uv may take.
 
     Raises:
         ModelInvalid: no versions satisfy them. TargetUnavailable: no index answers.
@@ -70,8 +80,9 @@ def locked(requirements: Sequence[str], python: str, *, constraints: Sequence[st
     if kept and time.time() - file.stat().st_mtime < _FRESH_SECONDS:
         return kept
     try:
-        packages = _compiled(asked, python, platform, ca_bundle, given=("--constraint", tuple(constraints))) if asked else ()
-        runtime = _beside(packages, python, platform, ca_bundle)
+        ask = partial(_compiled, python=python, platform=platform, ca_bundle=ca_bundle, timeout_seconds=timeout_seconds)
+        packages = ask(asked, given=("--constraint", tuple(constraints))) if asked else ()
+        runtime = _beside(packages, ask)
     except TargetUnavailable:
         if kept:
             return kept
@@ -91,18 +102,24 @@ def name_of(line: str) -> str:
     return canonicalize_name(re.split(r"[\s=@\[;]", line, maxsplit=1)[0])
 
 
-def _beside(packages: tuple[str, ...], python: str, platform: str, ca_bundle: Path | None) -> tuple[str, ...]:
+def _beside(packages: tuple[str, ...], ask: Callable[..., tuple[str, ...]]) -> tuple[str, ...]:
     """The runtime's packages that go with the model's: by their declared ranges, or, where these allow no choice, against them."""
     try:
-        found = _compiled(scoring.requirements(), python, platform, ca_bundle, given=("--constraint", packages))
+        found = ask(scoring.requirements(), given=("--constraint", packages))
     except ModelInvalid:
-        found = _compiled(scoring.requirements(), python, platform, ca_bundle, given=("--override", packages))
+        found = ask(scoring.requirements(), given=("--override", packages))
     own = {name_of(line) for line in packages}
     return tuple(line for line in found if name_of(line) not in own)
 
 
 def _compiled(
-    requirements: Sequence[str], python: str, platform: str, ca_bundle: Path | None, given: tuple[str, tuple[str, ...]] = ("", ())
+    requirements: Sequence[str],
+    *,
+    given: tuple[str, tuple[str, ...]],
+    python: str,
+    platform: str,
+    ca_bundle: Path | None,
+    timeout_seconds: float | None,
 ) -> tuple[str, ...]:
     option, lines = given
     with tempfile.TemporaryDirectory() as directory:
@@ -115,6 +132,7 @@ def _compiled(
             stdin="\n".join(requirements),
             doing="resolving the requirements",
             ca_bundle=ca_bundle,
+            timeout_seconds=timeout_seconds,
         )
     return tuple(sorted(without_credentials(line.strip()) for line in listed.splitlines() if line.strip() and not line.startswith("#")))
 

@@ -24,7 +24,7 @@ _NO_SOLUTION = re.compile(
 )
 
 
-def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = None) -> str:
+def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = None, timeout_seconds: float | None = None) -> str:
     """Run uv and give its standard output.
 
     Args:
@@ -32,20 +32,24 @@ def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = No
 
     Raises:
         ModelInvalid: the requirements can't be satisfied, or one can't be built.
-        TargetUnavailable: an index doesn't answer. CredentialsInvalid: it wants others.
+        TargetUnavailable: an index doesn't answer, or not in time. CredentialsInvalid: it wants others.
         MachineFault: the disk is full, or anything else.
     """
     with tempfile.TemporaryDirectory() as elsewhere:  # where no project's pyproject.toml or uv.toml steers it
-        done = subprocess.run(
-            [find_uv_bin(), "--no-progress", "--color", "never", *arguments],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=elsewhere,
-            env=uv_variables(ca_bundle),
-            pass_fds=cache.held(),
-        )
+        try:
+            done = subprocess.run(
+                [find_uv_bin(), "--no-progress", "--color", "never", *arguments],
+                input=stdin,
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=elsewhere,
+                env=uv_variables(ca_bundle),
+                pass_fds=cache.held(),
+                timeout=timeout_seconds,
+            )
+        except subprocess.TimeoutExpired:
+            raise TargetUnavailable(f"no answer after {timeout_seconds:.0f} s while {doing}", advice="check the network and the indexes") from None
     if done.returncode:
         raise _fault(doing, without_credentials(done.stderr))
     return done.stdout

@@ -13,9 +13,9 @@ from deployer.container import Container, Mount
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
 from deployer.plan import Plan
-from deployer.state import DeploymentName, Observed
+from deployer.state import DeploymentName, ModelFacts, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
-from deployer_targets.sagemaker import client, defaults, names
+from deployer_targets.sagemaker import client, defaults, instances, names
 from deployer_targets.sagemaker import plan as planning
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -56,6 +56,14 @@ class SageMaker:
             return defaults.fetch_from_s3(self.connect(uri, config), url)
 
         return defaults.defaults(os.environ, fetch)
+
+    def check_size(self, config: SageMakerConfig, model: ModelFacts) -> None:
+        instances.check_disk(
+            model.size,
+            instance_type=config.instance_type,
+            volume_size_in_gb=config.volume_size_in_gb,
+            serverless=config.serverless_config is not None,
+        )
 
     def settle(self, name: DeploymentName, cloud: Aws, report: Report, timeout_seconds: float) -> None:
         from deployer_targets.sagemaker.waiting import settle

@@ -1,0 +1,28 @@
+"""Looking at a model before it goes anywhere: what it needs and what would break, without running any of it.
+
+finding         what is found: severity, file, what, what to do
+pickles         a pickle's operations, followed without doing them
+containers      where a model's pickles lie: files, zips, compressed ones
+sources         its Python files, parsed
+examples        its input example against its signature
+knowledge       which versions load what, which distribution brings which module
+surroundings    the environment that it is held against
+versions, imports, needs, check        the findings
+"""
+
+from deployer.checks.before import look_before_upload
+from deployer.checks.check import Checked, check_model
+from deployer.checks.finding import Finding, Severity
+from deployer.checks.surroundings import Surroundings, of_image, of_lock, of_requirements
+
+__all__ = [
+    "Checked",
+    "Finding",
+    "Severity",
+    "Surroundings",
+    "check_model",
+    "look_before_upload",
+    "of_image",
+    "of_lock",
+    "of_requirements",
+]

@@ -1,0 +1,195 @@
+"""What a model needs and what would break, found out without running any of it: its files are read, nothing of it is imported.
+
+Errors are what can't work, and only what is certain is called one: an upload stops for it. A warning is what may go wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from deployer.checks.containers import Pickled, pickles
+from deployer.checks.examples import check_example
+from deployer.checks.finding import Finding, Severity, error, in_order, note, warning
+from deployer.checks.imports import Modules
+from deployer.checks.knowledge import dangerous, standard
+from deployer.checks.needs import check_requirements
+from deployer.checks.pickles import MOST_OPERATIONS, Global
+from deployer.checks.sources import Source, imports_of_function, read_source
+from deployer.checks.surroundings import Surroundings, of_requirements
+from deployer.checks.versions import check_versions
+from deployer.errors import DeployerError
+from deployer.models.content import ModelFile, files
+from deployer.state import Model, ModelFacts
+from deployer_scoring.model import requirements as required
+from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
+
+Limit = Callable[[ModelFacts], None]
+"""Refuses, with one of our errors, a model that is too large for where it should go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A model and what was found.
+
+    Attributes:
+        imports: the top-level modules outside the standard library that it imports, its own code's excepted.
+        against: what it was held against: "the requirements", an image.
+    """
+
+    facts: ModelFacts
+    imports: tuple[str, ...] = ()
+    against: str = ""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The facts, and with them what was found, ready for JSON."""
+        return {**asdict(self.facts), "imports": list(self.imports), "checked_against": self.against, "findings": [*map(asdict, self.findings)]}
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(each for each in self.findings if each.severity is Severity.ERROR)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was read of a model."""
+
+    model: MLModel
+    facts: ModelFacts
+    there: Surroundings
+    pickled: tuple[Pickled, ...]
+    modules: Modules
+    scripts: Mapping[str, Source] = field(default_factory=dict)
+
+
+def check_model(model: Model, *, there: Surroundings | None = None, limit: Limit | None = None, most: int = MOST_OPERATIONS) -> Checked:
+    """Look at a model that is on this machine and valid (`deployer.models.fetch`).
+
+    Args:
+        there: the environment that it is held against; what its own requirements allow where it's left out.
+        limit: raises where the model is too large for its target.
+        most: operations of each pickle that are looked at.
+
+    Raises:
+        MachineFault: a file can't be read.
+    """
+    assert model.path is not None
+    seen = _look(model.path, model.facts, there or of_requirements(model.facts.requirements, model.facts.python_version), most)
+    findings = [*_findings(seen), *(_too_large(model.facts, limit) if limit else ())]
+    return Checked(model.facts, _imports(seen), seen.there.name, in_order(findings))
+
+
+def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) -> _Seen:
+    model, listed = parse_mlmodel(directory), files(directory)
+    folder = (model.pyfunc.code or "").strip("/")
+    inside = {file.path.removeprefix(f"{folder}/"): file for file in listed if folder and file.path.startswith(f"{folder}/")}
+    sources = {path: _source(file, there.python) for path, file in inside.items() if path.endswith(".py")}
+    scripts = {file.path: _source(file, there.python) for file in listed if file.path in _scripts(model)}
+    modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources))
+    return _Seen(model, facts, there, tuple(pickles(listed, most=most)), modules, scripts)
+
+
+def _source(file: ModelFile, python: str) -> Source:
+    return read_source(file.source.read_bytes(), python)
+
+
+def _scripts(model: MLModel) -> set[str]:
+    """Models from code: scripts that the MLmodel names."""
+    named = {str(model.pyfunc.options.get(key, "")) for key in ("python_model", "model_code_path")}
+    return {PurePosixPath(each).name for each in named if each.endswith(".py")}
+
+
+def _findings(seen: _Seen) -> Iterator[Finding]:
+    for pickled in seen.pickled:
+        yield from _of_pickle(pickled, seen)
+    yield from _of_sources(seen)
+    yield from seen.modules.find_fault("MLmodel", Global(seen.model.pyfunc.loader_module, ""), "names the loader module")
+    yield from seen.modules.shadows()
+    yield from check_example(seen.model)
+    yield from _of_requirements(seen)
+    yield from _of_signature(seen.model)
+
+
+def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:
+    if pickled.cut:
+        yield error("broken-pickle", pickled.file, f"the pickle is not whole: {pickled.broken}", "fetch or save the model again")
+        return
+    if pickled.broken:
+        yield note("unread-pickle", pickled.file, f"it could not be looked into: {pickled.broken}")
+    if not pickled.facts.whole:
+        yield note("unread-pickle", pickled.file, "it is so long that only its beginning was looked at")
+    yield from check_versions(pickled, seen.facts.python_version, seen.there)
+    reported = set[str]()
+    for each in sorted(pickled.facts.imports, key=str):
+        if dangerous(str(each)):
+            doing = "calls" if each in pickled.facts.calls else "imports"
+            what = f"it {doing} {each}, which a model seldom needs: whoever loads it runs what it says"
+            yield warning("dangerous-pickle", pickled.file, what, "load it only if you trust where it comes from")
+        for finding in seen.modules.find_fault(pickled.file, each):
+            if (key := finding.what if finding.code == "missing-name" else each.module.partition(".")[0]) not in reported:
+                reported.add(key)
+                yield finding
+    for module in _lazy(pickled, seen.facts.python_version):
+        if module.partition(".")[0] not in reported:
+            reported.add(module.partition(".")[0])
+            yield from seen.modules.find_fault(pickled.file, Global(module, ""), "has a function that imports")
+
+
+def _lazy(pickled: Pickled, python: str) -> Iterator[str]:
+    for code, names in pickled.facts.functions:
+        yield from imports_of_function(code, names, python)
+
+
+def _of_sources(seen: _Seen) -> Iterator[Finding]:
+    folder = seen.modules.folder
+    named = {seen.model.pyfunc.loader_module, *(each.module for pickled in seen.pickled for each in pickled.facts.imports)}
+    needed = {f"{folder}/{module.replace('.', '/')}{end}" for module in named for end in (".py", "/__init__.py")} | set(seen.scripts)
+    for path, source in {**{f"{folder}/{path}": source for path, source in seen.modules.code.items()}, **seen.scripts}.items():
+        if source.error:
+            what = f"Python {seen.there.python or 'here'} can't read it: {source.error}"
+            found = error if path in needed else warning  # not every file of a code folder is imported
+            yield found("syntax-error", f"{path}:{source.error_line}", what, "correct it, and save the model again")
+        reported = set[str]()
+        for each in source.imports:
+            top = each.module.partition(".")[0]
+            if not each.level and top not in reported:
+                reported.add(top)
+                faults = seen.modules.find_fault(f"{path}:{each.line}", Global(each.module, ""))
+                yield from (replace(fault, severity=Severity.WARNING) for fault in faults)  # it may never be run
+
+
+def _of_requirements(seen: _Seen) -> Iterator[Finding]:
+    found = check_requirements(seen.facts.requirements, _requirements_file(seen.model.directory), seen.facts.python_version)
+    # Where the environment is made already, what the requirements say of making one stops nothing.
+    yield from (replace(each, severity=Severity.WARNING) if seen.there.complete and each.severity is Severity.ERROR else each for each in found)
+
+
+def _of_signature(model: MLModel) -> Iterator[Finding]:
+    if model.signature is None or not model.signature.inputs:
+        what = "it has no signature: nothing is checked before it reaches the model, and a wrong input fails inside it"
+        yield note("no-signature", "MLmodel", what, "save it with signature=infer_signature(...) or an input example")
+
+
+def _too_large(facts: ModelFacts, limit: Limit) -> Iterator[Finding]:
+    try:
+        limit(facts)
+    except DeployerError as refusal:
+        yield error("too-large", "", refusal.message, refusal.advice)
+
+
+def _imports(seen: _Seen) -> tuple[str, ...]:
+    python = seen.there.python
+    names = {each.module for pickled in seen.pickled for each in pickled.facts.imports}
+    names |= {module for pickled in seen.pickled for module in _lazy(pickled, seen.facts.python_version)}
+    names |= {each.module for source in (*seen.modules.code.values(), *seen.scripts.values()) for each in source.imports if not each.level}
+    own = {path.partition("/")[0].removesuffix(".py") for path in seen.modules.code}
+    tops = {name.partition(".")[0] for name in names} - own - {"", "__main__"}
+    return tuple(sorted(top for top in tops if not standard(top, python)))
+
+
+def _requirements_file(directory: Path) -> str:
+    return next((name for name in (required.REQUIREMENTS, required.CONDA) if (directory / name).exists()), "")

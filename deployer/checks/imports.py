@@ -1,0 +1,114 @@
+"""Whether what a model imports will be there: in its code folder, in the standard library, or in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from packaging.utils import canonicalize_name
+
+from deployer.checks import knowledge
+from deployer.checks.finding import Finding, Severity, error, warning
+from deployer.checks.pickles import Global
+from deployer.checks.sources import Source
+from deployer.checks.surroundings import Surroundings
+
+
+@dataclass(frozen=True)
+class Modules:
+    """What can be imported.
+
+    Attributes:
+        code: the model's own Python files, by their path below its code folder ("shifting/arithmetic.py").
+        folder: the code folder's name, for messages; "" where the model has none.
+        others: what else lies in the code folder by path, extension modules say.
+    """
+
+    surroundings: Surroundings
+    code: Mapping[str, Source] = field(default_factory=dict)
+    folder: str = ""
+    others: frozenset[str] = frozenset()
+
+    def find_fault(self, file: str, wanted: Global, how: str = "imports") -> Iterator[Finding]:
+        """What is wrong with importing this name (or, without one, module), where anything is."""
+        top = wanted.module.partition(".")[0]
+        if top == "__main__":
+            yield error(
+                "main-module",
+                file,
+                f"{wanted} was defined in the script that saved the model, which isn't there when it is loaded",
+                "move it to a module in the code folder (code_paths=), or save it by value with cloudpickle",
+            )
+        elif top in self._own:
+            yield from self._in_code(file, wanted)
+        elif not knowledge.standard(top, self.surroundings.python) and not self._is_there(top):
+            yield self._missing(file, wanted.module, how)
+
+    def shadows(self) -> Iterator[Finding]:
+        """Modules of the code folder that hide installed ones: the folder stands first on the path."""
+        for top in sorted(self._own):
+            hidden = knowledge.standard(top, self.surroundings.python)
+            if hidden or (knowledge.well_known(top) and self._is_there(top)):
+                yield warning(
+                    "shadowed-module",
+                    f"{self.folder}/{top}",
+                    f"it hides {'the standard library' if hidden else 'the installed package'}'s {top} from everything that imports it",
+                    "rename it, and save the model again",
+                )
+
+    @cached_property
+    def _own(self) -> frozenset[str]:
+        """The top-level modules of the code folder."""
+        tops = {path.partition("/")[0] for path in (*self.code, *self.others)}
+        folders = {path.partition("/")[0] for path in self.code if "/" in path}
+        files = {top.partition(".")[0] for top in tops if top.endswith((".py", ".so", ".pyd"))}
+        return frozenset(folders | files)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        there = frozenset(self.surroundings.packages) | knowledge.ALWAYS_THERE
+        return there if self.surroundings.complete else knowledge.brought_by(there)
+
+    def _is_there(self, top: str) -> bool:
+        if any(canonicalize_name(each) in self._known for each in knowledge.distributions_of(top)):
+            return True
+        # A module seldom has a name that its distribution doesn't hint at: my_company in my-company-models.
+        plain = top.lower().strip("_").replace("_", "-")
+        return not knowledge.well_known(top) and any(plain in each or each in plain.split("-") for each in self.surroundings.packages)
+
+    def _missing(self, file: str, module: str, how: str) -> Finding:
+        top = module.partition(".")[0]
+        certain = self.surroundings.complete and knowledge.well_known(top)
+        distribution = knowledge.distributions_of(top)[0]
+        there = "lacks it" if certain else "is not known to have it"
+        if knowledge.standard(top, ""):
+            return error("missing-module", file, f"it {how} {module}, which Python {self.surroundings.python} no longer has", "save the model anew")
+        return Finding(
+            Severity.ERROR if certain else Severity.WARNING,
+            "missing-module",
+            file,
+            f"it {how} {module}, and {self.surroundings.name} {there}"
+            if certain
+            else f"it {how} {module}, which nothing in {self.surroundings.name} is known to bring",
+            f"add {distribution} to the model's requirements, or its source to the code folder",
+        )
+
+    def _in_code(self, file: str, wanted: Global) -> Iterator[Finding]:
+        """A module of the code folder has to be in it, with the name that is asked for."""
+        path = wanted.module.replace(".", "/")
+        found = next((each for each in (f"{path}.py", f"{path}/__init__.py") if each in self.code), None)
+        if found is None:
+            if not any(each.startswith((f"{path}/", f"{path}.")) for each in (*self.code, *self.others)) and not self._is_there(
+                wanted.module.partition(".")[0]
+            ):
+                what = f"it imports {wanted.module}, which is not in the model's code folder {self.folder}"
+                yield error("missing-module", file, what, "save the model again with that module in code_paths=")
+            return
+        source, name = self.code[found], wanted.name.partition(".")[0]
+        if name and not source.error and source.names is not None and name not in source.names and not self._is_submodule(path, name):
+            what = f"it imports {wanted}, and {self.folder}/{found} defines no {name}"
+            yield error("missing-name", file, what, "save the model again together with the code that it was made with")
+
+    def _is_submodule(self, path: str, name: str) -> bool:
+        return any(each.startswith((f"{path}/{name}.", f"{path}/{name}/")) for each in (*self.code, *self.others))

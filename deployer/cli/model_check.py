@@ -1,0 +1,166 @@
+"""models check."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.cli import options
+from deployer.cli.options import ModelChoice, Place
+from deployer.cli.output import emit
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.cli.words import size, table
+from deployer.errors import ConfigInvalid, ModelInvalid
+from deployer.requirements import minor_of
+from deployer.state import Image, Model, short
+from deployer.target import SupportsSizeLimits
+
+if TYPE_CHECKING:
+    from deployer.checks import Checked, Finding, Surroundings
+    from deployer.checks.check import Limit
+
+INDEX_SECONDS = 60.0
+ERRORS = ModelInvalid.exit_code
+_SIGNS = {"error": "✗", "warning": "!", "note": "·"}
+_PLAIN = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
+
+
+@click.command()
+@click.argument("model_argument", metavar="[MODEL]", required=False)
+@options.model
+@options.place
+@click.option("--python", metavar="MINOR", help="Hold it against this Python, 3.12; default: the one that it was saved with.")
+@click.option("--image", metavar="IMAGE", help="Hold it against what this image has; default: against its own requirements.")
+@click.option("--index", is_flag=True, help="Ask the package index, as uv has it configured, whether the requirements can be had.")
+@options.output("table", "json", "yaml")
+@options.run
+def check(
+    *,
+    session: Session,
+    model_argument: str | None,
+    model: ModelChoice,
+    place: Place,
+    python: str | None,
+    image: str | None,
+    index: bool,
+    output: str | None,
+) -> None:
+    """Say what a model needs and what would break where it is served. Nothing of it is run or imported.
+
+    \b
+    Looked at: what its pickles import and call, versions of Python, numpy, pandas and scikit-learn that don't go together, its code, its
+    requirements, its signature and example; with -t its size. The exit code is 2 where there are errors, else 0.
+    """
+    from deployer.checks import check_model
+    from deployer.models import fetch
+
+    uri = model_argument or model.uri or (place.file.model_uri if place.file else None)
+    if not uri:
+        raise ConfigInvalid("which model is not said", advice="deploy models check MODEL")
+    with reporting(session, uri, quiet=output is not None) as report:
+        found = fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
+    there, unresolved = _surroundings(found, python, image, index)
+    checked = check_model(found, there=there, limit=_limit(place))
+    if unresolved:
+        checked = replace(checked, findings=(unresolved, *checked.findings))
+    emit(output or "", checked.document, [uri], lambda: text(checked))
+    if checked.errors:
+        raise SystemExit(ERRORS)
+
+
+def text(checked: Checked) -> str:
+    """Facts, findings, and what they come to."""
+    known = table([row for row in _rows(checked) if row[1]])
+    return "\n\n".join(part for part in (known, "\n".join(map(_lines, checked.findings)), _verdict(checked)) if part)
+
+
+def _rows(checked: Checked) -> list[tuple[str, str]]:
+    facts = checked.facts
+    return [
+        ("Model", facts.uri),
+        ("Digest", f"sha256:{short(facts.digest)}"),
+        ("Size", size(facts.size)),
+        ("Framework", facts.framework),
+        ("Python", facts.python_version),
+        ("Version", facts.version),
+        ("Run", facts.run_id),
+        ("Requires", ", ".join(facts.requirements)),
+        ("Imports", ", ".join(checked.imports)),
+        ("Signature", "yes" if facts.signature else "none: any input is passed on as it is"),
+    ]
+
+
+def _lines(finding: Finding) -> str:
+    place = f"{finding.file}: " if finding.file else ""
+    return f"  {_sign(finding.severity)} {place}{finding.what}" + (f"\n      {finding.advice}" if finding.advice else "")
+
+
+def _sign(severity: str) -> str:
+    try:
+        _SIGNS[severity].encode(sys.stdout.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return _PLAIN[severity]
+    return _SIGNS[severity]
+
+
+def _verdict(checked: Checked) -> str:
+    counts = {kind: sum(1 for each in checked.findings if each.severity == kind) for kind in ("error", "warning")}
+    said = [f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in counts.items() if count]
+    return f"{', '.join(said)}, held against {checked.against}." if said else f"Nothing was found that would break, held against {checked.against}."
+
+
+def _surroundings(model: Model, python: str | None, image: str | None, index: bool) -> tuple[Surroundings, Finding | None]:
+    """The environment that is meant, and why the index has none where that was asked for."""
+    from deployer.checks import of_image, of_requirements
+
+    facts = model.facts
+    wanted = python or facts.python_version
+    if image and (index or python):
+        raise ConfigInvalid("--image says what is there, --index and --python ask what would be", advice="leave one of them out")
+    if image:
+        return of_image(_image(image)), None
+    if index:
+        return _of_index(model, wanted)
+    return of_requirements(facts.requirements, wanted), None
+
+
+def _image(named: str) -> Image:
+    from deployer.oci import Reference, Repository, configured
+
+    reference = Reference.parse(named)
+    return Repository(reference.registry, reference.repository, partial(configured, reference.registry)).describe(reference.which)
+
+
+def _of_index(model: Model, python: str) -> tuple[Surroundings, Finding | None]:
+    from deployer.checks import of_lock, of_requirements
+    from deployer.checks.finding import error
+    from deployer_images.locks import locked
+    from deployer_images.uv import OURS
+    from deployer_scoring.model.requirements import constraints, requirements
+
+    assert model.path is not None
+    minor = minor_of(python) or OURS
+    try:
+        lock = locked(requirements(model.path), minor, constraints=constraints(model.path), timeout_seconds=INDEX_SECONDS)
+    except ModelInvalid as refusal:
+        said = f"no index has what satisfies them for Python {minor}: {refusal.why}"
+        return of_requirements(model.facts.requirements, python), error("requirements-unsatisfiable", "requirements.txt", said, refusal.advice)
+    return of_lock(lock.packages, python), None
+
+
+def _limit(place: Place) -> Limit | None:
+    """What the target that is named says of a model's size, where it says anything."""
+    if not place.target and not place.file:
+        return None
+    client = place.client()
+    if not isinstance(client.target, SupportsSizeLimits):
+        return None
+    given = client.settings().all
+    config = client.target.config.parse(given.values, given.origins, target=client.uri.scheme)
+    target: SupportsSizeLimits = client.target
+    return lambda facts: target.check_size(config, facts)
