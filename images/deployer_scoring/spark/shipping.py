@@ -1,0 +1,59 @@
+"""What executors need and may not have: this package, and the model's directory. Each is sent once for each Spark application."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import deployer_scoring
+
+_PACKAGE = Path(deployer_scoring.__file__).parent
+
+# The archives of each application, which executors may ask for as long as it runs; removed when this process ends.
+_sent: dict[tuple[str, str], tempfile.TemporaryDirectory[str]] = {}
+
+
+def ship_package(context: Any) -> None:
+    """Make this package importable on the executors of a Spark context, in the version that is here."""
+    name = f"deployer_scoring-{deployer_scoring.__version__}.zip"
+    if (context.applicationId, name) in _sent:
+        return
+    archive = _place(context, name)
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as package:
+        for file in sorted(_PACKAGE.rglob("*.py")):
+            package.write(file, file.relative_to(_PACKAGE.parent))
+    context.addPyFile(str(archive))
+
+
+def ship_model(context: Any, directory: Path, identity: str) -> str:
+    """Send a model's directory to the executors, which unpack it once each.
+
+    Returns:
+        The name that `SparkFiles.get` knows it by on an executor.
+    """
+    name = f"deployer-model-{identity}"
+    if (context.applicationId, name) not in _sent:
+        archive = _place(context, name).with_suffix(".tar")
+        with tarfile.open(archive, "w") as packed:
+            for file in sorted(directory.iterdir()):
+                packed.add(file.resolve(), file.name)
+        context.addArchive(f"{archive}#{name}")
+    return name
+
+
+def identity(directory: Path) -> str:
+    """What tells one model directory from another, and from what it was before: its place, and its files' names, sizes and times."""
+    digest = hashlib.sha256(str(directory).encode())
+    for file in sorted(directory.rglob("*")):
+        status = file.stat()
+        digest.update(f"\0{file.relative_to(directory)}\0{status.st_size}\0{status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _place(context: Any, name: str) -> Path:
+    directory = _sent[context.applicationId, name] = tempfile.TemporaryDirectory(prefix="deployer-spark-")
+    return Path(directory.name) / name
