@@ -19,6 +19,7 @@ from deployer_scoring.schema.signature import ColSpec, Schema
 from deployer_scoring.wire.table import Layout, Table
 
 TAKEN = {DataType.double, DataType.float, DataType.long, DataType.integer, DataType.boolean, DataType.string}
+_NUMERIC = {DataType.double, DataType.float, DataType.long, DataType.integer}
 _EXACT = 2.0**53
 _MOST_ARRANGEMENTS = 64
 _FEW = 32
@@ -71,7 +72,9 @@ class Blocks:
         self._by_position: dict[Any, Optional[Arrangement]] = {}
         self._by_name: dict[Any, Optional[Arrangement]] = {}
         self._by_name_exactly: dict[Any, Optional[Arrangement]] = {}
-        self.has_text = any(each.type is DataType.string for each in schema.columns)
+        types = {each.type for each in schema.columns if isinstance(each.type, DataType)}
+        self.has_text = DataType.string in types
+        self.has_numbers_alone = types <= _NUMERIC
 
     @staticmethod
     def takes(schema: Schema) -> bool:

@@ -13,16 +13,19 @@ from typing import Any, Callable, Optional
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.wire.blocks import Blocks
+from deployer_scoring.wire.csv_numbers import split_of_numbers
 from deployer_scoring.wire.frames import from_csv, from_parquet, from_records, from_split
 from deployer_scoring.wire.instances import from_inputs, from_instances
 from deployer_scoring.wire.jsonbytes import orjson, read_json
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
 _LEGACY = {"pandas-split": from_split, "pandas-records": from_records}
+_SPLIT_KEYS = {"columns", "data", "index"}
 _LANGUAGE_MODEL_KEYS = {"messages", "prompt", "input"}
 # Formats whose strings pass through an array of numpy, which cuts off NULs at their ends.
 _STRIPPED = {"inputs", "instances"}
 _ESCAPED_NUL = b"\\u0000"
+_PAST_INTEGERS = 2.0**63
 _MEDIA = {"application/json", "text/csv", "application/vnd.apache.parquet"}
 _MOST_CONTENT_TYPES = 64
 _TYPES = "application/json, text/csv and application/vnd.apache.parquet"
@@ -67,6 +70,8 @@ class Decoder:
                 "dataframe_records": blocks.from_records,
                 "instances": blocks.from_instances,
                 "inputs": blocks.from_inputs,
+                "pandas-split": blocks.from_split,
+                "pandas-records": blocks.from_records,
             }
 
     def decode(self, body: bytes, content_type: str) -> Decoded:
@@ -80,8 +85,8 @@ class Decoder:
             InvalidInput: With status 415 for a content type or charset that isn't known, else 400 and what is wrong where.
         """
         kind = self._content_types.get(content_type) or self._content_type(content_type)
-        if self._readers and kind.media == "application/json" and kind.layout is None:
-            decoded = self._at_once(body)
+        if self._blocks is not None:
+            decoded = self._at_once(body, kind, self._blocks)
             if decoded is not None:
                 return decoded
         return _decoded(body, kind, self._model)
@@ -92,18 +97,33 @@ class Decoder:
             self._content_types[content_type] = kind
         return kind
 
-    def _at_once(self, body: bytes) -> Optional[Decoded]:
+    def _at_once(self, body: bytes, kind: _ContentType, blocks: Blocks) -> Optional[Decoded]:
         """The request as a Table; None where anything about it is doubtful."""
         try:
+            if kind.media == "text/csv":
+                split = split_of_numbers(body) if blocks.has_numbers_alone else None
+                return None if split is None else Decoded(blocks.from_split(split), None)
             value = orjson.loads(body)
-            if len(value) != 1:
-                return None
+            if kind.layout is not None or len(value) != 1:
+                return self._in_other_forms(value, kind.layout, strips=blocks.has_text and _ESCAPED_NUL in body)
             ((name, data),) = value.items()
-            if name in _STRIPPED and self._blocks is not None and self._blocks.has_text and _ESCAPED_NUL in body:
+            if blocks.has_text and name in _STRIPPED and _ESCAPED_NUL in body:
                 return None
             return Decoded(self._readers[name](data), None)
-        except Exception:  # of whatever kind: the other way finds it again, and words for it
+        except Exception:  # of whatever kind: the other way finds it again, and has words for it
             return None
+
+    def _in_other_forms(self, value: Any, layout: Optional[str], *, strips: bool) -> Optional[Decoded]:
+        """A request with params beside its data, or one in a form from before MLflow 2."""
+        if layout is not None:
+            return Decoded(self._readers[layout](value), None, wrapped=False)
+        found = [name for name in FORMATS if name in value]
+        if not found and value.keys() <= _SPLIT_KEYS:
+            return Decoded(self._readers["pandas-split"](value), None, wrapped=False)
+        params = value.get("params")
+        if len(found) != 1 or value.keys() & _LANGUAGE_MODEL_KEYS or (strips and found[0] in _STRIPPED) or _has_huge_number(params):
+            return None
+        return Decoded(self._readers[found[0]](value[found[0]]), params)
 
 
 def decode(body: bytes, content_type: str, model: MLModel) -> Decoded:
@@ -146,6 +166,13 @@ def _decode(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
     return Decoded(from_parquet(body), None)
 
 
+def _has_huge_number(value: Any) -> bool:
+    """Whether there is a float in it that may have been an integer past 64 bits, before orjson read it."""
+    if isinstance(value, (list, dict)):
+        return any(map(_has_huge_number, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and abs(value) >= _PAST_INTEGERS
+
+
 def _options(rest: str) -> dict[str, str]:
     pairs = (pair.partition("=") for pair in rest.split(";") if pair.strip())
     return {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
@@ -164,7 +191,7 @@ def _decode_json(value: Any, model: MLModel) -> Decoded:
             raise InvalidInput(message, error_code=INVALID_PARAMETER_VALUE)
         return Decoded(value["inputs"], params)  # as it is: the model itself checks it against its hints
     found = [name for name in FORMATS if name in value]
-    if not found and value.keys() & {"columns", "data"} and value.keys() <= {"columns", "data", "index"}:
+    if not found and value.keys() & {"columns", "data"} and value.keys() <= _SPLIT_KEYS:
         return Decoded(from_split(value, inputs), None, wrapped=False)
     if len(found) != 1:
         raise InvalidInput(f"the body must have exactly one of {', '.join(FORMATS)}; it has {_keys(value)}")

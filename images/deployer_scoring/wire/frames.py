@@ -60,12 +60,12 @@ def from_csv(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
         InvalidInput: Not CSV, or a column can't be read as what the signature says.
     """
     try:
-        text = body.decode("utf-8")
+        body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
     types = None if schema is None else _csv_types(schema)
     try:
-        return pd.read_csv(io.StringIO(text), dtype=types)  # type: ignore[arg-type,unused-ignore]
+        return pd.read_csv(io.BytesIO(body), dtype=types)  # type: ignore[arg-type,unused-ignore]
     except Exception as error:
         raise InvalidInput(f"the body makes no DataFrame; CSV with a header row was expected: {error}") from error
 

@@ -106,20 +106,24 @@ def body_of(draw: st.DrawFn, order: list[Any], rows: list[list[tuple[Any, str]]]
         return "[" + ", ".join("{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in row) + "}" for row in rows) + "]"
 
     lists = "[" + ", ".join("[" + ", ".join(value for _, value in row) + "]" for row in rows) + "]"
-    kind = draw(st.sampled_from(["split", "split with index", "records", "instances", "inputs", "list", "row"]))
-    if kind == "split":
-        return f'{{"dataframe_split": {{"columns": {json.dumps(order)}, "data": {lists}}}}}'
-    if kind == "split with index":
-        index = draw(st.sampled_from([list(range(len(rows))), None, [0.0], [True], [*range(1, len(rows) + 1)], ["x"] * len(rows)]))
-        return f'{{"dataframe_split": {{"index": {json.dumps(index)}, "columns": {json.dumps(order)}, "data": {lists}}}}}'
-    if kind in {"records", "instances"}:
-        return f'{{"{"dataframe_records" if kind == "records" else kind}": {objects()}}}'
-    if kind == "list":
-        return f'{{"{draw(st.sampled_from(["inputs", "instances"]))}": [{", ".join(row[0][1] for row in rows if row)}]}}'
-    if kind == "row":
-        return f'{{"inputs": {{{", ".join(f"{json.dumps(name)}: {value}" for name, value in (rows or [[]])[0])}}}}}'
-    columns = [f"{json.dumps(name)}: [{', '.join(row[at][1] for row in rows if at < len(row))}]" for at, name in enumerate(order)]
-    return f'{{"{draw(st.sampled_from(["inputs", "instances"]))}": {{{", ".join(columns)}}}}}'
+    listed = f'"columns": {json.dumps(order)}, "data": {lists}'
+    index = draw(st.sampled_from([list(range(len(rows))), None, [0.0], [True], [*range(1, len(rows) + 1)], ["x"] * len(rows)]))
+    params = draw(st.sampled_from(["null", "{}", "5", '{"top": 3}', '{"top": [100000000000000000000]}', '{"top": NaN}']))
+    one = ", ".join(f"{json.dumps(name)}: {value}" for name, value in (rows or [[]])[0])
+    columns = ", ".join(f"{json.dumps(name)}: [{', '.join(row[at][1] for row in rows if at < len(row))}]" for at, name in enumerate(order))
+    either = draw(st.sampled_from(["inputs", "instances"]))
+    forms = [
+        f'{{"dataframe_split": {{{listed}}}}}',
+        f'{{"dataframe_split": {{"index": {json.dumps(index)}, {listed}}}}}',
+        f'{{"dataframe_records": {objects()}}}',
+        f'{{"instances": {objects()}}}',
+        f'{{"{either}": {{{columns}}}}}',
+        f'{{"{either}": [{", ".join(row[0][1] for row in rows if row)}]}}',
+        f'{{"inputs": {{{one}}}}}',
+        f"{{{listed}}}",
+        f'{{"params": {params}, "dataframe_records": {objects()}, "{draw(st.sampled_from(["other", "input", "inputs"]))}": 1}}',
+    ]
+    return draw(st.sampled_from(forms))
 
 
 @pytest.mark.filterwarnings("ignore")  # pandas and numpy warn of casts, alike on both ways
@@ -131,7 +135,7 @@ def test_what_is_decoded_at_once_is_what_mlflow_s_own_way_makes(request_: tuple[
 
 @pytest.mark.parametrize("rows", [1, 2, 50])
 @pytest.mark.parametrize("kind", [each for each in FITTING if each not in {DataType.datetime, DataType.binary}])
-@pytest.mark.parametrize("form", ["split", "index", "records", "inputs", "instances", "columns"])
+@pytest.mark.parametrize("form", ["split", "index", "records", "inputs", "instances", "columns", "bare", "params"])
 def test_plain_requests_of_every_form_and_type_are_decoded_at_once(form: str, kind: DataType, rows: int) -> None:
     fitting = [value for value in FITTING[kind] if "u0000" not in value]
     table = [[json.loads(fitting[(row + column) % len(fitting)]) for column in range(3)] for row in range(rows)]
@@ -144,6 +148,8 @@ def test_plain_requests_of_every_form_and_type_are_decoded_at_once(form: str, ki
         "index": {"dataframe_split": {"columns": names, "index": list(range(rows)), "data": table}},
         "records": {"dataframe_records": [dict(zip(names, row, strict=True)) for row in table]},
         "inputs": {"inputs": columns},
+        "bare": {"columns": names, "data": table},
+        "params": {"params": {"top": 1}, "inputs": columns},
         "columns": {"instances": columns},
         "instances": {"instances": [dict(zip(names, row, strict=True)) for row in table]},
     }
@@ -162,6 +168,57 @@ def test_plain_requests_of_every_form_and_type_are_decoded_at_once(form: str, ki
 )
 def test_extra_columns_and_keys_given_twice_do_not_hinder(body: str) -> None:
     assert check(body.encode(), model(ColSpec(DataType.string, "a"), ColSpec(DataType.long, "b"), ColSpec(DataType.string, "c", required=False)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("rows", [1, 50])
+@pytest.mark.parametrize("kind", [each for each in FITTING if each not in {DataType.datetime, DataType.binary}])
+def test_one_strange_value_among_plain_ones_changes_nothing(kind: DataType, rows: int) -> None:
+    of = model(ColSpec(kind, "a"), ColSpec(DataType.double, "b"))
+    for strange in NASTY:
+        values = [FITTING[kind][number % len(FITTING[kind])] for number in range(rows)]
+        values[rows // 2] = strange
+        rows_ = ", ".join(f"[0.5, {value}]" for value in values)
+        check(f'{{"dataframe_split": {{"columns": ["b", "a"], "data": [{rows_}]}}}}'.encode(), of)
+        check(
+            f'{{"dataframe_split": {{"columns": ["a"], "data": [{", ".join(f"[{value}]" for value in values)}]}}}}'.encode(),
+            model(ColSpec(kind, "a")),
+        )
+        objects = ", ".join(f'{{"a": {value}, "b": 1}}' for value in values)
+        for form in ("dataframe_records", "instances"):
+            check(f'{{"{form}": [{objects}]}}'.encode(), of)
+        check(f'{{"inputs": {{"a": [{", ".join(values)}], "b": {[0.5] * rows}}}}}'.encode(), of)
+
+
+NUMERIC = [DataType.double, DataType.float, DataType.long, DataType.integer]
+NUMBERS = [
+    *("0", "1", "-1", "5.1", "-0.25", "0.1", "123456.789", "0.000001", "-0", "-0.0", "007", "1.", ".5", "+1", " 1", "1 ", "1e5", "", "x"),
+    "1,5",
+]
+NUMBERS += [
+    *("NaN", "null", "true", "123456789012345", "1234567890123456", "0.12345678901234567", "99999999.9999999", "[1]", '"1"', "--1", "1_000", "-")
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_csv_of_numbers_is_read_with_the_bits_of_pandas(data: st.DataObject) -> None:
+    plain = st.decimals(-99999, 99999, places=data.draw(st.integers(0, 9))).map(str)
+    numbers = plain if data.draw(st.booleans()) else plain | st.sampled_from(NUMBERS)
+    names = data.draw(st.lists(st.sampled_from([*NAMES, '"a"', "", " a"]), min_size=1, max_size=3))
+    rows = data.draw(st.lists(st.lists(numbers, min_size=len(names), max_size=len(names) + data.draw(st.integers(0, 1))), max_size=5))
+    end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    text = end.join([",".join(names), *(",".join(row) for row in rows)]) + data.draw(st.sampled_from(["", end, end * 2]))
+    columns = [ColSpec(data.draw(st.sampled_from(NUMERIC)), name) for name in dict.fromkeys(names) if name in NAMES]
+    check(data.draw(st.sampled_from([b"", b"\xef\xbb\xbf"])) + text.encode(), model(*columns or [ColSpec(DataType.double, "a")]), "text/csv")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("rows", [1, 40])
+def test_plain_csv_of_numbers_is_decoded_at_once(rows: int, end: str) -> None:
+    text = end.join(["b,ä,z", *(f"{number},{number / 7:.9f},-{number}.5" for number in range(rows)), ""])
+    assert check(text.encode(), model(ColSpec(DataType.double, "ä"), ColSpec(DataType.long, "b")), "text/csv; charset=utf-8")
 
 
 @pytest.mark.parametrize("kind", [Array(DataType.double), DataType.datetime, DataType.binary])
