@@ -35,7 +35,7 @@ def cache_directory() -> Path:
     return directory
 
 
-OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest")
+OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest", "hypothesis")
 """What `oldest_python` has."""
 
 

@@ -146,12 +146,12 @@ def test_plain_requests_of_every_form_and_type_are_decoded_at_once(form: str, ki
     bodies: dict[str, Any] = {
         "split": {"dataframe_split": {"columns": names, "data": table}},
         "index": {"dataframe_split": {"columns": names, "index": list(range(rows)), "data": table}},
-        "records": {"dataframe_records": [dict(zip(names, row, strict=True)) for row in table]},
+        "records": {"dataframe_records": [{name: row[at] for at, name in enumerate(names)} for row in table]},
         "inputs": {"inputs": columns},
         "bare": {"columns": names, "data": table},
         "params": {"params": {"top": 1}, "inputs": columns},
         "columns": {"instances": columns},
-        "instances": {"instances": [dict(zip(names, row, strict=True)) for row in table]},
+        "instances": {"instances": [{name: row[at] for at, name in enumerate(names)} for row in table]},
     }
     of = model(ColSpec(kind, "a"), ColSpec(kind, "b"), ColSpec(kind, "c"), ColSpec(DataType.double, "d", required=False))
     assert check(json.dumps(bodies[form], ensure_ascii=False).encode(), of)
