@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,8 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     made = read_model(model)
     known = type(made).__module__.startswith("lightgbm.")
     matrix = known and numeric_columns(model) and model.pyfunc.predict_fn == "predict" and _fits(made, column_names(model))
+    if matrix:  # its estimators have no way to be asked without
+        warnings.filterwarnings("ignore", message="X does not have valid feature names, but LGBM", category=UserWarning)
     return Loaded(LightGBMModel(made), row_wise=known, prompt=known, matrix=matrix)
 
 

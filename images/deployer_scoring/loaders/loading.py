@@ -34,6 +34,7 @@ _NATIVE = {
     "mlflow.lightgbm": "lightgbm_models",
     "mlflow.onnx": "onnx_models",
     "mlflow.pyfunc.model": "python_models",
+    "mlflow.pyfunc.loaders.code_model": "python_models",
 }
 # Flavors and packages that hold threads, a driver or a virtual machine once a model is loaded, none of which a forked process has.
 _NOT_FORKING = frozenset({"tensorflow", "keras", "jax", "h2o", "spark", "pyspark", "johnsnowlabs", "paddle", "paddlepaddle", "ray", "vllm"})

@@ -8,21 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from deployer_scoring.loaders.loaded import Loaded, Unusual
+from deployer_scoring.loaders.loaded import Loaded, Unusual, numeric_columns
 from deployer_scoring.model.mlmodel import MLModel
 
 FLAVOR = "onnx"
 _CPU = "CPUExecutionProvider"
 # Where the MLmodel names none.
 _PROVIDERS = ("CUDAExecutionProvider", _CPU)
+# Inputs that a probe with random numbers makes sense for.
+_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+_PROBED_ROWS = 67
 _log = logging.getLogger(__name__)
 
 
 class OnnxModel:
     """A graph in an onnxruntime session. A frame in gives a frame out, with each output flat; an array or a feed gives a dict of arrays."""
 
-    def __init__(self, session: Any) -> None:
-        self.session = session
+    def __init__(self, session: Any, matrix: bool = False) -> None:
+        """Wrap a session.
+
+        Args:
+            session: An onnxruntime.InferenceSession.
+            matrix: Whether an array stands for a frame, and so is answered as one.
+        """
+        self.session, self._matrix = session, matrix
         self._inputs = [(each.name, each.type) for each in session.get_inputs()]
         self._outputs = [each.name for each in session.get_outputs()]
 
@@ -34,7 +43,7 @@ class OnnxModel:
             ValueError: One array for a graph with several inputs.
         """
         given = self.session.run(self._outputs, self._singles(self._feed(data)))
-        if not _is_frame(data):
+        if not _is_frame(data) and not (self._matrix and isinstance(data, np.ndarray)):
             return dict(zip(self._outputs, given))
         import pandas as pd
 
@@ -73,7 +82,29 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     session = _session(str(model.data_path), model.flavors[FLAVOR])
     if not session.get_inputs():
         raise Unusual("the graph has no input")
-    return Loaded(OnnxModel(session))
+    matrix = numeric_columns(model) and len(session.get_inputs()) == 1 and model.pyfunc.predict_fn == "predict"
+    return Loaded(OnnxModel(session, matrix), row_wise=_goes_by_rows(session, OnnxModel(session)), prompt=True, matrix=matrix)
+
+
+def _goes_by_rows(session: Any, probed: OnnxModel) -> bool:
+    """Whether the graph answers each row by itself, bit for bit: its first dimension is free and each output has one number a row, and a
+    batch of numbers drawn at random gives what its rows give alone."""
+    free = all(each.shape and not isinstance(each.shape[0], int) for each in (*session.get_inputs(), *session.get_outputs()))
+    flat = all(len(each.shape) == 1 or (len(each.shape) == 2 and each.shape[1] == 1) for each in session.get_outputs())
+    if not free or not flat or not all(_is_probeable(each) for each in session.get_inputs()):
+        return False
+    random = np.random.default_rng(0)
+    feeds = {each.name: random.normal(size=(_PROBED_ROWS, *each.shape[1:])).astype(_DTYPES[each.type]) for each in session.get_inputs()}
+    try:
+        whole = probed.predict(dict(feeds))
+        alone = [probed.predict({name: values[row : row + 1] for name, values in feeds.items()}) for row in range(_PROBED_ROWS)]
+    except Exception:  # what the graph makes of random numbers is its own affair
+        return False
+    return all(np.array_equal(whole[name], np.concatenate([each[name] for each in alone]), equal_nan=True) for name in whole)
+
+
+def _is_probeable(given: Any) -> bool:
+    return given.type in _DTYPES and all(isinstance(size, int) for size in given.shape[1:])
 
 
 def _session(path: str, flavor: Mapping[str, Any]) -> Any:

@@ -19,6 +19,8 @@ from typing import Any, Callable, Optional
 
 from deployer_scoring.loaders.loaded import Loaded, Unusual
 from deployer_scoring.loaders.pickles import refuse_forbidden
+from deployer_scoring.loaders.standin import asks_for_more, standing_in
+from deployer_scoring.model.code import load_code
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.python_model import MLFLOW_NAMES, FunctionPythonModel, PythonModelContext, takes_context
 
@@ -35,7 +37,7 @@ class LoadedPythonModel:
         self.python_model, self.context = python_model, context
         inputs = model.signature.inputs if model.signature else None
         self._unnamed = inputs is not None and len(inputs) == 1 and not inputs.has_input_names()
-        self._hint = python_model.predict_type_hints.input
+        self._hint = _hint(python_model)
         self._parameters = {name: inspect.signature(getattr(python_model, name)).parameters for name in ("predict", "predict_stream")}
 
     def predict(self, model_input: Any, params: Any = None) -> Any:
@@ -79,15 +81,21 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
         Unusual: It needs mlflow.
         LoadError: The environment forbids pickles.
     """
-    python_model = _unpickled(model)
-    _leave_chats(python_model)
-    context = PythonModelContext(artifacts=_artifacts(model), model_config=dict(config) or None)
-    python_model.load_context(context=context)
+    with standing_in():
+        python_model = _by_script(model, config) if "model_code_path" in model.pyfunc.options else _unpickled(model)
+        _leave_chats(python_model)
+        context = PythonModelContext(artifacts=_artifacts(model), model_config=dict(config) or None)
+        python_model.load_context(context=context)
     return Loaded(LoadedPythonModel(python_model, context, model))
 
 
-def as_python_model(made: Any, model: MLModel) -> Any:
-    """A script's model: as it is, or wrapped where it is a function."""
+def _by_script(model: MLModel, config: Mapping[str, Any]) -> Any:
+    """The model that the model's script sets; a function is made a model of."""
+    script = model.data_path / Path(str(model.pyfunc.options["model_code_path"])).name
+    source = script.read_text(encoding="utf-8")
+    if asks_for_more(source) or "dbutils" in source:
+        raise Unusual(f"the script {script.name} uses mlflow")
+    made = load_code(script, config)
     return FunctionPythonModel(made, signature=model.signature) if callable(made) else made
 
 
@@ -116,7 +124,7 @@ def _leave_chats(python_model: Any) -> None:
     for base in type(python_model).__mro__:
         if base.__name__ in _CHATTING and base.__module__.startswith("mlflow."):
             raise Unusual(f"the model is a {base.__name__}")
-    hint = python_model.predict_type_hints.input
+    hint = _hint(python_model)
     if isinstance(hint, type) and any(base.__module__.startswith("mlflow.") for base in hint.__mro__):
         raise Unusual(f"the model takes a {hint.__name__} of mlflow's")
 
@@ -134,3 +142,8 @@ def _is_list_of(hint: Any, *kinds: Any) -> bool:
 def _text_column(frame: Any) -> Any:
     """The first column whose first row holds a string; None where there is none."""
     return next((name for name, value in frame.iloc[0].items() if isinstance(value, str)), None)
+
+
+def _hint(python_model: Any) -> Any:
+    """The type hint of predict's input; None where there is none, or where the model isn't made of PythonModel."""
+    return getattr(getattr(python_model, "predict_type_hints", None), "input", None)

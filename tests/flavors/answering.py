@@ -1,0 +1,99 @@
+"""Run by an interpreter with a flavor's library: what a side answers with saved models, as JSON on the last line of stdout.
+
+    answering.py mlflow DIRECTORY NAME...     {name: answer}
+    answering.py ours DIRECTORY NAME...       {name: {answer, native, row_wise, prompt, matrix, forks, mlflow, ...}}
+
+Our side is given the names in this order, all in one process, and says after each whether mlflow is imported.
+"""
+
+import json
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from data import NUMBERS, TEXTS  # type: ignore[import-not-found]  # beside this script
+
+warnings.filterwarnings("error", message="X does not have valid feature names")
+logging.disable(logging.WARNING)
+sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
+
+PARAMS: dict[str, dict[str, Any]] = {"xgboost_booster": {"output_margin": True, "unheard_of": 2}, "python_class": {"shift": 2.5}}
+
+
+def question(name: str) -> Any:
+    """What a model is asked."""
+    return {"python_hinted": TEXTS["text"].tolist(), "python_by_reference": TEXTS}.get(name, NUMBERS)
+
+
+def plain(value: Any) -> Any:
+    """Predictions as JSON can hold them, with their type; floats keep every bit."""
+    if hasattr(value, "columns"):
+        return {"DataFrame": {str(name): plain(value[name].to_numpy()) for name in value.columns}}
+    if hasattr(value, "to_numpy"):
+        return {"Series": plain(value.to_numpy())}
+    if isinstance(value, np.ndarray):
+        return {str(value.dtype) if value.dtype != object else "object": value.tolist()}
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def mlflow_answers(directory: Path, name: str) -> Any:
+    import mlflow.pyfunc
+
+    return plain(mlflow.pyfunc.load_model(str(directory / name)).predict(question(name), params=PARAMS.get(name)))
+
+
+def our_answers(directory: Path, name: str) -> dict[str, Any]:
+    from deployer_scoring.enforcement.enforce import enforce
+    from deployer_scoring.enforcement.params import enforce_params
+    from deployer_scoring.loaders.loading import load
+    from deployer_scoring.model.mlmodel import parse_mlmodel
+
+    model = parse_mlmodel(directory / name)
+    loaded = load(model)
+    data, signature = question(name), model.signature
+    if not model.is_signature_from_type_hint:
+        data = enforce(data, signature.inputs if signature else None)
+    params = enforce_params(PARAMS.get(name), signature.params if signature else None)
+    predict = getattr(loaded.implementation, model.pyfunc.predict_fn)
+    answer = predict(data, params=params) if params else predict(data)
+    said = {name: getattr(loaded, name) for name in ("native", "row_wise", "prompt", "matrix", "forks")}
+    return {**said, "answer": plain(answer), **batched(predict, data, answer, loaded), "mlflow": "mlflow" in sys.modules}
+
+
+def batched(predict: Any, data: Any, answer: Any, loaded: Any) -> dict[str, Any]:
+    """How far the rows' own answers are from those in a batch, relative; and whether the matrix's answer is the frame's, bit for bit."""
+    found: dict[str, Any] = {}
+    if loaded.row_wise:
+        alone = [predict(data.iloc[[row]]) for row in range(len(data))]
+        some = [predict(data.iloc[first : first + 17]) for first in range(0, len(data), 17)]
+        found["difference"] = max(difference(rows(answer), [row for piece in pieces for row in rows(piece)]) for pieces in (alone, some))
+    if loaded.matrix:
+        found["same"] = plain(predict(np.ascontiguousarray(data.to_numpy()))) == plain(answer)
+        found["same"] &= plain(predict(np.ascontiguousarray(data.to_numpy()[:1]))) == plain(predict(data.iloc[:1]))
+    return found
+
+
+def rows(answer: Any) -> list[Any]:
+    return list(answer.to_numpy()) if hasattr(answer, "to_numpy") else list(answer)
+
+
+def difference(one: Any, other: Any) -> float:
+    one, other = np.asarray(one), np.asarray(other)
+    if one.dtype.kind != "f":
+        return 0.0 if (one == other).all() else 1.0
+    return float(np.max(np.abs(one - other) / np.maximum(np.abs(one), np.finfo(one.dtype).tiny)))
+
+
+def main() -> None:
+    answer = {"mlflow": mlflow_answers, "ours": our_answers}[sys.argv[1]]
+    found = {name: answer(Path(sys.argv[2]), name) for name in sys.argv[3:]}
+    print("\n" + json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
