@@ -414,4 +414,5 @@ def _param(item: Any) -> ParamSpec:
 
 
 def _name(item: Json) -> Optional[str]:
-    return None if item.get("name") is None else str(item["name"])
+    name = item.get("name")
+    return name if name is None or isinstance(name, int) else str(name)  # type: ignore[return-value]  # a frame without names has integers
