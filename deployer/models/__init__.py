@@ -3,7 +3,13 @@
 model = fetch("models:/churn@champion")     Model(facts, path): resolved, downloaded, validated, digested
 for chunk in TarGz(model.path, expecting=model.digest): ...     the same model, the same bytes
 for file in files(model.path): ...          one by one, as a prefix
+
+And under MLflow's names (`mlflow.models`), loaded when used: Model, ModelSignature, infer_signature, set_model and what belongs to them.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from deployer.models.content import ModelFile, content_digest, files
 from deployer.models.example import Example, input_example
@@ -12,19 +18,54 @@ from deployer.models.package import Hashed, Package, Tar, TarGz, gzipped, readab
 from deployer.models.uri import candidate_name
 from deployer.models.validate import validate
 
+if TYPE_CHECKING:
+    from deployer.models.loading import load, validate_serving_input
+    from deployer.models.model import Model
+    from deployer_scoring.format.examples import convert_input_example_to_serving_input
+    from deployer_scoring.format.inference import infer_signature
+    from deployer_scoring.model.code import ModelConfig, set_model
+    from deployer_scoring.schema.signature import ModelSignature
+
 __all__ = [
     "Example",
     "Hashed",
+    "Model",
+    "ModelConfig",
     "ModelFile",
+    "ModelSignature",
     "Package",
     "Tar",
     "TarGz",
     "candidate_name",
     "content_digest",
+    "convert_input_example_to_serving_input",
     "fetch",
     "files",
     "gzipped",
+    "infer_signature",
     "input_example",
+    "load",
     "readable",
+    "set_model",
     "validate",
+    "validate_serving_input",
 ]
+
+_HOMES = {
+    "Model": "deployer.models.model",
+    "ModelConfig": "deployer_scoring.model.code",
+    "ModelSignature": "deployer_scoring.schema.signature",
+    "convert_input_example_to_serving_input": "deployer_scoring.format.examples",
+    "infer_signature": "deployer_scoring.format.inference",
+    "load": "deployer.models.loading",
+    "set_model": "deployer_scoring.model.code",
+    "validate_serving_input": "deployer.models.loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'deployer.models' has no attribute {name!r}")
