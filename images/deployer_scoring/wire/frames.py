@@ -63,7 +63,7 @@ def from_csv(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
-    types = None if schema is None else _csv_types(schema)
+    types = None if schema is None else csv_types(schema)
     try:
         return pd.read_csv(io.BytesIO(body), dtype=types)  # type: ignore[arg-type,unused-ignore]
     except Exception as error:
@@ -84,7 +84,12 @@ def from_parquet(body: bytes) -> pd.DataFrame:
         raise InvalidInput(f"the body makes no DataFrame; a Parquet file was expected: {error}") from error
 
 
-def _csv_types(schema: Schema) -> dict[Any, Any]:
+def csv_types(schema: Schema) -> dict[Any, Any]:
+    """The dtypes of CSV's columns by name.
+
+    Raises:
+        InvalidInput: The model takes what CSV can't express.
+    """
     if not all(isinstance(each.type, DataType) for each in schema.columns) or schema.is_tensor_spec():
         raise InvalidInput("the model takes tensors or nested values, which CSV can't express; send JSON")
     # pandas reads datetimes from CSV only by another option; like MLflow, such a column is refused.

@@ -1,0 +1,60 @@
+"""A piece of an input file, and where in the file a bad row of it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable, Optional
+
+from deployer_scoring.errors import InvalidInput
+
+Place = Callable[[int], str]
+"""Says where a row of a chunk is in the file, "line 7"; rows count from 0."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file.
+
+    Attributes:
+        data: As `Scorer.predict` takes it.
+        first: How many rows are before these in the file.
+        rows: How many these are; 0 where that can't be told.
+        done: Bytes of the file that are read now.
+        place: None where rows have no place of their own.
+    """
+
+    data: Any
+    first: int
+    rows: int
+    done: int
+    params: Any = None
+    place: Optional[Place] = None
+
+
+def first_bad(count: int, fails: Callable[[int, int], bool]) -> Optional[int]:
+    """The first of so many rows that can't be taken, by halving; None where no single row is to blame.
+
+    Args:
+        fails: Whether the rows from one to before another can't be taken.
+    """
+    if count == 0 or not fails(0, count):
+        return None
+    good, bad = 0, count  # the first `good` rows can be taken, the first `bad` can't
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if fails(0, middle):
+            bad = middle
+        else:
+            good = middle
+    alone = fails(good, good + 1)
+    return good if alone and (count == 1 or not _all_fail(count, good, fails)) else None
+
+
+def _all_fail(count: int, bad: int, fails: Callable[[int, int], bool]) -> bool:
+    """Whether the rows at either end fail as well: then it's the file that doesn't fit, not a row."""
+    return all(fails(row, row + 1) for row in {0, count - 1, count // 2} - {bad}) if count > 1 else False
+
+
+def blamed(error: InvalidInput, place: Optional[str]) -> InvalidInput:
+    """The error with the place of its row before it."""
+    return error if not place else InvalidInput(f"{place}: {error}", error_code=error.error_code, status=error.status)
