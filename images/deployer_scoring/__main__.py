@@ -1,4 +1,4 @@
-"""The container's entry point: `python -m deployer_scoring serve`."""
+"""The container's entry point: `python -m deployer_scoring serve`; `predict` scores a file instead."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from typing import Optional
 
 from deployer_scoring.errors import ScoringError
+from deployer_scoring.server.serving import serve as run
+from deployer_scoring.server.settings import BATCHING, Settings
 from deployer_scoring.version import __version__
 
 
@@ -17,18 +19,24 @@ def main(arguments: Optional[list[str]] = None) -> int:
     Returns:
         The exit code: 0 done, 1 the model can't be served, 2 wrong use.
     """
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["predict"]:
+        from deployer_scoring.batch.command import main as predict
+
+        return predict(given[1:])
     parser = argparse.ArgumentParser(prog="deployer-scoring", description="Serves an MLflow model with the python_function flavor over HTTP.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     serve = commands.add_parser("serve", help="serve the model in $DEPLOYER_MODEL, /opt/ml/model or $AZUREML_MODEL_DIR")
     serve.add_argument("--host", default=None, help="address to listen on (default: 0.0.0.0)")
     serve.add_argument("--port", type=int, default=None, help="default: $SAGEMAKER_BIND_TO_PORT wins over this, $DEPLOYER_PORT, then 8080")
-    options = parser.parse_args(arguments)
-    from deployer_scoring.server.serving import serve as run
-    from deployer_scoring.server.settings import Settings
-
+    serve.add_argument("--workers", type=int, help="processes that answer (default: $DEPLOYER_WORKERS, else one for each CPU)")
+    serve.add_argument("--threads", type=int, help="predicts at once in each, where they aren't joined (default: $DEPLOYER_THREADS)")
+    serve.add_argument("--batching", choices=BATCHING, help="join waiting requests into one predict (default: $DEPLOYER_BATCHING)")
+    commands.add_parser("predict", help="score a file; predict --help has its options")
+    options = parser.parse_args(given)
     try:
-        return run(Settings.of(os.environ, host=options.host, port=options.port))
+        return run(Settings.of(os.environ, **{name: getattr(options, name) for name in ("host", "port", "workers", "threads", "batching")}))
     except ScoringError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -62,7 +62,15 @@ class InvalidInput(ScoringError, ValueError):
 
 
 class ModelFailure(ScoringError):
-    """The model raised; the message is the exception's type and its own message, the cause is chained."""
+    """The model raised; the message is the exception's type and its own message, the cause is chained.
+
+    Attributes:
+        stack: The cause's traceback as text, which also comes from another process; empty where there was none.
+    """
+
+    def __init__(self, message: str, *, stack: str = "") -> None:
+        super().__init__(message)
+        self.stack = stack
 
 
 class EncodingError(ScoringError):

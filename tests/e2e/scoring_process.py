@@ -55,6 +55,22 @@ class Served:
     def ask(self, body: object, **headers: str) -> httpx.Response:
         return self.client.post("/invocations", json=body, headers=headers)
 
+    def logged(self, part: str, seconds: float = 5) -> list[str]:
+        """The lines of the access log that hold a text, waited for: they are written a little after their answers."""
+        until = time.monotonic() + seconds
+        while not (found := [line for line in list(self.output) if part in line]) and time.monotonic() < until:
+            time.sleep(0.02)
+        return found
+
+    def said(self, text: str, lines: list[str] | None = None, *, times: int = 1) -> list[str]:
+        """The lines of the output (or of `lines`) with this text, waited for: the log is written a little later than the answers are."""
+        lines = self.output if lines is None else lines
+        for _ in range(100):
+            if len(found := [line for line in lines if text in line]) >= times:
+                return found
+            time.sleep(0.05)
+        return []
+
     def ended(self, timeout: float = 35) -> int:
         """The exit code, once the process has ended and all that it wrote is read."""
         code = self.process.wait(timeout)
@@ -78,7 +94,7 @@ def serving(model: Path | None, *, python: Path | str = sys.executable, ready: b
         variables: Environment of the server, beside this process's own.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DEPLOYER_", "SAGEMAKER_", "AZUREML_", "PYTHONDONT"))}
-    environment = {**clean, "PYTHONPATH": str(_ROOT / "images"), **({"DEPLOYER_MODEL": str(model)} if model else {}), **variables}
+    environment = {**clean, "PYTHONPATH": str(_ROOT / "images"), "DEPLOYER_WORKERS": "1", **({"DEPLOYER_MODEL": str(model)} if model else {}), **variables}
     command = [str(python), "-m", "deployer_scoring", "serve", "--host", "127.0.0.1", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

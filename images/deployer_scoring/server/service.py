@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Optional
 
 from deployer_scoring.errors import EncodingError, InvalidInput, ModelFailure
+from deployer_scoring.server.waiting import Busy, TimedOut
 from deployer_scoring.server.web import JSON, Request, Response, failure
-from deployer_scoring.server.worker import Busy, Worker
 from deployer_scoring.version import __version__
 
 if TYPE_CHECKING:
-    from deployer_scoring.scorer import Scorer
+    from deployer_scoring.server.dispatch import Dispatcher
+    from deployer_scoring.server.metrics import Metrics
+    from deployer_scoring.server.settings import Settings
 
 _log = logging.getLogger(__name__)
 _ERROR_CODES = {413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE"}
@@ -26,16 +28,16 @@ _BATCH_MEGABYTES = 100  # SageMaker's limit on concurrency times payload of a ba
 class Service:
     """The server's state, and the answer to every request in it. Belongs to the event loop."""
 
-    def __init__(self, worker: Worker, *, max_request_bytes: int) -> None:
+    def __init__(self, settings: Settings, *, metrics: Optional[Metrics] = None) -> None:
         """Make one that is loading.
 
         Args:
-            worker: The thread of the model.
-            max_request_bytes: Told to batch transforms.
+            settings: How to serve.
+            metrics: What all workers have counted.
         """
-        self._worker = worker
-        self._max_request_bytes = max_request_bytes
-        self.scorer: Optional[Scorer] = None
+        self._max_request_bytes = settings.max_request_bytes
+        self.dispatcher: Optional[Dispatcher] = None
+        """The model; None while it is loading."""
         self.loading = "the server is starting"
         """What is being done before the first answer, in words."""
         self.draining = False
@@ -48,8 +50,10 @@ class Service:
             return failure(error.status, _ERROR_CODES.get(error.status, error.error_code), str(error))
         except Busy as error:
             return failure(503, "TEMPORARILY_UNAVAILABLE", str(error), Retry_After="1")
+        except TimedOut as error:
+            return failure(504, "DEADLINE_EXCEEDED", str(error))
         except (ModelFailure, EncodingError) as error:
-            _log.error("request %s: the model failed", request.id, exc_info=error.__cause__ or error)
+            _log.error("request %s: the model failed: %s\n%s", request.id, error, getattr(error, "stack", ""))
             return failure(500, "INTERNAL_ERROR", str(error))
         except Exception as error:
             _log.exception("request %s: a fault of the server", request.id)
@@ -81,12 +85,12 @@ class Service:
     def _unavailable(self) -> Optional[Response]:
         if self.draining:
             return failure(503, "TEMPORARILY_UNAVAILABLE", "the server is stopping", Retry_After="1")
-        if self.scorer is None:
+        if self.dispatcher is None:
             return failure(503, "TEMPORARILY_UNAVAILABLE", self.loading, Retry_After="1")
         return None
 
     def _version(self) -> Response:
-        saved_by = self.scorer.model.mlflow_version if self.scorer else None
+        saved_by = self.dispatcher.model.mlflow_version if self.dispatcher else None
         return _json(200, {"deployer_scoring": __version__, "python": platform.python_version(), "model_mlflow_version": saved_by})
 
     def _execution_parameters(self) -> Response:
@@ -99,14 +103,12 @@ class Service:
 
     async def _invocations(self, request: Request) -> Response:
         # A draining server still answers: the request was sent before its client could know.
-        if self.scorer is None:
+        if self.dispatcher is None:
             return self._unavailable() or failure(503, "TEMPORARILY_UNAVAILABLE", self.loading)
-        scorer, body, content_type = self.scorer, request.body, request.headers.get("content-type", "")
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise InvalidInput("compressed bodies are not taken; send it as it is", status=415)
-        if stream := _stream_wanted(request, scorer):
-            return await self._streamed(stream, self._worker.iterate(lambda: scorer.answer_in_pieces(body, content_type)))
-        return Response(200, await self._worker.run(lambda: scorer.answer(body, content_type)))
+        dispatcher, body, content_type = self.dispatcher, request.body, request.headers.get("content-type", "")
+        if stream := _stream_wanted(request, dispatcher):
+            return await self._streamed(stream, dispatcher.stream(body, content_type))
+        return Response(200, await dispatcher.answer(body, content_type))
 
     async def _streamed(self, content_type: str, pieces: AsyncGenerator[bytes, None]) -> Response:
         """The answer in pieces. The first is awaited here, so that what fails before it still gets a status of its own."""
@@ -135,14 +137,14 @@ async def _written(content_type: str, pieces: AsyncGenerator[bytes, None]) -> As
         await pieces.aclose()
 
 
-def _stream_wanted(request: Request, scorer: Scorer) -> Optional[str]:
+def _stream_wanted(request: Request, dispatcher: Dispatcher) -> Optional[str]:
     """The content type of the stream that a request asks for; None where it wants, or can only have, one answer."""
     asked = request.query.get("stream", "").lower() in {"true", "1"}
     accepted = (part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(","))
     content_type = next((_STREAMS[media] for media in accepted if media in _STREAMS), None)
-    if asked and not scorer.streams:
+    if asked and not dispatcher.streams:
         raise InvalidInput("this model does not stream; ask without stream=true")
-    return (content_type or (_JSON_LINES if asked else None)) if scorer.streams else None
+    return (content_type or (_JSON_LINES if asked else None)) if dispatcher.streams else None
 
 
 def _json(status: int, value: object) -> Response:

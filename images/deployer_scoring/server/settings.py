@@ -1,49 +1,90 @@
-"""What the runtime is told: command line first, then the environment, then defaults."""
+"""What the runtime is told: command line first, then the environment, then defaults.
+
+Read before the server gives its first answer, so nothing slow to import is used here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from deployer_scoring.errors import ScoringError
 
+BATCHING = ("auto", "on", "off")
 
-@dataclass(frozen=True)
-class Settings:
+
+class Settings(NamedTuple):
     """How to serve."""
 
     host: str = "0.0.0.0"
     port: int = 8080
     """SAGEMAKER_BIND_TO_PORT, --port, DEPLOYER_PORT, in this order; 0 lets the system choose."""
+    workers: int = 0
+    """--workers, DEPLOYER_WORKERS: processes that answer; 0 for one for each CPU of the container's quota, as far as its memory reaches."""
+    threads: int = 0
+    """--threads, DEPLOYER_THREADS: predicts that a worker may run at once where they aren't joined; 0 for as many as MLflow's server."""
+    batching: str = "auto"
+    """--batching, DEPLOYER_BATCHING: `on` joins waiting requests into one predict, `off` never does, `auto` where rows can't influence each other."""
+    max_batch_rows: int = 8192
+    """DEPLOYER_MAX_BATCH_ROWS: how many rows are joined into one predict."""
     max_request_bytes: int = 25 * 1024 * 1024
-    """DEPLOYER_MAX_REQUEST_BYTES. SageMaker sends 25 MB at most; a larger body is answered with 413."""
-    max_queue: int = 100
-    """DEPLOYER_MAX_QUEUE: how many requests may wait for the model; one more is answered with 503."""
+    """DEPLOYER_MAX_REQUEST_BYTES, also once decompressed. SageMaker sends 25 MB at most; a larger body is answered with 413."""
+    max_queue: int = 256
+    """DEPLOYER_MAX_QUEUE: how many requests may wait for the model in each worker; one more is answered with 503."""
+    request_timeout_seconds: float = 60.0
+    """DEPLOYER_REQUEST_TIMEOUT_SECONDS, MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT: a longer predict is ended, and answered with 504; 0: none."""
+    read_timeout_seconds: float = 30.0
+    """DEPLOYER_READ_TIMEOUT_SECONDS: a request that isn't whole by then (and a second for each 64 KiB of it) is answered with 408."""
     drain_seconds: float = 0.5
     """DEPLOYER_DRAIN_SECONDS: how long after SIGTERM new requests are still taken, while load balancers learn of it."""
     install_at_start: bool = False
     """DEPLOYER_ENV=at-start: the model's requirements are installed before it is loaded."""
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], *, host: Optional[str] = None, port: Optional[int] = None) -> Settings:
+    def of(
+        cls,
+        environ: Mapping[str, str],
+        *,
+        host: Optional[str] = None,
+        port: Optional[int] = None,
+        workers: Optional[int] = None,
+        threads: Optional[int] = None,
+        batching: Optional[str] = None,
+    ) -> Settings:
         """Settings of an environment and the command line's options.
 
         Raises:
             ScoringError: A variable holds no number, or an unknown mode.
         """
-        mode = environ.get("DEPLOYER_ENV") or "image"
-        if mode not in {"image", "at-start"}:
-            raise ScoringError(f"DEPLOYER_ENV is {mode!r}; it must be image or at-start")
-        bound = environ.get("SAGEMAKER_BIND_TO_PORT")
+        defaults = cls()
+        timeout = "DEPLOYER_REQUEST_TIMEOUT_SECONDS" if environ.get("DEPLOYER_REQUEST_TIMEOUT_SECONDS") else "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
         return cls(
-            host=host or cls.host,
-            port=_number(environ, "SAGEMAKER_BIND_TO_PORT", 0) if bound else _number(environ, "DEPLOYER_PORT", cls.port) if port is None else port,
-            max_request_bytes=_number(environ, "DEPLOYER_MAX_REQUEST_BYTES", cls.max_request_bytes),
-            max_queue=max(1, _number(environ, "DEPLOYER_MAX_QUEUE", cls.max_queue)),
-            drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", cls.drain_seconds),
-            install_at_start=mode == "at-start",
+            host=host or defaults.host,
+            port=_port(environ, port, defaults.port),
+            workers=_number(environ, "DEPLOYER_WORKERS", 0) if workers is None else workers,
+            threads=_number(environ, "DEPLOYER_THREADS", 0) if threads is None else threads,
+            batching=batching or _one_of(environ, "DEPLOYER_BATCHING", BATCHING),
+            max_batch_rows=max(1, _number(environ, "DEPLOYER_MAX_BATCH_ROWS", defaults.max_batch_rows)),
+            max_request_bytes=_number(environ, "DEPLOYER_MAX_REQUEST_BYTES", defaults.max_request_bytes),
+            max_queue=max(1, _number(environ, "DEPLOYER_MAX_QUEUE", defaults.max_queue)),
+            request_timeout_seconds=_seconds(environ, timeout, defaults.request_timeout_seconds),
+            read_timeout_seconds=_seconds(environ, "DEPLOYER_READ_TIMEOUT_SECONDS", defaults.read_timeout_seconds),
+            drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=20),  # the platforms kill after 30 s
+            install_at_start=_one_of(environ, "DEPLOYER_ENV", ("image", "at-start")) == "at-start",
         )
+
+
+def _port(environ: Mapping[str, str], asked: Optional[int], default: int) -> int:
+    if environ.get("SAGEMAKER_BIND_TO_PORT"):
+        return _number(environ, "SAGEMAKER_BIND_TO_PORT", 0)
+    return _number(environ, "DEPLOYER_PORT", default) if asked is None else asked
+
+
+def _one_of(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    value = environ.get(name) or known[0]
+    if value not in known:
+        raise ScoringError(f"{name} is {value!r}; it must be {', '.join(known[:-1])} or {known[-1]}")
+    return value
 
 
 def _number(environ: Mapping[str, str], name: str, default: int) -> int:
@@ -56,11 +97,11 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
     return value
 
 
-def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
+def _seconds(environ: Mapping[str, str], name: str, default: float, *, most: float = 86_400) -> float:
     try:
         value = float(environ.get(name) or default)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= 20:  # the platforms kill after 30 s
-        raise ScoringError(f"{name} must be a number of seconds from 0 to 20, not {environ[name]!r}")
+    if not 0 <= value <= most:
+        raise ScoringError(f"{name} must be a number of seconds from 0 to {most:g}, not {environ[name]!r}")
     return value

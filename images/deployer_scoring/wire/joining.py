@@ -48,7 +48,11 @@ def join(parts: Sequence[Any]) -> Any:
 
 def split(answer: Any, rows: Sequence[int]) -> Optional[list[Any]]:
     """An answer's parts for so many rows each; None where it isn't one value, or one row, for each row that was asked for."""
-    if not isinstance(answer, (np.ndarray, pd.DataFrame, pd.Series, list)) or (isinstance(answer, np.ndarray) and not answer.ndim) or len(answer) != sum(rows):
+    if (
+        not isinstance(answer, (np.ndarray, pd.DataFrame, pd.Series, list))
+        or (isinstance(answer, np.ndarray) and not answer.ndim)
+        or len(answer) != sum(rows)
+    ):
         return None
     rowwise = answer.iloc if isinstance(answer, (pd.DataFrame, pd.Series)) else answer
     parts, start = [], 0

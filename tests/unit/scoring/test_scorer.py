@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from deployer_scoring.errors import InvalidInput, LoadError, ModelFailure
-from deployer_scoring.loaders.loading import load_implementation
+from deployer_scoring.loaders.loading import Loaded, load_implementation
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction, parse_mlmodel
 from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 from deployer_scoring.scorer import Scorer
@@ -91,7 +91,7 @@ def test_data_that_is_not_there_is_named(saved: Any) -> None:
 
 def scorer(implementation: Any, signature: Any = X, **more: Any) -> Scorer:
     streams = "predict_stream" if hasattr(implementation, "predict_stream") else None
-    return Scorer(MLModel(Path(), PythonFunction("a", predict_stream_fn=streams), {}, signature, **more), implementation)
+    return Scorer(MLModel(Path(), PythonFunction("a", predict_stream_fn=streams), {}, signature, **more), Loaded(implementation))
 
 
 def test_a_predict_that_takes_params_gets_them_and_others_do_not() -> None:
@@ -117,7 +117,7 @@ def test_another_method_than_predict_is_called_where_the_flavor_names_it() -> No
         def predict_proba(self, data: Any) -> Any:
             return [0.5]
 
-    assert Scorer(MLModel(Path(), PythonFunction("a", predict_fn="predict_proba"), {}), Model()).predict([1]) == [0.5]
+    assert Scorer(MLModel(Path(), PythonFunction("a", predict_fn="predict_proba"), {}), Loaded(Model())).predict([1]) == [0.5]
 
 
 def test_the_model_s_exception_becomes_its_type_and_message() -> None:
@@ -187,4 +187,4 @@ def test_a_model_typed_as_its_example_gets_its_input_in_that_shape(tmp_path: Pat
 
     info = {"artifact_path": "input_example.json", "type": "json_object"}
     model = MLModel(tmp_path, PythonFunction("a"), {}, X, saved_input_example_info=info, type_hint_from_example=True)
-    assert Scorer(model, Model()).predict(pd.DataFrame({"x": [1.5, 2.5]})) == expected
+    assert Scorer(model, Loaded(Model())).predict(pd.DataFrame({"x": [1.5, 2.5]})) == expected

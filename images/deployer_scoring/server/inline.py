@@ -1,0 +1,75 @@
+"""Predicts in the event loop itself, for short calls of known libraries: no hop, and the requests of one turn of the loop are joined."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import Any, Optional
+
+from deployer_scoring.errors import ModelFailure
+from deployer_scoring.loaders.loading import one_line
+from deployer_scoring.scorer import Ask, Scorer
+from deployer_scoring.server.durations import Durations
+from deployer_scoring.server.waiting import Waiting, settle, taken
+
+_SHORT = 0.004  # seconds that a predict may hold up the event loop
+
+
+class Inline:
+    """A queue whose requests are answered in the loop's next turn, with all others that came in this one."""
+
+    def __init__(self, scorer: Scorer, durations: Durations, *, joins: bool, recorder: Optional[Any]) -> None:
+        """Make it.
+
+        Args:
+            scorer: The model.
+            durations: What is known of how long it takes.
+            joins: Whether requests may be joined.
+            recorder: Told of each predict (metrics.Recorder).
+        """
+        self._scorer, self._durations, self._joins, self._recorder = scorer, durations, joins, recorder
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self.queue: deque[Waiting] = deque()
+
+    def takes(self, size: int) -> bool:
+        """Whether a request of so many bytes is known to be short."""
+        expected = self._durations.expected(size)
+        return expected is not None and expected <= _SHORT
+
+    def put(self, ask: Ask) -> asyncio.Future[Any]:
+        """Queue a request; the future is of its answer."""
+        future = self._loop.create_future()
+        self.queue.append(Waiting(ask, future, 0.0))
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._work)
+        return future
+
+    def _work(self) -> None:
+        until = perf_counter() + _SHORT
+        while self.queue:
+            batch = taken(self.queue, joins=self._joins)
+            if batch:
+                self._answer(batch)
+            if perf_counter() > until and self.queue:
+                self._loop.call_soon(self._work)  # others want the loop, too
+                return
+        self._scheduled = False
+
+    def _answer(self, batch: list[Waiting]) -> None:
+        started = perf_counter()
+        asks = [waiting.ask for waiting in batch]
+        try:
+            outcomes, predicted = self._scorer.answers(asks)
+        except BaseException as error:
+            for waiting in batch:
+                settle(waiting.future, ModelFailure(one_line(error)))
+            return
+        self._durations.learn(sum(len(ask.body) for ask in asks), perf_counter() - started)
+        for waiting, outcome in zip(batch, outcomes):
+            settle(waiting.future, outcome)
+        if self._recorder is not None:
+            for each in predicted:
+                self._recorder.batch(each.requests, each.rows, each.seconds)

@@ -1,0 +1,150 @@
+"""Everything between the first 503 and the first prediction: the model found, its packages installed, loaded, and tried once."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+
+from deployer_scoring.errors import LoadError, ScoringError
+from deployer_scoring.server.durations import Durations
+from deployer_scoring.server.limits import Resources, resident_bytes, resources
+from deployer_scoring.server.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deployer_scoring.loaders.loading import Loaded
+    from deployer_scoring.model.mlmodel import MLModel
+
+_log = logging.getLogger(__name__)
+_WARM_UPS = 3  # the first imports what is imported late; of the others the time is taken
+
+
+class Prepared(NamedTuple):
+    """What workers are forked with."""
+
+    model: MLModel
+    loaded: Optional[Loaded]
+    """None for a model that doesn't survive a fork: its own process loads it."""
+    durations: Durations
+    """What the warm-up took, to begin with."""
+    resources: Resources
+    workers: int
+    library_threads: int
+    """That BLAS and OpenMP may use in each worker."""
+    seconds: float
+
+
+def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) -> Prepared:
+    """Load the model, or find out that its own process must.
+
+    Args:
+        settings: How to serve.
+        tell: Told what is being done, in words.
+        forks: Whether to load here, for processes to be forked from; False where that was tried and failed.
+
+    Raises:
+        ScoringError: There is no model, or it can't be loaded.
+    """
+    from deployer_scoring.loaders.threads import single_threaded
+    from deployer_scoring.model.locate import find_model
+
+    started = perf_counter()
+    directory: Path = find_model(os.environ)
+    if settings.install_at_start:
+        from deployer_scoring.model.environment import install_requirements
+
+        tell(f"installing the packages of the model in {directory}")
+        install_requirements(directory)
+    tell(f"loading the model from {directory}")
+    single_threaded()
+    gc.disable()  # nothing that is imported or loaded is garbage
+    try:
+        return _loaded(directory, settings, started, forks=forks)
+    except ImportError as error:
+        raise LoadError(f"{type(error).__name__}: {error}") from error
+    finally:
+        gc.enable()
+
+
+def joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bool:
+    """Whether requests may be joined: as the settings say, else the model's metadata (`batching`), else what is known of its kind."""
+    if settings.batching != "auto":
+        return settings.batching == "on"
+    said = metadata.get("batching")
+    return said if isinstance(said, bool) else loaded.row_wise
+
+
+def left_threads() -> int:
+    """How many threads this process has beside the one that asks; 0 where the system doesn't say."""
+    try:
+        return len(os.listdir("/proc/self/task")) - 1  # noqa: PTH208 (only counted)
+    except OSError:
+        return threading.active_count() - 1
+
+
+def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool) -> Prepared:
+    from deployer_scoring.loaders.loading import forks as known_to_fork
+    from deployer_scoring.loaders.loading import load
+    from deployer_scoring.model.mlmodel import parse_mlmodel
+
+    model, durations, has = parse_mlmodel(directory), Durations(), resources()
+    _import_the_server()
+    loaded = load(model) if forks and known_to_fork(model) else None
+    if loaded is not None and not loaded.forks:
+        raise DoesNotForkError
+    if loaded is not None:
+        _warm_up(model, loaded, durations)
+    most = has.workers(resident_bytes()) if loaded is not None else 1
+    workers = settings.workers or most
+    return Prepared(model, loaded, durations, has, workers, has.library_threads(workers), perf_counter() - started)
+
+
+class DoesNotForkError(ScoringError):
+    """The model that was loaded here does not survive a fork: this process is of no use any more."""
+
+
+def _import_the_server() -> None:
+    """What workers need, imported once for all of them."""
+    importlib.import_module("deployer_scoring.server.worker")
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvloop")
+
+
+def _warm_up(model: MLModel, loaded: Loaded, durations: Durations) -> None:
+    """Have the model predict, so that the first request doesn't wait for what is imported or compiled late.
+
+    A model of whom nothing is known isn't given rows that were made up: it may do more than predict.
+    """
+    from deployer_scoring.model.serving_example import serving_example
+    from deployer_scoring.scorer import Scorer
+
+    try:
+        example = serving_example(model, 1)
+        if example is None or not (loaded.prompt or example.saved):
+            return
+        scorer = Scorer(model, loaded)
+        for attempt in range(_WARM_UPS if loaded.prompt else 1):
+            started = perf_counter()
+            scorer.answer(example.body, example.content_type)
+            if attempt:
+                durations.learn(len(example.body), perf_counter() - started)
+    except Exception as error:
+        _log.info("the first prediction, made to warm up, failed: %s", " ".join(str(error).split()))
+
+
+def try_once(found: Prepared) -> None:
+    """Have the model predict in a process that was forked after it was loaded.
+
+    Raises:
+        Nothing that a request could be blamed for: what counts is that it ends.
+    """
+    if found.loaded is not None:
+        _warm_up(found.model, found.loaded, Durations())

@@ -1,0 +1,65 @@
+"""What the environment and the command line say, and what is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deployer_scoring.errors import ScoringError
+from deployer_scoring.server.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("environ", "port", "expected"),
+    [
+        ({}, None, 8080),
+        ({}, 9000, 9000),
+        ({"DEPLOYER_PORT": "7000"}, None, 7000),
+        ({"DEPLOYER_PORT": "7000"}, 9000, 9000),
+        ({"SAGEMAKER_BIND_TO_PORT": "6000", "DEPLOYER_PORT": "7000"}, 9000, 6000),
+        ({"DEPLOYER_PORT": "0"}, None, 0),
+        ({}, 0, 0),
+    ],
+)
+def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment_s(environ: Any, port: Any, expected: int) -> None:
+    assert Settings.of(environ, port=port).port == expected
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"DEPLOYER_PORT": "x"},
+        {"DEPLOYER_MAX_REQUEST_BYTES": "-1"},
+        {"DEPLOYER_MAX_QUEUE": "1.5"},
+        {"DEPLOYER_DRAIN_SECONDS": "60"},
+        {"DEPLOYER_DRAIN_SECONDS": "nan"},
+        {"DEPLOYER_ENV": "never"},
+        {"DEPLOYER_BATCHING": "perhaps"},
+        {"DEPLOYER_WORKERS": "two"},
+        {"DEPLOYER_REQUEST_TIMEOUT_SECONDS": "-1"},
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(environ: dict[str, str]) -> None:
+    with pytest.raises(ScoringError, match=next(iter(environ))):
+        Settings.of(environ)
+
+
+def test_the_command_line_wins_over_the_environment() -> None:
+    environ = {"DEPLOYER_WORKERS": "3", "DEPLOYER_THREADS": "4", "DEPLOYER_BATCHING": "off"}
+    assert Settings.of(environ)[2:5] == (3, 4, "off")
+    assert Settings.of(environ, workers=1, threads=2, batching="on")[2:5] == (1, 2, "on")
+    assert Settings.of({})[2:5] == (0, 0, "auto")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, 60),
+        ({"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "10"}, 10),
+        ({"MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "10", "DEPLOYER_REQUEST_TIMEOUT_SECONDS": "3600"}, 3600),
+        ({"DEPLOYER_REQUEST_TIMEOUT_SECONDS": "0"}, 0),
+    ],
+)
+def test_the_time_a_predict_may_take_is_ours_then_mlflow_s(environ: dict[str, str], seconds: float) -> None:
+    assert Settings.of(environ).request_timeout_seconds == seconds
