@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from deployer.cli import options
-from deployer.cli.model_options import env_manager, ignored_of_mlflow
+from deployer.cli.model_options import env_manager, ignored_of_mlflow, variables_of
 from deployer.cli.options import ModelChoice
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -87,7 +87,7 @@ def predict(
         chunk_rows=chunk_rows,
         manager=manager,
         more=tuple(part.strip() for part in (more or "").split(",") if part.strip()),
-        variables=dict(_pair(each) for each in variables),
+        variables=variables_of(variables),
     )
     _look_at_files(asked.source, asked.target)
     with reporting(session, model.uri, quiet=quiet or not sys.stderr.isatty()) as report:
@@ -127,10 +127,3 @@ def _object(text: str | None) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise ConfigInvalid("--params is not a JSON object", advice="""write it as '{"name": value}'""")
     return value
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise ConfigInvalid("--env takes KEY=VALUE", advice="write it as --env KEY=VALUE")
-    return name, value

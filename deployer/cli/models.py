@@ -9,6 +9,7 @@ import click
 VERBS = {
     "check": ("model_check:check", "Say what a model needs and what would break, without running it."),
     "predict": ("model_predict:predict", "Score a file with a model, on this machine."),
+    "serve": ("model_serve:serve", "Serve a model on this machine until Ctrl-C."),
 }
 
 

@@ -29,6 +29,8 @@ from deployer_scoring.model.requirements import constraints, python_version, req
 
 _MODEL_PLACE = "/opt/ml/model"
 _MODE = "DEPLOYER_ENV"
+_INTERPRETER = "DEPLOYER_INTERPRETER"
+"""Names the Python of an environment that somebody else has made; it must have the scoring runtime."""
 _GUARD = Path(__file__).with_name("guard.py")
 _ORPHAN_SECONDS = "5"  # between SIGTERM and SIGKILL, once whoever started it is gone
 
@@ -122,6 +124,9 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 
 def _interpreter(container: Container, model: Path | None, log: Log) -> Path:
     """An environment with what the image's label lists, else with what the model asks for."""
+
+    if named := container.environment.get(_INTERPRETER):
+        return Path(named)
 
     def say(sentence: str) -> None:
         log(f"deployer: {sentence}".encode())

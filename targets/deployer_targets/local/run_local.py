@@ -69,6 +69,7 @@ def run(
     model_path: Path,
     runtime: str | None = None,
     port: int = 0,
+    host: str = HOST,
     detach: bool = False,
     report: Report = silent,
     log: Callable[[str], None] = lambda _: None,
@@ -79,7 +80,8 @@ def run(
 
     Args:
         runtime: "docker", "process", or None: docker where an engine answers and the image is one.
-        port: where to listen on 127.0.0.1; 0 picks one.
+        port: where to listen; 0 picks one.
+        host: the address to listen on.
         log: gets each line of the container, in the foreground; from a thread.
         ready: told once it answers; by default the text goes to `log`.
 
@@ -94,7 +96,7 @@ def run(
         if not detach:
             _follow(name, cloud, log)
         try:
-            for step in _steps(name, container, chosen, port, startup_seconds):
+            for step in _steps(name, container, chosen, (host, port), startup_seconds):
                 engine.run(step, cloud, report)
         except RolloutFailed as error:
             raise RolloutFailed(
@@ -142,10 +144,10 @@ def curl(url: str, model_path: Path) -> str:
     return f"curl -sS {url}/invocations -H 'Content-Type: {example.content_type}' --data-binary {shlex.quote(example.body.decode())}"
 
 
-def _steps(name: DeploymentName, container: Container, runtime: str, port: int, startup_seconds: float) -> tuple[Step[LocalCloud], ...]:
+def _steps(name: DeploymentName, container: Container, runtime: str, at: tuple[str, int], startup_seconds: float) -> tuple[Step[LocalCloud], ...]:
     limits = asdict(Limits(startup_timeout=startup_seconds, drain_timeout=5, max_restarts=0))
     return (
-        OpenPort(name, HOST, port),
+        OpenPort(name, *at),
         StartContainer(name, _GENERATION, container, None, runtime, limits),
         AwaitReady(name, _GENERATION, startup_seconds),
         Switch(name, _GENERATION, None),

@@ -1,0 +1,87 @@
+"""models serve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from deployer.cli import options
+from deployer.cli.model_options import env_manager, ignored_of_mlflow, variables_of
+from deployer.cli.options import ModelChoice
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.errors import ConfigInvalid
+from deployer.events import Noticed
+
+PORT = 5000
+"""MLflow's."""
+
+
+def _refuse_mlserver(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        raise ConfigInvalid("MLServer isn't used here", advice="leave --enable-mlserver out: --workers and --batching do what it is wanted for")
+
+
+@click.command(context_settings={"help_option_names": ["--help"]})
+@options.model
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="Where to listen; 0 picks a free one.")
+@click.option("-h", "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Which address to listen on; 0.0.0.0: all of them.")
+@click.option("-w", "--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that answer; 0: one for each CPU.")
+@click.option(
+    "--batching",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Join waiting requests into one predict; auto: where rows are independent.",
+)
+@click.option("-t", "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="How long a predict may take; default: 60.")
+@click.option("--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable for the model's process; repeatable.")
+@env_manager
+@ignored_of_mlflow("--install-mlflow")
+@click.option("--enable-mlserver", is_flag=True, hidden=True, expose_value=False, callback=_refuse_mlserver, help="MLflow's; not known here.")
+@options.run
+def serve(
+    *,
+    session: Session,
+    model: ModelChoice,
+    port: int,
+    host: str,
+    workers: int,
+    batching: str,
+    timeout: int | None,
+    variables: tuple[str, ...],
+    manager: str,
+) -> None:
+    """Serve a model on this machine until Ctrl-C, with the server that every target runs.
+
+    The model's own lines and the server's go to standard error; how to ask it goes to standard output. run-local does the same with what a
+    target would run: its image, its variables.
+    """
+    from deployer.models import fetch
+    from deployer_images.managers import interpreter_for
+    from deployer_targets.local import run_local
+    from deployer_targets.local.config import LocalConfig
+    from deployer_targets.local.target import Local
+
+    if not model.uri:
+        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    settings: dict[str, Any] = {"DEPLOYER_WORKERS": workers, "DEPLOYER_BATCHING": batching, "DEPLOYER_REQUEST_TIMEOUT_SECONDS": timeout}
+    wanted = {**variables_of(variables), **{name: str(value) for name, value in settings.items() if value is not None}}
+    with reporting(session, model.uri) as report:
+        found = fetch(model.uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
+        assert found.path is not None
+        interpreter = interpreter_for(found.path, manager, say=lambda text: report(Noticed(message=text)))
+        target = Local()
+        container = target.container(run_local.local_spec(target, found, LocalConfig.parse({}, target="local"), "process"))
+        run_local.run(
+            replace(container, environment={**container.environment, **wanted, "DEPLOYER_INTERPRETER": str(interpreter)}),
+            model_path=found.path,
+            runtime="process",
+            port=port,
+            host=host,
+            report=report,
+            log=lambda line: click.echo(line, err=True),
+            ready=lambda started: click.echo(started.text),
+        )
