@@ -14,6 +14,11 @@ from deployer_scoring.schema.signature import ColSpec, ModelSignature, ParamSche
 
 Json = dict[str, Any]
 
+_NO_NUMBER: Json = {
+    "description": "NaN, Infinity or -Infinity, as Python's json writes them: none of JSON's own types.",
+    "not": {"type": ["null", "boolean", "number", "string", "array", "object"]},
+}
+
 _SCALARS: Mapping[DataType, Json] = {
     DataType.boolean: {"type": "boolean"},
     DataType.integer: {"type": "integer", "format": "int32", "minimum": -(2**31), "maximum": 2**31 - 1},
@@ -59,9 +64,9 @@ def predictions(outputs: Optional[Schema]) -> Json:
         return {"description": "Whatever the model returns."}
     said = f"The signature says: {outputs}."
     if outputs.is_tensor_spec():
-        tensors = {each.name: _tensor(each) for each in outputs.tensors}
+        tensors = {each.name: _tensor(each, answered=True) for each in outputs.tensors}
         return {"description": said, **(_object(tensors) if outputs.has_input_names() else tensors[None])}
-    items = [_column(each) for each in outputs.columns]
+    items = [_answered(_column(each)) for each in outputs.columns]
     anything = items[0] if len(items) == 1 else {"anyOf": items}
     return {"description": said, "anyOf": [_list(anything), _list({"type": "object"}), _list({"type": "array"}), {"type": "object"}, anything]}
 
@@ -128,8 +133,8 @@ def _tensor_instances(inputs: Schema) -> Json:
     return _list(_object({each.name: _tensor(TensorSpec(each.type, each.shape[1:])) for each in inputs.tensors}))
 
 
-def _tensor(spec: TensorSpec) -> Json:
-    found = _tensor_item(spec.type)
+def _tensor(spec: TensorSpec, *, answered: bool = False) -> Json:
+    found = _answered(_tensor_item(spec.type)) if answered else _tensor_item(spec.type)
     for length in reversed(spec.shape):
         found = {"type": "array", "items": found, **({} if length < 0 else {"minItems": length, "maxItems": length})}
     return {**found, "description": str(TensorSpec(spec.type, spec.shape))}
@@ -145,6 +150,11 @@ def _tensor_item(dtype: str) -> Json:
         lowest, highest = (0, 2**bits - 1) if dtype.startswith("u") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
         return {"type": "integer", "minimum": lowest, "maximum": highest}
     return {"type": "string"} if dtype.startswith(("str", "bytes", "<U", "|S", "datetime")) else {}
+
+
+def _answered(item: Json) -> Json:
+    """A value as a model may answer with it: where numbers are expected, what is no number is written as MLflow writes it."""
+    return {"anyOf": [item, _NO_NUMBER]} if "number" in item.get("type", ()) else item
 
 
 def _column(spec: ColSpec) -> Json:

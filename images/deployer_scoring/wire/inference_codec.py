@@ -80,6 +80,14 @@ class InferenceCodec:
         Raises:
             InvalidInput: Not of the protocol, or not what the signature wants.
         """
+        try:
+            return self._decode(body, route)
+        except InvalidInput:
+            raise
+        except Exception as error:  # whatever pandas or numpy make of strange tensors, it is the request that is at fault
+            raise InvalidInput(f"the request can't be read: {type(error).__name__}: {error}") from error
+
+    def _decode(self, body: bytes, route: str) -> Inference:
         asked_at = Route.of(route)
         length = len(body) if asked_at.json_bytes is None else asked_at.json_bytes
         if not 0 <= length <= len(body):

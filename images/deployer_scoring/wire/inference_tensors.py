@@ -53,7 +53,7 @@ def read(item: Mapping[str, Any], binary: Optional[memoryview]) -> np.ndarray:
     place = f"the input {name!r}"
     if not isinstance(shape, list) or not all(type(length) is int and length >= 0 for length in shape):
         raise InvalidInput(f"{place} needs a shape, a list of lengths; it has {shape!r}")
-    if kind not in _DTYPES and kind != BYTES:
+    if not isinstance(kind, str) or (kind not in _DTYPES and kind != BYTES):
         raise InvalidInput(f"{place} has the datatype {kind!r}; it must be one of {', '.join((*_DTYPES, BYTES))}")
     if binary is None and not isinstance(item.get("data"), list):
         raise InvalidInput(f"{place} needs data, a list")

@@ -110,6 +110,7 @@ def test_a_missing_number_is_null() -> None:
         ({"name": "a", "datatype": "FP64", "data": [1]}, "'a' needs a shape"),
         ({"datatype": "FP64", "shape": [1], "data": [1]}, "an object with a name"),
         (tensor("a", "FP65", [1]), "'FP65'; it must be one of BOOL"),
+        ({**tensor("a", "FP64", [1]), "datatype": {}}, "the datatype {}"),
         (tensor("a", "FP64", [1, 2], [3]), "'a' has 2 values, which the shape [3] can't hold"),
         (tensor("a", "FP64", [1], [10**30]), "can't hold"),
         (tensor("a", "FP64", [1], [-1]), "needs a shape"),
