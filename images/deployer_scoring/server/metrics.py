@@ -13,10 +13,12 @@ forty lines.
 from __future__ import annotations
 
 import mmap
+import os
 import platform
 import time
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Union
 
 from deployer_scoring.version import __version__
@@ -122,7 +124,7 @@ class Metrics:
         self._slots = workers + 1
         self._memory = mmap.mmap(-1, 8 * (_HEAD + self._slots * _SLOT))  # shared with what is forked; zeros
         self._cells = memoryview(self._memory).cast("d")
-        self._cells[_STARTED] = time.time()
+        self._cells[_STARTED] = time.time() - _age()
 
     @property
     def supervisor(self) -> int:
@@ -198,6 +200,15 @@ def label(path: str) -> str:
     elif parts[:1] == ["models"] and len(parts) > 1:
         path = "/".join(["/models/{name}", *parts[2:]])
     return path if path in _PATHS else PATHS[_OTHER_PATH]
+
+
+def _age() -> float:
+    """For how many seconds this process has run; 0 where the system doesn't say."""
+    try:
+        started = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+        return float(Path("/proc/uptime").read_text().split()[0]) - started
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _each(labels: Sequence[str], first: int, cells: int) -> Iterator[tuple[str, int]]:

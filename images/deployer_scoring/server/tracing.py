@@ -12,7 +12,10 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
+
+if TYPE_CHECKING:
+    from deployer_scoring.server.web import Request
 
 _log = logging.getLogger(__name__)
 _TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
@@ -59,8 +62,8 @@ class Exporter:
         self._provider = provider
         self._tracer = provider.get_tracer("deployer_scoring")
 
-    def start(self, method: str, path: str, caller: Optional[Trace], request_id: str) -> Span:
-        """Begin the span of a request."""
+    def start(self, request: Request, route: str, caller: Optional[Trace]) -> Span:
+        """Begin the span of a request, named for the kind of path that it has."""
         from opentelemetry import trace
 
         context = None
@@ -68,8 +71,8 @@ class Exporter:
             flags = trace.TraceFlags(int(caller.flags, 16))
             remote = trace.SpanContext(int(caller.trace_id, 16), int(caller.span_id, 16), is_remote=True, trace_flags=flags)
             context = trace.set_span_in_context(trace.NonRecordingSpan(remote))
-        attributes = {"http.request.method": method, "url.path": path, "deployer.request_id": request_id}
-        return Span(self._tracer.start_span(f"{method} {path}", context, trace.SpanKind.SERVER, attributes))
+        attributes = {"http.request.method": request.method, "http.route": route, "url.path": request.path, "deployer.request_id": request.id}
+        return Span(self._tracer.start_span(f"{request.method} {route}", context, trace.SpanKind.SERVER, attributes))
 
     def close(self) -> None:
         """Send what wasn't sent yet."""

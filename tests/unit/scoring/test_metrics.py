@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from itertools import pairwise
 
 import pytest
@@ -53,7 +54,7 @@ def test_what_is_recorded_is_read() -> None:
     assert found["deployer_requests_in_flight"] == 7
     assert found["deployer_model_load_seconds"] == 1.5
     assert found["deployer_worker_restarts_total"] == 1
-    assert found["process_start_time_seconds"] > 1.7e9
+    assert 0 < time.time() - found["process_start_time_seconds"] < 3600
     assert any(name.startswith("deployer_build_info") for name in found)
 
 
