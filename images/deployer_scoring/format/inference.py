@@ -39,6 +39,7 @@ _SCALARS: dict[type, DataType] = {
     bytes: DataType.binary,
     np.bytes_: DataType.binary,
     bytearray: DataType.binary,
+    object: DataType.string,
     dt.datetime: DataType.datetime,
     dt.date: DataType.datetime,
     np.datetime64: DataType.datetime,
@@ -62,8 +63,10 @@ def infer_signature(model_input: Any = None, model_output: Any = None, params: O
         params: Values that requests may set; they become the defaults.
 
     Raises:
-        SchemaError: Params without a type; pydantic models as data.
+        SchemaError: Nothing given; params without a type; pydantic models as data.
     """
+    if model_input is None and model_output is None and not params:
+        raise SchemaError("a signature is inferred from an input, an output or params, and none of them was given")
     return ModelSignature(
         inputs=_schema_or_any(model_input, "input"),
         outputs=_schema_or_any(model_output, "output"),

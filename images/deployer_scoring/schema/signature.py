@@ -415,4 +415,5 @@ def _param(item: Any) -> ParamSpec:
 
 def _name(item: Json) -> Optional[str]:
     name = item.get("name")
-    return name if name is None or isinstance(name, int) else str(name)  # type: ignore[return-value]  # a frame without names has integers
+    # A frame without names has integers, one with levels of names lists.
+    return name if name is None or isinstance(name, (int, list)) else str(name)  # type: ignore[return-value]
