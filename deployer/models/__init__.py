@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.models.content import ModelFile, content_digest, files
 from deployer.models.example import Example, input_example
 from deployer.models.fetching import fetch
-from deployer.models.package import Hashed, Package, Tar, TarGz, gzipped, readable
+from deployer.models.package import Filler, Hashed, Package, Tar, TarGz, gzipped
 from deployer.models.uri import candidate_name
 from deployer.models.validate import validate
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Example",
+    "Filler",
     "Hashed",
     "Model",
     "ModelConfig",
@@ -45,7 +46,6 @@ __all__ = [
     "infer_signature",
     "input_example",
     "load",
-    "readable",
     "set_model",
     "validate",
     "validate_serving_input",

@@ -17,12 +17,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Protocol
 
 from isal import isal_zlib
 
 from deployer.errors import ModelInvalid
-from deployer.models.content import ModelFile, combined, files, unreadable
+from deployer.models.content import DigestedAgain, ModelFile, combined, files, unreadable
 from deployer.state import Digest
 
 BLOCK = 1 << 18
@@ -36,6 +36,9 @@ _GZIP_HEADER = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 _LAST_BLOCK = b"\x03\x00"
 _RECORD = tarfile.RECORDSIZE
 
+Chunk = bytes | memoryview
+"""A piece of a stream: bytes that nobody writes to any more."""
+
 
 class Package(Protocol):
     """A stream that can be read more than once, the same each time."""
@@ -43,7 +46,7 @@ class Package(Protocol):
     @property
     def size_estimate(self) -> int: ...
 
-    def __iter__(self) -> Iterator[bytes]: ...
+    def __iter__(self) -> Iterator[Chunk]: ...
 
 
 class Tar:
@@ -77,53 +80,43 @@ class Tar:
     def size_estimate(self) -> int:
         return self.size
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Chunks of `BLOCK` bytes."""
-        block, filled = memoryview(bytearray(BLOCK)), 0  # a view: assigning to a bytearray's slice copies twice
-        for piece in self._pieces():
-            view = memoryview(piece)
-            while view:
-                taken = min(len(view), BLOCK - filled)
-                block[filled : filled + taken] = view[:taken]
-                view, filled = view[taken:], filled + taken
+    def __iter__(self) -> Iterator[Chunk]:
+        """Chunks of `BLOCK` bytes, the reader's to keep; files are read straight into them."""
+        block, filled = memoryview(bytearray(BLOCK)), 0
+        for source in self._sources():
+            while count := source.readinto(block[filled:]):
+                filled += count
                 if filled == BLOCK:
-                    yield bytes(block)
-                    filled = 0
+                    yield block
+                    block, filled = memoryview(bytearray(BLOCK)), 0
         if filled:
-            yield bytes(block[:filled])
+            yield block[:filled]
 
-    def _pieces(self) -> Iterator[bytes | memoryview]:
+    def _sources(self) -> Iterator[_Source]:
+        """What the tar consists of, in order, each to be read to its end before the next."""
         written, seen = 0, list[tuple[ModelFile, bytes]]()
         for member in self._members():
             header = self._header(member)
-            yield header
+            yield io.BytesIO(header)
             written += len(header)
             if isinstance(member, ModelFile):
-                digest = hashlib.sha256()
-                for piece in self._content(member):
-                    digest.update(piece)
-                    yield piece
-                yield bytes(_padded(member.size) - member.size)
+                with self._opened(member) as handle:
+                    content = _Content(member, handle)
+                    yield content
+                    if content.differs():
+                        raise self._changed(member.path)
+                    seen.append((member, content.digest()))
+                yield io.BytesIO(bytes(_padded(member.size) - member.size))
                 written += _padded(member.size)
-                seen.append((member, digest.digest()))
         if self._expecting and combined(seen) != self._expecting:
             raise self._changed("the model")
         end = 2 * tarfile.BLOCKSIZE
-        yield bytes(end + -(written + end) % _RECORD)
+        yield io.BytesIO(bytes(end + -(written + end) % _RECORD))
 
-    def _content(self, file: ModelFile) -> Iterator[memoryview]:
-        """The file's bytes in one buffer, used again for each piece."""
-        buffer, left = memoryview(bytearray(min(BLOCK, max(file.size, 1)))), file.size
+    @staticmethod
+    def _opened(file: ModelFile) -> io.FileIO:
         try:
-            with file.source.open("rb", buffering=0) as handle:
-                while left:
-                    count = handle.readinto(buffer[: min(left, BLOCK)])
-                    if not count:
-                        raise self._changed(file.path)
-                    left -= count
-                    yield buffer[:count]
-                if handle.read(1):
-                    raise self._changed(file.path)
+            return file.source.open("rb", buffering=0)
         except OSError as error:
             raise unreadable(file.source, error) from error
 
@@ -152,6 +145,34 @@ class Tar:
         return info.tobuf(tarfile.PAX_FORMAT)
 
 
+class _Source(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int: ...
+
+
+class _Content:
+    """A file's bytes, as many as were listed, digested while they go by."""
+
+    def __init__(self, file: ModelFile, handle: io.FileIO) -> None:
+        self._file, self._handle, self._left = file, handle, file.size
+        self._digested = DigestedAgain(handle)
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            count = self._handle.readinto(buffer[: self._left]) or 0
+        except OSError as error:
+            raise unreadable(self._file.source, error) from error
+        self._digested.update(buffer[:count])
+        self._left -= count
+        return count
+
+    def differs(self) -> bool:
+        """Whether there are fewer bytes than were listed, or more."""
+        return bool(self._left or self._handle.read(1))
+
+    def digest(self) -> bytes:
+        return self._digested.digest()
+
+
 class TarGz:
     """The same, compressed: one gzip member, of blocks that are compressed apart, up to eight of them ahead of who reads.
 
@@ -170,7 +191,7 @@ class TarGz:
         """Bytes at most: what it comes to where nothing shrinks."""
         return gzipped_at_most(self.tar.size)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         return gzipped(self.tar)
 
 
@@ -181,12 +202,12 @@ class Hashed:
     uncompressed archive, a layer's diff id, too.
     """
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
         self._chunks = chunks
         self._digest: Digest | None = None
         self.size = 0
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Chunk]:
         whole, self._digest, self.size = hashlib.sha256(), None, 0
         for chunk in self._chunks:
             whole.update(chunk)
@@ -201,19 +222,19 @@ class Hashed:
         return self._digest
 
 
-def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gzipped(chunks: Iterable[Chunk]) -> Iterator[Chunk]:
     """Compress chunks to one gzip member with no name and no time. Same chunks, same bytes."""
     checksum, size = 0, 0
-    ahead: deque[Future[bytes]] = deque()
+    ahead: deque[Future[tuple[Chunk, ...]]] = deque()
     with ThreadPoolExecutor(_COMPRESSORS, thread_name_prefix="gzip") as pool:
         yield _GZIP_HEADER
         for chunk in chunks:
             checksum, size = isal_zlib.crc32(chunk, checksum), size + len(chunk)
             ahead.append(pool.submit(_deflated, chunk))
             if len(ahead) > _AHEAD:
-                yield ahead.popleft().result()
+                yield from ahead.popleft().result()
         while ahead:
-            yield ahead.popleft().result()
+            yield from ahead.popleft().result()
     yield _LAST_BLOCK + struct.pack("<LL", checksum, size & 0xFFFFFFFF)
 
 
@@ -223,41 +244,42 @@ def gzipped_at_most(size: int) -> int:
     return size + size // 1024 + 64 * blocks + len(_GZIP_HEADER) + len(_LAST_BLOCK) + 8
 
 
-def readable(chunks: Iterable[bytes]) -> io.BufferedReader:
-    """The chunks as a file that can be read from front to end; reads come short at the end alone."""
-    return io.BufferedReader(_Raw(iter(chunks)), buffer_size=BLOCK)
+class Filler:
+    """Fills buffers, one after the other, from chunks."""
 
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks, self._left = iter(chunks), memoryview(b"")
 
-class _Raw(io.RawIOBase):
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._left = memoryview(b"")
+    def fill(self, buffer: bytearray) -> bool:
+        """Whether it is full; where the chunks end before, it is cut to what there was."""
+        filled = 0
+        with memoryview(buffer) as room:
+            while filled < len(room) and self._more():
+                count = min(len(room) - filled, len(self._left))
+                room[filled : filled + count] = self._left[:count]
+                self._left, filled = self._left[count:], filled + count
+        full = filled == len(buffer)
+        del buffer[filled:]
+        return full
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
+    def _more(self) -> bool:
         while not self._left:
             chunk = next(self._chunks, None)
             if chunk is None:
-                return 0
+                return False
             self._left = memoryview(chunk)
-        target = memoryview(buffer).cast("B")
-        count = min(len(target), len(self._left))
-        target[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
+        return True
 
 
-def _deflated(chunk: bytes) -> bytes:
+def _deflated(chunk: Chunk) -> tuple[Chunk, ...]:
     """One chunk as deflate blocks that need nothing before them and end on a whole byte; stored where a sample of it hardly shrinks."""
     if not _shrinks(chunk):
         return _stored(chunk)
     compressor = isal_zlib.compressobj(1, isal_zlib.DEFLATED, -15)
-    return bytes(compressor.compress(chunk) + compressor.flush(isal_zlib.Z_FULL_FLUSH))
+    return compressor.compress(chunk), compressor.flush(isal_zlib.Z_FULL_FLUSH)
 
 
-def _shrinks(chunk: bytes) -> bool:
+def _shrinks(chunk: Chunk) -> bool:
     """Whether four pieces from all over a chunk lose a tenth together: weights and what is compressed already don't."""
     if len(chunk) < 4 * _SAMPLE:
         return True
@@ -265,11 +287,11 @@ def _shrinks(chunk: bytes) -> bool:
     return len(isal_zlib.compress(sample, 1, -15)) < 0.9 * len(sample)
 
 
-def _stored(chunk: bytes) -> bytes:
-    """Deflate's stored blocks (RFC 1951, 3.2.4), of 65,535 bytes at most."""
+def _stored(chunk: Chunk) -> tuple[Chunk, ...]:
+    """Deflate's stored blocks (RFC 1951, 3.2.4), of 65,535 bytes at most; what they hold is not copied."""
     whole = memoryview(chunk)
     pieces = (whole[at : at + 0xFFFF] for at in range(0, len(chunk), 0xFFFF))
-    return b"".join(part for piece in pieces for part in (struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF), piece))
+    return tuple(part for piece in pieces for part in (struct.pack("<BHH", 0, len(piece), len(piece) ^ 0xFFFF), piece))
 
 
 def _padded(size: int) -> int:

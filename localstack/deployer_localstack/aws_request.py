@@ -131,7 +131,7 @@ def _s3_call(environ: Environ, path: str, region: str, access_key: str, service:
     parameters: dict[str, Any] = {"Bucket": bucket}
     if key:
         parameters["Key"] = key
-    parameters |= {name: query[name] for name in ("prefix", "partNumber", "uploadId") if name in query}
+    parameters |= {name: query[name] for name in ("prefix", "partNumber", "uploadId", "part-number-marker", "max-parts") if name in query}
     table, methods = (_OBJECT_QUERIES, _OBJECT_METHODS) if key else (_BUCKET_QUERIES, _BUCKET_METHODS)
     operation = next((name for (verb, mark), name in table.items() if verb == method and mark in query), methods.get(method, ""))
     if not bucket:

@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
+from xml.sax.saxutils import escape
 
 import moto.backends
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
@@ -51,7 +52,7 @@ def install() -> None:
 
 
 class S3Bodies:
-    """Answers UploadPart and GetObject; None leaves a call to moto."""
+    """Answers UploadPart, ListParts and GetObject, and looks at what completes an upload; None leaves a call to moto."""
 
     def __init__(self, directory: Path, moto_application: Application) -> None:
         self._directory = directory
@@ -60,18 +61,18 @@ class S3Bodies:
     def answer(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         if call.operation == "UploadPart":
             return self._upload_part(call, place, environ, start_response)
+        if call.operation == "ListParts":
+            return self._list_parts(call, place, start_response)
+        if call.operation == "CompleteMultipartUpload":
+            self._refuse_missing_checksums(call, place, environ)
         if call.operation == "GetObject" and environ["REQUEST_METHOD"] == "GET":
             return self._get_object(call, place, environ, start_response)
         return None
 
     def _upload_part(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
-        bucket = self._bucket(call, place)
-        if bucket is None or not call.parameters["partNumber"].isdigit():
+        if not call.parameters["partNumber"].isdigit() or self._bucket(call, place) is None:
             return None
-        upload = bucket.multiparts.get(call.parameters["uploadId"])
-        if upload is None:
-            message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
-            raise AwsError("NoSuchUpload", message, 404)
+        upload = self._upload(call, place)
         self._directory.mkdir(parents=True, exist_ok=True)
         file = cast("IO[bytes]", tempfile.TemporaryFile(dir=self._directory))  # noqa: SIM115
         md5, crc, size = hashlib.md5(usedforsecurity=False), 0, 0
@@ -81,7 +82,9 @@ class S3Bodies:
             md5.update(piece)
             crc = zlib.crc32(piece, crc)
             size += len(piece)
-        checksum = b64encode(crc.to_bytes(4, "big")).decode()
+        if size < int(environ.get("CONTENT_LENGTH") or 0) and not trailers and "HTTP_X_AMZ_DECODED_CONTENT_LENGTH" not in environ:
+            raise AwsError("IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header", 400)
+        checksum = _in_base64(crc)
         claimed = environ.get("HTTP_X_AMZ_CHECKSUM_CRC32") or trailers.get(_CRC32)
         if claimed and claimed != checksum:
             raise AwsError("BadDigest", "The CRC32 you specified did not match the calculated checksum.", 400)
@@ -92,8 +95,45 @@ class S3Bodies:
             headers.append((_CRC32, checksum))
         if upload.sse_encryption:
             headers.append(("x-amz-server-side-encryption", upload.sse_encryption))
+        if upload.kms_key_id:
+            headers.append(("x-amz-server-side-encryption-aws-kms-key-id", upload.kms_key_id))
         start_response("200 OK", headers)
         return [b""]
+
+    def _list_parts(self, call: Call, place: Place, start_response: StartResponse) -> Iterable[bytes] | None:
+        """With the parts' checksums, which moto leaves out, a thousand a page."""
+        after, most = call.parameters.get("part-number-marker", "0"), call.parameters.get("max-parts", "1000")
+        if not (after.isdigit() and most.isdigit()) or self._bucket(call, place) is None:
+            return None
+        upload = self._upload(call, place)
+        numbers = sorted(number for number in upload.parts if number > int(after))
+        page = numbers[: min(int(most), 1000)]
+        body = _parts_document(call, upload, page, truncated=len(page) < len(numbers)).encode()
+        start_response("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _refuse_missing_checksums(self, call: Call, place: Place, environ: Environ) -> None:
+        """An upload created with a checksum algorithm is completed with the checksum of each part."""
+        body = environ["wsgi.input"].read()
+        environ["wsgi.input"] = io.BytesIO(body)
+        bucket = self._bucket(call, place)
+        upload = bucket.multiparts.get(call.parameters["uploadId"]) if bucket else None
+        metadata = upload.metadata if upload else {}
+        algorithm = metadata.get("x-amz-checksum-algorithm") if metadata.get("x-amz-checksum-type", "COMPOSITE") == "COMPOSITE" else None
+        for number, part in enumerate(body.split(b"</Part>")[:-1], 1):
+            if algorithm and f"<Checksum{algorithm}>".encode() not in part:
+                message = (
+                    f"The upload was created using a {algorithm.lower()} checksum. The complete request must include the checksum for each part. "
+                    f"It was missing for part {number} in the request."
+                )
+                raise AwsError("InvalidRequest", message, 400)
+
+    def _upload(self, call: Call, place: Place) -> Any:
+        upload = self._bucket(call, place).multiparts.get(call.parameters["uploadId"])
+        if upload is None:
+            message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
+            raise AwsError("NoSuchUpload", message, 404)
+        return upload
 
     @staticmethod
     def _bucket(call: Call, place: Place) -> Any:
@@ -120,7 +160,10 @@ class S3Bodies:
         head = self._head(environ, leave_out=() if whole else ("x-amz-checksum-",))
         if head is None:
             return None
-        headers = [*head, ("Content-Length", str(end - start + 1))]
+        # A checksum of checksums says of how many: clients don't hold it against the bytes then.
+        parts = f"-{key.checksum_parts}" if key.checksum_type == "COMPOSITE" else ""
+        headers = [(name, value + parts if name.lower() == _CRC32 else value) for name, value in head]
+        headers.append(("Content-Length", str(end - start + 1)))
         if "HTTP_RANGE" in environ:
             headers.append(("Content-Range", f"bytes {start}-{end}/{key.contentsize}"))
         start_response("206 Partial Content" if "HTTP_RANGE" in environ else "200 OK", headers)
@@ -189,6 +232,27 @@ def _copy_object(original: Callable[..., None]) -> Callable[..., None]:
     return copy_object
 
 
+def _parts_document(call: Call, upload: Any, numbers: Sequence[int], *, truncated: bool) -> str:
+    """ListParts' answer."""
+    parts = "".join(_part_element(number, upload.parts[number]) for number in numbers)
+    algorithm = upload.metadata.get("x-amz-checksum-algorithm")
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?><ListPartsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<Bucket>{escape(call.parameters['Bucket'])}</Bucket><Key>{escape(call.parameters['Key'])}</Key><UploadId>{escape(upload.id)}</UploadId>"
+        + (f"<ChecksumAlgorithm>{escape(algorithm)}</ChecksumAlgorithm><ChecksumType>COMPOSITE</ChecksumType>" if algorithm else "")
+        + f"<StorageClass>STANDARD</StorageClass><NextPartNumberMarker>{numbers[-1] if numbers else 0}</NextPartNumberMarker>"
+        f"<IsTruncated>{str(truncated).lower()}</IsTruncated>{parts}</ListPartsResult>"
+    )
+
+
+def _part_element(number: int, part: Any) -> str:
+    checksum = f"<ChecksumCRC32>{_in_base64(part.crc32)}</ChecksumCRC32>" if getattr(part, "crc32", None) is not None else ""
+    return (
+        f"<Part><PartNumber>{number}</PartNumber><LastModified>{part.last_modified_ISO8601}</LastModified>"
+        f"<ETag>{escape(part.etag)}</ETag><Size>{part.contentsize}</Size>{checksum}</Part>"
+    )
+
+
 def _complete(self: Any, body: Iterator[tuple[int, str]]) -> tuple[bytes, str, tuple[str, str, int] | None]:
     """moto's rules for completing, without the bytes: `used` are the files that make the object, with their sizes."""
     used: list[Any] = []
@@ -216,7 +280,11 @@ def _composite_checksum(metadata: Any, used: Sequence[Any]) -> tuple[str, str, i
     if not all(hasattr(part, "crc32") for part in used):
         return None
     crc = zlib.crc32(b"".join(part.crc32.to_bytes(4, "big") for part in used))
-    return "COMPOSITE", b64encode(crc.to_bytes(4, "big")).decode(), len(used)
+    return "COMPOSITE", _in_base64(crc), len(used)
+
+
+def _in_base64(crc: int) -> str:
+    return b64encode(crc.to_bytes(4, "big")).decode()
 
 
 def _decoded(environ: Environ, trailers: dict[str, str]) -> Iterator[bytes]:

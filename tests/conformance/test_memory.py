@@ -16,7 +16,8 @@ from deployer.conformance.clients import run
 from deployer.state import DeploymentName, Model, ModelFacts, digest_of
 from deployer.target import Payload
 from tests.simulation.client import Client
-from tests.simulation.cloud import Answer, Behaviour, Cloud, Endpoint, ServiceError
+from tests.simulation.cloud import Behaviour, Cloud, Endpoint
+from tests.simulation.service import Answer, ServiceError
 from tests.simulation.target import Memory
 from tests.simulation.wire import Killed, Wire
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.errors import Conflict, PermissionDenied, Refused, TargetUnavailable
 from deployer.state import DeploymentName
-from tests.simulation.cloud import Answer, LostAnswer, ServiceError
+from tests.simulation.service import Answer, LostAnswer, ServiceError
 from tests.simulation.wire import Wire
 
 BUCKET = "bucket"

@@ -1,4 +1,4 @@
-"""A model of the cloud: an object store and SageMaker's state machine, in the APIs' own names and shapes, deterministic and quick to copy.
+"""A model of the cloud: SageMaker's state machine beside an object store, in the APIs' own names and shapes, deterministic and quick to copy.
 
 Time is a count of seconds; each call takes one, and a wait is a jump. What the real services refuse is refused here with their codes and words.
 Beside what a real cloud does, it notes at once what no client may ever do (`violations`).
@@ -7,25 +7,12 @@ Beside what a real cloud does, it notes at once what no client may ever do (`vio
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-Answer = Mapping[str, Any]
-
-
-class ServiceError(Exception):
-    """The cloud's definite no, or its being busy (`Throttling`), with the service's own code."""
-
-    def __init__(self, code: str, message: str = "") -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-
-
-class LostAnswer(Exception):
-    """The call may have had its effect: nothing came back."""
+from tests.simulation.objects import ObjectStore
+from tests.simulation.service import Answer, ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,29 +52,25 @@ class Behaviour:
 
 
 @dataclass(slots=True)
-class Cloud:
+class Cloud(ObjectStore):
     """All state. The public ways in are `call`, `wait` and `fork`."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
     time: int = 0
-    objects: dict[str, bytes] = field(default_factory=dict)
-    metadata: dict[str, Answer] = field(default_factory=dict)
-    uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     models: dict[str, Answer] = field(default_factory=dict)
     configs: dict[str, Answer] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     may_delete: set[str] = field(default_factory=set)
-    made: int = 0
     _listed: dict[str, dict[str, Any]] = field(default_factory=lambda: {"model": {}, "config": {}, "endpoint": {}})
     _unlisted: list[tuple[int, str, str, Any]] = field(default_factory=list)
 
     def fork(self) -> Cloud:
         """A copy whose changes are its own."""
         other = copy.copy(self)
-        for name in ("objects", "metadata", "models", "configs", "endpoints"):
+        for name in ("models", "configs", "endpoints"):
             setattr(other, name, dict(getattr(self, name)))
-        other.uploads = {upload: (key, dict(parts)) for upload, (key, parts) in self.uploads.items()}
+        self.fork_objects(other)
         other.violations, other._unlisted = list(self.violations), list(self._unlisted)
         other.may_delete = set(self.may_delete)
         other._listed = {kind: dict(found) for kind, found in self._listed.items()}
@@ -103,6 +86,8 @@ class Cloud:
         operation = getattr(self, f"_{api}")
         if not api.startswith(("delete_", "put_")):
             answer: Answer = operation(actor, parameters)
+            self.violations += [f"{actor}: {odd}" for odd in self.odd]
+            self.odd.clear()
             return answer
         before = self._gaps()
         answer = operation(actor, parameters)
@@ -315,70 +300,6 @@ class Cloud:
             found[name] = {**found[name], "Tags": [{"Key": key, "Value": value} for key, value in merged.items()]}
         return {}
 
-    # The object store: one bucket, strongly consistent as S3 is.
-
-    def _put_object(self, _: str, wanted: Answer) -> Answer:
-        self.objects[wanted["Key"]] = wanted["Body"]
-        self.metadata[wanted["Key"]] = wanted.get("Metadata", {})
-        return {"ETag": etag(wanted["Body"])}
-
-    def _get_object(self, _: str, wanted: Answer) -> Answer:
-        body = self._object(wanted["Key"])
-        return {"Body": body, "ETag": etag(body)}
-
-    def _head_object(self, _: str, wanted: Answer) -> Answer:
-        body = self._object(wanted["Key"], "404")
-        return {"ContentLength": len(body), "ETag": etag(body), "Metadata": self.metadata[wanted["Key"]]}
-
-    def _object(self, key: str, code: str = "NoSuchKey") -> bytes:
-        if key not in self.objects:
-            raise ServiceError(code, "The specified key does not exist.")
-        return self.objects[key]
-
-    def _list_objects_v2(self, _: str, wanted: Answer) -> Answer:
-        prefix = wanted.get("Prefix", "")
-        return {"Contents": [{"Key": key, "Size": len(body)} for key, body in sorted(self.objects.items()) if key.startswith(prefix)]}
-
-    def _delete_object(self, _: str, wanted: Answer) -> Answer:
-        self.objects.pop(wanted["Key"], None)
-        return {}
-
-    def _delete_objects(self, _: str, wanted: Answer) -> Answer:
-        for each in wanted["Delete"]["Objects"]:
-            self.objects.pop(each["Key"], None)
-        return {}
-
-    def _create_multipart_upload(self, _: str, wanted: Answer) -> Answer:
-        self.made += 1
-        self.uploads[f"upload-{self.made}"] = (wanted["Key"], {})
-        self.metadata[f"upload-{self.made}"] = wanted.get("Metadata", {})
-        return {"UploadId": f"upload-{self.made}"}
-
-    def _upload_part(self, _: str, wanted: Answer) -> Answer:
-        self._upload(wanted["UploadId"])[1][wanted["PartNumber"]] = wanted["Body"]
-        return {"ETag": etag(wanted["Body"])}
-
-    def _complete_multipart_upload(self, _: str, wanted: Answer) -> Answer:
-        key, parts = self._upload(wanted["UploadId"])
-        del self.uploads[wanted["UploadId"]]
-        self.objects[key] = b"".join(parts[number] for number in sorted(parts))
-        self.metadata[key] = self.metadata.pop(wanted["UploadId"])
-        return {"Key": key}
-
-    def _abort_multipart_upload(self, _: str, wanted: Answer) -> Answer:
-        self._upload(wanted["UploadId"])
-        del self.uploads[wanted["UploadId"]]
-        return {}
-
-    def _list_multipart_uploads(self, _: str, wanted: Answer) -> Answer:
-        prefix = wanted.get("Prefix", "")
-        return {"Uploads": [{"Key": key, "UploadId": upload} for upload, (key, _) in self.uploads.items() if key.startswith(prefix)]}
-
-    def _upload(self, upload: str) -> tuple[str, dict[int, bytes]]:
-        if upload not in self.uploads:
-            raise ServiceError("NoSuchUpload", "The specified upload does not exist.")
-        return self.uploads[upload]
-
 
 def model_of(config: Answer) -> str:
     """The model that an endpoint config leads to."""
@@ -403,10 +324,6 @@ def is_record(key: str) -> bool:
 
 def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:us-west-2:123456789012:{kind}/{name}"
-
-
-def etag(body: bytes) -> str:
-    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def _found(resources: Mapping[str, Any], name: str, word: str) -> Any:

@@ -14,15 +14,17 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+from unittest.mock import patch
 
-from deployer import lifecycle
+from deployer import checks, lifecycle
 from deployer.errors import DeployerError
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFinished
 from deployer.lifecycle import Wish
 from deployer.models import content_digest, files
 from deployer.state import DeploymentName, Digest, Model, ModelFacts
 from deployer.target import Intent, Target
-from tests.simulation.cloud import Behaviour, Cloud, ServiceError, data_of, model_of
+from tests.simulation.cloud import Behaviour, Cloud, data_of, model_of
+from tests.simulation.service import ServiceError
 from tests.simulation.wire import Fault, Killed, Wire
 
 NAME = DeploymentName("churn")
@@ -184,7 +186,8 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report:
         options=options,
         environment="image",
     )
-    lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)
+    with patch.object(checks, "look_before_upload"):  # looks into models, which have nothing in them here
+        lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)
 
 
 def _point_by_hand(command: Command, wire: Wire) -> None:

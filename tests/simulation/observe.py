@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from deployer.errors import NotOurs
 from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
 from tests.simulation.client import BUCKET, Client, claim_key
-from tests.simulation.cloud import Answer, data_of, model_of
+from tests.simulation.cloud import data_of, model_of
+from tests.simulation.service import Answer
 
 TAG = "deployer:name"
 

@@ -17,12 +17,12 @@ from deployer.models import package
 from deployer.models.package import TarGz
 from deployer.state import Digest, Image, digest_of
 from deployer.target import Target
-from deployer_targets.sagemaker import resolve, store, upload
+from deployer_targets.sagemaker import multipart, resolve, store, upload
 from deployer_targets.sagemaker.client import Aws, Connection, Identity
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
-from tests.simulation.cloud import LostAnswer, ServiceError
 from tests.simulation.histories import Command
+from tests.simulation.service import LostAnswer, ServiceError
 from tests.simulation.wire import Wire
 
 REGION, ACCOUNT = "us-west-2", "123456789012"
@@ -104,7 +104,7 @@ class Packed:
 
 @functools.cache
 def _packed(path: Path, expecting: Digest) -> tuple[bytes, ...]:
-    return tuple(TarGz(path, expecting=expecting))
+    return tuple(bytes(chunk) for chunk in TarGz(path, expecting=expecting))
 
 
 class OverSimulatedAws:
@@ -125,6 +125,7 @@ class OverSimulatedAws:
         with (
             patch.object(store, "ThreadPoolExecutor", Inline),
             patch.object(upload, "ThreadPoolExecutor", Inline),
+            patch.object(multipart, "ThreadPoolExecutor", Inline),
             patch.object(upload, "PART", 256),
             patch.object(package, "TarGz", Packed),
             patch.object(resolve, "_image", lambda *_: Image(IMAGE, digest_of("image"))),

@@ -9,8 +9,8 @@ from deployer.errors import Conflict, Refused, RolloutFailed, TargetUnavailable,
 from deployer.events import Report
 from deployer.state import DeploymentName, Provenance, Record, Resource
 from tests.simulation.client import BUCKET, Client, NotFound, claim_key
-from tests.simulation.cloud import Answer
 from tests.simulation.observe import TAG, configs_of, in_use, observe, parsed, record_key
+from tests.simulation.service import Answer
 
 POLL_SECONDS = 5.0
 PART = 8  # bytes of a part, so that every upload has several

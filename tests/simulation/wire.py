@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tests.simulation.cloud import Answer, Cloud, LostAnswer, ServiceError
+from tests.simulation.cloud import Cloud
+from tests.simulation.service import Answer, LostAnswer, ServiceError
 
 
 class Fault(StrEnum):

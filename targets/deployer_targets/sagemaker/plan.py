@@ -14,11 +14,11 @@ from deployer.version import __version__
 from deployer_targets.sagemaker import instances, names
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.destination import Destination
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
 from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, RECORD, SCALING, Home
 from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
 from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord, same
-from deployer_targets.sagemaker.upload import Destination
 from deployer_targets.sagemaker.waiting import AwaitServing
 
 Spec = DeploymentSpec[SageMakerConfig]

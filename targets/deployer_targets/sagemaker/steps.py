@@ -12,10 +12,10 @@ from deployer.events import Noticed, Report, StepProgressed
 from deployer.state import DeploymentName, Provenance, Record
 from deployer_targets.sagemaker import names, store, upload
 from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.destination import Destination, is_there
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import data_of, describe
-from deployer_targets.sagemaker.upload import Destination
 
 _SETTLING_TRIES = 6
 
@@ -43,7 +43,7 @@ def same(one: Record, other: Record) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class UploadModel:
-    """The model's data: what is there by digest is not sent again, what another deployment has is copied, what was left unfinished is removed."""
+    """The model's data: not sent again where it is there by digest, copied where another deployment has it, gone on with where it was begun."""
 
     to: Destination
     path: Path | None
@@ -53,7 +53,7 @@ class UploadModel:
         return "model data"
 
     def run(self, cloud: Aws, report: Report) -> None:
-        if not upload.is_there(cloud, self.to):
+        if not is_there(cloud, self.to):
             self._send(cloud, report)
         self._abort_unfinished(cloud)
 
@@ -63,7 +63,6 @@ class UploadModel:
                 f"the data of model {self.to.model[:17]} is not in S3 any more: {self.to.home.url(self.to.key)}",
                 advice="name the model, so that it is uploaded again: -m MODEL",
             )
-        self._abort_unfinished(cloud)
         whose = upload.copied(cloud, self.to, self.size)
         if whose is not None:
             report(StepProgressed(step="upload_model", label=self.describe(), note=f"copied from {whose} inside S3"))

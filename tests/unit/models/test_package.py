@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from deployer.errors import ModelInvalid
 from deployer.models.content import content_digest, files
-from deployer.models.package import BLOCK, Hashed, Tar, TarGz, gzipped, gzipped_at_most, readable
+from deployer.models.package import BLOCK, Filler, Hashed, Tar, TarGz, gzipped, gzipped_at_most
 
 
 def archived(data: bytes) -> tarfile.TarFile:
@@ -124,10 +124,10 @@ def test_a_digest_is_not_told_before_the_end(model: Path) -> None:
         _ = hashed.digest
 
 
-def test_a_package_can_be_read_as_a_file(model: Path) -> None:
-    file = readable(TarGz(model))
-    assert file.read(3) == b"\x1f\x8b\x08"
-    assert b"\x1f\x8b\x08" + file.read() == b"".join(TarGz(model))
+def test_buffers_are_filled_one_after_the_other_and_the_last_is_cut() -> None:
+    filler, first, second, third = Filler([b"ab", b"", b"cdefg", memoryview(b"h")]), bytearray(3), bytearray(4), bytearray(4)
+    assert [filler.fill(first), filler.fill(second), filler.fill(third)] == [True, True, False]
+    assert (first, second, third) == (b"abc", b"defg", b"h")
 
 
 def test_who_stops_in_the_middle_leaves_no_thread_working(model: Path) -> None:
