@@ -1,8 +1,8 @@
 """Chromium without a window, driven over its DevTools protocol: Debian's package, where no browser can be downloaded.
 
-    with chromium() as browser:
-        page = browser.open("http://127.0.0.1:8080/docs")
-        page.run("document.title")
+with chromium() as browser:
+    page = browser.open("http://127.0.0.1:8080/docs")
+    page.run("document.title")
 """
 
 from __future__ import annotations

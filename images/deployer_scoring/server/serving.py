@@ -91,7 +91,11 @@ class _Server:
     def _start_logging(self) -> None:
         import logging
 
-        logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        from deployer_scoring.server.journal import formatter
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(formatter(self._settings.log_format))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
         logging.getLogger("deployer_scoring").setLevel(logging.INFO)
         self._log = logging.getLogger(__name__)
         self._log.info("listening on %s port %d", self._settings.host, self._listener.getsockname()[1])

@@ -11,6 +11,7 @@ from typing import NamedTuple, Optional
 from deployer_scoring.errors import ScoringError
 
 BATCHING = ("auto", "on", "off")
+LOG_FORMATS = ("text", "json")
 
 
 class Settings(NamedTuple):
@@ -39,6 +40,14 @@ class Settings(NamedTuple):
     """DEPLOYER_DRAIN_SECONDS: how long after SIGTERM new requests are still taken, while load balancers learn of it."""
     install_at_start: bool = False
     """DEPLOYER_ENV=at-start: the model's requirements are installed before it is loaded."""
+    log_format: str = "text"
+    """DEPLOYER_LOG_FORMAT: `json` writes the access log, and the server's own messages, as an object a line."""
+    model_name: str = ""
+    """DEPLOYER_MODEL_NAME: the model's name in the Open Inference Protocol; empty: it answers to any."""
+    model_version: str = "1"
+    """DEPLOYER_MODEL_VERSION: its version there."""
+    multi_model: bool = False
+    """SAGEMAKER_MULTI_MODEL=true: no model is loaded at the start; they come by POST /models."""
 
     @classmethod
     def of(
@@ -71,6 +80,10 @@ class Settings(NamedTuple):
             read_timeout_seconds=_seconds(environ, "DEPLOYER_READ_TIMEOUT_SECONDS", defaults.read_timeout_seconds),
             drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=20),  # the platforms kill after 30 s
             install_at_start=_one_of(environ, "DEPLOYER_ENV", ("image", "at-start")) == "at-start",
+            log_format=_one_of(environ, "DEPLOYER_LOG_FORMAT", LOG_FORMATS),
+            model_name=environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,
+            model_version=environ.get("DEPLOYER_MODEL_VERSION") or defaults.model_version,
+            multi_model=environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true",
         )
 
 

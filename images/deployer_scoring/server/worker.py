@@ -31,6 +31,7 @@ from deployer_scoring.server.preparing import Prepared, joins
 from deployer_scoring.server.service import Service
 from deployer_scoring.server.settings import Settings
 from deployer_scoring.server.site import Limits, Site
+from deployer_scoring.server.tracing import exporter
 
 _log = logging.getLogger(__name__)
 UNFIT = 3
@@ -88,7 +89,8 @@ class _Worker:
     async def serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = self._loop.create_future()
-        self._service = Service(self._settings, metrics=self._post.metrics)
+        self._exporter = exporter(os.environ)  # its sender is a thread, which a fork would lose
+        self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter)
         self._lines = Lines()
         self._site = self._new_site()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -110,7 +112,7 @@ class _Worker:
             held_bytes=max(4 * most, 256 * 1024 * 1024 if memory is None else memory // 8 // self._prepared.workers),
             read_seconds=settings.read_timeout_seconds,
         )
-        journal = Journal(self._recorder, write=self._lines.write)
+        journal = Journal(self._recorder, self._settings.log_format, self._lines.write)
         return Site(self._loop, self._service.handle, limits, finished=journal.finished, in_flight=self._recorder.in_flight)
 
     # The model
@@ -234,6 +236,8 @@ class _Worker:
         if self._isolated is not None:
             self._isolated.stop()
         self._lines.flush()
+        if self._exporter is not None:
+            self._exporter.close()
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:

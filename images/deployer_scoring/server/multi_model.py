@@ -1,0 +1,187 @@
+"""The model APIs of SageMaker's multi-model endpoints (SAGEMAKER_MULTI_MODEL=true): models are loaded and forgotten while the server runs.
+
+    POST   /models              {"model_name", "url"}: load the directory at url; 409 where it is loaded, 507 where memory is short
+    GET    /models              those that are loaded, by pages (limit, next_page_token)
+    GET    /models/NAME         one of them
+    DELETE /models/NAME         forget it
+    POST   /models/NAME/invoke  as /invocations
+
+What is forgotten for another is SageMaker's choice: told 507, it unloads what was used least lately and asks again.
+Contract: https://docs.aws.amazon.com/sagemaker/latest/dg/mms-container-apis.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+from deployer_scoring.errors import InvalidInput, LoadError, ScoringError
+from deployer_scoring.server.memory import memory
+from deployer_scoring.server.web import JSON, Request, Response, failure
+
+if TYPE_CHECKING:
+    from deployer_scoring.server.dispatch import Dispatcher
+    from deployer_scoring.server.service import Service
+
+_log = logging.getLogger(__name__)
+_PAGE = 100
+_STEP_SECONDS, _FINISH_STEPS = 0.05, 400
+_RESERVE = 0.05  # of the memory: what is kept free for requests
+_SHORT = "INSUFFICIENT_STORAGE"
+
+
+class Models:
+    """The models that are loaded, by name. Belongs to the event loop."""
+
+    def __init__(self, host: Callable[[Path], Awaitable[Dispatcher]]) -> None:
+        """Make it, with none.
+
+        Args:
+            host: Loads the model of a directory; raises LoadError or MLModelError.
+        """
+        self._host = host
+        self._loaded: dict[str, tuple[str, Dispatcher]] = {}
+        self._loading: set[str] = set()
+
+    @property
+    def names(self) -> list[str]:
+        """The names, sorted."""
+        return sorted(self._loaded)
+
+    def __getitem__(self, name: str) -> Dispatcher:
+        return self._loaded[name][1]
+
+    @property
+    def dispatchers(self) -> list[Dispatcher]:
+        """All that are loaded, for who ends or sweeps them."""
+        return [dispatcher for _, dispatcher in self._loaded.values()]
+
+    async def answer(self, request: Request, service: Service) -> Response:
+        """Answer a request to /models or below.
+
+        Raises:
+            InvalidInput: The request is at fault, or there is no such model.
+            ScoringError: As Dispatcher.answer.
+        """
+        parts = request.path.split("/")[2:]
+        if not parts:
+            return await self._collection(request)
+        name, method = parts[0], request.method
+        if parts[1:] == ["invoke"]:
+            return await service.predicted(request, self._named(name)[1]) if method == "POST" else _not_allowed("POST")
+        if parts[1:]:
+            raise InvalidInput(f"there is no {request.path} here", status=404, error_code="ENDPOINT_NOT_FOUND")
+        if method == "DELETE":
+            return await self._forget(name)
+        return _json(_entry(name, self._named(name)[0])) if method in {"GET", "HEAD"} else _not_allowed("GET, HEAD, DELETE")
+
+    async def _collection(self, request: Request) -> Response:
+        if request.method == "POST":
+            return await self._load(request)
+        return self._listed(request) if request.method in {"GET", "HEAD"} else _not_allowed("GET, HEAD, POST")
+
+    async def _load(self, request: Request) -> Response:
+        name, url = _wanted(request.body)
+        if name in self._loaded or name in self._loading:
+            return failure(409, "RESOURCE_ALREADY_EXISTS", f"the model {name} is loaded already")
+        self._loading.add(name)
+        try:
+            directory = await asyncio.get_running_loop().run_in_executor(None, _directory, url)
+            if short := _shortage(directory):
+                return failure(507, _SHORT, f"the model {name} can't be loaded: {short}")
+            self._loaded[name] = (url, await self._host(directory))
+        except MemoryError:
+            return failure(507, _SHORT, f"the model {name} can't be loaded: there is no memory left")
+        except ScoringError as error:
+            if isinstance(error, InvalidInput):
+                raise
+            _log.error("the model %s can't be loaded: %s", name, error)
+            return failure(500, "INTERNAL_ERROR", f"the model {name} can't be loaded: {error}")
+        finally:
+            self._loading.discard(name)
+        _log.info("loaded the model %s from %s", name, url)
+        return _json(_entry(name, url))
+
+    async def _forget(self, name: str) -> Response:
+        url, dispatcher = self._named(name)
+        del self._loaded[name]
+        for _ in range(_FINISH_STEPS):  # what was asked before is answered yet
+            if not dispatcher.pending:
+                break
+            await asyncio.sleep(_STEP_SECONDS)
+        dispatcher.stop()
+        _log.info("forgot the model %s", name)
+        return _json(_entry(name, url))
+
+    def _listed(self, request: Request) -> Response:
+        start, limit = _number(request, "next_page_token", 0), _number(request, "limit", _PAGE)
+        page = list(self._loaded.items())[start : start + limit]
+        listed: dict[str, Any] = {"models": [_entry(name, url) for name, (url, _) in page]}
+        if limit and start + limit < len(self._loaded):
+            listed["nextPageToken"] = str(start + limit)
+        return _json(listed)
+
+    def _named(self, name: str) -> tuple[str, Dispatcher]:
+        if name not in self._loaded:
+            raise InvalidInput(f"the model {name} is not loaded; POST it to /models first", status=404, error_code="RESOURCE_DOES_NOT_EXIST")
+        return self._loaded[name]
+
+
+def _wanted(body: bytes) -> tuple[str, str]:
+    try:
+        value = json.loads(body)
+        name, url = value["model_name"], value["url"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInput("the body must be a JSON object with model_name and url") from None
+    if not isinstance(name, str) or not name or "/" in name or not isinstance(url, str) or not url:
+        raise InvalidInput("model_name must be a name without slashes, and url the path of the model's directory")
+    return name, url
+
+
+def _directory(url: str) -> Path:
+    """Where the model is at or below the directory that SageMaker unpacked it to.
+
+    Raises:
+        InvalidInput: No model there, or several.
+    """
+    from deployer_scoring.model.locate import find_model
+
+    try:
+        return find_model({}, Path(url))
+    except (LoadError, ValueError) as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _shortage(directory: Path) -> str:
+    """Why there is too little memory for a model, judged by the size of its files; empty where there is enough."""
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    free, whole = memory()
+    if size + whole * _RESERVE <= free:
+        return ""
+    megabyte = 1024 * 1024
+    return f"its files take {size // megabyte} MiB, and {free // megabyte} of {whole // megabyte} MiB are free"
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    given = request.query.get(name, "")
+    if not given:
+        return default
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise InvalidInput(f"{name} must be a number, not {given!r}")
+    return int(given)
+
+
+def _entry(name: str, url: str) -> dict[str, str]:
+    return {"modelName": name, "modelUrl": url}
+
+
+def _json(value: object) -> Response:
+    return Response(200, json.dumps(value).encode(), JSON)
+
+
+def _not_allowed(methods: str) -> Response:
+    return failure(405, "METHOD_NOT_ALLOWED", f"this path answers to {methods}", Allow=methods)
