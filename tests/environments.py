@@ -2,6 +2,10 @@
 
     mlflow_python()      the interpreter of an environment with MLflow 3.17.2 and scikit-learn
     oldest_python()      one with Python 3.9, numpy 1.23 and pandas 1.5: the oldest that the scoring runtime supports
+    flavors_python()     one with MLflow 3.17.2 and the light flavors' libraries: sklearn, xgboost, lightgbm, catboost, statsmodels, onnx
+    runtime_python()     the same libraries, but what the scoring runtime brings in place of MLflow
+    older_mlflow_python() one with MLflow 2.22
+    format_python()      one with what our distribution needs and no MLflow, to save and load models in
     environment(...)     any other, by its requirements
 
 Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
@@ -16,6 +20,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -43,6 +48,43 @@ OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standar
 def mlflow_python() -> Path:
     """The interpreter of an environment with the real MLflow and scikit-learn; its `bin` folder has the `mlflow` command."""
     return environment(MLFLOW)
+
+
+# xgboost-cpu is xgboost without CUDA's libraries, 300 MB less.
+_FLAVORS = ("scikit-learn", "skops", "xgboost-cpu", "lightgbm", "catboost", "statsmodels", "onnx", "onnxruntime")
+FLAVORS = ("mlflow==3.17.2", "orjson", "uvicorn[standard]", *_FLAVORS)
+"""What `flavors_python` has."""
+RUNTIME = ("cloudpickle", "numpy", "pandas", "pyyaml", "orjson", "uvicorn[standard]", *_FLAVORS)
+"""What `runtime_python` has."""
+
+
+@cache
+def flavors_python() -> Path:
+    """The interpreter of an environment with the real MLflow and the libraries of flavors whose wheels are small."""
+    return environment(FLAVORS)
+
+
+@cache
+def runtime_python() -> Path:
+    """The interpreter of an environment with the same libraries and no mlflow."""
+    return environment(RUNTIME)
+
+
+OLDER_MLFLOW = ("mlflow==2.22.2", "scikit-learn", "xgboost-cpu")
+"""What `older_mlflow_python` has."""
+
+
+@cache
+def older_mlflow_python() -> Path:
+    """The interpreter of an environment with MLflow 2.22, scikit-learn and xgboost."""
+    return environment(OLDER_MLFLOW)
+
+
+@cache
+def format_python() -> Path:
+    """The interpreter of an environment with what our distribution and its scoring extra need, scikit-learn and xgboost, and no mlflow."""
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    return environment((*project["dependencies"], *project["optional-dependencies"]["scoring"], "scikit-learn", "xgboost-cpu"))
 
 
 @cache

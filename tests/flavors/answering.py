@@ -2,6 +2,7 @@
 
     answering.py mlflow DIRECTORY NAME...     {name: answer}
     answering.py ours DIRECTORY NAME...       {name: {answer, native, row_wise, prompt, matrix, forks, mlflow, ...}}
+    answering.py forms DIRECTORY NAME:FLAVOR...   {name:flavor: [the class of the model in the flavor's own form, whether mlflow is imported]}
 
 Our side is given the names in this order, all in one process, and says after each whether mlflow is imported.
 """
@@ -20,6 +21,7 @@ warnings.filterwarnings("error", message="X does not have valid feature names")
 logging.disable(logging.WARNING)
 sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
 
+_ALONE = 80
 PARAMS: dict[str, dict[str, Any]] = {"xgboost_booster": {"output_margin": True, "unheard_of": 2}, "python_class": {"shift": 2.5}}
 
 
@@ -65,13 +67,23 @@ def our_answers(directory: Path, name: str) -> dict[str, Any]:
     return {**said, "answer": plain(answer), **batched(predict, data, answer, loaded), "mlflow": "mlflow" in sys.modules}
 
 
+def form(directory: Path, name: str) -> Any:
+    from deployer_scoring.loaders.own_form import load_own_form
+
+    model, _, flavor = name.partition(":")
+    kind = type(load_own_form(directory / model, flavor))
+    return f"{kind.__module__}.{kind.__qualname__}", "mlflow" in sys.modules
+
+
 def batched(predict: Any, data: Any, answer: Any, loaded: Any) -> dict[str, Any]:
     """How far the rows' own answers are from those in a batch, relative; and whether the matrix's answer is the frame's, bit for bit."""
     found: dict[str, Any] = {}
     if loaded.row_wise:
-        alone = [predict(data.iloc[[row]]) for row in range(len(data))]
+        alone = [predict(data.iloc[[row]]) for row in range(_ALONE)]
         some = [predict(data.iloc[first : first + 17]) for first in range(0, len(data), 17)]
-        found["difference"] = max(difference(rows(answer), [row for piece in pieces for row in rows(piece)]) for pieces in (alone, some))
+        found["difference"] = max(
+            difference(rows(answer)[: len(pieces)], pieces) for pieces in ([row for piece in way for row in rows(piece)] for way in (alone, some))
+        )
     if loaded.matrix:
         found["same"] = plain(predict(np.ascontiguousarray(data.to_numpy()))) == plain(answer)
         found["same"] &= plain(predict(np.ascontiguousarray(data.to_numpy()[:1]))) == plain(predict(data.iloc[:1]))
@@ -90,7 +102,7 @@ def difference(one: Any, other: Any) -> float:
 
 
 def main() -> None:
-    answer = {"mlflow": mlflow_answers, "ours": our_answers}[sys.argv[1]]
+    answer = {"mlflow": mlflow_answers, "ours": our_answers, "forms": form}[sys.argv[1]]
     found = {name: answer(Path(sys.argv[2]), name) for name in sys.argv[3:]}
     print("\n" + json.dumps(found))
 

@@ -32,6 +32,7 @@ _NATIVE = {
     "mlflow.sklearn": "sklearn_models",
     "mlflow.xgboost": "xgboost_models",
     "mlflow.lightgbm": "lightgbm_models",
+    "mlflow.catboost": "catboost_models",
     "mlflow.onnx": "onnx_models",
     "mlflow.pyfunc.model": "python_models",
     "mlflow.pyfunc.loaders.code_model": "python_models",

@@ -1,0 +1,129 @@
+"""Models of many flavors, saved by the real MLflow: loaded without it, they answer what `mlflow.pyfunc` answers."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.environments import flavors_python, runtime_python
+from tests.flavors.models import LIGHT, answers, light_models
+
+NEED_MLFLOW = {"python_more_mlflow", "statsmodels_ols"}
+NATIVE = [name for name in LIGHT if name not in NEED_MLFLOW]
+BATCHED = {
+    "sklearn_skops",
+    "sklearn_pickle",
+    "sklearn_boosting",
+    "sklearn_probabilities",
+    "sklearn_by_name",
+    "xgboost_booster",
+    "xgboost_classifier",
+    "lightgbm_booster",
+    "lightgbm_regressor",
+    "catboost_regressor",
+    "onnx_trees",
+    "onnx_two_outputs",
+}
+AS_MATRIX = (BATCHED | {"sklearn_neighbours", "onnx_ranks"}) - {"sklearn_by_name", "onnx_two_outputs"}
+TREES = [name for name in sorted(BATCHED) if name not in {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name"}]
+
+
+@cache
+def wanted() -> dict[str, Any]:
+    return answers("mlflow", flavors_python(), light_models(), LIGHT)
+
+
+@cache
+def found() -> dict[str, Any]:
+    return answers("ours", flavors_python(), light_models(), LIGHT)
+
+
+@cache
+def found_without_mlflow() -> dict[str, Any]:
+    return answers("ours", runtime_python(), light_models(), NATIVE)
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_answer_is_the_one_of_mlflow_bit_for_bit(name: str) -> None:
+    assert found()[name]["answer"] == wanted()[name]
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("name", NATIVE)
+def test_mlflow_is_not_imported_to_load_and_predict_though_it_is_installed(name: str) -> None:
+    assert found()[name]["native"]
+    assert not found()[name]["mlflow"]
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("name", NATIVE)
+def test_the_answer_is_the_same_where_mlflow_is_not_installed(name: str) -> None:
+    assert found_without_mlflow()[name]["answer"] == wanted()[name]
+
+
+@pytest.mark.mlflow
+def test_a_model_that_needs_more_of_mlflow_gets_it_and_is_told_where_it_is_missing() -> None:
+    assert found()["python_more_mlflow"]["mlflow"]
+    with pytest.raises(RuntimeError, match=r"No module named 'mlflow.utils': mlflow is not installed, and the model uses more of it"):
+        answers("ours", runtime_python(), light_models(), ["python_more_mlflow"])
+    with pytest.raises(RuntimeError, match=r"LoadError: ModuleNotFoundError: No module named 'mlflow'"):
+        answers("ours", runtime_python(), light_models(), ["statsmodels_ols"])
+
+
+@pytest.mark.mlflow
+def test_only_models_whose_rows_are_known_not_to_influence_each_other_are_batched() -> None:
+    assert {name for name in LIGHT if found()[name]["row_wise"]} == BATCHED
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("name", sorted(BATCHED))
+def test_a_row_in_a_batch_is_answered_as_alone_to_1e_12(name: str) -> None:
+    assert found()[name]["difference"] < 1e-12
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("name", TREES)
+def test_trees_answer_a_row_in_a_batch_bit_for_bit_as_alone(name: str) -> None:
+    assert found()[name]["difference"] == 0
+
+
+@pytest.mark.mlflow
+def test_an_array_in_place_of_the_frame_is_answered_bit_for_bit_as_the_frame() -> None:
+    assert {name for name in LIGHT if found()[name]["matrix"]} == AS_MATRIX
+    assert all(found()[name]["same"] for name in AS_MATRIX)
+
+
+@pytest.mark.mlflow
+def test_users_own_code_is_never_prompt() -> None:
+    own = {name for name in LIGHT if name.startswith(("python", "statsmodels"))} | {"sklearn_cloudpickle"}
+    assert {name for name in LIGHT if not found()[name]["prompt"]} == own
+
+
+FORMS = {
+    "sklearn_skops": ("sklearn", "sklearn.pipeline.Pipeline"),
+    "sklearn_cloudpickle": ("sklearn", "sklearn.pipeline.Pipeline"),
+    "xgboost_booster": ("xgboost", "xgboost.core.Booster"),
+    "xgboost_classifier": ("xgboost", "xgboost.sklearn.XGBClassifier"),
+    "lightgbm_booster": ("lightgbm", "lightgbm.basic.Booster"),
+    "lightgbm_regressor": ("lightgbm", "lightgbm.sklearn.LGBMRegressor"),
+    "catboost_regressor": ("catboost", "catboost.core.CatBoostRegressor"),
+    "statsmodels_ols": ("statsmodels", "statsmodels.regression.linear_model.RegressionResultsWrapper"),
+    "onnx_trees": ("onnx", "onnx.onnx_ml_pb2.ModelProto"),
+}
+
+
+@pytest.mark.mlflow
+def test_a_model_loads_in_the_form_of_its_flavor_without_mlflow() -> None:
+    flavors = [f"{name}:{flavor}" for name, (flavor, _) in FORMS.items()]
+    assert answers("forms", flavors_python(), light_models(), flavors) == {
+        f"{name}:{flavor}": [form, False] for name, (flavor, form) in FORMS.items()
+    }
+
+
+@pytest.mark.mlflow
+def test_a_form_that_the_model_does_not_have_is_refused_by_name() -> None:
+    with pytest.raises(RuntimeError, match="the model has no flavor xgboost, only python_function, sklearn"):
+        answers("forms", runtime_python(), light_models(), ["sklearn_skops:xgboost"])
