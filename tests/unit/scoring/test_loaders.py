@@ -55,7 +55,7 @@ def test_a_pickle_s_base_class_of_mlflow_is_ours(tmp_path: Path) -> None:
 
 def test_a_pickle_that_names_more_of_mlflow_is_left_to_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_mlflow: None) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)  # as if it weren't installed
-    with pytest.raises(LoadError, match="ModuleNotFoundError: import of mlflow halted"):
+    with pytest.raises(LoadError, match=r"ModuleNotFoundError: No module named 'mlflow\.pyfunc'"):
         load(pickled(tmp_path, ELSEWHERE))
 
 
