@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from deployer.container import Container
@@ -239,6 +240,14 @@ class Target(Protocol[ConfigT, Cloud]):
 
 
 @runtime_checkable
+class SupportsAccounts(Protocol[Cloud_contra]):
+    """Targets of which a URI doesn't say all: whose account it is, which region the profile has."""
+
+    def where(self, cloud: Cloud_contra) -> str:
+        """In words that follow the target's name: "us-west-2, account 123456789012"."""
+
+
+@runtime_checkable
 class SupportsStreaming(Protocol[Cloud_contra]):
     """Targets that can stream an answer as the model makes it."""
 
@@ -282,6 +291,26 @@ class SupportsRunningHere(Protocol):
         log: Callable[[str], None],
         ready: Callable[[Any], None] | None,
     ) -> Any: ...
+
+
+@runtime_checkable
+class SupportsScoringHere(Protocol):
+    """The `local` target: scores a file on this machine. What the options mean is said by `deployer.models.predict`."""
+
+    def score_here(
+        self,
+        model: Model,
+        *,
+        source: Path | None,
+        target: Path | None,
+        form: str | None,
+        params: Mapping[str, Any] | None,
+        chunk_rows: int | None,
+        manager: str,
+        more: tuple[str, ...],
+        variables: Mapping[str, str],
+        report: Report,
+    ) -> int: ...
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.errors import DeployerError
 from deployer.models.content import ModelFile, files
+from deployer.requirements import minor_of
 from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
@@ -141,7 +142,7 @@ def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:
 
 def _lazy(pickled: Pickled, python: str) -> Iterator[str]:
     for code, names in pickled.facts.functions:
-        yield from imports_of_function(code, names, python)
+        yield from imports_of_function(code, names, minor_of(python))
 
 
 def _of_sources(seen: _Seen) -> Iterator[Finding]:

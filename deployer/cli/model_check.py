@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +16,7 @@ from deployer.cli.session import Session
 from deployer.cli.words import size, table
 from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer.requirements import minor_of
-from deployer.state import Image, Model, short
+from deployer.state import Model, short
 from deployer.target import SupportsSizeLimits
 
 if TYPE_CHECKING:
@@ -117,23 +116,17 @@ def _verdict(checked: Checked) -> str:
 def _surroundings(model: Model, python: str | None, image: str | None, index: bool) -> tuple[Surroundings, Finding | None]:
     """The environment that is meant, and why the index has none where that was asked for."""
     from deployer.checks import of_image, of_requirements
+    from deployer.checks.api import described
 
     facts = model.facts
     wanted = python or facts.python_version
     if image and (index or python):
         raise ConfigInvalid("--image says what is there, --index and --python ask what would be", advice="leave one of them out")
     if image:
-        return of_image(_image(image)), None
+        return of_image(described(image)), None
     if index:
         return _of_index(model, wanted)
     return of_requirements(facts.requirements, wanted), None
-
-
-def _image(named: str) -> Image:
-    from deployer.oci import Reference, Repository, configured
-
-    reference = Reference.parse(named)
-    return Repository(reference.registry, reference.repository, partial(configured, reference.registry)).describe(reference.which)
 
 
 def _of_index(model: Model, python: str) -> tuple[Surroundings, Finding | None]:

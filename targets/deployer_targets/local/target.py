@@ -137,6 +137,13 @@ class Local:
         container = target.container(run_local.local_spec(target, model, config, runtime))
         return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
+    def score_here(self, model: Model, *, report: Report, **job: Any) -> int:
+        """Score a file; see `deployer_images.batch`."""
+        from deployer_images.batch import Job, score
+
+        assert model.path is not None  # it was fetched for this
+        return score(Job(model.path, **job), report)
+
     def doctor(self, cloud: LocalCloud) -> Iterator[Finding]:
         yield _directories(cloud)
         yield from images.doctor()
