@@ -108,6 +108,8 @@ def _offsets(values: Any) -> pa.Array:
 
 def _from_arrow(array: pa.Array, dtype: str) -> pd.Series[Any]:
     series: pd.Series[Any] = array.to_pandas(maps_as_pydicts="strict")
+    if pa.types.is_list(array.type) and (pa.types.is_struct(array.type.value_type) or pa.types.is_map(array.type.value_type)):
+        series = series.map(lambda items: None if items is None else np.array([*items]))  # as Spark does it: empty ones become floats
     if str(series.dtype) == dtype:
         return series
     if dtype == "object":
@@ -132,7 +134,10 @@ def result(body: Any, kind: Any) -> Argument:
 
 
 def _for_spark(array: pa.Array) -> pd.Series[Any]:
-    if pa.types.is_nested(array.type) or pa.types.is_timestamp(array.type):
+    if pa.types.is_list(array.type):
+        # As lists: Spark makes null of NaN in some arrays of numpy, and not in others.
+        values = array.to_pylist(maps_as_pydicts="strict")
+    elif pa.types.is_nested(array.type) or pa.types.is_timestamp(array.type):
         values = array.to_pandas(maps_as_pydicts="strict")
     else:
         values = pd.arrays.ArrowExtensionArray(array)  # Spark takes the Arrow array out as it is

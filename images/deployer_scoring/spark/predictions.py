@@ -71,7 +71,7 @@ def _converted(predictions: Any, kind: ResultType) -> Any:
     if isinstance(kind, MapOf):
         return [_value(value, kind) for value in _mappings(predictions)]
     if isinstance(kind, ArrayOf):
-        return _fitting(_frame(predictions), kind.element).to_numpy().tolist()
+        return _rows(_fitting(_frame(predictions), kind.element).to_numpy(), arrow_type(kind.element))
     return _fitting(_frame(predictions), kind).iloc[:, 0]
 
 
@@ -95,6 +95,12 @@ def _fitting(frame: pd.DataFrame, kind: ResultType) -> pd.DataFrame:
 def _nothing_fits(frame: pd.DataFrame, kind: Scalar) -> pd.DataFrame:
     had = ", ".join(f"{name}: {dtype}" for name, dtype in frame.dtypes.items()) or "no columns"
     raise ModelFailure(f"the model's predictions have nothing that fits {described(kind)} (they have {had}); string fits everything")
+
+
+def _rows(matrix: Any, kind: pa.DataType) -> pa.ListArray:
+    """The rows of a 2-D array as lists; NaN becomes null, as it does on Spark's way from lists."""
+    rows, columns = matrix.shape
+    return pa.ListArray.from_arrays(pa.array(np.arange(rows + 1, dtype="int32") * columns), pa.array(matrix.ravel(), kind, from_pandas=True))
 
 
 def _frame_of_records(predictions: Any) -> pd.DataFrame:

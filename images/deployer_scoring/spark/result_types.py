@@ -38,8 +38,10 @@ class Scalar:
 
     @property
     def numpy(self) -> Any:
-        """The numpy dtype that values are cast to."""
-        return _NUMPY[self.name]
+        """numpy's type that values are cast to."""
+        import numpy as np
+
+        return getattr(np, _NUMPY[self.name])
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ ResultType = Union[Scalar, ArrayOf, MapOf, StructOf]
 
 DOUBLE = Scalar("double")
 
-_NUMPY = {"integer": "int32", "long": "int64", "float": "float32", "double": "float64", "string": "str", "boolean": "bool"}
+_NUMPY = {"integer": "int32", "long": "int64", "float": "float32", "double": "float64", "string": "str_", "boolean": "bool_"}
 _INFERRED = {"binary", "timestamp"}
 _OF_SIGNATURE = {DataType.datetime: "timestamp"}
 
@@ -112,7 +114,7 @@ def of_outputs(outputs: Schema) -> Json:
     """The JSON form of the Spark type that a signature's outputs stand for: of the one output, or a struct of several.
 
     Raises:
-        ResultTypeError: An output that has no such type: a tensor of more than two dimensions, or a value of any type.
+        ResultTypeError: An output that has no such type: a tensor of int16, say, or a value of any type.
     """
     if len(outputs) == 1:
         return _of_output(outputs.inputs[0])
@@ -122,10 +124,11 @@ def of_outputs(outputs: Schema) -> Json:
 def _of_output(output: Union[ColSpec, TensorSpec]) -> Json:
     if isinstance(output, ColSpec):
         return _of_type(output.type)
-    if len(output.shape) not in {1, 2}:
-        raise ResultTypeError(f"the signature's output {output} has {len(output.shape)} dimensions; a UDF gives one or two: name a result_type")
-    element = _of_numpy(output)
-    return _array(element) if len(output.shape) == 1 else _array(_array(element))
+    result = _of_numpy(output)
+    # A tensor of one dimension is an array of one value for each row (MLflow's rule, whose rule for more dimensions has no predictions).
+    for _ in output.shape[1:] or output.shape:
+        result = _array(result)
+    return result
 
 
 def _of_numpy(output: TensorSpec) -> Json:
