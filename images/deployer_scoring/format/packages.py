@@ -34,14 +34,12 @@ def mismatches(requirements: Iterable[str]) -> list[str]:
     """What is installed here in another version than these requirements pin, or not at all, as people read it; mlflow isn't looked at."""
     found = []
     for line in requirements:
-        match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?\s*==\s*([^\s;,]+)\s*$", line)
-        if (
-            match
-            and not match.group(1).startswith("mlflow")
-            and "*" not in match.group(2)
-            and (here := version_of(match.group(1))) != match.group(2).partition("+")[0]
-        ):
-            found.append(f"{match.group(1)} {match.group(2)} ({here or 'absent'} here)")
+        match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*])?\s*==\s*([^\s;,*]+)\s*$", line)
+        if match and not match.group(1).startswith("mlflow"):
+            name, wanted = match.group(1), match.group(2).partition("+")[0]
+            here = version_of(name, *packages_by_module().get(name, ()))  # xgboost may be there as xgboost-cpu
+            if here != wanted:
+                found.append(f"{name} {wanted} ({here or 'absent'} here)")
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from deployer_scoring.python_model import MLFLOW_NAMES
+from deployer_scoring.schema.hints import TypeFromExample
 
 Name = tuple[str, str]
 
@@ -42,8 +43,13 @@ def write_pickle(model: Any, path: Path) -> None:
     """
     import cloudpickle
 
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc,unused-ignore]
+        def reducer_override(self, obj: Any) -> Any:
+            # By its name, as every other global: cloudpickle's own form of a TypeVar imports its module.
+            return obj.__name__ if obj is TypeFromExample else super().reducer_override(obj)
+
     with path.open("w+b") as file:
-        cloudpickle.dump(model, file)
+        Pickler(file).dump(model)
         file.flush()
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             _write_renamed(data, path, _OURS)

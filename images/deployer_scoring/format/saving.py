@@ -213,7 +213,8 @@ class _Saving:
     def _from_code(self, script: Path, artifacts: Mapping[str, str], streamable: Optional[bool], fetch: Fetch) -> None:
         name = copy_script(script, self.directory)
         self._python_model = _as_model(load_code(script.resolve(), self._config))
-        self._flavor(_CODE_LOADER, streamable=self._streams(streamable), model_code_path=name, **self._artifacts(artifacts, fetch))
+        more = {"model_code_path": name, "cloudpickle_version": version_of("cloudpickle")}
+        self._flavor(_CODE_LOADER, streamable=self._streams(streamable), **more, **self._artifacts(artifacts, fetch))
 
     def _streams(self, asked: Optional[bool]) -> bool:
         if asked is not None:
