@@ -19,8 +19,10 @@ from deployer.models.uri import candidate_name
 from deployer.models.validate import validate
 
 if TYPE_CHECKING:
+    from deployer.checks.api import check
     from deployer.models.loading import load, validate_serving_input
     from deployer.models.model import Model
+    from deployer.models.scoring import predict
     from deployer_scoring.format.examples import convert_input_example_to_serving_input
     from deployer_scoring.format.inference import infer_signature
     from deployer_scoring.model.code import ModelConfig, set_model
@@ -38,6 +40,7 @@ __all__ = [
     "Tar",
     "TarGz",
     "candidate_name",
+    "check",
     "content_digest",
     "convert_input_example_to_serving_input",
     "fetch",
@@ -46,6 +49,7 @@ __all__ = [
     "infer_signature",
     "input_example",
     "load",
+    "predict",
     "set_model",
     "validate",
     "validate_serving_input",
@@ -55,9 +59,11 @@ _HOMES = {
     "Model": "deployer.models.model",
     "ModelConfig": "deployer_scoring.model.code",
     "ModelSignature": "deployer_scoring.schema.signature",
+    "check": "deployer.checks.api",
     "convert_input_example_to_serving_input": "deployer_scoring.format.examples",
     "infer_signature": "deployer_scoring.format.inference",
     "load": "deployer.models.loading",
+    "predict": "deployer.models.scoring",
     "set_model": "deployer_scoring.model.code",
     "validate_serving_input": "deployer.models.loading",
 }
