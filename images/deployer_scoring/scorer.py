@@ -124,6 +124,8 @@ class Scorer:
 
         Only for models whose rows don't influence each other, unless there is but one request.
         """
+        if len(asks) == 1:
+            return self._lone_answer(asks[0])
         outcomes: list[Union[bytes, Exception, None]] = [None] * len(asks)
         predicted: list[Predicted] = []
         for group in self._groups(asks, outcomes):
@@ -156,6 +158,16 @@ class Scorer:
         """
         return self._call(self._predict, self._given(self._enforced(data)), enforce_params(params, self._params))
 
+    def _lone_answer(self, ask: Ask) -> Answers:
+        try:
+            asked = self._asked(0, ask)
+            started = perf_counter()
+            predictions = self._call(self._predict, self._given(asked.data), asked.params)
+            seconds = perf_counter() - started
+            return Answers([asked.codec.encode(predictions, asked.decoded)], [Predicted(1, rows_of(asked.data), seconds)])
+        except Exception as error:
+            return Answers([error], [])
+
     def _groups(self, asks: Sequence[Ask], outcomes: list[Any]) -> list[list[_Asked]]:
         """The requests that can be read, those that may be joined together in one list; of the others the error is the outcome."""
         groups: dict[Any, list[_Asked]] = {}
@@ -165,8 +177,8 @@ class Scorer:
             except Exception as error:
                 outcomes[place] = error
                 continue
-            key = join_key(asked.data) if len(asks) > 1 else None
-            groups.setdefault(place if key is None else (key, repr(asked.params)), []).append(asked)
+            key = join_key(asked.data)
+            groups.setdefault(place if key is None else (key, asked.params and repr(asked.params)), []).append(asked)
         return [part for group in groups.values() for part in self._portions(group)]
 
     def _portions(self, group: list[_Asked]) -> Iterator[list[_Asked]]:
@@ -182,7 +194,7 @@ class Scorer:
     def _asked(self, place: int, ask: Ask) -> _Asked:
         codec = self._codecs.get(ask.codec) or self._other_codec(ask.codec)
         decoded = codec.decode(ask.body, ask.content_type)
-        params = enforce_params(decoded.params, self._params) if decoded.params or self._params is not None else None
+        params = enforce_params(decoded.params, self._params) if decoded.params is not None or self._params is not None else None
         return _Asked(place, codec, decoded, self._enforced(decoded.data), params)
 
     def _other_codec(self, name: str) -> Any:
@@ -193,22 +205,20 @@ class Scorer:
 
     def _predictions(self, group: list[_Asked], predicted: list[Predicted]) -> Sequence[Any]:
         """The model's answers to requests that were joined; an exception stands for the answer of one that failed."""
+        started = perf_counter()
         try:
-            started = perf_counter()
-            data = join([asked.data for asked in group])
-            answer = self._call(self._predict, self._given(data), group[0].params)
+            answer = self._call(self._predict, self._given(join([asked.data for asked in group])), group[0].params)
         except Exception as error:
             if len(group) == 1:
                 return [error]
-            parts = None
-        else:
-            rows = [rows_of(asked.data) for asked in group]
-            predicted.append(Predicted(len(group), sum(rows), perf_counter() - started))
-            parts = split(answer, rows) if len(group) > 1 else [answer]
-        if parts is not None:
-            return parts
-        # The error of one of them, or an answer that isn't one for each row: each for itself.
-        return [answer for asked in group for answer in self._predictions([asked], predicted)]
+            middle = len(group) // 2  # one of them is at fault: it is found in few steps, and the others keep their answers
+            return [*self._predictions(group[:middle], predicted), *self._predictions(group[middle:], predicted)]
+        rows = [rows_of(asked.data) for asked in group]
+        predicted.append(Predicted(len(group), sum(rows), perf_counter() - started))
+        parts = split(answer, rows) if len(group) > 1 else [answer]
+        if parts is None:  # not an answer for each row: each request for itself
+            return [answer for asked in group for answer in self._predictions([asked], predicted)]
+        return parts
 
     def _enforced(self, data: Any) -> Any:
         if isinstance(data, Table) or self.model.is_signature_from_type_hint:

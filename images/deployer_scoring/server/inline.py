@@ -11,7 +11,8 @@ from deployer_scoring.errors import ModelFailure
 from deployer_scoring.loaders.loading import one_line
 from deployer_scoring.scorer import Ask, Scorer
 from deployer_scoring.server.durations import Durations
-from deployer_scoring.server.waiting import Waiting, settle, taken
+from deployer_scoring.server.handling import Answer
+from deployer_scoring.server.waiting import Waiting, taken
 
 _SHORT = 0.004  # seconds that a predict may hold up the event loop
 
@@ -38,14 +39,14 @@ class Inline:
         expected = self._durations.expected(size)
         return expected is not None and expected <= _SHORT
 
-    def put(self, ask: Ask) -> asyncio.Future[Any]:
-        """Queue a request; the future is of its answer."""
-        future = self._loop.create_future()
-        self.queue.append(Waiting(ask, future, 0.0))
+    def put(self, ask: Ask) -> Answer:
+        """Queue a request."""
+        answer = Answer(loop=self._loop)
+        self.queue.append(Waiting(ask, answer, 0.0))
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._work)
-        return future
+        return answer
 
     def _work(self) -> None:
         until = perf_counter() + _SHORT
@@ -65,11 +66,11 @@ class Inline:
             outcomes, predicted = self._scorer.answers(asks)
         except BaseException as error:
             for waiting in batch:
-                settle(waiting.future, ModelFailure(one_line(error)))
+                waiting.answer.settle(ModelFailure(one_line(error)))
             return
         self._durations.learn(sum(len(ask.body) for ask in asks), perf_counter() - started)
         for waiting, outcome in zip(batch, outcomes):
-            settle(waiting.future, outcome)
+            waiting.answer.settle(outcome)
         if self._recorder is not None:
             for each in predicted:
                 self._recorder.batch(each.requests, each.rows, each.seconds)

@@ -16,7 +16,8 @@ from deployer_scoring.scorer import Answers, Ask
 from deployer_scoring.server import messages
 from deployer_scoring.server.channel import Channel, Main
 from deployer_scoring.server.durations import Durations
-from deployer_scoring.server.waiting import TimedOut, Waiting, settle, taken
+from deployer_scoring.server.handling import Answer
+from deployer_scoring.server.waiting import TimedOut, Waiting, taken
 
 _log = logging.getLogger(__name__)
 _END = object()
@@ -86,19 +87,19 @@ class Isolated:
         jobs = itertools.chain(self._jobs.values(), self._calls, self._suspects)
         return len(self.queue) + sum(max(1, len(job.waiting)) for job in jobs)
 
-    def put(self, ask: Ask) -> asyncio.Future[Any]:
-        """Queue a request; the future is of its answer."""
-        future = self._loop.create_future()
-        self.queue.append(Waiting(ask, future, perf_counter()))
+    def put(self, ask: Ask) -> Answer:
+        """Queue a request."""
+        answer = Answer(loop=self._loop)
+        self.queue.append(Waiting(ask, answer, perf_counter()))
         self._pump()
-        return future
+        return answer
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        """Have function(scorer, *arguments) called; the future is of what it returns. All of them must be picklable."""
-        future = self._loop.create_future()
-        self._calls.append(_Job((messages.RUN, function, arguments), [Waiting(Ask(b"", ""), future, perf_counter())]))
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Answer:
+        """Have function(scorer, *arguments) called; what it returns is the answer. All of them must be picklable."""
+        answer = Answer(loop=self._loop)
+        self._calls.append(_Job((messages.RUN, function, arguments), [Waiting(Ask(b"", ""), answer, perf_counter())]))
         self._pump()
-        return future
+        return answer
 
     async def iterate(self, function: Callable[..., Iterable[Any]], *arguments: Any) -> AsyncGenerator[Any, None]:
         """The items of function(scorer, *arguments) as they come; the process waits while nobody takes them.
@@ -130,7 +131,7 @@ class Isolated:
         message = f"the request waited longer than {self._seconds:g} s for the model (DEPLOYER_REQUEST_TIMEOUT_SECONDS)"
         for waiting in self.queue:
             if waiting.since < oldest:
-                settle(waiting.future, TimedOut(message))
+                waiting.answer.settle(TimedOut(message))
         late = [job for job in self._jobs.values() if job.since < oldest]
         for job in late:
             job.late = True
@@ -189,7 +190,7 @@ class Isolated:
     @staticmethod
     def _fail(job: _Job, error: Exception) -> None:
         for waiting in job.waiting:
-            settle(waiting.future, error)
+            waiting.answer.settle(error)
         if job.pieces is not None:
             job.pieces.put_nowait(error)
 
@@ -251,11 +252,11 @@ class Isolated:
         elif kind == messages.DONE and isinstance(content[0], Answers):
             self._learn(job, content[0])
             for waiting, outcome in zip(job.waiting, content[0].outcomes):
-                settle(waiting.future, outcome)
+                waiting.answer.settle(outcome)
         elif kind == messages.FAILED and len(job.waiting) > 1:
             self._suspect(job)
         else:
-            settle(job.waiting[0].future, content[0])
+            job.waiting[0].answer.settle(content[0])
 
     def _learn(self, job: _Job, answers: Answers) -> None:
         self._durations.learn(sum(len(waiting.ask.body) for waiting in job.waiting), perf_counter() - job.since)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from typing import Any, NamedTuple, Union
+from typing import NamedTuple
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.scorer import Ask
+from deployer_scoring.server.handling import Answer
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of requests that are joined."""
@@ -27,19 +27,9 @@ class Waiting(NamedTuple):
     """A request in a queue."""
 
     ask: Ask
-    future: asyncio.Future[Any]
+    answer: Answer
     since: float
     """On perf_counter's clock."""
-
-
-def settle(future: asyncio.Future[Any], outcome: Union[Any, Exception]) -> None:
-    """Tell a request its outcome, if anybody still waits for it."""
-    if future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
 
 
 def taken(queue: deque[Waiting], *, joins: bool) -> list[Waiting]:
@@ -48,7 +38,7 @@ def taken(queue: deque[Waiting], *, joins: bool) -> list[Waiting]:
     size = 0
     while queue and (not batch or (joins and len(batch) < MOST_REQUESTS and size + len(queue[0].ask.body) <= MOST_BYTES)):
         waiting = queue.popleft()
-        if not waiting.future.done():
+        if not waiting.answer.done():
             batch.append(waiting)
             size += len(waiting.ask.body)
     return batch
