@@ -6,12 +6,14 @@ The model behind both describes what reached it: types, dtypes, shapes and value
 
 from __future__ import annotations
 
+import copy
 import datetime
 import io
 import json
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +24,22 @@ import numpy as np  # noqa: E402  warnings are silenced first
 import pandas as pd  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
+from mlflow.models.utils import _enforce_params_schema, _enforce_schema  # noqa: E402
 from mlflow.pyfunc import PyFuncModel  # noqa: E402
 from mlflow.pyfunc.scoring_server import invocations, predictions_to_json  # noqa: E402
 from mlflow.types import ParamSchema, Schema  # noqa: E402
 
+from deployer_scoring.enforcement.enforce import enforce  # noqa: E402
+from deployer_scoring.enforcement.params import enforce_params  # noqa: E402
 from deployer_scoring.errors import EncodingError, InvalidInput  # noqa: E402
+from deployer_scoring.loaders.loaded import Loaded  # noqa: E402
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction  # noqa: E402
 from deployer_scoring.schema.signature import ModelSignature as OurSignature  # noqa: E402
 from deployer_scoring.schema.signature import ParamSchema as OurParamSchema  # noqa: E402
 from deployer_scoring.schema.signature import Schema as OurSchema  # noqa: E402
 from deployer_scoring.scorer import Scorer  # noqa: E402
 from deployer_scoring.wire.encoding import encode  # noqa: E402
+from tests.e2e.enforcement_cases import HELD, HELD_PARAMS, Held, HeldParams  # noqa: E402
 
 
 def described(value: Any) -> Any:
@@ -42,6 +49,8 @@ def described(value: Any) -> Any:
         return {"frame": columns, "index": [described(item) for item in value.index]}
     if isinstance(value, np.ndarray):
         return {"array": str(value.dtype), "shape": list(value.shape), "values": [described(item) for item in value.ravel().tolist()]}
+    if hasattr(value, "toarray"):
+        return {type(value).__name__: described(value.toarray())}
     if isinstance(value, dict):
         return {"dict": [[described(key), described(item)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
@@ -78,7 +87,7 @@ def ask_ours(case: dict[str, Any], body: bytes) -> dict[str, Any]:
     signature = OurSignature(inputs=inputs, params=params) if inputs or params else None
     model = MLModel(Path(), PythonFunction("recorder"), {}, signature, is_signature_from_type_hint=case["type_hints"])
     try:
-        return {"status": 200, "answer": json.loads(Scorer(model, Recorder()).answer(body, case["content_type"]))}
+        return {"status": 200, "answer": json.loads(Scorer(model, Loaded(Recorder())).answer(body, case["content_type"]))}
     except InvalidInput as error:
         return {"status": error.status, "error_code": error.error_code, "message": str(error)}
     except Exception as error:
@@ -162,12 +171,48 @@ def written(predictions: Any) -> list[Any]:
     return [theirs, ours]
 
 
+def enforced(case: Held) -> list[Any]:
+    """What MLflow's enforcement makes of the data, and what ours makes of it."""
+    text = json.dumps(case.inputs)
+    return [
+        _verdict(lambda: _enforce_schema(copied(case.data), Schema.from_json(text))),
+        _verdict(lambda: enforce(copied(case.data), OurSchema.from_json(text))),
+    ]
+
+
+def enforced_params(case: HeldParams) -> list[Any]:
+    text = json.dumps(case.schema)
+    return [
+        _verdict(lambda: _enforce_params_schema(copy.copy(case.params), None if case.schema is None else ParamSchema.from_json(text))),
+        _verdict(lambda: enforce_params(copy.copy(case.params), None if case.schema is None else OurParamSchema.from_json(text))),
+    ]
+
+
+def copied(data: Any) -> Any:
+    return data.copy() if hasattr(data, "copy") else data
+
+
+def _verdict(enforcing: Callable[[], Any]) -> dict[str, Any]:
+    try:
+        return {"given": described(enforcing())}
+    except (MlflowException, InvalidInput) as error:
+        return {"refused": error.error_code, "message": str(error)}
+    except Exception as error:
+        return {"raised": f"{type(error).__name__}: {error}"}
+
+
 def main() -> None:
     results = []
     for case in json.load(sys.stdin):
         body = case["body"].encode() if isinstance(case["body"], str) else json.dumps(case["body"]).encode()
         results.append([ask_mlflow(case, body), ask_ours(case, body)])
-    json.dump({"requests": results, "predictions": {name: written(value) for name, value in PREDICTIONS.items()}}, sys.stdout)
+    found = {
+        "requests": results,
+        "predictions": {name: written(value) for name, value in PREDICTIONS.items()},
+        "data": {case.name: enforced(case) for case in HELD},
+        "params": {case.name: enforced_params(case) for case in HELD_PARAMS},
+    }
+    json.dump(found, sys.stdout)
 
 
 if __name__ == "__main__":
