@@ -18,6 +18,8 @@ from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import Array, DataType, Object
 from deployer_scoring.schema.signature import ColSpec, Schema
 
+_MOST_NAMED = 10
+
 
 def enforce(data: Any, schema: Optional[Schema]) -> Any:
     """The data as the model's signature demands it, unchanged where there is none.
@@ -99,9 +101,14 @@ def _check_names(data: Any, schema: Schema) -> Any:
         extra = sorted(str(name) for name in present if name not in known)
         raise refusal(
             f"the input lacks {', '.join(map(repr, missing))}, which the model needs"
-            + (f"; it has {', '.join(map(repr, extra))}, which the model doesn't know" if extra else "")
+            + (f"; it has {_listed(extra)}, which the model doesn't know" if extra else "")
         )
     return data
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(map(repr, names[:_MOST_NAMED])) + more
 
 
 def _columns_by_name(frame: pd.DataFrame, schema: Schema) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import Array, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
+from deployer_scoring.wire.bounds import check_columns_of, check_rows, check_text, is_wasteful_text
 
 Spec = Union[ColSpec, TensorSpec, None]
 
@@ -22,6 +23,7 @@ def from_instances(value: Any, schema: Optional[Schema]) -> Any:
         InvalidInput: The rows don't agree in length, or can't be what the signature says.
     """
     if isinstance(value, list) and value and isinstance(value[0], dict):
+        check_rows(value)
         data: Any = _columns_of_rows(value, schema)
     else:
         data = from_inputs(value, schema)
@@ -43,8 +45,10 @@ def from_inputs(value: Any, schema: Optional[Schema]) -> Any:
         elif not schema.has_input_names() and not (isinstance(value, list) or np.isscalar(value)):
             raise InvalidInput(f"the model's inputs have no names, so a list or a single value was expected, not {type(value).__name__}")
     if isinstance(value, dict):
+        check_columns_of(value)
         return {name: _converted(item, specs.get(name)) for name, item in value.items()}
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
+        check_rows(value)
         return [{name: _converted(item, specs.get(name)) for name, item in row.items()} for row in value]
     return _converted(value, schema.inputs[0] if schema is not None else None)
 
@@ -58,7 +62,7 @@ def _columns_of_rows(rows: list[Any], schema: Optional[Schema]) -> dict[str, Any
         for name, item in row.items():
             columns[name].append(_converted(item, specs.get(name)))
     try:
-        return {name: np.array(items) for name, items in columns.items()}
+        return {name: _stacked(items) for name, items in columns.items()}
     except ValueError as error:
         raise InvalidInput(f"instances make no array: {error}") from error
 
@@ -74,15 +78,26 @@ def _check_lengths(data: dict[str, Any], schema: Optional[Schema]) -> None:
         raise InvalidInput(f"the columns differ in length: {', '.join(f'{name} has {length}' for name, length in lengths.items())}")
 
 
+def _stacked(items: list[Any]) -> Any:
+    """One array of the values of a column, each converted by itself."""
+    texts = [item.item() for item in items if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind == "U" and item.ndim == 0]
+    return _text_array(texts) if len(texts) == len(items) else np.array(items)
+
+
+def _text_array(texts: list[str]) -> Any:
+    """An array of text; of objects where one of numpy's own kind would be far larger than the texts."""
+    if is_wasteful_text(texts):
+        return np.array([text.rstrip("\0") for text in texts], object)  # numpy's drop these, too
+    return np.array(texts, str)
+
+
 def _converted(value: Any, spec: Spec) -> Any:
     try:
-        if spec is None:
-            return np.array(value)
-        if isinstance(spec, TensorSpec):
-            return np.array(value, dtype=spec.to_numpy())
+        if spec is None or isinstance(spec, TensorSpec):
+            check_text(value)
+            return np.array(value, None if spec is None else spec.to_numpy())
         if isinstance(spec.type, DataType):
-            dtype = spec.type.to_numpy()
-            return np.array(value, dtype) if isinstance(value, (list, np.ndarray)) else np.array([value], dtype)[0]
+            return _scalars(value, spec.type)
         if isinstance(spec.type, Array):
             return np.array(enforce_value(value, spec.type, spec.required))
         if isinstance(spec.type, (Object, Map)):
@@ -94,3 +109,12 @@ def _converted(value: Any, spec: Spec) -> Any:
     except Exception as error:
         place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
         raise InvalidInput(f"the values{place} can't be read as {'an array' if spec is None else spec}: {error}") from error
+
+
+def _scalars(value: Any, kind: DataType) -> Any:
+    if not isinstance(value, list):
+        return np.array([value], kind.to_numpy())[0]
+    if kind is DataType.string and all(isinstance(item, str) for item in value):
+        return _text_array(value)
+    check_text(value)
+    return np.array(value, kind.to_numpy())
