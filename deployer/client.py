@@ -16,6 +16,7 @@ from deployer.lifecycle import Wish
 from deployer.option_help import help_text
 from deployer.optional_verbs import Config, OptionalVerbs
 from deployer.options import TargetConfig
+from deployer.plan import Plan
 from deployer.precedence import Options, Settings, gather
 from deployer.state import DeploymentName, Model
 from deployer.streaming import streamed
@@ -175,7 +176,7 @@ class DeployClient(OptionalVerbs):
         """
         options = self._parse(self._settings(config))
         plan = lifecycle.prune(self.target, self._cloud(options), self.target.check_name(name), options, self.on_event)
-        return tuple(str(resource) for resource in sorted(plan.removes))
+        return _removed_by(plan)
 
     # Looking
 
@@ -198,6 +199,21 @@ class DeployClient(OptionalVerbs):
         meant = Intent(intent) if intent else Intent.APPLY if self._model_uri(model_uri) else Intent.UPDATE
         wish = self._wish(meant, name, model_uri, flavor, settings, silent, environment=environment, adopt=adopt)
         return Changes.of(lifecycle.prospect(self.target, cloud, wish), str(self.uri))
+
+    def plan_delete(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
+        """What `delete_deployment` would remove; changes nothing."""
+        self._check_endpoint(endpoint)
+        options = self._parse(self._settings(config))
+        return _removed_by(lifecycle.prospect_delete(self.target, self._cloud(options), self.target.check_name(name), options))
+
+    def plan_prune(self, name: str, config: Config = None) -> tuple[str, ...]:
+        """What `prune` would remove; changes nothing.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+        options = self._parse(self._settings(config))
+        return _removed_by(lifecycle.prospect_prune(self.target, self._cloud(options), self.target.check_name(name), options))
 
     def diff(self, name: str | None, model_uri: str | None = None, flavor: str | None = None, config: Config = None) -> Changes:
         """What differs between the deployment and what it should be: the same as `plan`, of which it prints less."""
@@ -266,6 +282,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         *,
         runtime: str | None = None,
+        environment: str = "compatible",
         port: int = 0,
         detach: bool = True,
         on_event: Report | None = None,
@@ -276,6 +293,7 @@ class DeployClient(OptionalVerbs):
 
         Args:
             runtime: "docker", "process", or None: docker where an engine answers and has the image.
+            environment: how the image must fit the model, as for `create_deployment`; a process makes the model's own environment.
             port: where to listen on 127.0.0.1; 0 picks one.
             detach: return once it answers, and leave it to `delete_deployment` of the local target; else stay until Ctrl-C.
             log, ready: get the container's lines, and word that it answers, where it isn't detached.
@@ -291,7 +309,8 @@ class DeployClient(OptionalVerbs):
         here = targets.load(TargetUri("local"))
         if not isinstance(here, SupportsRunningHere):
             raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
-        return here.run_here(self.target, model, options, runtime=runtime, port=port, detach=detach, report=report, log=log, ready=ready)
+        how: dict[str, Any] = {"runtime": runtime, "environment": environment, "port": port, "detach": detach}
+        return here.run_here(self.target, model, options, report=report, log=log, ready=ready, **how)
 
     # The one way through
 
@@ -373,6 +392,10 @@ class DeployClient(OptionalVerbs):
         if self._connected is None or self._connected[0] != config:
             self._connected = (config, self.target.connect(self.uri, config))
         return self._connected[1]
+
+
+def _removed_by(plan: Plan[Any]) -> tuple[str, ...]:
+    return tuple(str(resource) for resource in sorted(plan.removes))
 
 
 def target_help(target: str) -> str:

@@ -21,7 +21,8 @@ class Event:
 class Resolved(Event):
     """What is wanted is known in full: the generation that is to serve, the one that it `replaces`, the model and the image.
 
-    `model` is its URI, `size` in bytes; `changes` is false where all of it serves already.
+    `model` is its URI, `size` in bytes; `where` is the target in full ("sagemaker us-west-2, account 123456789012") if its URI isn't that
+    already; `changes` is false where all of it serves already.
     """
 
     deployment: str
@@ -32,6 +33,7 @@ class Resolved(Event):
     framework: str = ""
     python_version: str = ""
     size: int = 0
+    where: str = ""
     replaces: str = ""
     changes: bool = True
 

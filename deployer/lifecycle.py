@@ -26,7 +26,7 @@ from deployer.options import ConfigT
 from deployer.plan import Plan
 from deployer.schema import SchemaChanges, schema_changes
 from deployer.state import DeploymentName, Image, Model, Observed, Provenance
-from deployer.target import DeploymentSpec, Intent, Request, SupportsAdoption, Target
+from deployer.target import DeploymentSpec, Intent, Request, SupportsAccounts, SupportsAdoption, Target
 
 Cloud = TypeVar("Cloud")
 
@@ -99,7 +99,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     deadline = time.monotonic() + timeout_seconds
     target.settle(wish.name, cloud, report, timeout_seconds)
     first = prospect(target, cloud, wish)
-    report(_resolved(first))
+    report(_resolved(first, f"{target.scheme} {target.where(cloud)}" if isinstance(target, SupportsAccounts) else ""))
     if first.plan.empty:
         return first
     check(first, wish)
@@ -135,6 +135,21 @@ def delete(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, c
     if observed is not None:
         engine.apply(target.plan_delete(name, observed, config), held, report)
     return observed is not None
+
+
+def prospect_delete(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT) -> Plan[Cloud]:
+    """What a delete would do now, and nothing of it done; an empty plan where nothing is there."""
+    observed = target.observe(name, cloud)
+    return target.plan_delete(name, observed, config) if observed is not None else Plan()
+
+
+def prospect_prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT) -> Plan[Cloud]:
+    """What a prune would do now, and nothing of it done.
+
+    Raises:
+        DeploymentNotFound: nothing of that name.
+    """
+    return target.plan_prune(name, present(target, cloud, name), config)
 
 
 def prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> Plan[Cloud]:
@@ -201,7 +216,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     )
 
 
-def _resolved(found: Prospect[Any, Any]) -> Resolved:
+def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
     spec, serving = found.spec, found.observed.serving if found.observed else None
     model = spec.model.facts
     return Resolved(
@@ -213,6 +228,7 @@ def _resolved(found: Prospect[Any, Any]) -> Resolved:
         framework=model.framework,
         python_version=model.python_version,
         size=model.size,
+        where=where,
         replaces=serving if serving and serving != spec.generation.id else "",
         changes=not found.plan.empty,
     )

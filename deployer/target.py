@@ -285,6 +285,7 @@ class SupportsRunningHere(Protocol):
         config: ConfigT,
         *,
         runtime: str | None,
+        environment: str,
         port: int,
         detach: bool,
         report: Report,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ import click
 from deployer.changes import Changes
 from deployer.cli import options
 from deployer.cli.options import ModelChoice, Place, Rollout
-from deployer.cli.output import dump, emit
+from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.client import DeployClient
@@ -71,39 +72,56 @@ def apply(**given: Any) -> None:
 @options.name()
 @click.argument("names", nargs=-1)
 @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
 def delete(
-    *, session: Session, place: Place, name: str | None, names: tuple[str, ...], endpoint: str | None, output: str | None, quiet: bool
+    *,
+    session: Session,
+    place: Place,
+    name: str | None,
+    names: tuple[str, ...],
+    endpoint: str | None,
+    dry_run: bool,
+    output: str | None,
+    quiet: bool,
 ) -> None:
     """Remove a deployment and all that is ours of it. What isn't there is done already."""
     wanted = _names(name, names, place.file)
-    documents = []
+    if dry_run:
+        client = place.client()
+        _show_removals(client, {each: client.plan_delete(each, endpoint=endpoint) for each in wanted}, output, quiet)
+        return
     for each in wanted:
         with reporting(session, str(place.target), quiet=quiet) as report:
             client = place.client(report)
             removed = client.delete_deployment(each, endpoint=endpoint)
-        documents.append({"name": each, "target": str(client.uri), "deleted": removed})
         if quiet:
             click.echo(each)
         elif output in (None, "table"):
             click.echo(f"{each} is deleted from {client.uri}." if removed else f"There is no {each} on {client.uri}: nothing to do.")
-    if output not in (None, "table", "jsonl") and not quiet:
-        emit(output or "", documents[0] if len(documents) == 1 else documents, wanted, str)
+        elif output != "jsonl":
+            _finish(session, each, {"name": each, "target": str(client.uri), "deleted": removed})
+    _close(session)
 
 
 @click.command()
 @options.place
 @options.name()
 @click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
-def prune(*, session: Session, place: Place, name: str | None, keep: int | None, output: str | None, quiet: bool) -> None:
+def prune(*, session: Session, place: Place, name: str | None, keep: int | None, dry_run: bool, output: str | None, quiet: bool) -> None:
     """Remove generations that are no longer needed: all but the one in service and the last before it."""
     place = place.with_flags({"keep": (keep, "--keep")})
     [wanted] = _names(name, (), place.file)
+    if dry_run:
+        client = place.client()
+        _show_removals(client, {wanted: client.plan_prune(wanted)}, output, quiet)
+        return
     with reporting(session, str(place.target), quiet=quiet) as report:
         client = place.client(report)
         removed = client.prune(wanted)
@@ -112,6 +130,19 @@ def prune(*, session: Session, place: Place, name: str | None, keep: int | None,
     elif output != "jsonl":
         text = "\n".join([f"{wanted} on {client.uri}: {len(removed)} removed", *(f"  - {each}" for each in removed)])
         emit(output or "", {"name": wanted, "target": str(client.uri), "removed": list(removed)}, [wanted], lambda: text)
+
+
+def _show_removals(client: DeployClient, found: Mapping[str, tuple[str, ...]], output: str | None, quiet: bool) -> None:
+    """What would go, by deployment."""
+    documents = [{"name": name, "target": str(client.uri), "removes": list(removes)} for name, removes in found.items()]
+    form = "name" if quiet else output or ""
+    emit(form, documents[0] if len(documents) == 1 and form != "jsonl" else documents, list(found), lambda: "\n".join(_removals(client, found)))
+
+
+def _removals(client: DeployClient, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    for name, removes in found.items():
+        yield f"{name} on {client.uri}: " + (f"{len(removes)} would be removed" if removes else "nothing to remove")
+        yield from (f"  - {each}" for each in removes)
 
 
 def _deploy(
@@ -128,28 +159,35 @@ def _deploy(
 ) -> None:
     if intent is Intent.CREATE and not model.uri and not (place.file and place.file.model):
         raise ConfigInvalid("which model is not said", advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
-    done: list[Any] = []
+    if dry_run:
+        clients = [place.client_of(target, models=model) for target in place.targets()]
+        show_changes([client.plan(name, model.uri, model.flavor, intent=intent, **rollout.shared) for client in clients], output)
+        return
     for target in place.targets():
-        if dry_run:
-            client = place.client_of(target, models=model)
-            done.append(client.plan(name, model.uri, model.flavor, intent=intent, **rollout.shared))
-            continue
         with reporting(session, target, quiet=quiet) as report:
             seen = _Seen(report)
-            done.append(_changed(place.client_of(target, seen, model), intent, rollout, name, model))
-        if not quiet and output in (None, "table"):
-            click.echo(closing(done[-1], seen.resolved))
-    if dry_run:
-        show_changes(done, output)
-    elif quiet:
-        for each in done:
-            click.echo(each.name)
-    elif output == "jsonl":
-        for each in done:
-            click.echo(dump({"event": "deployed", **each.document()}, output))
-    elif output not in (None, "table"):
-        documents = [each.document() for each in done]
-        emit(output or "", documents[0] if len(documents) == 1 else documents, [each.name for each in done], str)
+            done = _changed(place.client_of(target, seen, model), intent, rollout, name, model)
+        if quiet:
+            click.echo(done.name)
+        elif output in (None, "table"):
+            click.echo(closing(done, seen.resolved))
+        else:
+            _finish(session, done.name, {"event": "deployed", **done.document()} if output == "jsonl" else done.document())
+    _close(session)
+
+
+def _finish(session: Session, name: str, document: dict[str, Any]) -> None:
+    """One of several things is done: told at once, but for json and yaml, which are one document."""
+    if session.output in ("json", "yaml"):
+        session.finished.append(document)
+    else:
+        emit(session.output, document, [name], str)
+
+
+def _close(session: Session) -> None:
+    """Print what json and yaml have waited for."""
+    if session.finished:
+        emit(session.output, session.finished[0] if len(session.finished) == 1 else session.finished, [], str)
 
 
 def _changed(client: DeployClient, intent: Intent, rollout: Rollout, name: str | None, model: ModelChoice) -> Deployment:

@@ -44,9 +44,10 @@ def report_failure(error: BaseException, session: Session) -> int:
     if session.output in ("json", "yaml", "jsonl"):
         from deployer.cli.output import dump
 
-        document = {"error": {"code": ours.code, "exit_code": ours.exit_code, "message": ours.message, "why": ours.why, "advice": ours.advice}}
+        failed = {"error": {"code": ours.code, "exit_code": ours.exit_code, "message": ours.message, "why": ours.why, "advice": ours.advice}}
         with suppress(OSError):  # the disk that standard output goes to may be what is full
-            click.echo(dump({"event": "failed", **document} if session.output == "jsonl" else document, session.output))
+            document = [*session.finished, failed] if session.finished else {"event": "failed", **failed} if session.output == "jsonl" else failed
+            click.echo(dump(document, session.output))
     return ours.exit_code
 
 

@@ -18,6 +18,14 @@ from deployer.errors import ConfigInvalid
 @click.option(
     "--runtime", type=click.Choice(["docker", "process"]), help="Default: docker where an engine answers and has the image, else processes."
 )
+@click.option(
+    "--env",
+    "environment",
+    type=click.Choice(options.ENVIRONMENTS),
+    default="compatible",
+    show_default=True,
+    help="How the image must fit the model.",
+)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Where to listen; 0 picks a free one.")
 @click.option("--detach", is_flag=True, help="Leave it running: deploy list -t local shows it, deploy delete -t local ends it.")
 @options.output("table", "json", "yaml")
@@ -28,6 +36,7 @@ def run_local(
     place: Place,
     model: options.ModelChoice,
     runtime: str | None,
+    environment: str,
     port: int,
     detach: bool,
     output: str | None,
@@ -44,6 +53,7 @@ def run_local(
             model.uri,
             model.flavor,
             runtime=runtime,
+            environment=environment,
             port=port,
             detach=detach,
             on_event=report,

@@ -152,7 +152,7 @@ def header(event: Resolved, target: str) -> Iterator[str]:
     facts = [event.framework, f"Python {event.python_version}" if event.python_version else "", size(event.size) if event.size else ""]
     known = ", ".join(fact for fact in (*facts, f"sha256:{short(event.digest)}") if fact)
     yield f"Model   {event.model}  {known}"
-    yield f"Target  {target}"
+    yield f"Target  {event.where or target}"
     yield f"Image   {event.image}"
     yield ""
 

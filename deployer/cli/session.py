@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
@@ -13,8 +14,10 @@ class Session:
         output: the format asked for by -o, or "".
         debug: whether traces are wanted.
         started: labels of the steps that have begun, the last one last.
+        finished: documents of what is done, where a command does several things and prints one document at its end.
     """
 
     output: str = ""
     debug: bool = False
     started: list[str] = field(default_factory=list)
+    finished: list[dict[str, Any]] = field(default_factory=list)

@@ -129,12 +129,12 @@ class Local:
         for line in cloud.logs(name, follow=follow, tail=tail):
             yield LogLine(line["text"], line["source"], datetime.fromisoformat(line["time"]))
 
-    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, **how: Any) -> LocalRun:
+    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, environment: str, **how: Any) -> LocalRun:
         """Run here what another target would run; see `deployer_targets.local.run_local`."""
         from deployer_targets.local import run_local
 
         assert model.path is not None  # it was fetched for this
-        container = target.container(run_local.local_spec(target, model, config, runtime))
+        container = target.container(run_local.local_spec(target, model, config, runtime, environment))
         return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
     def score_here(self, model: Model, *, report: Report, **job: Any) -> int:

@@ -65,6 +65,9 @@ class SageMaker:
             serverless=config.serverless_config is not None,
         )
 
+    def where(self, cloud: Aws) -> str:
+        return f"{cloud.region}, account {cloud.identity.account}"
+
     def settle(self, name: DeploymentName, cloud: Aws, report: Report, timeout_seconds: float) -> None:
         from deployer_targets.sagemaker.waiting import settle
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployer.errors import QuotaExceeded
 from deployer.target import Finding, Verdict
 from tests.unit.cli.conftest import Run, saved
 from tests.unit.cli.memory import CLOUDS, Cloud
@@ -76,6 +77,28 @@ def test_a_dry_run_changes_nothing(deploy: Run, churn: Path, cloud: Cloud) -> No
 def test_no_control_characters_where_there_is_no_terminal(deploy: Run, churn: Path) -> None:
     output = deploy("create", "-m", "churn").output
     assert not [character for character in output if ord(character) < 32 and character != "\n"]
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "jsonl", "name", "table"])
+def test_what_is_done_on_one_target_is_told_though_the_next_one_fails(deploy: Run, churn: Path, workspace: Path, form: str) -> None:
+    (workspace / "churn.yaml").write_text("model: churn\ntargets:\n  memory:/here: {}\n  memory:/there: {}\n")
+    CLOUDS["there"] = Cloud(faults={"claim": QuotaExceeded("no more endpoints")})
+    result = deploy("apply", "-f", "churn.yaml", "-o", form, target=False)
+    assert result.exit_code == 6
+    if form in ("json", "yaml"):
+        done, failed = yaml.safe_load(result.stdout)
+        assert (done["name"], done["target"], failed["error"]["code"]) == ("churn", "memory:/here", "quota-exceeded")
+    elif form == "jsonl":
+        events = [json.loads(line) for line in result.stdout.splitlines()]
+        assert [each["event"] for each in events if each["event"] in ("deployed", "failed")] == ["deployed", "failed"]
+    else:
+        assert result.stdout.startswith("churn\n" if form == "name" else "churn is ready on memory:/here")
+
+
+def test_several_targets_are_one_document(deploy: Run, churn: Path, workspace: Path) -> None:
+    (workspace / "churn.yaml").write_text("model: churn\ntargets:\n  memory:/here: {}\n  memory:/there: {}\n")
+    done = json.loads(deploy("apply", "-f", "churn.yaml", "-o", "json", target=False).stdout)
+    assert [each["target"] for each in done] == ["memory:/here", "memory:/there"]
 
 
 @pytest.mark.parametrize(

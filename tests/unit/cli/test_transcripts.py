@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,24 @@ def test_prune_names_what_it_removed(deploy: Run, churn: Path, workspace: Path) 
     deploy("update", "-n", "churn", "-m", "churn4")
     assert deploy("prune", "-n", "churn").stdout == "churn on memory:/here: 0 removed\n"
     assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 1 removed\n  - object/churn/421520d7ef\n"
+
+
+def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4")
+    before = dict(cloud.deployments)
+    pruned = deploy("prune", "-n", "churn", "--keep", "0", "--dry-run")
+    assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 1 would be removed\n  - object/churn/421520d7ef\n")
+    assert deploy("prune", "-n", "churn", "--dry-run").stdout == "churn on memory:/here: nothing to remove\n"
+    lines = deploy("delete", "-n", "churn", "nobody", "--dry-run").stdout.splitlines()
+    assert lines[0] == "churn on memory:/here: 2 would be removed"
+    assert "  - object/churn/421520d7ef" in lines[1:3]
+    assert lines[3] == "nobody on memory:/here: nothing to remove"
+    document = json.loads(deploy("delete", "-n", "churn", "--dry-run", "-o", "json").stdout)
+    assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:3]]}
+    assert deploy("prune", "-n", "nobody", "--dry-run").exit_code == 3
+    assert cloud.deployments == before
 
 
 def test_delete_says_whether_there_was_anything(deploy: Run, churn: Path) -> None:
