@@ -46,13 +46,8 @@ def first_bad(count: int, fails: Callable[[int, int], bool]) -> Optional[int]:
             bad = middle
         else:
             good = middle
-    alone = fails(good, good + 1)
-    return good if alone and (count == 1 or not _all_fail(count, good, fails)) else None
-
-
-def _all_fail(count: int, bad: int, fails: Callable[[int, int], bool]) -> bool:
-    """Whether the rows at either end fail as well: then it's the file that doesn't fit, not a row."""
-    return all(fails(row, row + 1) for row in {0, count - 1, count // 2} - {bad}) if count > 1 else False
+    everywhere = good == 0 and count > 1 and all(fails(row, row + 1) for row in (0, count // 2, count - 1))
+    return None if everywhere else good
 
 
 def blamed(error: InvalidInput, place: Optional[str]) -> InvalidInput:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Callable, Optional
@@ -148,15 +148,16 @@ def _placed(path: Optional[Path], stdout: BinaryIO) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    """Standard output for the predictions alone: what the model prints goes to standard error."""
+    """Standard output for the predictions alone: what the model prints, or a library of its, goes to standard error."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
-        with io.FileIO(kept, "wb") as raw, io.BufferedWriter(raw) as buffered:
+        with redirect_stdout(sys.stderr), io.FileIO(kept, "wb", closefd=False) as raw, io.BufferedWriter(raw) as buffered:
             yield buffered
     finally:
-        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _size(file: BinaryIO) -> int:

@@ -5,23 +5,24 @@ Values are those that the server would make of the same rows in a request.
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Optional
+from typing import Any, BinaryIO, Callable, Optional
 
 import numpy as np
 import pandas as pd
 
 from deployer_scoring.batch.chunks import Chunk, blamed, first_bad
+from deployer_scoring.batch.records import Records, records_at_a_time
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.wire.decoding import Decoder
-from deployer_scoring.wire.frames import csv_types, from_csv
+from deployer_scoring.wire.table import Table
 
 _WHOLE = 1 << 60
 _NEEDS_PYARROW = "Parquet needs pyarrow, which the environment doesn't have; add it to the model's requirements, or send CSV or JSON lines"
@@ -76,7 +77,9 @@ def _json_lines(file: BinaryIO, model: MLModel, rows: int) -> Iterator[Chunk]:
 
 def _of_lines(decoder: Decoder, model: MLModel, lines: list[bytes], numbers: list[int]) -> Any:
     """The data that a request with these lines as its rows would hold."""
-    key = _key(lines[0], model)
+    key, objects = _key(lines[0], model), lines[0].startswith(b"{")
+    if other := next((number for number, line in zip(numbers, lines) if line.startswith(b"{") != objects), None):
+        raise InvalidInput(f"line {other}: the lines must be all objects, or none of them")
 
     def data(begin: int, end: int) -> Any:
         return decoder.decode(b'{"%s": [%s]}' % (key, b",".join(lines[begin:end])), "application/json").data
@@ -114,28 +117,57 @@ def _line_of(numbers: list[int]) -> Any:
 
 
 def _csv(file: BinaryIO, model: MLModel, rows: int) -> Iterator[Chunk]:
-    inputs = model.signature.inputs if model.signature else None
-    types = csv_types(inputs) if inputs is not None else _types_of_whole(file, rows)
-    first = 0
-    pieces = _pieces(file, types, rows)
-    while True:
+    """Each chunk is read as a request would be that holds the header and some whole records."""
+    read = _reader_of_csv(file, model, rows)
+    pieces = records_at_a_time(file, rows)
+    header = next(pieces, Records(b"", 1)).text
+    before, first, done = header, 0, len(header)
+    for records in pieces:
+        data = _of_records(read, before, records)
+        if first:
+            data = (data.frame() if isinstance(data, Table) else data).iloc[1:]
+        else:
+            # How wide rows are, and whether they begin with an index, pandas sees by the first one: each chunk begins with the file's.
+            before = header + records.part(0, 1)
+        count = data.rows if isinstance(data, Table) else len(data)
+        done += len(records.text)
+        yield Chunk(data, first, count, done, place=records.place)
+        first += count
+    if not first:
+        read(header)  # what is wrong with a file of no rows, if anything
+
+
+def _reader_of_csv(file: BinaryIO, model: MLModel, rows: int) -> Callable[[bytes], Any]:
+    if model.signature is not None and model.signature.inputs is not None:
+        decoder = Decoder(model)
+        return lambda body: decoder.decode(body, "text/csv").data
+    types = _types_of_whole(file, rows)
+
+    def read(body: bytes) -> pd.DataFrame:
         try:
-            frame = next(pieces, None)
-        except UnicodeDecodeError as error:
-            raise InvalidInput(f"the file is not UTF-8: {error.reason} after {first} rows") from error
+            return pd.read_csv(io.BytesIO(body), dtype=types)
         except Exception as error:
-            raise _csv_refusal(error, file, model, first, rows) from error
-        if frame is None:
-            return
-        yield Chunk(frame, first, len(frame), file.tell(), place=_record_of(file, first))
-        first += len(frame)
+            raise InvalidInput(f"the body makes no DataFrame; CSV with a header row was expected: {error}") from error
+
+    return read
 
 
-def _pieces(file: BinaryIO, types: Any, rows: int) -> Iterator[pd.DataFrame]:
-    if rows >= _WHOLE:
-        yield pd.read_csv(file, dtype=types)
-    else:
-        yield from pd.read_csv(file, dtype=types, chunksize=rows)
+def _of_records(read: Callable[[bytes], Any], before: bytes, records: Records) -> Any:
+    def fails(begin: int, end: int) -> bool:
+        try:
+            read(before + records.part(begin, end))
+        except InvalidInput:
+            return True
+        return False
+
+    try:
+        return read(before + records.text)
+    except InvalidInput as error:
+        bad = None if fails(0, 0) else first_bad(records.count, fails)
+        if bad is None:
+            raise
+        said = re.sub(r" in line \d+", "", str(error).rpartition("expected: ")[2])  # pandas counts from the chunk's beginning
+        raise InvalidInput(f"{records.place(bad)}: {said}", error_code=error.error_code) from error
 
 
 def _types_of_whole(file: BinaryIO, rows: int) -> Any:
@@ -164,63 +196,6 @@ def _holding_both(one: Any, other: Any) -> Any:
         return one
     numbers = all(isinstance(each, np.dtype) and each.kind in "iuf" for each in (one, other))
     return np.result_type(one, other) if numbers else str
-
-
-def _csv_refusal(error: Exception, file: BinaryIO, model: MLModel, first: int, rows: int) -> InvalidInput:
-    """What is wrong, with its line: pandas names the line of a row that has too many cells, and of a value that can't be read the value alone."""
-    said = f"the file makes no table; CSV with a header row was expected: {error}"
-    inputs = model.signature.inputs if model.signature else None
-    if "in line" in str(error) or inputs is None:
-        return InvalidInput(said)
-    header, records = _records(file, first, rows)
-
-    def fails(begin: int, end: int) -> bool:
-        try:
-            from_csv(_written([header, *(record for _, record in records[begin:end])]), inputs)
-        except InvalidInput:
-            return True
-        return False
-
-    bad = first_bad(len(records), fails)
-    return InvalidInput(said if bad is None else f"line {records[bad][0]}: {error}")
-
-
-def _record_of(file: BinaryIO, first: int) -> Any:
-    def place(row: int) -> str:
-        _, records = _records(file, first + row, 1)
-        return f"line {records[0][0]}" if records else f"row {first + row + 1}"
-
-    return place
-
-
-def _records(file: BinaryIO, first: int, count: int) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header and so many records behind the first ones, each with its line. Leaves the file where it was."""
-    here = file.tell()
-    file.seek(0)
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="")
-    try:
-        reader = csv.reader(text)
-        numbered = _numbered(reader)
-        _, header = next(numbered, (0, []))
-        return header, list(itertools.islice(numbered, first, first + count))
-    finally:
-        text.detach()
-        file.seek(here)
-
-
-def _numbered(reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Records with the line that each begins in; empty lines are none."""
-    before = 0
-    for record in reader:
-        if record:
-            yield before + 1, record
-        before = reader.line_num
-
-
-def _written(records: list[list[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text).writerows(records)
-    return text.getvalue().encode("utf-8", "replace")
 
 
 def _parquet(file: BinaryIO, rows: int) -> Iterator[Chunk]:

@@ -77,6 +77,7 @@ class _Json:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._written: Optional[bytes] = None
+        self._filled = False
 
     def write(self, predictions: Any) -> None:
         encoded = encode(predictions, wrapped=False)
@@ -85,9 +86,9 @@ class _Json:
             self._file.write(b'{"predictions": ' + (encoded[:-1] if kind == b"[" else encoded))
         elif kind != b"[" or self._written != b"[":
             raise EncodingError(_DIFFERENT)
-        elif encoded.strip(b"[] "):
-            self._file.write(b", " + encoded[1:-1])
-        self._written = kind
+        elif len(encoded) > 2:
+            self._file.write((b", " if self._filled else b"") + encoded[1:-1])
+        self._written, self._filled = kind, self._filled or len(encoded) > 2
 
     def finish(self) -> None:
         self._file.write({None: b'{"predictions": []}', b"[": b"]}", b"value": b"}"}[self._written] + b"\n")
