@@ -30,7 +30,8 @@ _WARM_UPS = 3  # the first imports what is imported late; of the others the time
 class Prepared(NamedTuple):
     """What workers are forked with."""
 
-    model: MLModel
+    model: Optional[MLModel]
+    """None for a multi-model endpoint, which has none to begin with."""
     loaded: Optional[Loaded]
     """None for a model that doesn't survive a fork: its own process loads it."""
     durations: Durations
@@ -57,6 +58,11 @@ def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) ->
     from deployer_scoring.model.locate import find_model
 
     started = perf_counter()
+    if settings.multi_model:
+        single_threaded()
+        _import_the_server()
+        has = resources()
+        return Prepared(None, None, Durations(), has, 1, has.library_threads(1), perf_counter() - started)
     directory: Path = find_model(os.environ)
     if settings.install_at_start:
         from deployer_scoring.model.environment import install_requirements
@@ -118,33 +124,42 @@ def _import_the_server() -> None:
         importlib.import_module("uvloop")
 
 
-def _warm_up(model: MLModel, loaded: Loaded, durations: Durations) -> None:
-    """Have the model predict, so that the first request doesn't wait for what is imported or compiled late.
-
-    A model of whom nothing is known isn't given rows that were made up: it may do more than predict.
-    """
-    from deployer_scoring.model.serving_example import serving_example
-    from deployer_scoring.scorer import Scorer
-
-    try:
-        example = serving_example(model, 1)
-        if example is None or not (loaded.prompt or example.saved):
-            return
-        scorer = Scorer(model, loaded)
-        for attempt in range(_WARM_UPS if loaded.prompt else 1):
-            started = perf_counter()
-            scorer.answer(example.body, example.content_type)
-            if attempt:
-                durations.learn(len(example.body), perf_counter() - started)
-    except Exception as error:
-        _log.info("the first prediction, made to warm up, failed: %s", " ".join(str(error).split()))
-
-
 def try_once(found: Prepared) -> None:
     """Have the model predict in a process that was forked after it was loaded.
 
     Raises:
-        Nothing that a request could be blamed for: what counts is that it ends.
+        ScoringError: It could not, or there is nothing to try it with.
     """
-    if found.loaded is not None:
-        _warm_up(found.model, found.loaded, Durations())
+    if found.model is None or found.loaded is None or not _predictions(found.model, found.loaded, 1):
+        raise LoadError("there is nothing that the model could be tried with")
+
+
+def _warm_up(model: MLModel, loaded: Loaded, durations: Durations) -> None:
+    """Have the model predict, so that the first request doesn't wait for what is imported or compiled late."""
+    try:
+        for size, seconds in _predictions(model, loaded, _WARM_UPS if loaded.prompt else 1)[1:]:
+            durations.learn(size, seconds)
+    except Exception as error:
+        _log.info("the first prediction, made to warm up, failed: %s", " ".join(str(error).split()))
+
+
+def _predictions(model: MLModel, loaded: Loaded, times: int) -> list[tuple[int, float]]:
+    """Predict the model's example, or a row made up from its signature, some times over.
+
+    A model of whom nothing is known isn't given rows that were made up: it may do more than predict.
+
+    Returns:
+        For each prediction the bytes of the request and the seconds that it took; nothing where there is no example.
+    """
+    from deployer_scoring.model.serving_example import serving_example
+    from deployer_scoring.scorer import Scorer
+
+    example = serving_example(model, 1)
+    if example is None or not (loaded.prompt or example.saved):
+        return []
+    scorer, took = Scorer(model, loaded), []
+    for _ in range(times):
+        started = perf_counter()
+        scorer.answer(example.body, example.content_type)
+        took.append((len(example.body), perf_counter() - started))
+    return took

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with.
 _LISTENER = "_DEPLOYER_LISTENER"
-_TRIAL_SECONDS = 20
+_TRIAL_SECONDS = 5
 
 
 def serve(settings: Settings) -> int:
@@ -150,11 +150,15 @@ class _Server:
                 connection.close()
             posts[0] = posts[0]._replace(unanswered=[])
             model = prepared.model
-            self._log.info("ready: %s, loaded by %s, %d worker(s)", model.framework, model.pyfunc.loader_module, prepared.workers)
+            what = "no model yet" if model is None else f"{model.framework}, loaded by {model.pyfunc.loader_module}"
+            self._log.info("ready: %s, %d worker(s)", what, prepared.workers)
 
         gc.collect()
         gc.freeze()  # what is here now stays: no worker's collector needs to touch its pages
-        return Supervisor(lambda index: work(posts[index]), prepared.workers, restarted=metrics.restarted, fatal=UNFIT).run(begun)
+        supervisor = Supervisor(
+            lambda index: work(posts[index]), prepared.workers, restarted=metrics.restarted, stopping=self._listener.close, fatal=UNFIT
+        )
+        return supervisor.run(begun)
 
     def _survives_a_fork(self, prepared: Prepared) -> bool:
         """Whether a forked process can predict with the model: tried where its libraries have left threads behind, which it won't have."""

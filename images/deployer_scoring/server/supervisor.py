@@ -25,16 +25,17 @@ _MOST_FALSE_STARTS = 8  # in a row
 class Supervisor:
     """One run over a number of workers."""
 
-    def __init__(self, work: Callable[[int], None], workers: int, *, restarted: Callable[[], None], fatal: int) -> None:
+    def __init__(self, work: Callable[[int], None], workers: int, *, restarted: Callable[[], None], stopping: Callable[[], None], fatal: int) -> None:
         """Prepare it.
 
         Args:
             work: What worker `index` runs; doesn't return.
             workers: How many.
             restarted: Told of each worker that died and was replaced.
+            stopping: Called when the workers are told to stop: what they alone should hold is to be closed.
             fatal: The exit code of a worker whose death is the server's.
         """
-        self._work, self._restarted, self._fatal = work, restarted, fatal
+        self._work, self._restarted, self._stopped, self._fatal = work, restarted, stopping, fatal
         self._workers = workers
         self._pids: dict[int, tuple[int, float]] = {}
         self._false_starts = 0
@@ -96,6 +97,7 @@ class Supervisor:
 
     def _stop(self, number: int) -> None:
         self._stopping = True
+        self._stopped()
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
         self._tell(number)
 

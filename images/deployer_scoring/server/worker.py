@@ -14,20 +14,17 @@ import traceback
 from typing import Any, NamedTuple, Optional
 
 from deployer_scoring.errors import ScoringError
-from deployer_scoring.loaders.loading import Loaded
 from deployer_scoring.loaders.threads import allow_threads
-from deployer_scoring.scorer import Scorer
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.dispatch import Dispatcher
-from deployer_scoring.server.durations import Durations
 from deployer_scoring.server.early import Unanswered
-from deployer_scoring.server.inline import Inline
+from deployer_scoring.server.hosting import Hosting
 from deployer_scoring.server.isolated import Isolated
 from deployer_scoring.server.journal import Journal
 from deployer_scoring.server.lines import Lines
 from deployer_scoring.server.metrics import Metrics
-from deployer_scoring.server.model_process import ModelProcess
-from deployer_scoring.server.preparing import Prepared, joins
+from deployer_scoring.server.multi_model import Models
+from deployer_scoring.server.preparing import Prepared
 from deployer_scoring.server.service import Service
 from deployer_scoring.server.settings import Settings
 from deployer_scoring.server.site import Limits, Site
@@ -82,15 +79,17 @@ class _Worker:
         self._post, self._settings, self._prepared = post, post.settings, post.prepared
         self._recorder = post.metrics.recorder(post.slot)
         self._parent = os.getppid()
-        self._dispatcher: Optional[Dispatcher] = None
-        self._isolated: Optional[Isolated] = None
+        self._apart: Optional[Isolated] = None
         self.code = 0
 
     async def serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopped = self._loop.create_future()
         self._exporter = exporter(os.environ)  # its sender is a thread, which a fork would lose
-        self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter)
+        found = self._prepared
+        self._hosting = Hosting(self._settings, found.resources, found.library_threads, recorder=self._recorder, let_go=self._let_go)
+        self._models = Models(self._hosting.loaded) if self._settings.multi_model else None
+        self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter, models=self._models)
         self._lines = Lines()
         self._site = self._new_site()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -118,76 +117,34 @@ class _Worker:
     # The model
 
     def _host(self) -> None:
-        loaded, durations = self._prepared.loaded, self._prepared.durations
-        if loaded is None:
-            self._service.loading = "the model is being loaded in its own process"
-            self._isolated = self._started(durations)
+        found, hosting = self._prepared, self._hosting
+        if found.model is None:  # a multi-model endpoint: what it serves, it is told later
             return
-        joined = joins(self._settings, self._prepared.model.metadata, loaded)
-        scorer = Scorer(self._prepared.model, loaded, most_rows=self._settings.max_batch_rows)
-        inline = Inline(scorer, durations, joins=joined, recorder=self._recorder) if loaded.prompt else None
-        if inline is None:
-            self._isolated = self._started(durations)
-        self._open(scorer.streams, inline)
+        if found.loaded is not None:
+            self._service.dispatcher = hosting.shared(found.model, found.loaded, found.durations, unfit=self._unfit)
+        else:
+            self._service.loading = "the model is being loaded in its own process"
+            self._apart = hosting.apart(found.model, ready=self._ready, down=self._down, unfit=self._unfit)
 
-    def _open(self, streams: bool, inline: Optional[Inline]) -> None:
-        self._dispatcher = Dispatcher(
-            self._prepared.model,
-            streams=streams,
-            limit=self._settings.max_queue,
-            inline=inline,
-            isolated=self._own_process,
-            recorder=self._recorder,
-        )
-        self._service.dispatcher = self._dispatcher
+    def _ready(self, dispatcher: Dispatcher) -> None:
+        self._service.dispatcher = dispatcher
 
-    def _own_process(self) -> Isolated:
-        if self._isolated is None:
-            self._isolated = self._started(self._prepared.durations)
-        return self._isolated
+    def _down(self) -> None:
+        self._service.dispatcher = None
+        self._service.loading = "the model's process has ended, and the model is being loaded again"
 
-    def _started(self, durations: Durations) -> Isolated:
-        settings, prepared = self._settings, self._prepared
-        return Isolated(
-            self._in_the_model_s_process,
-            durations,
-            threads=settings.threads or prepared.resources.predict_threads,
-            seconds=settings.request_timeout_seconds,
-            recorder=self._recorder,
-            ready=self._model_is_ready,
-            down=self._model_is_down,
-            unfit=self._unfit,
-        )
-
-    def _in_the_model_s_process(self, connection: socket.socket) -> None:
+    def _let_go(self) -> None:
+        """In a process that was forked from here: what is this one's alone."""
         self._post.listener.close()
-        for each in self._site.connections:
-            each.abandon()
-        settings, prepared = self._settings, self._prepared
-        held: list[Loaded] = [] if prepared.loaded is None else [prepared.loaded]
+        for connection in self._site.connections:
+            connection.abandon()
 
-        def scorer() -> Scorer:
-            if not held:
-                from deployer_scoring.loaders.loading import load
-
-                allow_threads(prepared.library_threads)
-                held.append(load(prepared.model))
-            return Scorer(prepared.model, held[0], most_rows=settings.max_batch_rows)
-
-        threads = settings.threads or prepared.resources.predict_threads
-        process = ModelProcess(connection, scorer, threads=threads, library_threads=prepared.library_threads)
-        process.run(joins=lambda loaded: joins(settings, prepared.model.metadata, loaded))
-
-    def _model_is_ready(self, streams: bool, _: bool) -> None:
-        if self._prepared.loaded is None and self._service.dispatcher is None:
-            if self._dispatcher is None:
-                self._open(streams, None)
-            self._service.dispatcher = self._dispatcher
-
-    def _model_is_down(self) -> None:
-        if self._prepared.loaded is None:
-            self._service.dispatcher = None
-            self._service.loading = "the model's process has ended, and the model is being loaded again"
+    @property
+    def _dispatchers(self) -> list[Dispatcher]:
+        return [
+            *([] if self._service.dispatcher is None else [self._service.dispatcher]),
+            *([] if self._models is None else self._models.dispatchers),
+        ]
 
     def _unfit(self, error: ScoringError) -> None:
         say_why(error)
@@ -207,14 +164,14 @@ class _Worker:
         if os.getppid() != self._parent:
             os._exit(1)  # where the kernel doesn't see to it (children.die_with_parent)
         self._site.sweep()
-        if self._dispatcher is not None:
-            self._dispatcher.sweep()
-        elif self._isolated is not None:
-            self._isolated.sweep()
+        for dispatcher in self._dispatchers:
+            dispatcher.sweep()
+        if self._apart is not None:
+            self._apart.sweep()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def _stop(self, number: int) -> None:
-        if self._site.closing or number == signal.SIGINT or self._service.dispatcher is None:
+        if self._site.closing or number == signal.SIGINT or not self._dispatchers:
             self._end()
             return
         self._service.draining = self._site.closing = True
@@ -233,8 +190,10 @@ class _Worker:
             if not self._site.connections:
                 break
             await asyncio.sleep(0.01)
-        if self._isolated is not None:
-            self._isolated.stop()
+        for dispatcher in self._dispatchers:
+            dispatcher.stop()
+        if self._apart is not None:
+            self._apart.stop()
         self._lines.flush()
         if self._exporter is not None:
             self._exporter.close()
