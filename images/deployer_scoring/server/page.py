@@ -25,8 +25,8 @@ _FILE = Path(__file__).with_name("page.html")
 _DATA = '<script type="application/json" id="model">{}</script>'
 
 
-def page(model: MLModel) -> Response:
-    """The page for a model."""
+def page(model: MLModel, name: str = "") -> Response:
+    """The page for a model, under the name that the server was told, if any."""
     html = _FILE.read_text(encoding="utf-8")
     policy = "; ".join(
         (
@@ -47,7 +47,7 @@ def page(model: MLModel) -> Response:
         "cache-control": "no-cache",
     }
     # `<` would end the element that holds the data, whatever it stands in.
-    data = json.dumps(_shown(model), ensure_ascii=True).replace("<", "\\u003c")
+    data = json.dumps({**_shown(model), "title": name or f"{model.framework} model"}, ensure_ascii=True).replace("<", "\\u003c")
     return Response(200, html.replace(_DATA, _DATA.replace("{}", data)).encode(), "text/html; charset=utf-8", headers)
 
 
@@ -57,7 +57,6 @@ def _shown(model: MLModel) -> dict[str, Any]:
     saved_by = f", saved by MLflow {model.mlflow_version}" if model.mlflow_version else ""
     params = signature.params if signature else None
     return {
-        "title": f"{model.framework} model",
         "about": f"deployer {__version__} on Python {platform.python_version()}{saved_by}",
         "inputs": _specs(inputs, required=True),
         "outputs": _specs(signature.outputs if signature else None, required=False),

@@ -198,7 +198,7 @@ class Service:
                 raise InvalidInput("the page is for servers of one model; see /openapi.json", status=404, error_code="ENDPOINT_NOT_FOUND")
             if self.dispatcher is None:
                 raise Unavailable(self.loading)
-            self._described["docs"] = page(self.dispatcher.model)
+            self._described["docs"] = page(self.dispatcher.model, self._settings.model_name)
         return self._described["docs"]
 
 
