@@ -71,10 +71,10 @@ def predictions(outputs: Optional[Schema]) -> Json:
     return {"description": said, "anyOf": [_list(anything), _list({"type": "object"}), _list({"type": "array"}), {"type": "object"}, anything]}
 
 
-def takes_csv(signature: Optional[ModelSignature]) -> bool:
-    """Whether CSV can say what the model takes."""
-    inputs = signature.inputs if signature else None
-    return inputs is None or (not inputs.is_tensor_spec() and all(isinstance(each.type, DataType) for each in inputs.columns))
+def takes_csv(signature: Optional[ModelSignature], *, hinted: bool = False) -> bool:
+    """Whether CSV can say what the model takes; `hinted` as for `requests`."""
+    inputs = signature.inputs if signature and not hinted else None
+    return not hinted if inputs is None else (not inputs.is_tensor_spec() and all(isinstance(each.type, DataType) for each in inputs.columns))
 
 
 def _split(inputs: Schema) -> Json:

@@ -101,14 +101,15 @@ def _faults() -> Iterator[tuple[str, Json]]:
 
 def _invocations(model: Optional[MLModel]) -> Json:
     signature = model.signature if model else None
-    names = json_schemas.requests(signature, hinted=model is not None and model.is_signature_from_type_hint)
+    hinted = model is not None and model.is_signature_from_type_hint
+    names = json_schemas.requests(signature, hinted=hinted)
     example = serving_example(model) if model else None
     body: Json = {"schema": {"oneOf": [_ref("schemas", _TITLES[name]) for name in names]}}
     if example is not None:
         said = "The example saved with the model." if example.saved else "Made up from the signature: what is answered means nothing."
         body["examples"] = {"example": {"summary": said, "value": json.loads(example.body)}}
     content: Json = {"application/json": body}
-    if json_schemas.takes_csv(signature):
+    if json_schemas.takes_csv(signature, hinted=hinted):
         content["text/csv"] = {"schema": {"type": "string", "description": "CSV with a header row, in UTF-8."}}
         if any(importlib.util.find_spec(library) for library in ("pyarrow", "fastparquet")):
             content["application/vnd.apache.parquet"] = {"schema": {"description": "A Parquet file."}}

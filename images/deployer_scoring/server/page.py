@@ -62,7 +62,7 @@ def _shown(model: MLModel) -> dict[str, Any]:
         "outputs": _specs(signature.outputs if signature else None, required=False),
         "params": [_param(each) for each in params.params] if params else None,
         "columns": not model.is_signature_from_type_hint and (inputs is None or (not inputs.is_tensor_spec() and inputs.has_input_names())),
-        "csv": takes_csv(signature) and not model.is_signature_from_type_hint,
+        "csv": takes_csv(signature, hinted=model.is_signature_from_type_hint),
         "streams": bool(model.pyfunc.predict_stream_fn),
         "example": example.body.decode() if example else None,
         "saved": example is not None and example.saved,
