@@ -10,6 +10,10 @@ import pytest
 
 from deployer.cli.model_options import MANAGERS
 from deployer.cli.models import VERBS, models
+from deployer.errors import ConfigInvalid
+from deployer.state import Digest, ModelFacts
+from deployer_targets.sagemaker.config import SageMakerConfig
+from deployer_targets.sagemaker.target import SageMaker
 from tests.unit.cli.conftest import Run, saved
 
 
@@ -134,3 +138,11 @@ def test_a_model_of_the_deployments_file_is_checked(deploy: Run, workspace: Path
     saved(workspace / "other")
     (workspace / "churn.yaml").write_text("model: other\ntargets: {memory:/here: {}}\n")
     assert "Model       other" in deploy("models", "check", "-f", "churn.yaml", target=False).stdout.replace(str(workspace) + "/", "")
+
+
+def test_a_target_that_is_named_has_its_say_about_the_size(deploy: Run, churn: Path) -> None:
+    asked = ("models", "check", "churn", "-t", "sagemaker:/us-west-2", "-C", "volume_size_in_gb=1")
+    assert deploy(*asked).exit_code == 0
+    facts = ModelFacts("churn", Digest("sha256:0"), size=1_100_000_000)
+    with pytest.raises(ConfigInvalid, match=r"the model has 1\.1 GB, and ml\.m5\.large has a disk of 1 GB for it"):
+        SageMaker().check_size(SageMakerConfig.parse({"volume_size_in_gb": 1, "instance_type": "ml.m5.large"}, target="sagemaker"), facts)
