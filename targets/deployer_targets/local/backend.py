@@ -20,6 +20,9 @@ STOP_SECONDS = 30
 _LAST_LINES = 20
 _WATCH_SECONDS = 0.25
 _PING_SECONDS = 2.0
+_PINGS_APART_SECONDS = 3.0
+_SILENT_PINGS = 2
+"""Health checks in a row that stay without an answer until a container counts as hung. It is left alone: it may be at work."""
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
@@ -64,6 +67,7 @@ class Backend:
         self.order = order
         self.state = State.STARTING
         self.reason = ""
+        self.fault: DeployerError | None = None  # why it couldn't even be started
         self.restarts = 0
         self.last_lines: tuple[str, ...] = ()
         self.limits = limits
@@ -121,6 +125,7 @@ class Backend:
                     if self.state is State.STOPPING:
                         return
                     if not served or self.restarts >= self.limits.max_restarts:
+                        self.fault = died.__cause__ if isinstance(died.__cause__, DeployerError) else None
                         self._become(State.FAILED, self._counted(str(died)))
                         await self._leaving.wait()
                         return
@@ -167,10 +172,25 @@ class Backend:
             await asyncio.sleep(0.02)
 
     async def _watch(self) -> None:
-        while not self._leaving.is_set():
-            await self._alive("while it served")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leaving.wait(), _WATCH_SECONDS)
+        pinging = asyncio.create_task(self._ping())
+        try:
+            while not self._leaving.is_set():
+                await self._alive("while it served")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._leaving.wait(), _WATCH_SECONDS)
+        finally:
+            pinging.cancel()
+            await asyncio.gather(pinging, return_exceptions=True)
+
+    async def _ping(self) -> None:
+        """Note in `reason` while a container that is ready doesn't answer its health check."""
+        health, silent = self.order.container.health, 0
+        while True:
+            await asyncio.sleep(_PINGS_APART_SECONDS)
+            silent = 0 if await _answers(self.address, health) else silent + 1
+            reason = f"it lives, but doesn't answer {health}" if silent >= _SILENT_PINGS else ""
+            if self.state is State.READY and self.reason != reason:
+                self._become(State.READY, reason)
 
     async def _alive(self, when: str) -> None:
         running = self._running

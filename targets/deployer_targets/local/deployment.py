@@ -291,6 +291,7 @@ def _state(backend: Backend) -> wire.ContainerState:
         runtime=backend.order.runtime,
         image=backend.order.container.image,
         lines=backend.last_lines,
+        fault=wire.fault_document(backend.fault),
     )
 
 

@@ -51,9 +51,9 @@ def condition(found: Description) -> tuple[Status, str]:
             return Status.PROGRESSING, ""
         return Status.FAILED, newest[0].reason if newest else "no generation serves"
     match container.state:
-        case "ready":
+        case "ready" if not container.reason:
             return (Status.PROGRESSING if found.incoming else Status.READY), _failed_beside(found)
-        case "starting" | "restarting":
+        case "ready" | "starting" | "restarting":
             return Status.DEGRADED, container.reason
         case "stopping":
             return Status.PROGRESSING, "it is being deleted"

@@ -10,6 +10,7 @@ from deployer.container import Container
 from deployer.errors import RolloutFailed, TimedOut
 from deployer.events import Report, StepProgressed
 from deployer.state import DeploymentName, Digest, Model, Record, Resource
+from deployer_targets.local import wire
 from deployer_targets.local.client import LocalCloud
 
 _LOOK_SECONDS = 1.0
@@ -114,6 +115,7 @@ class AwaitReady:
             if state.state == "ready":
                 return
             if not state.alive:
+                wire.raise_error(state.fault)
                 raise RolloutFailed(
                     f"generation {self.generation} of {self.name} can't serve",
                     why=reason(state.reason, state.lines),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.container import Container, Mount
-from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, Refused
+from deployer.errors import Conflict, CredentialsInvalid, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, Refused, TargetUnavailable
 from deployer.state import Record
 
 LINE_LIMIT = 64 << 20
@@ -32,6 +32,10 @@ class MachineRefused(MachineFault, Refused):
     """A definite no of this machine (port taken, disk full): it had no effect, so that the engine goes back."""
 
 
+class SourceRefused(TargetUnavailable, Refused):
+    """A package index or a registry doesn't answer, and without it nothing can be started: the engine goes back."""
+
+
 class ModelRefused(ModelInvalid, Refused):
     """The model's files aren't what they were when the run began: nothing is made of them, so that the engine goes back."""
 
@@ -39,6 +43,8 @@ class ModelRefused(ModelInvalid, Refused):
 _KINDS: Mapping[str, type[DeployerError]] = {
     "machine": MachineRefused,
     "conflict": Conflict,
+    "unavailable": SourceRefused,
+    "credentials": CredentialsInvalid,
     "refused": Refused,
     "absent": DeploymentNotFound,
     "fault": DeployerError,
@@ -47,7 +53,11 @@ _KINDS: Mapping[str, type[DeployerError]] = {
 
 @dataclass(frozen=True, slots=True)
 class ContainerState:
-    """One generation's container as its supervisor sees it; `state` is one of backend.State."""
+    """One generation's container as its supervisor sees it; `state` is one of backend.State.
+
+    Attributes:
+        fault: where it couldn't be started because of others, the network or credentials: for `raise_error`.
+    """
 
     state: str
     reason: str = ""
@@ -55,6 +65,7 @@ class ContainerState:
     runtime: str = ""
     image: str = ""
     lines: tuple[str, ...] = ()
+    fault: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
@@ -126,6 +137,17 @@ def line(document: Mapping[str, Any]) -> bytes:
 
 def error_document(error: DeployerError) -> dict[str, Any]:
     kind = next((kind for kind, each in _KINDS.items() if isinstance(error, each)), "fault")
+    return _document(kind, error)
+
+
+def fault_document(error: DeployerError | None) -> dict[str, Any]:
+    """Why a container couldn't be started, if others are to blame; empty where the model is."""
+    if isinstance(error, CredentialsInvalid):
+        return _document("credentials", error)
+    return _document("unavailable", error) if isinstance(error, TargetUnavailable) else {}
+
+
+def _document(kind: str, error: DeployerError) -> dict[str, Any]:
     return {"error": {"kind": kind, "message": error.message, "why": error.why, "advice": error.advice, "lines": list(error.lines)}}
 
 

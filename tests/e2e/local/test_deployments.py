@@ -172,7 +172,7 @@ def test_a_container_that_ends_is_started_again_and_at_last_given_up(client: Dep
     made = client.create_deployment("numbers", str(saved_model("doubler")), config={"max_restarts": 1})
 
     def end_the_container() -> None:
-        (process,) = scoring_processes(cloud)
+        (process,) = containers(cloud)
         os.kill(process, signal.SIGKILL)
 
     end_the_container()
@@ -188,11 +188,38 @@ def test_a_container_that_ends_is_started_again_and_at_last_given_up(client: Dep
     assert ask(client, "numbers", 1) == 2
 
 
+def test_a_container_that_hangs_is_told_and_forgiven(client: DeployClient, cloud: LocalCloud) -> None:
+    client.create_deployment("numbers", str(saved_model("doubler")))
+    processes = scoring_processes(cloud)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    hung = eventually(lambda: (found := client.get_deployment("numbers")).status is Status.DEGRADED and found, seconds=60)
+    assert hung.reason == "it lives, but doesn't answer /ping"
+    for process in processes:
+        os.kill(process, signal.SIGCONT)
+    eventually(lambda: client.get_deployment("numbers").status is Status.READY, seconds=60)
+    assert ask(client, "numbers", 1) == 2
+
+
+def test_a_package_index_that_does_not_answer_is_no_fault_of_the_model(
+    client: DeployClient, cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    model = copied_model("doubler", tmp_path)
+    with (model / "requirements.txt").open("a") as requirements:
+        requirements.write("\npackaging!=0.1\n")  # no lock of these is kept
+    with pytest.raises(TargetUnavailable, match=r"no package index answers.*what was made before is removed") as caught:
+        client.create_deployment("numbers", str(model))
+    assert caught.value.exit_code == 6
+    assert cloud.names() == []
+
+
 def test_a_killed_supervisor_takes_everything_with_it_and_the_next_look_clears_up(client: DeployClient, cloud: LocalCloud) -> None:
     client.create_deployment("numbers", str(saved_model("doubler")))
     found = cloud.describe("numbers")
     assert found is not None
-    assert len(scoring_processes(cloud)) == 1
+    assert len(containers(cloud)) == 1
     os.kill(found.pid, signal.SIGKILL)
     eventually(lambda: scoring_processes(cloud) == [])
     assert client.list_deployments() == []
@@ -285,6 +312,12 @@ def restarts(cloud: LocalCloud, generation: str) -> int:
     found = cloud.describe("numbers")
     assert found is not None
     return found.containers[generation].restarts
+
+
+def containers(cloud: LocalCloud) -> list[int]:
+    """The first process of each container; workers are its children."""
+    found = scoring_processes(cloud)
+    return [process for process in found if int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]) not in found]
 
 
 def scoring_processes(cloud: LocalCloud) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.container import Container, Mount
-from deployer.errors import Conflict, DeployerError, MachineFault, Refused
+from deployer.errors import Conflict, CredentialsInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
 from deployer.state import DeploymentName, ModelFacts, Provenance, Record, Status, digest_of
 from deployer_targets.local import observe, wire
 from deployer_targets.local.wire import ContainerState, Description
@@ -28,7 +28,7 @@ def description(state: str, **more: object) -> Description:
         port=8000,
         serving="new",
         records={"new": record("new")},
-        containers={"new": ContainerState(state, reason="why", runtime="process")},
+        containers={"new": ContainerState(state, reason="" if state == "ready" else "why", runtime="process")},
         **more,  # type: ignore[arg-type]
     )
 
@@ -39,6 +39,20 @@ def description(state: str, **more: object) -> Description:
 )
 def test_the_container_that_serves_makes_the_status(state: str, status: Status) -> None:
     assert observe.observed(description(state)).status is status
+
+
+def test_a_container_that_lives_but_does_not_answer_is_degraded() -> None:
+    hung = Description("churn", 1, serving="new", containers={"new": ContainerState("ready", reason="it lives, but doesn't answer /ping")})
+    assert observe.condition(hung) == (Status.DEGRADED, "it lives, but doesn't answer /ping")
+
+
+@pytest.mark.parametrize(("error", "kind"), [(TargetUnavailable("no index"), wire.SourceRefused), (CredentialsInvalid("401"), CredentialsInvalid)])
+def test_what_others_are_to_blame_for_keeps_its_exit_code(error: DeployerError, kind: type[DeployerError]) -> None:
+    with pytest.raises(kind) as caught:
+        wire.raise_error(json.loads(json.dumps(wire.fault_document(error))))
+    assert caught.value.exit_code == error.exit_code
+    assert isinstance(caught.value, Refused)
+    assert wire.fault_document(DeployerError("it can't be loaded")) == wire.fault_document(None) == {}
 
 
 def test_a_rollout_that_nobody_waits_for_is_progressing() -> None:
