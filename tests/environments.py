@@ -40,7 +40,7 @@ def cache_directory() -> Path:
     return directory
 
 
-OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest", "hypothesis")
+OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest", "hypothesis", "cloudpickle", "pydantic")
 """What `oldest_python` has."""
 
 

@@ -95,8 +95,10 @@ def _guarded(source: str) -> Optional[str]:
 
 
 def _is_ours(node: _Import) -> bool:
+    if isinstance(node, ast.ImportFrom) and node.level:
+        return False
     names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module == "deployer" and not node.level:
+    if isinstance(node, ast.ImportFrom) and node.module == "deployer":
         names = [f"deployer.{each.name}" for each in node.names]
     return all(name in _SHARED or name.startswith(tuple(f"{each}." for each in _SHARED)) for name in names)
 

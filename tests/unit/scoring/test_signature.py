@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deployer_scoring.errors import SchemaError
@@ -145,3 +150,86 @@ def test_a_schema_speaks_as_a_person_reads_it() -> None:
     assert str(Schema((TensorSpec("float32", (-1, 3)),))) == "[tensor(float32, [-1, 3])]"
     assert schema.input_names() == ["a", "b"]
     assert (schema.required_input_names(), schema.optional_input_names()) == (["a"], ["b"])
+
+
+def test_constructors_take_what_mlflow_s_take() -> None:
+    schema = Schema([ColSpec("double", "x"), ColSpec(Array("string"), "tags", required=False), ColSpec(Map("long"), "counts")])
+    assert schema.columns[0].type is DataType.double
+    assert schema.input_dict()["tags"].required is False
+    assert Object([Property("a", "long")]) == Object((Property("a", DataType.long),))
+    assert TensorSpec(np.dtype("float32"), [-1, 3], "t") == TensorSpec("float32", (-1, 3), "t")
+    assert TensorSpec(np.dtype("float32"), (-1,)).type == np.dtype("float32")
+    assert ParamSchema([ParamSpec("top", "long", np.int64(3)), ParamSpec("p", "float", 1)]).params[1].default == 1.0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ColSpec("decimal"),
+        lambda: ColSpec(int),  # type: ignore[arg-type]
+        lambda: Array("list"),
+        lambda: Property(1, "long"),  # type: ignore[arg-type]
+        lambda: Object(["a"]),  # type: ignore[list-item]
+        lambda: TensorSpec(np.dtype("U5"), (-1,)),
+        lambda: TensorSpec(np.dtype("float32"), 5),  # type: ignore[arg-type]
+        lambda: Schema({"a": 1}),  # type: ignore[arg-type]
+        lambda: ParamSpec("a", "long", "x"),
+        lambda: ParamSpec("a", "boolean", 1),
+        lambda: ParamSpec("a", "long", 1, (-1,)),
+        lambda: ParamSpec("a", "datetime", "soon"),
+        lambda: ParamSpec("a", Array("long"), [1]),  # type: ignore[arg-type]
+    ],
+)
+def test_what_breaks_the_rules_is_refused_when_it_is_made(make: Callable[[], Any]) -> None:
+    with pytest.raises(SchemaError):
+        make()
+
+
+def test_a_schema_tells_types_in_numpy_s_and_pandas_words() -> None:
+    schema = Schema([ColSpec("double", "a"), ColSpec("string", "b"), ColSpec("datetime", "c")])
+    assert schema.numpy_types() == [np.dtype("float64"), np.dtype("str"), np.dtype("datetime64[ns]")]
+    assert schema.pandas_types() == [np.dtype("float64"), np.dtype("O"), np.dtype("datetime64[ns]")]
+    assert schema.input_types() == [DataType.double, DataType.string, DataType.datetime]
+    assert Schema([TensorSpec("uint8", (-1,))]).input_types() == Schema([TensorSpec("uint8", (-1,))]).numpy_types() == [np.dtype("uint8")]
+    assert schema.input_types_dict() == {"a": DataType.double, "b": DataType.string, "c": DataType.datetime}
+    assert [*schema] == [*schema.inputs]
+    with pytest.raises(SchemaError, match="not every column has a dtype: a: Array"):
+        Schema([ColSpec(Array("long"), "a")]).numpy_types()
+    with pytest.raises(SchemaError, match="numpy_types"):
+        Schema([TensorSpec("uint8", (-1,))]).pandas_types()
+
+
+def test_a_datatype_knows_its_python_numpy_and_values() -> None:
+    assert DataType.long.to_python() is int
+    assert DataType.from_numpy_type(np.dtype("int32")) is DataType.integer
+    assert DataType.check_type(DataType.datetime, datetime(2026, 1, 1)) and not DataType.check_type(DataType.long, True)  # noqa: DTZ001
+    assert DataType(5) is DataType.double  # as MLflow's pickles name it
+    assert len(DataType.all_types()) == 8
+    with pytest.raises(ValueError, match="9"):
+        DataType(9)
+
+
+def test_a_default_that_is_a_datetime_is_written_in_iso_and_read_again() -> None:
+    spec = ParamSpec("since", "datetime", "2026-01-02T03:04:05")
+    assert (
+        spec == ParamSpec("since", "datetime", datetime(2026, 1, 2, 3, 4, 5)) == ParamSpec("since", "datetime", np.datetime64("2026-01-02T03:04:05"))  # noqa: DTZ001
+    )
+    assert spec.to_dict()["default"] == "2026-01-02T03:04:05"
+    days = ParamSpec("days", "datetime", ["2026-01-02"], (-1,))
+    assert ParamSchema.from_json(ParamSchema([days]).to_json()).params == (days,)
+
+
+def test_signatures_are_equal_by_content_shown_as_mlflow_shows_them_and_survive_pickling() -> None:
+    signature = ModelSignature(Schema([ColSpec("long", "a"), ColSpec(POINT, "b", False)]), None, ParamSchema([ParamSpec("t", "long", 1)]))
+    assert repr(signature) == (
+        "inputs: \n  ['a': long (required), 'b': {label: string (optional), x: double (required)} (optional)]\n"
+        "outputs: \n  None\nparams: \n  ['t': long (default: 1)]\n"
+    )
+    assert ModelSignature.from_dict(signature.to_dict()) == signature == pickle.loads(pickle.dumps(signature)) == copy.deepcopy(signature)
+    assert signature != ModelSignature(Schema([ColSpec("long", "a")]))
+    assert repr(AnyType()) == "Any" and repr(Map("long")) == "Map(str -> long)" and repr(SparkMLVector()) == "SparkML vector"
+
+
+def test_a_frame_s_own_column_numbers_stay_numbers() -> None:
+    schema = Schema([ColSpec("long", 0), ColSpec("long", 1)])  # type: ignore[arg-type]
+    assert Schema.from_json(schema.to_json()) == schema
