@@ -8,9 +8,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -166,6 +168,42 @@ def test_a_caller_s_trace_goes_on_in_the_answer_and_in_the_log(doubler: Served) 
     assert (json.loads(line)["trace_id"], json.loads(line)["span_id"]) == (TRACE, span)
     assert "traceresponse" not in doubler.ask({"inputs": [1]}, traceparent="nonsense").headers
     assert "traceresponse" not in doubler.ask({"inputs": [1]}).headers
+
+
+def load(served: Served, name: str, model: str | None = None) -> httpx.Response:
+    return served.client.post("/models", json={"model_name": name, "url": str(saved_model(model or name))})
+
+
+def test_a_multi_model_endpoint_loads_asks_and_forgets_models_while_it_serves() -> None:
+    with serving(None, SAGEMAKER_MULTI_MODEL="true") as served, ThreadPoolExecutor(2) as threads:
+        assert served.client.get("/models").json() == {"models": []}
+        assert load(served, "doubler").status_code == 200
+        assert load(served, "tripler").json() == {"modelName": "tripler", "modelUrl": str(saved_model("tripler"))}
+        assert load(served, "doubler").status_code == 409
+
+        slow = threads.submit(load, served, "slow")  # takes 2 s, in which the others answer
+        began = time.monotonic()
+        for name, factor in (("doubler", 2), ("tripler", 3)):
+            answer = served.client.post(
+                f"/models/{name}/invoke", json={"inputs": [1, 2]}, headers={"X-Amzn-SageMaker-Target-Model": f"{name}.tar.gz"}
+            )
+            assert answer.json() == {"predictions": [factor * 1.0, factor * 2.0]}
+            assert infer(served, numbers(1), name=name).json()["outputs"][0]["data"] == [factor * 1.0]
+        assert time.monotonic() - began < 1.5
+        assert slow.result().status_code == 200
+
+        broken = load(served, "broken")
+        assert (broken.status_code, "No module named 'a_module_that_is_not_there'" in broken.json()["message"]) == (500, True)
+        assert [each["modelName"] for each in served.client.get("/models").json()["models"]] == ["doubler", "tripler", "slow"]
+
+        asked = threads.submit(served.client.post, "/models/slow/invoke", json={"inputs": [1.0]})
+        time.sleep(0.3)
+        assert served.client.delete("/models/slow").status_code == 200
+        assert asked.result().json() == {"predictions": [2.0]}  # what was asked before is answered yet
+        assert served.client.post("/models/slow/invoke", json={"inputs": [1]}).status_code == 404
+        assert served.client.get("/ping").status_code == 200
+        assert load(served, "slow", "doubler").status_code == 200  # the name is free again
+        assert served.client.post("/models/slow/invoke", json={"inputs": [1]}).json() == {"predictions": [2.0]}
 
 
 class Collector(http.server.BaseHTTPRequestHandler):

@@ -32,6 +32,7 @@ _PAGE = 100
 _STEP_SECONDS, _FINISH_STEPS = 0.05, 400
 _RESERVE = 0.05  # of the memory: what is kept free for requests
 _SHORT = "INSUFFICIENT_STORAGE"
+_SIGNS_OF_SHORTAGE = ("MemoryError", "SIGKILL")  # the latter is how the kernel ends a process for its memory
 
 
 class Models:
@@ -94,13 +95,12 @@ class Models:
             if short := _shortage(directory):
                 return failure(507, _SHORT, f"the model {name} can't be loaded: {short}")
             self._loaded[name] = (url, await self._host(directory))
-        except MemoryError:
-            return failure(507, _SHORT, f"the model {name} can't be loaded: there is no memory left")
+        except InvalidInput:
+            raise
         except ScoringError as error:
-            if isinstance(error, InvalidInput):
-                raise
             _log.error("the model %s can't be loaded: %s", name, error)
-            return failure(500, "INTERNAL_ERROR", f"the model {name} can't be loaded: {error}")
+            status, code = (507, _SHORT) if any(sign in str(error) for sign in _SIGNS_OF_SHORTAGE) else (500, "INTERNAL_ERROR")
+            return failure(status, code, f"the model {name} can't be loaded: {error}")
         finally:
             self._loading.discard(name)
         _log.info("loaded the model %s from %s", name, url)

@@ -174,7 +174,7 @@ async def host(directory: Path) -> Dispatcher:
     if "broken" in directory.parts:
         raise LoadError("ModuleNotFoundError: No module named 'gone'")
     if "greedy" in directory.parts:
-        raise MemoryError
+        raise LoadError("MemoryError: Unable to allocate 8.0 TiB")
     return dispatcher(parse_mlmodel(directory))
 
 
