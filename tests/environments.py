@@ -40,7 +40,10 @@ def cache_directory() -> Path:
     return directory
 
 
-OLDEST = ("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "pytest", "hypothesis", "cloudpickle", "pydantic")
+OLDEST = (
+    *("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "cloudpickle", "pydantic"),
+    *("pytest", "hypothesis", "prometheus-client", "openapi-spec-validator"),
+)
 """What `oldest_python` has."""
 
 
