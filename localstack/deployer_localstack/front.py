@@ -87,7 +87,7 @@ class Front:
             return self._dispatch(call, environ, start_response, entry)
         except (AwsError, NotImplementedError) as fault:
             # What moto doesn't have is a definite no: a 500 would be asked again until the caller's patience ends.
-            error = fault if isinstance(fault, AwsError) else AwsError("NotImplemented", f"{fault}, not in the local cloud", 501)
+            error = fault if isinstance(fault, AwsError) else AwsError("NotImplemented", f"The local cloud doesn't do this: {fault}", 501)
             entry["error"] = error.code
             status, headers, body = render(error, call.service, bodiless=environ["REQUEST_METHOD"] == "HEAD")
             start_response(_line(status), headers)

@@ -55,7 +55,13 @@ class StoredObject:
 
 def application() -> Any:
     """moto's WSGI application for all services."""
-    return DomainDispatcherApplication(create_backend_app)
+    return DomainDispatcherApplication(_application_of)
+
+
+def _application_of(service: Any) -> Any:
+    if service is None:
+        raise NotImplementedError("there is no such service")
+    return create_backend_app(service)
 
 
 def account_of(access_key: str) -> str:

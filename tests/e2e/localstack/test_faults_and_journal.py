@@ -24,6 +24,23 @@ def test_a_call_is_throttled_once_in_the_services_own_words(user: User) -> None:
         call()
 
 
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("iam", "simulate_principal_policy", {"PolicySourceArn": f"{ROLE}", "ActionNames": ["s3:GetObject"]}),
+        ("service-quotas", "list_service_quotas", {"ServiceCode": "sagemaker"}),
+        ("sagemaker", "list_inference_components", {}),
+        ("braket", "search_jobs", {"filters": []}),
+    ],
+)
+def test_what_is_not_there_is_refused_at_once_by_name(user: User, service: str, operation: str, parameters: dict[str, object]) -> None:
+    client = user.client(service, retries=10)
+    with pytest.raises(ClientError, match="The local cloud doesn't do this: ") as caught:
+        getattr(client, operation)(**parameters)
+    answer = caught.value.response["ResponseMetadata"]
+    assert (caught.value.response["Error"]["Code"], answer["HTTPStatusCode"], answer["RetryAttempts"]) == ("NotImplemented", 501, 0)
+
+
 def test_a_patient_client_never_notices_a_throttle(user: User) -> None:
     user.control.add_fault("throttle", service="*", count=1, per_call=True)
     sagemaker = user.client("sagemaker", retries=3)
