@@ -14,6 +14,7 @@ from typing import Optional
 
 BAD_REQUEST = "BAD_REQUEST"
 INVALID_PARAMETER_VALUE = "INVALID_PARAMETER_VALUE"
+_LONGEST = 2000  # characters of a message: one that quotes a body must not be as long as it
 
 
 class ScoringError(Exception):
@@ -57,7 +58,7 @@ class InvalidInput(ScoringError, ValueError):
     """
 
     def __init__(self, message: str, *, error_code: str = BAD_REQUEST, status: int = 400) -> None:
-        super().__init__(message)
+        super().__init__(message if len(message) <= _LONGEST else f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}")
         self.error_code, self.status = error_code, status
 
 

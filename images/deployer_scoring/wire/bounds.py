@@ -6,6 +6,7 @@ kilobytes, a new column in each row, can ask for gigabytes. What is refused here
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
@@ -15,6 +16,8 @@ from deployer_scoring.errors import InvalidInput
 MOST_COLUMNS = 50_000
 _FREE_CELLS = 1_000_000
 _CELLS_PER_VALUE = 16
+# A field of CSV as pandas has it, in quotes only where they open it, and what ends it.
+_FIELD = re.compile(rb'(?:"[^"]*(?:""[^"]*)*"?[^,\r\n]*|[^",\r\n][^,\r\n]*|)(,|(?:[ \t]*[\r\n])+|$)')
 _MOST_TEXT = 64 << 20  # characters of an array of text, each of 4 bytes
 
 
@@ -35,14 +38,41 @@ def check_rows(rows: Any) -> None:
         InvalidInput: They are, or there are more than MOST_COLUMNS columns.
     """
     if isinstance(rows, list):
-        check_columns(_check_cells(len(rows), rows))
+        width, given = _extent(rows)
+        check_columns(width)
+        _check_cells(len(rows), width, given)
 
 
 def check_columns_of(columns: Any) -> None:
     """As `check_rows`, for an object of columns."""
     if isinstance(columns, dict):
         check_columns(len(columns))
-        _check_cells(len(columns), columns.values())
+        height, given = _extent(columns.values())
+        _check_cells(height, len(columns), given)
+
+
+def check_split(value: dict[str, Any]) -> None:
+    """As `check_rows`, for a split object: columns and index may ask for cells that the data doesn't fill."""
+    data, columns, index = value.get("data"), value.get("columns"), value.get("index")
+    named, counted = (len(each) if isinstance(each, list) else 0 for each in (columns, index))
+    check_columns(named)
+    check_rows(data)
+    check_columns_of(data)
+    if isinstance(data, list):
+        width, given = _extent(data)
+        rows, width = len(data), max(width, named)
+    else:
+        height, given = _extent(data.values()) if isinstance(data, dict) else (0, 0)
+        rows, width = max(height, counted), max(named, len(data) if isinstance(data, dict) else 0)
+    _check_cells(rows, width, given + named + counted)
+
+
+def check_csv(body: bytes) -> None:
+    """As `check_rows`, for CSV: pandas fills rows that are shorter than the header or the first row."""
+    lines, commas = body.count(b"\n") + body.count(b"\r"), body.count(b",")
+    width = _csv_width(body)
+    check_columns(width)
+    _check_cells(lines, width, commas + lines)
 
 
 def is_wasteful_text(value: Any) -> bool:
@@ -63,8 +93,8 @@ def check_text(value: Any) -> None:
         raise InvalidInput("the texts are of so different lengths that an array of them would be far too large; send dataframe_records")
 
 
-def _check_cells(number: int, parts: Iterable[Any]) -> int:
-    """The width of the parts: the most items of one, or the number of all different keys."""
+def _extent(parts: Iterable[Any]) -> tuple[int, int]:
+    """The width of rows, or the height of columns (the most items of one, or the number of all different keys), and the number of values."""
     names: set[Any] = set()
     widest = given = 0
     for part in parts:
@@ -75,7 +105,26 @@ def _check_cells(number: int, parts: Iterable[Any]) -> int:
         else:
             continue
         given += len(part)
-    width = max(widest, len(names))
-    if number * width > _FREE_CELLS + _CELLS_PER_VALUE * given:
-        raise InvalidInput(f"the body would make a frame of {number} by {width} cells for {given} values; send rows with the same columns")
-    return width
+    return max(widest, len(names)), given
+
+
+def _check_cells(rows: int, columns: int, given: int) -> None:
+    if rows * columns > _FREE_CELLS + _CELLS_PER_VALUE * given:
+        raise InvalidInput(f"the body would make a frame of {rows} by {columns} cells for {given} values; send rows with the same columns")
+
+
+def _csv_width(body: bytes) -> int:
+    """How many fields the header or the first row has, whichever has more; counted to MOST_COLUMNS and no further."""
+    widths: list[int] = []
+    fields = 0
+    for field in _FIELD.finditer(body):
+        fields += 1
+        if fields > MOST_COLUMNS:
+            return fields
+        if field[1] != b",":
+            if fields > 1 or field[0].strip():  # pandas skips lines of nothing but spaces
+                widths.append(fields)
+            fields = 0
+        if len(widths) == 2 or not field[1]:
+            break
+    return max(widths, default=0)

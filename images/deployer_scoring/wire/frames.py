@@ -17,7 +17,7 @@ from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
-from deployer_scoring.wire.bounds import check_columns, check_columns_of, check_rows
+from deployer_scoring.wire.bounds import check_csv, check_rows, check_split
 
 
 def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
@@ -32,9 +32,7 @@ def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
         raise InvalidInput(f"dataframe_split must have data; it has {', '.join(map(repr, value)) or 'nothing'}")
     if unknown := value.keys() - {"columns", "data", "index"}:
         raise InvalidInput(f"dataframe_split has columns, data and index; {', '.join(sorted(map(repr, unknown)))} is none of them")
-    check_columns(len(value["columns"]) if isinstance(value.get("columns"), list) else 0)
-    check_rows(value["data"])
-    check_columns_of(value["data"])
+    check_split(value)
     try:
         frame = pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
     except Exception as error:
@@ -68,7 +66,7 @@ def from_csv(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
         body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
-    check_columns(body.count(b",", 0, body.find(b"\n") + 1 or len(body)))
+    check_csv(body)
     types = None if schema is None else csv_types(schema)
     try:
         return pd.read_csv(io.BytesIO(body), dtype=types)  # type: ignore[arg-type,unused-ignore]
