@@ -37,6 +37,9 @@ e2e: env ## real docker, registry, MLflow server, over sockets
 bench: env ## figures, side by side with the named peers
 	@scripts/test bench
 
+test-flavors: env ## models of flavors whose libraries weigh gigabytes (torch, tensorflow, spark, ...): not part of CI
+	@nice -n 15 $(PYTHON) -m tests.flavors.heavy
+
 test-sagemaker-live: env ## the conformance suite against your AWS account; says first what it may cost
 	@$(PYTHON) scripts/conformance_live
 
@@ -46,4 +49,4 @@ format: env ## let ruff put the code in order
 clean: ## remove the environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help env demo test check unit simulation conformance e2e bench test-sagemaker-live format clean
+.PHONY: help env demo test check unit simulation conformance e2e bench test-flavors test-sagemaker-live format clean

@@ -18,6 +18,7 @@ BATCHED = {
     "sklearn_boosting",
     "sklearn_probabilities",
     "sklearn_by_name",
+    "sklearn_quantiles",
     "xgboost_booster",
     "xgboost_classifier",
     "lightgbm_booster",
@@ -27,7 +28,7 @@ BATCHED = {
     "onnx_two_outputs",
 }
 AS_MATRIX = (BATCHED | {"sklearn_neighbours", "onnx_ranks"}) - {"sklearn_by_name", "onnx_two_outputs"}
-TREES = [name for name in sorted(BATCHED) if name not in {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name"}]
+TREES = [name for name in sorted(BATCHED) if name not in {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name", "sklearn_quantiles"}]
 
 
 @cache
@@ -100,6 +101,12 @@ def test_an_array_in_place_of_the_frame_is_answered_bit_for_bit_as_the_frame() -
 def test_users_own_code_is_never_prompt() -> None:
     own = {name for name in LIGHT if name.startswith(("python", "statsmodels"))} | {"sklearn_cloudpickle"}
     assert {name for name in LIGHT if not found()[name]["prompt"]} == own
+
+
+@pytest.mark.mlflow
+def test_models_predict_in_parallel_in_a_process_forked_after_they_were_loaded_and_asked() -> None:
+    names = ["xgboost_booster", "lightgbm_booster", "sklearn_boosting", "catboost_regressor", "onnx_trees"]
+    assert answers("forked", runtime_python(), light_models(), names) == dict.fromkeys(names, "fine")
 
 
 FORMS = {

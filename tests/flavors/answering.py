@@ -1,20 +1,26 @@
-"""Run by an interpreter with a flavor's library: what a side answers with saved models, as JSON on the last line of stdout.
+"""Run by an interpreter with a flavor's library: what a side answers with saved models, as JSON on one line of stdout, after `answers: `.
 
     answering.py mlflow DIRECTORY NAME...     {name: answer}
     answering.py ours DIRECTORY NAME...       {name: {answer, native, row_wise, prompt, matrix, forks, mlflow, ...}}
     answering.py forms DIRECTORY NAME:FLAVOR...   {name:flavor: [the class of the model in the flavor's own form, whether mlflow is imported]}
+    answering.py forked DIRECTORY NAME...     {name: what a process forked after the model was loaded says: "fine", "hangs" or how it ended}
+    answering.py body DIRECTORY NAME...       {name: the question as a request's body}
 
 Our side is given the names in this order, all in one process, and says after each whether mlflow is imported.
 """
 
 import json
 import logging
+import os
+import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from data import NUMBERS, TEXTS  # type: ignore[import-not-found]  # beside this script
 
 warnings.filterwarnings("error", message="X does not have valid feature names")
@@ -22,12 +28,14 @@ logging.disable(logging.WARNING)
 sys.path.insert(0, str(Path(__file__).parents[2] / "images"))
 
 _ALONE = 80
+_PATIENCE = 20  # seconds
 PARAMS: dict[str, dict[str, Any]] = {"xgboost_booster": {"output_margin": True, "unheard_of": 2}, "python_class": {"shift": 2.5}}
 
 
 def question(name: str) -> Any:
     """What a model is asked."""
-    return {"python_hinted": TEXTS["text"].tolist(), "python_by_reference": TEXTS}.get(name, NUMBERS)
+    questions = {"python_hinted": TEXTS["text"].tolist(), "prophet": pd.DataFrame({"ds": pd.date_range("2025-09-01", periods=5)})}
+    return questions.get(name, TEXTS if name in {"python_by_reference", "spacy", "transformers"} else NUMBERS)
 
 
 def plain(value: Any) -> Any:
@@ -36,6 +44,8 @@ def plain(value: Any) -> Any:
         return {"DataFrame": {str(name): plain(value[name].to_numpy()) for name in value.columns}}
     if hasattr(value, "to_numpy"):
         return {"Series": plain(value.to_numpy())}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
+        return {str(value.dtype): value.astype(str).tolist()}
     if isinstance(value, np.ndarray):
         return {str(value.dtype) if value.dtype != object else "object": value.tolist()}
     if isinstance(value, dict):
@@ -75,6 +85,35 @@ def form(directory: Path, name: str) -> Any:
     return f"{kind.__module__}.{kind.__qualname__}", "mlflow" in sys.modules
 
 
+def forked(directory: Path, name: str) -> str:
+    """Whether a forked process predicts, as the server makes them: the parent keeps to one thread, the child allows itself two."""
+    from deployer_scoring.loaders.threads import allow_threads, single_threaded
+
+    single_threaded()
+    from deployer_scoring.loaders.loading import load
+    from deployer_scoring.model.mlmodel import parse_mlmodel
+
+    model = parse_mlmodel(directory / name)
+    predict = getattr(load(model).implementation, model.pyfunc.predict_fn)
+    predict(question(name).head(1))
+    if (child := os.fork()) == 0:
+        allow_threads(2)
+        predict(question(name))
+        os._exit(0)
+    for _ in range(_PATIENCE * 10):
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            return "fine" if status == 0 else f"ends with {os.waitstatus_to_exitcode(status)}"
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "hangs"
+
+
+def body(directory: Path, name: str) -> str:
+    return f'{{"dataframe_split": {question(name).to_json(orient="split", index=False, date_format="iso", double_precision=15)}}}'
+
+
 def batched(predict: Any, data: Any, answer: Any, loaded: Any) -> dict[str, Any]:
     """How far the rows' own answers are from those in a batch, relative; and whether the matrix's answer is the frame's, bit for bit."""
     found: dict[str, Any] = {}
@@ -102,9 +141,9 @@ def difference(one: Any, other: Any) -> float:
 
 
 def main() -> None:
-    answer = {"mlflow": mlflow_answers, "ours": our_answers, "forms": form}[sys.argv[1]]
+    answer = {"mlflow": mlflow_answers, "ours": our_answers, "forms": form, "forked": forked, "body": body}[sys.argv[1]]
     found = {name: answer(Path(sys.argv[2]), name) for name in sys.argv[3:]}
-    print("\n" + json.dumps(found))
+    print("\nanswers: " + json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ LIGHT = (
     "sklearn_probabilities",
     "sklearn_by_name",
     "sklearn_neighbours",
+    "sklearn_quantiles",
     "xgboost_booster",
     "xgboost_classifier",
     "lightgbm_booster",
@@ -44,6 +45,7 @@ LIGHT = (
     "statsmodels_ols",
 )
 _HERE = Path(__file__).parent
+_MARK = "answers: "  # answering.py's
 
 
 @cache
@@ -62,21 +64,21 @@ def light_models() -> Path:
     return directory
 
 
-def save(python: Path, directory: Path, names: Sequence[str]) -> None:
+def save(python: Path, directory: Path, names: Sequence[str], script: str = "saving.py") -> None:
     """Save models below a directory by the real MLflow of an interpreter.
 
     Raises:
         RuntimeError: It could not; the message is what it said.
     """
     quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
-    command = [str(python), str(_HERE / "saving.py"), str(directory), *names]
+    command = [str(python), str(_HERE / script), str(directory), *names]
     done = subprocess.run(command, check=False, env=quiet, cwd=directory, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"MLflow could not save {', '.join(names)}: {done.stderr[-3000:]}")
 
 
 def answers(side: str, python: Path, directory: Path, names: Sequence[str]) -> dict[str, Any]:
-    """What a side (`ours` or `mlflow`) answers with each of the models, in a process of the given interpreter.
+    """What answering.py says of each of the models as one of its sides, in a process of the given interpreter.
 
     Raises:
         RuntimeError: It failed; the message is what it said.
@@ -84,9 +86,10 @@ def answers(side: str, python: Path, directory: Path, names: Sequence[str]) -> d
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONDONT", "MLFLOW_"))}
     command = [str(python), str(_HERE / "answering.py"), side, str(directory), *names]
     # One thread each: OpenMP's threads wait for each other in loops, which starves what else runs on the machine.
-    variables = {**clean, "MLFLOW_DISABLE_TELEMETRY": "true", "OMP_NUM_THREADS": "1"}
+    variables = {**clean, "MLFLOW_DISABLE_TELEMETRY": "true", **({} if side == "forked" else {"OMP_NUM_THREADS": "1"})}
     done = subprocess.run(command, check=False, env=variables, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{side} failed with {', '.join(names)}: {done.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    said = next(line for line in reversed(done.stdout.splitlines()) if line.startswith(_MARK))  # libraries say goodbye after it
+    found: dict[str, Any] = json.loads(said.removeprefix(_MARK))
     return found

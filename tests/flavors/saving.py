@@ -90,6 +90,16 @@ def sklearn_neighbours(path: Path) -> None:
     mlflow.sklearn.save_model(KNeighborsRegressor().fit(NUMBERS, TARGET), path, signature=NAMED, serialization_format="pickle", **BARE)
 
 
+def sklearn_quantiles(path: Path) -> None:
+    """Predicts by a distribution of scipy.stats."""
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import QuantileTransformer
+
+    model = make_pipeline(QuantileTransformer(n_quantiles=50, output_distribution="normal"), Ridge()).fit(NUMBERS, TARGET)
+    mlflow.sklearn.save_model(model, path, signature=NAMED, **BARE)
+
+
 def xgboost_booster(path: Path) -> None:
     import xgboost
 

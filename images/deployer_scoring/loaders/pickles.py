@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from deployer_scoring.errors import LoadError
+from deployer_scoring.loaders.deferred import load_skops
 from deployer_scoring.loaders.loaded import Unusual
 
 # MLflow's switch for who doesn't want code from models to run; skops files name the types that they trust themselves.
@@ -31,7 +32,7 @@ def read_object(path: Path, flavor: Mapping[str, Any], default: str) -> Any:
     refuse_forbidden(path)
     form = flavor.get("serialization_format", default)
     if form == "skops":
-        return _read_skops(path, flavor.get("skops_trusted_types"))
+        return load_skops(path, flavor.get("skops_trusted_types"))
     if form not in {"pickle", "cloudpickle"}:
         raise Unusual(f"the serialization format is {form}")
     with path.open("rb") as file:
@@ -42,9 +43,3 @@ def refuse_forbidden(path: Path) -> None:
     """Raise LoadError where MLFLOW_ALLOW_PICKLE_DESERIALIZATION says that no pickle may be loaded."""
     if os.environ.get(_ALLOWED, "true").lower() not in {"true", "1"}:
         raise LoadError(f"{path.name} can run code while it is loaded, and {_ALLOWED} forbids that; set it to true for models that you trust")
-
-
-def _read_skops(path: Path, trusted: Optional[Sequence[str]]) -> Any:
-    from skops.io import load
-
-    return load(path, trusted=trusted)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from deployer_scoring.loaders.deferred import defer
 from deployer_scoring.loaders.estimators import fitted_names, nature_of, without_names
 from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.loaders.pickles import read_object
@@ -49,7 +50,9 @@ class MatrixModel(SklearnModel):
         return self._answer("predict", data)
 
     def _answer(self, name: str, data: Any) -> Any:
-        return getattr(self._nameless if isinstance(data, np.ndarray) else self.estimator, name)(data)
+        if isinstance(data, np.ndarray):  # column by column, as a frame holds its numbers: products of matrices round otherwise by rows
+            return getattr(self._nameless, name)(np.asfortranarray(data))
+        return getattr(self.estimator, name)(data)
 
 
 def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
@@ -61,6 +64,7 @@ def load(model: MLModel, config: Mapping[str, Any]) -> Loaded:
     """
     if config:
         raise Unusual("the sklearn flavor takes no config")
+    defer("scipy.stats")
     estimator = read_estimator(model)
     nature = nature_of(estimator)
     matrix = nature.arrays and model.pyfunc.predict_fn in {"predict", *_MATRIX_ANSWERS} and _fits(estimator, model)

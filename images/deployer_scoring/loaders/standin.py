@@ -13,11 +13,12 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.abc import Loader, MetaPathFinder
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Optional
 
+from deployer_scoring.loaders.ready import Ready
 from deployer_scoring.model.code import ModelConfig, set_model
 from deployer_scoring.python_model import MLFLOW_NAMES, PythonModel, PythonModelContext
 
@@ -116,20 +117,7 @@ class _Finder(MetaPathFinder):
     """Finds the modules that the stand-in doesn't have, by letting the real mlflow take over."""
 
     def find_spec(self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
-        return ModuleSpec(name, _Ready(_real(name))) if name.startswith("mlflow.") else None
-
-
-class _Ready(Loader):
-    """Gives a module that is imported already."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self._module, self._spec = module, module.__spec__
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return self._module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec
+        return ModuleSpec(name, Ready(_real(name))) if name.startswith("mlflow.") else None
 
 
 def _real(name: str) -> ModuleType:

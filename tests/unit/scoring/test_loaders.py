@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cloudpickle
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from deployer_scoring.errors import LoadError, MLModelError
+from deployer_scoring.loaders.deferred import defer
 from deployer_scoring.loaders.loaded import Loaded, Unusual, numeric_columns
 from deployer_scoring.loaders.loading import forks, load
 from deployer_scoring.loaders.own_form import load_own_form
@@ -227,3 +229,48 @@ def test_a_form_whose_library_is_not_here_says_which(tmp_path: Path, monkeypatch
     model(tmp_path, LOADER % ", catboost: {data: model.cb, model_type: CatBoostRegressor}")
     with pytest.raises(LoadError, match="the catboost form of a model needs the package catboost, which isn't installed here"):
         load_own_form(tmp_path, "catboost")
+
+
+@pytest.fixture
+def deferred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package whose import writes a file, put off."""
+    package = tmp_path / "outer" / "inner"
+    package.mkdir(parents=True)
+    (tmp_path / "outer" / "__init__.py").write_text("")
+    source = f"open({str(tmp_path / 'imported')!r}, 'w').close()\nclass Kind: pass\ndef double(x): return 2 * x\n_private = 5\n"
+    (package / "__init__.py").write_text(source)
+    (package / "below.py").write_text("from outer.inner import double\nvalue = double(4)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = list(sys.meta_path)
+    defer("outer.inner")
+    yield tmp_path / "imported"
+    sys.meta_path[:] = before
+    for name in [name for name in sys.modules if name.partition(".")[0] == "outer"]:
+        del sys.modules[name]
+
+
+USES = {
+    "called": "assert double(2) == 4",
+    "subclassed": "class Own(Kind): pass\nassert Own.__mro__[1].__name__ == 'Kind'",
+    "held against": "assert not isinstance(3, Kind)",
+    "asked for an attribute": "assert Kind.__name__ == 'Kind'",
+    "asked for a private name": "import outer\nassert outer.inner._private == 5",
+    "a module of it imported": "import outer.inner.below\nassert outer.inner.below.value == 8 == outer.inner.double(4)",
+    "a name from a module of it": "from outer.inner.below import value\nassert value == 8",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_deferred_package_is_imported_when_it_is_used(deferred: Path, use: str) -> None:
+    scope: dict[str, object] = {"__name__": "using"}
+    exec("from outer.inner import double, Kind\nimport outer.inner\nfrom outer import inner", scope)
+    assert not deferred.exists()
+    exec(USES[use], scope)
+    assert deferred.exists()
+
+
+def test_a_package_that_is_not_there_or_imported_already_is_not_deferred(deferred: Path) -> None:
+    defer("not_there_at_all.inner")
+    defer("os.path")
+    assert "not_there_at_all.inner" not in sys.modules
+    assert sys.modules["os.path"].join("a", "b") == "a/b"

@@ -1,0 +1,144 @@
+"""scikit-learn imported in two thirds of its time.
+
+Two things that a model seldom needs take much of it: scipy.stats, of which most estimators predict without a function, and the import
+of every module of scikit-learn, by which skops learns the names of its estimators. Both are put off until they are asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Optional
+
+from deployer_scoring.loaders.ready import Ready
+
+# Larger files aren't read twice to save an import.
+_SMALL = 50_000_000
+
+
+def defer(name: str) -> None:
+    """Have a package imported when something of it is used, not when it is imported.
+
+    Nothing happens where it is imported already, or isn't there.
+
+    Args:
+        name: The package's full name; the package that it is part of is imported.
+    """
+    parent, _, child = name.rpartition(".")
+    if name in sys.modules or importlib.util.find_spec(parent) is None:
+        return
+    sys.modules[name] = _DeferredModule(name)
+    setattr(importlib.import_module(parent), child, sys.modules[name])
+    sys.meta_path.insert(0, _Finder())
+
+
+def load_skops(path: Path, trusted: Optional[Sequence[str]]) -> Any:
+    """Read an object that skops saved.
+
+    Args:
+        path: The file.
+        trusted: Names of the types beside skops's own that may be made.
+
+    Raises:
+        skops.io.exceptions.UntrustedTypesFoundException: The file has others.
+    """
+    if "skops.io" in sys.modules or path.stat().st_size > _SMALL:
+        return importlib.import_module("skops.io").load(path, trusted=trusted)
+    with _skops_in_a_hurry() as skops:
+        untrusted = skops.get_untrusted_types(file=path)
+        return skops.load(path, trusted=[*(trusted or ()), *_estimators(untrusted)])
+
+
+@contextmanager
+def _skops_in_a_hurry() -> Iterator[Any]:
+    """skops.io without the names of scikit-learn's estimators; who imports it afterwards gets a whole one."""
+    import sklearn.utils
+
+    find = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = list
+    try:
+        yield importlib.import_module("skops.io")
+    finally:
+        sklearn.utils.all_estimators = find
+        for name in [name for name in sys.modules if name.partition(".")[0] == "skops"]:
+            del sys.modules[name]
+
+
+def _estimators(names: Iterable[str]) -> list[str]:
+    """Those of the types that skops would trust if it knew all of scikit-learn's estimators: its own public ones."""
+    return [name for name in names if name.startswith("sklearn.") and ".tests." not in name and _is_estimator(name)]
+
+
+def _is_estimator(name: str) -> bool:
+    from sklearn.base import BaseEstimator
+
+    module, _, kind = name.rpartition(".")
+    found = getattr(importlib.import_module(module), kind, None)
+    return isinstance(found, type) and issubclass(found, BaseEstimator) and not kind.startswith("_") and not getattr(found, "__abstractmethods__", ())
+
+
+class _DeferredModule(ModuleType):
+    """Gives for each public name an object that becomes the real one when it is used."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []
+        self.__spec__ = ModuleSpec(name, None, is_package=True)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in {"__file__", "__wrapped__", "__warningregistry__"}:  # what is asked of every module that there is
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(_real(self.__name__), name) if name.startswith("_") else _Deferred(self.__name__, name)
+
+
+class _Deferred:
+    """A function, class or distribution that is looked up when it is called, asked for an attribute, subclassed or held against an object."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.__dict__.update(_module=module, _name=name)
+
+    def _itself(self) -> Any:
+        return getattr(_real(self.__dict__["_module"]), self.__dict__["_name"])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._itself(), name)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        return self._itself()(*arguments, **options)
+
+    def __mro_entries__(self, bases: Any) -> tuple[Any, ...]:
+        return (self._itself(),)
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return isinstance(instance, self._itself())
+
+    def __subclasscheck__(self, subclass: Any) -> bool:
+        return issubclass(subclass, self._itself())
+
+    def __reduce__(self) -> Any:
+        return getattr, (_real(self.__dict__["_module"]), self.__dict__["_name"])
+
+
+class _Finder(MetaPathFinder):
+    """Lets the real package take over when a module of it is imported."""
+
+    def find_spec(self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:
+        parent = name.rpartition(".")[0]
+        if not isinstance(sys.modules.get(parent), _DeferredModule):
+            return None
+        _real(parent)
+        return ModuleSpec(name, Ready(importlib.import_module(name)))
+
+
+def _real(name: str) -> ModuleType:
+    """The package itself, imported in its stand-in's place."""
+    if isinstance(sys.modules.get(name), _DeferredModule):
+        del sys.modules[name]
+    return importlib.import_module(name)
