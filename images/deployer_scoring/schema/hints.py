@@ -65,8 +65,8 @@ def output_schema(hint: Any) -> Schema:
 
 
 def says_nothing_of_columns(hint: Any) -> bool:
-    """Whether a hint is one that data is never held against: a DataFrame, Series, array, sparse matrix, or TypeFromExample."""
-    if hint == TypeFromExample:
+    """Whether a hint is one that data is never held against: a DataFrame, Series, array, sparse matrix, Any, or TypeFromExample."""
+    if hint is Any or hint == TypeFromExample:
         return True
     module, name = getattr(hint, "__module__", "") or "", getattr(hint, "__name__", "")
     package = module.partition(".")[0]
