@@ -22,8 +22,10 @@ from deployer_scoring.schema.signature import ColSpec, Schema
 from deployer_scoring.wire.decoding import Decoded
 from deployer_scoring.wire.inference_tensors import read, write
 from deployer_scoring.wire.jsonbytes import read_json
+from deployer_scoring.wire.table import Layout, Table
 
 _OUTPUT = "output-{}"
+_NUMERIC = {DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double}
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class InferenceCodec:
         self._inputs = signature.inputs if signature else None
         self._outputs = signature.outputs if signature else None
         self._hinted = model.is_signature_from_type_hint
+        self._layout = None if self._hinted else _numeric_layout(self._inputs)
         self._params = {each.name for each in signature.params.params} if signature and signature.params else set()
 
     def decode(self, body: bytes, route: str) -> Inference:
@@ -97,7 +100,9 @@ class InferenceCodec:
             raise InvalidInput("the body must be a JSON object with inputs, a list of tensors")
         parameters = _parameters(request, "the request")
         tensors = _tensors(request["inputs"], memoryview(body)[length:])
-        data = _Arranging(tensors, self._inputs).data(as_frame=parameters.get("content_type") == "pd")
+        data: Any = self._at_once(tensors)
+        if data is None:
+            data = _Arranging(tensors, self._inputs).data(as_frame=parameters.get("content_type") == "pd")
         if self._hinted and isinstance(data, pd.DataFrame):  # such a model takes a list, and checks it itself
             data = data.iloc[:, 0].tolist() if len(data.columns) == 1 else data.to_dict(orient="records")
         params = {name: value for name, value in parameters.items() if name in self._params}
@@ -110,6 +115,27 @@ class InferenceCodec:
             outputs=_asked_outputs(request.get("outputs")),
             binary=parameters.get("binary_data_output") is True,
         )
+
+    def _at_once(self, tensors: dict[str, _Tensor]) -> Optional[Table]:
+        """The tensors as a table, which needs no enforcement: numbers and booleans of exactly the signature's types; None for all else."""
+        layout = self._layout
+        if layout is None:
+            return None
+        if len(tensors) == 1 and layout.whole is not None:
+            (only,) = tensors.values()
+            if only.values.ndim == 2 and only.values.shape[1] == len(layout.names) > 1 and only.values.dtype == layout.whole.to_numpy():
+                return Table(layout, [np.array(only.values.T, order="C")], len(only.values)) if only.name not in layout.names else None
+        rows = {tensor.values.shape[:1] for tensor in tensors.values()}
+        if len(rows) != 1 or () in rows:
+            return None
+        blocks = []
+        for kind, positions in layout.groups:
+            columns = [tensors.get(layout.names[position]) for position in positions]
+            dtype = kind.to_numpy()
+            if any(each is None or each.values.dtype != dtype or each.values.size != len(each.values) for each in columns):
+                return None
+            blocks.append(np.array([each.values.ravel() for each in columns if each is not None]))
+        return Table(layout, blocks, next(iter(rows))[0])
 
     def encode(self, predictions: Any, asked: Inference) -> bytes:
         """Write an answer: four bytes with the length of its JSON where binary tensors follow it, else zero; JSON; tensors.
@@ -225,6 +251,15 @@ class _Tensor:
         if self.values.dtype != object or wanted.kind not in "US":
             return self.values
         return np.vectorize(_text if wanted.kind == "U" else _bytes, otypes=[wanted])(self.values) if self.values.size else self.values.astype(wanted)
+
+
+def _numeric_layout(inputs: Optional[Schema]) -> Optional[Layout]:
+    """The table's layout, where all columns are numbers or booleans with names of their own, and none may be absent."""
+    if inputs is None or inputs.is_tensor_spec() or not inputs.has_input_names() or inputs.optional_input_names():
+        return None
+    names = [each.name for each in inputs.columns]
+    types = [each.type for each in inputs.columns if isinstance(each.type, DataType) and each.type in _NUMERIC]
+    return Layout(names, types) if len(types) == len(names) == len(set(names)) and all(names) else None
 
 
 def _tensors(items: list[Any], binaries: memoryview) -> dict[str, _Tensor]:

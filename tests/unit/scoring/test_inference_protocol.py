@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployer_scoring.enforcement.enforce import enforce
 from deployer_scoring.errors import EncodingError, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
 from deployer_scoring.schema.datatypes import Array, DataType
 from deployer_scoring.schema.signature import ColSpec, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
 from deployer_scoring.wire.inference_codec import InferenceCodec, Route
+from deployer_scoring.wire.table import Table
 
 COLUMNS = Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b")))
 OUTPUTS = Schema((ColSpec(DataType.double, "low"), ColSpec(DataType.double, "high")))
@@ -47,10 +49,54 @@ def test_tensors_by_name_become_typed_columns() -> None:
     assert asked.data["b"].tolist() == ["x", "ÿ"]
 
 
+NUMBERS = Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.long, "n"), ColSpec(DataType.double, "b"), ColSpec(DataType.boolean, "yes")))
+
+
+def numbers(**changed: dict[str, Any]) -> list[dict[str, Any]]:
+    tensors = {
+        "b": tensor("b", "FP64", [3.5, None]),
+        "n": tensor("n", "INT64", [2**62 + 1, -1], [2, 1]),
+        "a": tensor("a", "FP64", [1.5, 2]),
+        "yes": tensor("yes", "BOOL", [True, False]),
+        "more": tensor("more", "BYTES", ["x", "y"]),
+    }
+    return [*{**tensors, **changed}.values()]
+
+
+def test_numbers_of_the_signatures_own_types_are_a_table_at_once_with_the_values_of_the_slower_way() -> None:
+    table = decoded(codec(NUMBERS), *numbers()).data
+    assert isinstance(table, Table)
+    wider = Schema((*NUMBERS.inputs, ColSpec(DataType.double, "absent", required=False)))  # what is optional takes the slower way
+    slower = enforce(decoded(codec(wider), *numbers()).data, NUMBERS)
+    pd.testing.assert_frame_equal(table.frame(), slower)
+    assert table.frame()["n"].tolist() == [2**62 + 1, -1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"a": tensor("a", "FP32", [1.5, 2])},
+        {"a": tensor("a", "INT64", [1, 2])},
+        {"a": tensor("a", "FP64", [1, 2, 3, 4], [2, 2])},
+        {"a": tensor("z", "FP64", [1, 2])},
+    ],
+)
+def test_whatever_is_not_just_as_the_signature_says_takes_the_slower_way(changed: Any) -> None:
+    assert not isinstance(decoded(codec(NUMBERS), *numbers(**changed)).data, Table)
+
+
+def test_one_tensor_of_rows_by_columns_is_a_table_too() -> None:
+    model = codec(Schema((ColSpec(DataType.float, "a"), ColSpec(DataType.float, "b"))))
+    table = decoded(model, tensor("input-0", "FP32", [1, 2, 3, 4, 5, 6], [3, 2])).data
+    assert isinstance(table, Table)
+    assert table.frame().to_dict("list") == {"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}
+    assert table.matrix().dtype == np.float32
+
+
 def test_one_tensor_of_rows_by_columns_fills_the_columns_in_the_signatures_order() -> None:
     model = codec(Schema((ColSpec(DataType.double, "a"), ColSpec(DataType.double, "b"))))
-    flat = decoded(model, tensor("input-0", "FP64", [1, 2, 3, 4, 5, 6], [3, 2])).data
-    nested = decoded(model, tensor("input-0", "FP64", [[1, 2], [3, 4], [5, 6]], [3, 2])).data
+    flat = decoded(model, tensor("input-0", "FP64", [1, 2, 3, 4, 5, 6], [3, 2])).data.frame()
+    nested = decoded(model, tensor("input-0", "FP64", [[1, 2], [3, 4], [5, 6]], [3, 2])).data.frame()
     assert flat.to_dict("list") == nested.to_dict("list") == {"a": [1.0, 3.0, 5.0], "b": [2.0, 4.0, 6.0]}
 
 
