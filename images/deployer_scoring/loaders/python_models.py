@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, Optional
 
+from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.loaders.loaded import Loaded, Unusual
 from deployer_scoring.loaders.pickles import refuse_forbidden
 from deployer_scoring.loaders.standin import asks_for_more, standing_in
@@ -63,7 +64,7 @@ class LoadedPythonModel:
         if _is_list_of(self._hint, str):
             texts = _text_column(data)
             if texts is None:
-                raise ValueError("the model takes a list of strings, and no column of the input holds strings")
+                raise InvalidInput("the model takes a list of strings, and no column of the input holds strings", error_code=INVALID_PARAMETER_VALUE)
             return data[texts].tolist()
         if not _is_list_of(self._hint, typing.Dict[str, str], dict[str, str]):
             return data
@@ -140,7 +141,13 @@ def _is_list_of(hint: Any, *kinds: Any) -> bool:
 
 
 def _text_column(frame: Any) -> Any:
-    """The first column whose first row holds a string; None where there is none."""
+    """The first column whose first row holds a string; None where there is none.
+
+    Raises:
+        InvalidInput: The frame has no rows, so that nothing can be told.
+    """
+    if not len(frame):
+        raise InvalidInput("the input has no rows", error_code=INVALID_PARAMETER_VALUE)
     return next((name for name, value in frame.iloc[0].items() if isinstance(value, str)), None)
 
 

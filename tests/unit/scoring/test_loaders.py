@@ -11,7 +11,7 @@ import cloudpickle
 import pandas as pd
 import pytest
 
-from deployer_scoring.errors import LoadError, MLModelError
+from deployer_scoring.errors import InvalidInput, LoadError, MLModelError
 from deployer_scoring.loaders.deferred import defer
 from deployer_scoring.loaders.loaded import Loaded, Unusual, numeric_columns
 from deployer_scoring.loaders.loading import forks, load
@@ -95,6 +95,35 @@ def test_a_model_that_lacks_the_method_it_is_asked_by_is_refused(tmp_path: Path)
     (tmp_path / "python_model.pkl").write_bytes(BASE)
     with pytest.raises(LoadError, match=r"what mlflow\.pyfunc\.model loaded, LoadedPythonModel, has no method predict_proba"):
         load(python_model(tmp_path, ", predict_fn: predict_proba"))
+
+
+class Upper(PythonModel):
+    def predict(self, model_input: list[str], params: object = None) -> object:
+        return model_input
+
+
+class Records(PythonModel):
+    def predict(self, model_input: list[dict[str, str]], params: object = None) -> object:
+        return model_input
+
+
+@pytest.mark.parametrize(
+    ("made", "frame", "wanted"),
+    [
+        (Upper(), {"n": [1, 2], "t": ["a", "b"]}, ["a", "b"]),
+        (Records(), {"q": ["a"], "r": ["b"]}, [{"q": "a", "r": "b"}]),
+    ],
+)
+def test_a_frame_becomes_the_list_that_the_type_hint_asks_for(tmp_path: Path, made: PythonModel, frame: object, wanted: object) -> None:
+    (tmp_path / "python_model.pkl").write_bytes(cloudpickle.dumps(made))
+    assert load(python_model(tmp_path)).implementation.predict(pd.DataFrame(frame)) == wanted
+
+
+@pytest.mark.parametrize(("frame", "said"), [({"t": []}, "the input has no rows"), ({"n": [1]}, "no column of the input holds strings")])
+def test_a_frame_that_holds_no_strings_for_the_type_hint_is_the_request_s_fault(tmp_path: Path, frame: object, said: str) -> None:
+    (tmp_path / "python_model.pkl").write_bytes(cloudpickle.dumps(Upper()))
+    with pytest.raises(InvalidInput, match=said):
+        load(python_model(tmp_path)).implementation.predict(pd.DataFrame(frame))
 
 
 SCRIPT = """
