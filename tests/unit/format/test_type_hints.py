@@ -17,6 +17,12 @@ from deployer_scoring.schema.hinted import held_against
 from deployer_scoring.schema.hints import InvalidHint, UnsupportedHint, input_schema, output_schema, says_nothing_of_columns
 
 
+@pytest.fixture(autouse=True)
+def not_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a user's machine: loading a model to serve it sets this for the whole process."""
+    monkeypatch.delenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", raising=False)
+
+
 class Place(pydantic.BaseModel):
     x: int
     note: Optional[str] = None
