@@ -1,6 +1,7 @@
 """SageMaker in a user's own account: what scripts/conformance_live runs. pytest doesn't collect it by itself, since it costs.
 
-What it makes carries the run's prefix in its name, so that the script finds all of it whatever happened to this process.
+What it makes carries the run's prefix in its name, or, where that is too short, in a tag: the script finds all of it whatever happened to
+this process.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from deployer_targets.sagemaker.target import SageMaker
 from tests.models import saved_model
 
 RUN: dict[str, Any] = json.loads(os.environ.get("DEPLOYER_CONFORMANCE_LIVE", "{}"))
-"""What the script decided: prefix, region, role, bucket, image, other_image, instance_type."""
+"""What the script decided: prefix, region, role, bucket, image, other_image, instance_type, shortest."""
 
 KINDS = (
     ("model", "list_models", "Models", "ModelName", "ModelArn"),
@@ -45,6 +46,7 @@ class LivePlace(Place):
         "instance_type": RUN.get("instance_type"),
         "image_url": RUN.get("image"),
         "timeout_seconds": 1800,
+        "tags": {"conformance-live": RUN.get("prefix", "")},
     }
 
     def __init__(self) -> None:
@@ -52,8 +54,7 @@ class LivePlace(Place):
         self.second = Sample(self.model_at(saved_model("tripler")), {"predictions": [4.5]})
         self.broken = self.model_at(saved_model("broken"))
         self.other_image = RUN["other_image"]
-        # What one letter names may be somebody's: that limit is tried on the local AWS alone.
-        self.shortest, self.longest = RUN["prefix"], RUN["prefix"].ljust(names.LIMIT, "c")
+        self.shortest, self.longest = RUN["shortest"], RUN["prefix"].ljust(names.LIMIT, "c")
         self.uri = f"sagemaker:/{RUN['region']}"
         self._numbers = itertools.count()
 
