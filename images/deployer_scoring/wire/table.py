@@ -71,7 +71,8 @@ class Table:
         blocks: list[tuple[Any, Any]] = []
         for (kind, positions), block in zip(self.layout.groups, self.blocks):
             if kind is DataType.string and _TEXT is not None:
-                blocks += ((pd.array(column, dtype=_TEXT), positions[at : at + 1]) for at, column in enumerate(block))
+                text = pd.array(block.ravel(), dtype=_TEXT)  # one for all columns: making one costs more than its values
+                blocks += ((text[at * self.rows : (at + 1) * self.rows], positions[at : at + 1]) for at in range(len(positions)))
             else:
                 blocks.append((block, positions))
         return _blocks_to_frame(blocks, index=pd.RangeIndex(self.rows), columns=self.layout.columns)  # type: ignore[no-any-return]
