@@ -15,5 +15,5 @@ find its socket. The model process forks itself for each worker, so that all of 
     predictions    what a model returned, as the result type wants it (MLflow's rules)
     batches        the columns of a batch as Arrow, and back
     frames         messages on a socket
-    daemon         for `spark.python.daemon.module`: Spark's own Python workers share the pages of numpy, pandas and pyarrow, too
+    preload        lets Spark's own Python workers share the pages of numpy, pandas and pyarrow, too
 """

@@ -19,6 +19,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -40,14 +41,14 @@ def main() -> int:
     listener = socket.socket(socket.AF_UNIX)
     with os.fdopen(order["report"], "w") as report:
         try:
-            scorer = _load(Path(order["model"]))
+            scorer, forkable = _load(Path(order["model"]))
             listener.bind(order["socket"])
             listener.listen(128)
         except BaseException as error:
             report.write(json.dumps(_refusal(error)))
             return 1
         report.write(json.dumps({"type": "ready"}))
-    host = _Host(scorer, listener, order["parent"], order["idle"], order["threads"])
+    host = _Host(scorer, forkable, listener, order)
     try:
         host.run()
     finally:
@@ -55,12 +56,23 @@ def main() -> int:
     return 0
 
 
-def _load(directory: Path) -> Any:
-    """The model, and the modules that its answers need, so that all of it is shared by what is forked."""
+def _load(directory: Path) -> tuple[Any, bool]:
+    """The model, and whether the process can be forked now.
+
+    It can where loading has started no thread, not even one of a library's own; that of pyarrow's allocator is made for forks. What the
+    answers need is imported here, to be shared by what is forked.
+    """
     import deployer_scoring.spark.answering  # noqa: F401
     from deployer_scoring.scorer import Scorer
 
-    return Scorer.load(directory)
+    before = _threads()
+    scorer = Scorer.load(directory)
+    return scorer, scorer.loaded.forks and _threads() <= before
+
+
+def _threads() -> set[str]:
+    tasks = Path("/proc/self/task")
+    return {task.name for task in tasks.iterdir()} if tasks.exists() else {str(thread.ident) for thread in threading.enumerate()}
 
 
 def _leave(place: Path, *, for_good: bool) -> None:
@@ -89,14 +101,14 @@ class _Child:
 class _Host:
     """The listening process and what answers its connections."""
 
-    def __init__(self, scorer: Any, listener: socket.socket, parent: int, idle: float, threads: int) -> None:
-        self._scorer, self._listener, self._idle, self._openmp = scorer, listener, idle, threads
-        self._parent = _Parent(parent)
+    def __init__(self, scorer: Any, forkable: bool, listener: socket.socket, order: Mapping[str, Any]) -> None:
+        self._scorer, self._forks, self._listener = scorer, forkable, listener
+        self._idle, self._openmp = order["idle"], order["threads"]
+        self._parent = _Parent(order["parent"])
         self._children: dict[int, _Child] = {}
         self._threads: list[threading.Thread] = []
         self._turn = threading.Lock()
         self._deaths: dict[int, str] = {}
-        self._forks = _forkable(scorer)
 
     @property
     def orphaned(self) -> bool:
@@ -213,14 +225,6 @@ class _Parent:
         except PermissionError:
             pass
         return True
-
-
-def _forkable(scorer: Any) -> bool:
-    """Whether the process is safe to fork: no thread but this one, not even one of a library's own."""
-    if not scorer.loaded.forks:
-        return False
-    tasks = Path("/proc/self/task")
-    return threading.active_count() == 1 and (not tasks.exists() or len([*tasks.iterdir()]) == 1)
 
 
 def _signals_of_children() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import tempfile
 import zipfile
@@ -12,14 +13,15 @@ from typing import Any
 import deployer_scoring
 
 _PACKAGE = Path(deployer_scoring.__file__).parent
+_PACKAGE_FILE = f"deployer_scoring-{deployer_scoring.__version__}.zip"
 
 # The archives of each application, which executors may ask for as long as it runs; removed when this process ends.
 _sent: dict[tuple[str, str], tempfile.TemporaryDirectory[str]] = {}
 
 
 def ship_package(context: Any) -> None:
-    """Make this package importable on the executors of a Spark context, in the version that is here."""
-    name = f"deployer_scoring-{deployer_scoring.__version__}.zip"
+    """Make this package importable by the Python workers of a Spark context, in the version that is here."""
+    name = _PACKAGE_FILE
     if (context.applicationId, name) in _sent:
         return
     archive = _place(context, name)
@@ -27,6 +29,34 @@ def ship_package(context: Any) -> None:
         for file in sorted(_PACKAGE.rglob("*.py")):
             package.write(file, file.relative_to(_PACKAGE.parent))
     context.addPyFile(str(archive))
+
+
+def ship_preload(context: Any) -> str:
+    """Send `preload` to the executors.
+
+    Returns:
+        Entries for the PYTHONPATH of their Python daemons: where `preload` is, and this package.
+    """
+    name = f"deployer-preload-{deployer_scoring.__version__}.zip"
+    if (context.applicationId, name) not in _sent:
+        archive = _place(context, name)
+        with zipfile.ZipFile(archive, "w") as package:
+            package.write(_PACKAGE / "spark" / "preload.py", "sitecustomize.py")
+        context.addFile(str(archive))
+    # Files arrive in an executor's working directory, in which its daemon starts; one on this machine's own threads has them elsewhere.
+    return os.pathsep.join(str(Path(_files()) / each) if on_threads(context) else each for each in (name, _PACKAGE_FILE))
+
+
+def on_threads(context: Any) -> bool:
+    """Whether the executor is in the driver's own process, and sees its files."""
+    master = str(context.master)
+    return master == "local" or master.startswith("local[")
+
+
+def _files() -> str:
+    from pyspark import SparkFiles
+
+    return str(SparkFiles.getRootDirectory())
 
 
 def ship_model(context: Any, directory: Path, identity: str) -> str:

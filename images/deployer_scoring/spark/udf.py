@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -74,7 +76,7 @@ def spark_udf(  # noqa: PLR0917 (MLflow's arguments)
         environment={**(extra_env or {}), **_config(model_config)},
         idle=_IDLE,
     )
-    return _function(_pandas_udf(job), model)
+    return _function(_pandas_udf(job), model, spark.sparkContext)
 
 
 def _local(uri: Union[str, Path]) -> Path:
@@ -145,13 +147,9 @@ def _place(spark: Any, directory: Path) -> dict[str, Any]:
     context = spark.sparkContext
     shipping.ship_package(context)
     identity = shipping.identity(directory)
-    if _same_machine(str(context.master)):
+    if shipping.on_threads(context):
         return {"identity": identity, "directory": str(directory), "shipped": False}
     return {"identity": identity, "directory": shipping.ship_model(context, directory, identity), "shipped": True}
-
-
-def _same_machine(master: str) -> bool:
-    return master == "local" or master.startswith("local[")
 
 
 def _pandas_udf(job: Job) -> Any:
@@ -171,15 +169,29 @@ def _pandas_udf(job: Job) -> Any:
     return pandas_udf(predict, _parse_datatype_json_value(job.result_type))
 
 
-def _function(udf: Any, model: MLModel) -> Callable[..., Any]:
+@contextlib.contextmanager
+def _preloading(context: Any) -> Iterator[None]:
+    """Give the UDF that is made in the block a Python daemon that imports ahead what its workers share.
+
+    Spark has a daemon for each set of variables, and takes those of the context when a UDF is first called.
+    """
+    before = context.environment
+    entry = shipping.ship_preload(context)
+    context.environment = {**before, "PYTHONPATH": os.pathsep.join(filter(None, [entry, before.get("PYTHONPATH")]))}
+    try:
+        yield
+    finally:
+        context.environment = before
+
+
+def _function(udf: Any, model: MLModel, context: Any) -> Callable[..., Any]:
     inputs = model.signature.inputs if model.signature else None
 
     def predict(*columns: Any) -> Any:
-        if not columns:
-            return udf(*_signature_columns(inputs))
         if inputs is not None and len(columns) > 1:
             missing_columns(len(columns), inputs)
-        return udf(*columns)
+        with _preloading(context):
+            return udf(*(columns or _signature_columns(inputs)))
 
     predict.metadata = model  # type: ignore[attr-defined]
     return predict

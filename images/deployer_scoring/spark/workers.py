@@ -62,6 +62,19 @@ def predictions(job: Job, batches: Iterator[Any]) -> Iterator[Any]:
     _kept(job, client)
 
 
+def rehearse() -> None:
+    """Go through a batch's ways once, so that all that is made on first use is there."""
+    import pandas as pd
+    import pyarrow as pa
+
+    from deployer_scoring.spark.batches import packed, result, stream
+
+    numbers = pa.array([0.5, 1.5])
+    packed([numbers.to_pandas(), pd.Series(["a", None])])
+    for kind, values in (("double", numbers), ("string", pa.array(["a", None]))):
+        pa.Array.from_pandas(result(stream(pa.record_batch([values], ["result"])), kind))
+
+
 def _taken(job: Job) -> Client:
     return _clients.pop(_key(job), None) or Client(_order(job), {"result_type": job.result_type, "params": job.params})
 
