@@ -36,7 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "run-local": ("here:run_local", "Run here exactly what a target would run."),
         "build-and-push-container": ("image:build_and_push_container", "Build the scoring image and push it, once."),
         "localstack": ("localstack:localstack", "A local cloud: up, down, status, env, logs, reset."),
-        "models": ("models:models", "Check whether a model can be served."),
+        "models": ("models:models", "Check models, score files with them, serve them here."),
     },
     "About": {
         "targets": ("about:targets", "Show which target can do what."),

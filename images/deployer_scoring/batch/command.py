@@ -24,22 +24,23 @@ def main(arguments: list[str]) -> int:
     Returns:
         0 done, 1 the model failed, 2 wrong use or an input that doesn't fit, 10 this machine, 130 interrupted, 141 nobody reads.
     """
+    parent = os.getppid()
     given = _parsed(arguments)
     for number in _ENDING:
         signal.signal(number, _interrupt)
     try:
-        return _score(given)
+        return _score(given, parent if given.events is not None else None)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def _score(given: argparse.Namespace) -> int:
+def _score(given: argparse.Namespace, parent: Optional[int]) -> int:
     from deployer_scoring.batch.predicting import Batch, OrphanedError, run, telling
 
     tell = telling(given.events)
     forms = given.format or format_of(given.input), given.output_format or format_of(given.output)
     try:
-        tell(event="finished", rows=run(Batch(given.model, given.input, given.output, *forms, given.params, given.chunk_rows), tell))
+        tell(event="finished", rows=run(Batch(given.model, given.input, given.output, *forms, given.params, given.chunk_rows), tell, parent))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit must not complain either
         return NOBODY_READS

@@ -54,8 +54,11 @@ class OrphanedError(Exception):
     """Who started us is gone."""
 
 
-def run(batch: Batch, tell: Tell) -> int:
+def run(batch: Batch, tell: Tell, parent: Optional[int] = None) -> int:
     """Score the input.
+
+    Args:
+        parent: The process that asked for it: without it nobody waits for the end any more.
 
     Returns:
         How many rows were scored.
@@ -65,18 +68,19 @@ def run(batch: Batch, tell: Tell) -> int:
         InvalidInput: The input doesn't fit; the line is named where one is to blame.
         ModelFailure, EncodingError: The model raised, or its answer can't be written in this form.
         OSError: A file can't be read or written.
+        OrphanedError: `parent` is gone.
     """
     with _standard_output() as stdout, _opened(batch.source) as file, _placed(batch.target, stdout) as target:
         source = file if batch.form == "jsonl" else seekable(file)
         total = _size(source)
         scorer = Scorer.load(batch.model)
         tell(event="loaded")
-        sink, done, parent = writer(target, batch.out_form), 0, os.getppid()
+        sink, done = writer(target, batch.out_form), 0
         for chunk in chunks(source, batch.form, scorer.model, _rows(batch, scorer, tell)):
             sink.write(_predictions(scorer, chunk, batch.params))
             done += chunk.rows
             tell(event="scored", rows=done, done=chunk.done, total=total)
-            if os.getppid() != parent:
+            if parent is not None and os.getppid() != parent:
                 raise OrphanedError("who asked for this is gone")
         sink.finish()
         target.flush()
