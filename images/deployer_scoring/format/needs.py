@@ -48,16 +48,15 @@ def requirements_of(directory: Path, model: Any = None, modules: Iterable[str] =
 
 
 def _warn_of(module: str) -> None:
-    """Tell of a module that is in no package; where it isn't found at all, it is one that the code imports if it can."""
-    spec = sys.modules.get(module)
-    origin = getattr(spec, "__file__", None)
-    if origin is not None and _is_own_code(origin):
-        _log.warning("the model imports %s, which is in no installed package: add %s to code_paths", module, origin)
+    """Tell of a module of the user's that nothing brings where the model is loaded; one that isn't here is imported only if it can be."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is not None and _is_own_code(file):
+        _log.warning("the model imports %s, which is in no installed package: add %s to code_paths", module, file)
 
 
-def _is_own_code(origin: str) -> bool:
+def _is_own_code(file: str) -> bool:
     """Whether a file is the user's: neither installed nor of Python itself."""
-    return "site-packages" not in origin and not origin.startswith(sys.base_prefix)
+    return "site-packages" not in file and not file.startswith(sys.base_prefix)
 
 
 def _modules_of(directory: Path) -> set[str]:

@@ -58,6 +58,19 @@ def test_imports_of_code_and_globals_of_pickles_count_those_of_data_do_not(tmp_p
     assert requirements_of(tmp_path, modules=["mine.loader"]) == [PANDAS, pinned("pyyaml")]
 
 
+def test_a_module_of_the_user_s_own_that_nothing_brings_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a_helper_of_mine.py").write_text("")
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "script.py").write_text("import a_helper_of_mine, no_such_module\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(__import__("sys").modules, "a_helper_of_mine", __import__("a_helper_of_mine"))
+    assert requirements_of(tmp_path / "m") == []
+    assert f"the model imports a_helper_of_mine, which is in no installed package: add {tmp_path}/a_helper_of_mine.py" in caplog.text
+    assert "no_such_module" not in caplog.text
+
+
 def test_a_package_that_another_one_requires_is_left_out() -> None:
     assert without_implied(["pandas", "numpy", "PyYAML"]) == {"pandas", "pyyaml"}
 
