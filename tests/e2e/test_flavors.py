@@ -19,6 +19,7 @@ BATCHED = {
     "sklearn_probabilities",
     "sklearn_by_name",
     "sklearn_quantiles",
+    "sklearn_ufunc",
     "xgboost_booster",
     "xgboost_classifier",
     "lightgbm_booster",
@@ -27,8 +28,8 @@ BATCHED = {
     "onnx_trees",
     "onnx_two_outputs",
 }
-AS_MATRIX = (BATCHED | {"sklearn_neighbours", "onnx_ranks"}) - {"sklearn_by_name", "onnx_two_outputs"}
-TREES = [name for name in sorted(BATCHED) if name not in {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name", "sklearn_quantiles"}]
+AS_MATRIX = (BATCHED | {"sklearn_neighbours", "onnx_ranks"}) - {"sklearn_by_name", "sklearn_ufunc", "onnx_two_outputs"}
+TREES = sorted(BATCHED - {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name", "sklearn_quantiles", "sklearn_ufunc"})
 
 
 @cache

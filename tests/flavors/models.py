@@ -28,6 +28,7 @@ LIGHT = (
     "sklearn_by_name",
     "sklearn_neighbours",
     "sklearn_quantiles",
+    "sklearn_ufunc",
     "xgboost_booster",
     "xgboost_classifier",
     "lightgbm_booster",

@@ -1,15 +1,17 @@
 """scikit-learn imported in two thirds of its time.
 
-Two things that a model seldom needs take much of it: scipy.stats, of which most estimators predict without a function, and the import
-of every module of scikit-learn, by which skops learns the names of its estimators. Both are put off until they are asked for.
+Two things that a model seldom needs take much of it: scipy.stats, of which most estimators predict without a function, and what skops
+does to learn the names of all types that it trusts: it imports every module of scikit-learn, and looks for each of numpy's functions in
+every module that there is. The first is put off until it is used; for the second, the types in the file are looked at instead.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -17,8 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
+import numpy as np
+
 from deployer_scoring.loaders.ready import Ready
 
+_log = logging.getLogger(__name__)
 # Larger files aren't read twice to save an import.
 _SMALL = 50_000_000
 
@@ -49,21 +54,25 @@ def load_skops(path: Path, trusted: Optional[Sequence[str]]) -> Any:
     Raises:
         skops.io.exceptions.UntrustedTypesFoundException: The file has others.
     """
-    if "skops.io" in sys.modules or path.stat().st_size > _SMALL:
-        return importlib.import_module("skops.io").load(path, trusted=trusted)
-    with _skops_in_a_hurry() as skops:
-        untrusted = skops.get_untrusted_types(file=path)
-        return skops.load(path, trusted=[*(trusted or ()), *_estimators(untrusted)])
+    if "skops.io" not in sys.modules and path.stat().st_size < _SMALL:
+        try:
+            with _skops_in_a_hurry() as skops:
+                known = [name for name in skops.get_untrusted_types(file=path) if _is_known(name)]
+                return skops.load(path, trusted=[*(trusted or ()), *known])
+        except Exception:  # another skops, or a file with types that nobody trusts: the plain way decides, and says why
+            _log.debug("loading %s the plain way", path, exc_info=True)
+    return importlib.import_module("skops.io").load(path, trusted=trusted)
 
 
 @contextmanager
 def _skops_in_a_hurry() -> Iterator[Any]:
-    """skops.io without the names of scikit-learn's estimators; who imports it afterwards gets a whole one."""
+    """skops.io without the names of scikit-learn's estimators and numpy's functions; who imports it afterwards gets a whole one."""
     import sklearn.utils
 
     find = sklearn.utils.all_estimators
     sklearn.utils.all_estimators = list
     try:
+        _stop_searching()
         yield importlib.import_module("skops.io")
     finally:
         sklearn.utils.all_estimators = find
@@ -71,17 +80,32 @@ def _skops_in_a_hurry() -> Iterator[Any]:
             del sys.modules[name]
 
 
-def _estimators(names: Iterable[str]) -> list[str]:
-    """Those of the types that skops would trust if it knew all of scikit-learn's estimators: its own public ones."""
-    return [name for name in names if name.startswith("sklearn.") and ".tests." not in name and _is_estimator(name)]
+def _stop_searching() -> None:
+    """Keep skops from looking for each of numpy's functions in every module that there is: it takes the answer to be wherever we say."""
+    package = importlib.util.find_spec("skops.io")
+    bare = ModuleType("skops.io")
+    bare.__path__ = list(package.submodule_search_locations or ()) if package else []
+    sys.modules["skops.io"] = bare  # its utilities, before it is imported itself
+    utilities = importlib.import_module("skops.io._utils")
+    utilities.__dict__["whichmodule"] = lambda value, name: getattr(value, "__module__", None) or ""
+    del sys.modules["skops.io"]
 
 
-def _is_estimator(name: str) -> bool:
+def _is_known(name: str) -> bool:
+    """Whether skops trusts a type when it knows all names: scikit-learn's own public estimators, numpy's and scipy's functions."""
+    package, (module, _, kind) = name.partition(".")[0], name.rpartition(".")
+    if package not in {"numpy", "scipy", "sklearn"} or ".tests." in name:
+        return False
+    found = getattr(importlib.import_module(module), kind, None)
+    return _is_estimator(found) if package == "sklearn" else isinstance(found, np.ufunc)
+
+
+def _is_estimator(found: Any) -> bool:
     from sklearn.base import BaseEstimator
 
-    module, _, kind = name.rpartition(".")
-    found = getattr(importlib.import_module(module), kind, None)
-    return isinstance(found, type) and issubclass(found, BaseEstimator) and not kind.startswith("_") and not getattr(found, "__abstractmethods__", ())
+    if not isinstance(found, type) or not issubclass(found, BaseEstimator):
+        return False
+    return not found.__name__.startswith("_") and not getattr(found, "__abstractmethods__", ())
 
 
 class _DeferredModule(ModuleType):
