@@ -48,7 +48,7 @@ class Channel(asyncio.Protocol):
         data = messages.packed(message)
         if self._transport is None:
             self._unsent.append(data)
-        else:
+        elif not self._transport.is_closing():
             self._transport.write(data)
 
     def kill(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Optional
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.loaders.threads import allow_threads
+from deployer_scoring.server.closing import SETTLE_SECONDS, take_no_more
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.dispatch import Dispatcher
 from deployer_scoring.server.early import Unanswered
@@ -100,6 +101,8 @@ class _Worker:
         await self._adopt()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         await self._stopped
+        take_no_more(self._post.listener)
+        await asyncio.sleep(SETTLE_SECONDS)
         server.close()
         await self._finish()
 
