@@ -134,12 +134,13 @@ def _prediction(directory: Path, data: Any, params: Any) -> Any:
 
 @contextmanager
 def _as_found() -> Iterator[None]:
-    """Leave sys.path and the environment as they were: loading a model changes them for good."""
-    paths, variables = [*sys.path], dict(os.environ)
+    """Leave sys.path and the environment as they were, which loading a model changes for good, and no bytecode beside its code."""
+    paths, variables, without_bytecode = [*sys.path], dict(os.environ), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
     try:
         yield
     finally:
-        sys.path[:] = paths
+        sys.path[:], sys.dont_write_bytecode = paths, without_bytecode
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
         os.environ.update(variables)

@@ -251,7 +251,7 @@ def test_a_script_is_kept_as_a_script_and_run_with_its_config(tmp_path: Path) ->
     (tmp_path / "config.yaml").write_text("times: 3\n")
     save_model(tmp_path / "m", python_model=tmp_path / "times.py", model_config=tmp_path / "config.yaml", input_example=FRAME)
     assert flavor(tmp_path / "m")["model_code_path"] == "times.py"
-    assert not (tmp_path / "m" / "python_model.pkl").exists()
+    assert not [*(tmp_path / "m").rglob("__pycache__"), *(tmp_path / "m").glob("*.pkl")]
     assert load_model(tmp_path / "m").predict(FRAME).equals(3 * FRAME)
     assert load_model(tmp_path / "m", model_config={"times": 5}).predict(FRAME).equals(5 * FRAME)
 
