@@ -51,7 +51,7 @@ def __getattr__(name: str) -> Any:
 
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in ("errors", "events"):
+    if name in ("errors", "events", "models", "pyfunc", "types"):  # the last three so that `import deployer as mlflow` does
         return importlib.import_module(f"deployer.{name}")
     raise AttributeError(f"module 'deployer' has no attribute {name!r}")
 

@@ -55,6 +55,13 @@ def test_importing_them_loads_none_of_what_making_models_needs() -> None:
     assert done.stdout == "[]\n"
 
 
+def test_changing_the_import_of_mlflow_is_enough() -> None:
+    script = "import deployer as mlflow; print(mlflow.pyfunc.PythonModel.__name__, mlflow.types.Schema.__name__, mlflow.models.set_model.__name__)"
+    variables = {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'images'}", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True)
+    assert done.stdout == "PythonModel Schema set_model\n"
+
+
 def test_a_model_is_read_from_wherever_it_is(tmp_path: Path) -> None:
     deployer.pyfunc.save_model(tmp_path / "m", python_model=lambda model_input: model_input)
     for place in (tmp_path / "m", str(tmp_path / "m" / "MLmodel"), (tmp_path / "m").as_uri()):
