@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.wire.arrays import Arrays
 from deployer_scoring.wire.blocks import Blocks
 from deployer_scoring.wire.csv_numbers import split_of_numbers
 from deployer_scoring.wire.frames import from_csv, from_parquet, from_records, from_split
@@ -61,10 +62,16 @@ class Decoder:
         self._model = model
         self._inputs = model.signature.inputs if model.signature else None
         self._content_types: dict[str, _ContentType] = {}
-        self._blocks: Optional[Blocks] = None
+        self._takes_csv = self._has_text = False
         self._readers: dict[str, Callable[[Any], Any]] = {}
-        if orjson is not None and self._inputs is not None and Blocks.takes(self._inputs) and not model.is_signature_from_type_hint:
-            blocks = self._blocks = Blocks(self._inputs)
+        if orjson is None or self._inputs is None or model.is_signature_from_type_hint:
+            return
+        if Arrays.takes(self._inputs):
+            arrays = Arrays(self._inputs)
+            self._readers = {"instances": arrays.from_instances, "inputs": arrays.from_inputs}
+        elif Blocks.takes(self._inputs):
+            blocks = Blocks(self._inputs)
+            self._takes_csv, self._has_text = blocks.has_numbers_alone, blocks.has_text
             self._readers = {
                 "dataframe_split": blocks.from_split,
                 "dataframe_records": blocks.from_records,
@@ -85,8 +92,8 @@ class Decoder:
             InvalidInput: With status 415 for a content type or charset that isn't known, else 400 and what is wrong where.
         """
         kind = self._content_types.get(content_type) or self._content_type(content_type)
-        if self._blocks is not None:
-            decoded = self._at_once(body, kind, self._blocks)
+        if self._readers:
+            decoded = self._at_once(body, kind)
             if decoded is not None:
                 return decoded
         return _decoded(body, kind, self._model)
@@ -97,17 +104,18 @@ class Decoder:
             self._content_types[content_type] = kind
         return kind
 
-    def _at_once(self, body: bytes, kind: _ContentType, blocks: Blocks) -> Optional[Decoded]:
-        """The request as a Table; None where anything about it is doubtful."""
+    def _at_once(self, body: bytes, kind: _ContentType) -> Optional[Decoded]:
+        """The request as a Table, or a tensor's array; None where anything about it is doubtful."""
         try:
             if kind.media == "text/csv":
-                split = split_of_numbers(body) if blocks.has_numbers_alone else None
-                return None if split is None else Decoded(blocks.from_split(split), None)
+                split = split_of_numbers(body) if self._takes_csv else None
+                return None if split is None else Decoded(self._readers["dataframe_split"](split), None)
             value = orjson.loads(body)
+            strips = self._has_text and _ESCAPED_NUL in body
             if kind.layout is not None or len(value) != 1:
-                return self._in_other_forms(value, kind.layout, strips=blocks.has_text and _ESCAPED_NUL in body)
+                return self._in_other_forms(value, kind.layout, strips=strips)
             ((name, data),) = value.items()
-            if blocks.has_text and name in _STRIPPED and _ESCAPED_NUL in body:
+            if strips and name in _STRIPPED:
                 return None
             return Decoded(self._readers[name](data), None)
         except Exception:  # of whatever kind: the other way finds it again, and has words for it

@@ -7,7 +7,6 @@ and on integers past 64 bits, which orjson silently turns into floats: those are
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from deployer_scoring.errors import InvalidInput
@@ -19,7 +18,9 @@ try:
 except ImportError:  # a model's environment may be without it
     orjson = None  # type: ignore[assignment,unused-ignore]
 
-_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+# Looked for this way because a regular expression takes ten times as long as the parser.
+_AS_ZEROS = bytes.maketrans(b"123456789", b"000000000")
+_LONG_INTEGER = b"0" * 19
 
 
 def read_json(body: bytes) -> Any:
@@ -28,7 +29,7 @@ def read_json(body: bytes) -> Any:
     Raises:
         InvalidInput: Not JSON, not in a Unicode encoding, or nested too deeply; the message says where.
     """
-    if orjson is not None and not _LONG_INTEGER.search(body):
+    if orjson is not None and _LONG_INTEGER not in body.translate(_AS_ZEROS):
         try:
             return orjson.loads(body)
         except ValueError:

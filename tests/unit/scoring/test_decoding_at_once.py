@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from deployer_scoring.enforcement.enforce import enforce
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
-from deployer_scoring.schema.signature import Array, ColSpec, ColumnType, DataType, ModelSignature, Schema
-from deployer_scoring.wire.decoding import Decoder, decode
+from deployer_scoring.schema.signature import Array, ColSpec, ColumnType, DataType, ModelSignature, Schema, TensorSpec
+from deployer_scoring.wire import decoding
+from deployer_scoring.wire.decoding import Decoded, Decoder, decode
 from deployer_scoring.wire.table import Table
 
 JSON = "application/json"
@@ -201,7 +203,7 @@ NUMBERS += [
 
 
 @pytest.mark.filterwarnings("ignore")
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_csv_of_numbers_is_read_with_the_bits_of_pandas(data: st.DataObject) -> None:
     plain = st.decimals(-99999, 99999, places=data.draw(st.integers(0, 9))).map(str)
@@ -269,5 +271,54 @@ def test_clients_that_never_send_the_same_columns_twice_do_not_fill_the_memory()
     for number in range(300):
         body = json.dumps({"dataframe_records": [{"a": 1, f"extra {number}": 1}]}).encode()
         assert isinstance(decoder.decode(body, f"application/json; charset={'utf-8' if number % 2 else 'UTF-8'}").data, Table)
-    assert decoder._blocks is not None
-    assert max(len(known) for known in (decoder._blocks._by_name, decoder._content_types)) <= 64
+    arrangements = decoder._readers["dataframe_records"].__self__._by_name  # type: ignore[attr-defined]
+    assert max(len(arrangements), len(decoder._content_types)) <= 64
+
+
+TENSORS = ["float64", "float32", "int64", "int32", "uint8", "float16", "bool", "str"]
+ITEMS = st.sampled_from([*("0.1", "1", "-0", "1e300", "9007199254740993", "18446744073709551616", "300", "1.5"), *NASTY])
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_tensors_are_read_at_once_as_mlflow_s_own_way_reads_them(data: st.DataObject) -> None:
+    dtype, width = data.draw(st.sampled_from(TENSORS)), data.draw(st.integers(1, 3))
+    items = ITEMS if data.draw(st.booleans()) else st.sampled_from(["0", "1", "7"] if "int" in dtype else ["0.5", "1", "-0.0", "1e30"])
+    rows = [data.draw(st.lists(items, min_size=width, max_size=width)) for _ in range(data.draw(st.sampled_from([0, 1, 2, 40])))]
+    if data.draw(st.integers(0, 9)) == 0 and rows:
+        rows[-1].pop()
+    matrix = "[" + ", ".join(f"[{', '.join(row)}]" for row in rows) + "]"
+    shape, values = data.draw(
+        st.sampled_from(
+            [((-1, width), matrix), ((-1,), f"[{', '.join(row[0] for row in rows if row)}]"), ((-1, 1, width), f"[{matrix}]"), ((-1,), "0.5")]
+        )
+    )
+    named = data.draw(st.booleans())
+    specs = [TensorSpec(dtype, shape, "a"), TensorSpec("float64", (-1,), "b")] if named else [TensorSpec(dtype, shape)]
+    body = f'{{"{data.draw(st.sampled_from(["inputs", "instances"]))}": {f"""{{"a": {values}, "b": [1]}}""" if named else values}}}'
+    of = MLModel(Path(), PythonFunction("a"), {}, ModelSignature(Schema(tuple(specs))))
+    assert tensors(lambda: Decoder(of).decode(body.encode(), JSON), of) == tensors(lambda: decode(body.encode(), JSON, of), of)
+
+
+def tensors(decoding: Callable[[], Decoded], of: MLModel) -> Any:
+    """What a model can see of its tensors, or why it sees none."""
+    assert of.signature is not None
+    try:
+        found = enforce(decoding().data, of.signature.inputs)
+    except InvalidInput as refused:
+        return str(refused), refused.status
+    arrays = found.items() if isinstance(found, dict) else [("", found)]
+    return [
+        (name, each.dtype, each.shape, each.strides, each.flags.writeable, each.tobytes(), list(map(repr, each.ravel()))) for name, each in arrays
+    ]
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "uint8"])
+def test_plain_tensors_need_no_other_way(monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setattr(decoding, "read_json", None)
+    of = MLModel(Path(), PythonFunction("a"), {}, ModelSignature(Schema((TensorSpec(dtype, (-1, 4)),))))
+    for rows in (1, 100):
+        for form in ("inputs", "instances"):
+            found = Decoder(of).decode(json.dumps({form: [[0, 1, 2, 3]] * rows}).encode(), JSON).data
+            assert (found.dtype, found.shape) == (np.dtype(dtype), (rows, 4))
