@@ -157,6 +157,8 @@ def _of_sources(seen: _Seen) -> Iterator[Finding]:
         reported = set[str]()
         for each in source.imports:
             top = each.module.partition(".")[0]
+            if path in seen.scripts and top == "mlflow":
+                continue  # the scoring runtime stands in for it, as far as models from code go
             if not each.level and top not in reported:
                 reported.add(top)
                 faults = seen.modules.find_fault(f"{path}:{each.line}", Global(each.module, ""))

@@ -13,6 +13,8 @@ from deployer.checks.finding import Finding, Severity, error, warning
 from deployer.checks.pickles import Global
 from deployer.checks.sources import Source
 from deployer.checks.surroundings import Surroundings
+from deployer_scoring.loaders.loading import needs_no_mlflow
+from deployer_scoring.python_model import MLFLOW_NAMES
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Modules:
             )
         elif top in self._own:
             yield from self._in_code(file, wanted)
+        elif top == "mlflow" and ((wanted.module, wanted.name) in MLFLOW_NAMES or (not wanted.name and needs_no_mlflow(wanted.module))):
+            return  # the scoring runtime has its own
         elif not knowledge.standard(top, self.surroundings.python) and not self._is_there(top):
             yield self._missing(file, wanted.module, how)
 

@@ -23,7 +23,7 @@ from deployer_scoring.loaders.loaded import Loaded, Unusual
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.model.requirements import requirements
 
-__all__ = ["Loaded", "forks", "load", "load_implementation", "one_line"]
+__all__ = ["Loaded", "forks", "load", "load_implementation", "needs_no_mlflow", "one_line"]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,11 @@ _NOT_FORKING = frozenset({"tensorflow", "keras", "jax", "h2o", "spark", "pyspark
 _SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
 # In both, later ones win: JSON objects that override keys of the flavor's `config`.
 _CONFIG_OVERRIDES = ("MLFLOW_PYFUNC_INFERENCE_CONFIG", "SERVING_MODEL_CONFIG")
+
+
+def needs_no_mlflow(loader_module: str) -> bool:
+    """Whether models of this loader module are loaded here without mlflow, unless there is something unusual about them."""
+    return loader_module in _NATIVE
 
 
 def load(model: MLModel) -> Loaded:

@@ -150,6 +150,17 @@ def test_a_requirement_that_is_called_like_the_module_may_bring_it(models: Model
     assert models.codes() == {}
 
 
+def test_what_the_runtime_has_of_mlflow_needs_no_mlflow(models: Models) -> None:
+    models.write("requirements.txt", "numpy==1.23.5\nscikit-learn==1.2.2\n")
+    models.write("model.pkl", importing("mlflow.pyfunc.model PythonModel"))
+    assert models.codes() == {}
+    models.write("model.pkl", importing("mlflow.tracking MlflowClient"))
+    assert models.codes() == {"missing-module": WARNING}
+    models.write("model.pkl", importing("mlflow.pyfunc.model PythonModel"))
+    models.flavor["loader_module"] = "mlflow.statsmodels"
+    assert models.codes() == {"missing-module": WARNING}
+
+
 def test_modules_that_python_no_longer_has(models: Models) -> None:
     models.write("model.pkl", importing("distutils.version LooseVersion"))
     assert models.codes() == {}
@@ -291,7 +302,7 @@ def test_no_signature_and_no_requirements_are_noted(models: Models) -> None:
     models.signature = None
     models.write("requirements.txt", "")
     models.write("model.pkl", importing("builtins dict"))
-    assert models.codes() == {"no-signature": NOTE, "no-requirements": NOTE, "missing-module": WARNING}
+    assert models.codes() == {"no-signature": NOTE, "no-requirements": NOTE}
 
 
 def test_a_cut_pickle_is_an_error_and_an_unknown_form_a_note(models: Models) -> None:
