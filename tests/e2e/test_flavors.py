@@ -110,6 +110,15 @@ def test_models_predict_in_parallel_in_a_process_forked_after_they_were_loaded_a
     assert answers("forked", runtime_python(), light_models(), names) == dict.fromkeys(names, "fine")
 
 
+@pytest.mark.mlflow
+def test_a_model_of_numbers_is_served_without_pyarrow_and_answers_the_same() -> None:
+    names = ["sklearn_skops", "xgboost_booster", "onnx_trees"]
+    lean = answers("ours", flavors_python(), light_models(), names, script="answering_lean.py")
+    assert {name: (each["answer"], each["pyarrow"]) for name, each in lean.items()} == {name: (wanted()[name], False) for name in names}
+    others = answers("ours", flavors_python(), light_models(), ["python_hinted"], script="answering_lean.py")
+    assert others["python_hinted"]["pyarrow"]
+
+
 FORMS = {
     "sklearn_skops": ("sklearn", "sklearn.pipeline.Pipeline"),
     "sklearn_cloudpickle": ("sklearn", "sklearn.pipeline.Pipeline"),

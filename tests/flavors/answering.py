@@ -74,7 +74,13 @@ def our_answers(directory: Path, name: str) -> dict[str, Any]:
     predict = getattr(loaded.implementation, model.pyfunc.predict_fn)
     answer = predict(data, params=params) if params else predict(data)
     said = {name: getattr(loaded, name) for name in ("native", "row_wise", "prompt", "matrix", "forks")}
-    return {**said, "answer": plain(answer), **batched(predict, data, answer, loaded), "mlflow": "mlflow" in sys.modules}
+    return {
+        **said,
+        "answer": plain(answer),
+        **batched(predict, data, answer, loaded),
+        "mlflow": "mlflow" in sys.modules,
+        "pyarrow": "pyarrow" in sys.modules,
+    }
 
 
 def form(directory: Path, name: str) -> Any:

@@ -78,14 +78,14 @@ def save(python: Path, directory: Path, names: Sequence[str], script: str = "sav
         raise RuntimeError(f"MLflow could not save {', '.join(names)}: {done.stderr[-3000:]}")
 
 
-def answers(side: str, python: Path, directory: Path, names: Sequence[str]) -> dict[str, Any]:
+def answers(side: str, python: Path, directory: Path, names: Sequence[str], script: str = "answering.py") -> dict[str, Any]:
     """What answering.py says of each of the models as one of its sides, in a process of the given interpreter.
 
     Raises:
         RuntimeError: It failed; the message is what it said.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHONDONT", "MLFLOW_"))}
-    command = [str(python), str(_HERE / "answering.py"), side, str(directory), *names]
+    command = [str(python), str(_HERE / script), side, str(directory), *names]
     # One thread each: OpenMP's threads wait for each other in loops, which starves what else runs on the machine.
     variables = {**clean, "MLFLOW_DISABLE_TELEMETRY": "true", **({} if side == "forked" else {"OMP_NUM_THREADS": "1"})}
     done = subprocess.run(command, check=False, env=variables, capture_output=True, text=True)
