@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, Callable, NamedTuple, Union
 
 import numpy as np
@@ -57,6 +57,8 @@ class Answers(NamedTuple):
     outcomes: list[Union[bytes, Exception]]
     """In the order of the requests; an exception is one of those that `Scorer.answer` raises."""
     predicted: list[Predicted]
+    busy: float = 0.0
+    """Seconds that the thread was at work, from bytes to bytes: not counted is what it waited while a busy machine did something else."""
 
 
 class _Asked(NamedTuple):
@@ -114,7 +116,7 @@ class Scorer:
             ModelFailure: The model raised.
             EncodingError: The model's answer has no form in the codec.
         """
-        ((outcome,), _) = self.answers((Ask(body, content_type, codec),))
+        (outcome,) = self.answers((Ask(body, content_type, codec),)).outcomes
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -124,14 +126,17 @@ class Scorer:
 
         Only for models whose rows don't influence each other, unless there is but one request.
         """
-        if len(asks) == 1:
-            return self._lone_answer(asks[0])
+        begun = thread_time()
+        outcomes, predicted = self._lone_answer(asks[0]) if len(asks) == 1 else self._joined_answers(asks)
+        return Answers(outcomes, predicted, thread_time() - begun)
+
+    def _joined_answers(self, asks: Sequence[Ask]) -> tuple[list[Any], list[Predicted]]:
         outcomes: list[Union[bytes, Exception, None]] = [None] * len(asks)
         predicted: list[Predicted] = []
         for group in self._groups(asks, outcomes):
             for asked, answer in zip(group, self._predictions(group, predicted)):
                 outcomes[asked.place] = answer if isinstance(answer, Exception) else _encoded(asked, answer)
-        return Answers(outcomes, predicted)  # type: ignore[arg-type]
+        return outcomes, predicted
 
     def answer_in_pieces(self, body: bytes, content_type: str) -> Iterator[bytes]:
         """The answer of a model that streams, a line of JSON for each piece (without the line's end).
@@ -158,15 +163,15 @@ class Scorer:
         """
         return self._call(self._predict, self._given(self._enforced(data)), enforce_params(params, self._params))
 
-    def _lone_answer(self, ask: Ask) -> Answers:
+    def _lone_answer(self, ask: Ask) -> tuple[list[Any], list[Predicted]]:
         try:
             asked = self._asked(0, ask)
             started = perf_counter()
             predictions = self._call(self._predict, self._given(asked.data), asked.params)
             seconds = perf_counter() - started
-            return Answers([asked.codec.encode(predictions, asked.decoded)], [Predicted(1, rows_of(asked.data), seconds)])
+            return [asked.codec.encode(predictions, asked.decoded)], [Predicted(1, rows_of(asked.data), seconds)]
         except Exception as error:
-            return Answers([error], [])
+            return [error], []
 
     def _groups(self, asks: Sequence[Ask], outcomes: list[Any]) -> list[list[_Asked]]:
         """The requests that can be read, those that may be joined together in one list; of the others the error is the outcome."""

@@ -6,6 +6,7 @@ from typing import Optional
 
 _SIZES = 48  # powers of two of bytes
 _WEIGHT = 0.2  # of the newest measure
+_SURPRISE = 2.0  # times what is known: a measure over it counts as that much, so that a busy machine's hiccup is no verdict on the model
 
 
 class Durations:
@@ -23,7 +24,7 @@ class Durations:
         """
         at = min(size.bit_length(), _SIZES - 1)
         known = self._known[at]
-        self._known[at] = seconds if known is None else known + _WEIGHT * (seconds - known)
+        self._known[at] = seconds if known is None else known + _WEIGHT * (min(seconds, known * _SURPRISE) - known)
 
     def expected(self, size: int) -> Optional[float]:
         """Seconds for so many bytes; None where nothing is known yet.

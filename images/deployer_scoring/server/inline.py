@@ -60,17 +60,16 @@ class Inline:
         self._scheduled = False
 
     def _answer(self, batch: list[Waiting]) -> None:
-        started = perf_counter()
         asks = [waiting.ask for waiting in batch]
         try:
-            outcomes, predicted = self._scorer.answers(asks)
+            answers = self._scorer.answers(asks)
         except BaseException as error:
             for waiting in batch:
                 waiting.answer.settle(ModelFailure(one_line(error)))
             return
-        self._durations.learn(sum(len(ask.body) for ask in asks), perf_counter() - started)
-        for waiting, outcome in zip(batch, outcomes):
+        self._durations.learn(sum(len(ask.body) for ask in asks), answers.busy)
+        for waiting, outcome in zip(batch, answers.outcomes):
             waiting.answer.settle(outcome)
         if self._recorder is not None:
-            for each in predicted:
+            for each in answers.predicted:
                 self._recorder.batch(each.requests, each.rows, each.seconds)
