@@ -153,7 +153,18 @@ def _add_runtime(target: Path) -> None:
 def _pip(target: Path, requirements: Sequence[str], constraints: Sequence[str]) -> None:
     limits = target / "constraints.txt"
     limits.write_text("\n".join(constraints))
-    command = [*_python_of(target), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--constraint", str(limits)]
+    command = [
+        *_python_of(target),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--constraint",
+        str(limits),
+    ]
     _run([*command, *requirements], "installing the requirements")
 
 
