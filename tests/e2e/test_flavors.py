@@ -104,6 +104,39 @@ def test_users_own_code_is_never_prompt() -> None:
     assert {name for name in LIGHT if not found()[name]["prompt"]} == own
 
 
+# Whether all of its code is a library's, goes by rows, and takes an array in place of the frame.
+NATURES = {
+    "ridge": [True, True, True],
+    "scaled ridge": [True, True, True],
+    "components": [True, True, True],
+    "grid search": [True, True, True],
+    "vote": [True, True, True],
+    "support vectors": [True, True, True],
+    "mean imputed": [True, True, True],
+    "several targets": [True, True, True],
+    "most frequent": [True, True, True],
+    "log of the target": [True, True, False],
+    "elementwise": [True, True, False],
+    "by name": [True, True, False],
+    "pandas inside": [True, True, False],
+    "neighbours": [True, False, True],
+    "neighbours in a stack": [True, False, True],
+    "factors": [True, False, True],
+    "imputed by neighbours": [True, False, True],
+    "random": [True, False, True],
+    "over the batch": [True, False, False],
+    "own function": [False, False, False],
+    "own score": [False, False, False],
+    "own class": [False, False, False],
+    "own class inside": [False, False, False],
+}
+
+
+@pytest.mark.mlflow
+def test_what_may_be_done_with_an_estimator_is_told_from_all_that_it_holds() -> None:
+    assert answers("", runtime_python(), light_models(), [], script="natures.py") == NATURES
+
+
 @pytest.mark.mlflow
 def test_models_predict_in_parallel_in_a_process_forked_after_they_were_loaded_and_asked() -> None:
     names = ["xgboost_booster", "lightgbm_booster", "sklearn_boosting", "catboost_regressor", "onnx_trees"]

@@ -34,7 +34,11 @@ PARAMS: dict[str, dict[str, Any]] = {"xgboost_booster": {"output_margin": True, 
 
 def question(name: str) -> Any:
     """What a model is asked."""
-    questions = {"python_hinted": TEXTS["text"].tolist(), "prophet": pd.DataFrame({"ds": pd.date_range("2025-09-01", periods=5)})}
+    questions = {
+        "python_hinted": TEXTS["text"].tolist(),
+        "prophet": pd.DataFrame({"ds": pd.date_range("2025-09-01", periods=5)}),
+        "tensorflow": NUMBERS.to_numpy("float32"),
+    }
     return questions.get(name, TEXTS if name in {"python_by_reference", "spacy", "transformers"} else NUMBERS)
 
 
@@ -101,7 +105,7 @@ def forked(directory: Path, name: str) -> str:
 
     model = parse_mlmodel(directory / name)
     predict = getattr(load(model).implementation, model.pyfunc.predict_fn)
-    predict(question(name).head(1))
+    predict(question(name)[:1])
     if (child := os.fork()) == 0:
         allow_threads(2)
         predict(question(name))
@@ -117,6 +121,8 @@ def forked(directory: Path, name: str) -> str:
 
 
 def body(directory: Path, name: str) -> str:
+    if isinstance(question(name), np.ndarray):
+        return json.dumps({"inputs": question(name).tolist()})
     return f'{{"dataframe_split": {question(name).to_json(orient="split", index=False, date_format="iso", double_precision=15)}}}'
 
 

@@ -62,14 +62,16 @@ def asks_for_more(source: str) -> bool:
 
 
 def _dotted_names(tree: ast.AST) -> Iterator[str]:
-    """All that a script imports, and all chains of attributes that begin with a name."""
+    """All that a script imports, and all chains of attributes that begin with a name; what was imported `as` another goes by its own."""
+    imported = [each for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names]
+    own = {each.asname: each.name for each in imported if each.asname}
+    yield from (each.name for each in imported)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (each.name if each.asname is None else f"{each.name}.*" for each in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from (f"{node.module}.{each.name}" for each in node.names)
         elif isinstance(node, ast.Attribute) and (name := _chain(node)):
-            yield name
+            first, dot, rest = name.partition(".")
+            yield own.get(first, first) + dot + rest
 
 
 def _chain(node: ast.expr) -> str:
