@@ -14,7 +14,7 @@ from deployer.checks.containers import Pickled, pickles
 from deployer.checks.examples import check_example
 from deployer.checks.finding import Finding, Severity, error, in_order, note, warning
 from deployer.checks.imports import Modules
-from deployer.checks.knowledge import dangerous, standard
+from deployer.checks.knowledge import FLAVORS, dangerous, standard
 from deployer.checks.needs import check_requirements
 from deployer.checks.pickles import MOST_OPERATIONS, Global
 from deployer.checks.sources import Source, imports_of_function, read_source
@@ -109,10 +109,19 @@ def _findings(seen: _Seen) -> Iterator[Finding]:
         yield from _of_pickle(pickled, seen)
     yield from _of_sources(seen)
     yield from seen.modules.find_fault("MLmodel", Global(seen.model.pyfunc.loader_module, ""), "names the loader module")
+    yield from _of_flavor(seen)
     yield from seen.modules.shadows()
     yield from check_example(seen.model)
     yield from _of_requirements(seen)
     yield from _of_signature(seen.model)
+
+
+def _of_flavor(seen: _Seen) -> Iterator[Finding]:
+    """The library of one of mlflow's flavors, whose own files name no module."""
+    module = FLAVORS.get(seen.model.framework)
+    named = {each.module.partition(".")[0] for pickled in seen.pickled for each in pickled.facts.imports}
+    if module and module not in named and seen.model.pyfunc.loader_module.startswith("mlflow."):
+        yield from seen.modules.find_fault("MLmodel", Global(module, ""), "is loaded by")
 
 
 def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:

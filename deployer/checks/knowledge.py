@@ -155,6 +155,14 @@ _BRINGS: Mapping[str, tuple[str, ...]] = {
 }
 """What the best known distributions require themselves."""
 
+FLAVORS: Mapping[str, str] = {
+    **{name: name for name in ("sklearn", "xgboost", "lightgbm", "catboost", "statsmodels", "prophet", "pmdarima", "diviner", "spacy")},
+    **{name: name for name in ("onnx", "h2o", "fastai", "paddle", "transformers", "sentence_transformers", "keras", "tensorflow")},
+    "pytorch": "torch",
+    "spark": "pyspark",
+}
+"""The library that loads each of MLflow's flavors."""
+
 ALWAYS_THERE = frozenset(
     {"numpy", "pandas", "pyyaml", "cloudpickle", "python-dateutil", "six", "pytz", "tzdata", "orjson", "uvicorn", "deployer-scoring"}
 )

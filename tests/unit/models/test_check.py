@@ -40,6 +40,7 @@ class Models:
         self.flavor: dict[str, Any] = {"loader_module": "mlflow.sklearn", "model_path": "model.pkl", "python_version": "3.11.7"}
         self.signature: list[dict[str, Any]] | None = [{"type": "double", "name": "x"}, {"type": "long", "name": "n"}]
         self.example: Any = None
+        self.others: dict[str, Any] = {}
 
     def write(self, path: str, content: bytes | str) -> None:
         file = self.directory / path
@@ -47,7 +48,7 @@ class Models:
         file.write_bytes(content if isinstance(content, bytes) else textwrap.dedent(content).encode())
 
     def check(self, **how: Any) -> Checked:
-        document: dict[str, Any] = {"flavors": {"python_function": self.flavor}}
+        document: dict[str, Any] = {"flavors": {"python_function": self.flavor, **self.others}}
         if self.signature is not None:
             document["signature"] = {"inputs": json.dumps(self.signature)}
         if self.example is not None:
@@ -159,6 +160,17 @@ def test_what_the_runtime_has_of_mlflow_needs_no_mlflow(models: Models) -> None:
     models.write("model.pkl", importing("mlflow.pyfunc.model PythonModel"))
     models.flavor["loader_module"] = "mlflow.statsmodels"
     assert models.codes() == {"missing-module": WARNING}
+
+
+def test_the_library_of_a_flavor_is_needed_though_its_files_name_none(models: Models) -> None:
+    models.flavor["loader_module"] = "mlflow.xgboost"
+    models.others = {"xgboost": {"xgb_version": "3.0.0"}}
+    models.write("model.pkl", importing("builtins dict"))
+    (finding,) = models.check().findings
+    assert (finding.severity, finding.file) == (WARNING, "MLmodel")
+    assert finding.what.startswith("it is loaded by xgboost,")
+    models.write("requirements.txt", PINNED + "xgboost==3.0.0\n")
+    assert models.codes() == {}
 
 
 def test_modules_that_python_no_longer_has(models: Models) -> None:
