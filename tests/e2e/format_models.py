@@ -53,13 +53,13 @@ class Shifting(mlflow.pyfunc.PythonModel):
         return model_input["a"] + self.by
 """
 SCRIPT = """
+import mlflow.pyfunc
 from mlflow.models import ModelConfig, set_model
-from mlflow.pyfunc import PythonModel
 
 config = ModelConfig(development_config={"by": 1})
 
 
-class Times(PythonModel):
+class Times(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         return model_input * config.get("by")
 

@@ -118,19 +118,22 @@ def test_requirements_are_mlflow_s_but_for_mlflow(sides: Sides) -> None:
 
 
 _IN_THE_CONTAINER = """
-import json, sys, importlib.util
+import importlib.util, sys
+import pandas as pd
 from deployer_scoring.format.loading import load_model
 assert not [name for name in ("mlflow", "deployer") if importlib.util.find_spec(name)]
-print(json.dumps([load_model(path, suppress_warnings=True).predict({"a": [1.0], "b": ["x"]}).tolist() for path in sys.argv[1:]]))
+found = load_model(sys.argv[1], suppress_warnings=True).predict(pd.DataFrame({"a": [1.0]}) if "script" in sys.argv[1] else {"a": [1.0], "b": ["x"]})
+print(found.to_numpy().ravel().tolist())
 """
 
 
 def test_code_that_imports_this_package_runs_in_the_container_which_has_but_the_runtime(sides: Sides) -> None:
-    asked = [str(sides.directories[side] / "by_reference") for side in ("ours", "3.17", "2.22")]
     variables = {**os.environ, "PYTHONPATH": str(_ROOT / "images")}
-    for path in asked:  # the folder of one model's code would hide the next one's
-        command = [str(format_python()), "-c", _IN_THE_CONTAINER, path]
-        done = subprocess.run(command, env=variables, cwd=Path(path).parent, capture_output=True, text=True, check=False)
-        assert (done.stdout, done.stderr) == ("[[11.5]]\n", "")
+    for side in ("ours", "3.17", "2.22"):
+        for name, predicted in (("by_reference", "[11.5]\n"), ("script", "[3.0]\n")):
+            model = sides.directories[side] / name
+            command = [str(format_python()), "-c", _IN_THE_CONTAINER, str(model)]
+            done = subprocess.run(command, env=variables, cwd=model, capture_output=True, text=True, check=False)
+            assert (done.stdout, done.stderr) == (predicted, ""), (side, name)
     source = (sides.directories["ours"] / "script" / "times.py").read_text()
-    assert "from deployer.pyfunc import PythonModel\nexcept ModuleNotFoundError:\n    from mlflow.pyfunc import PythonModel" in source
+    assert "    import deployer.pyfunc\nexcept ModuleNotFoundError:\n    import mlflow.pyfunc; import mlflow as deployer\n" in source

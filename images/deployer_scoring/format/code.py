@@ -17,6 +17,7 @@ from deployer_scoring.errors import ScoringError
 
 CODE = "code"
 _SHARED = ("deployer.pyfunc", "deployer.models", "deployer.types")
+_WHOLE = "deployer"  # `import deployer as mlflow`
 _Import = Union[ast.Import, ast.ImportFrom]
 
 
@@ -100,7 +101,7 @@ def _is_ours(node: _Import) -> bool:
     names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
     if isinstance(node, ast.ImportFrom) and node.module == "deployer":
         names = [f"deployer.{each.name}" for each in node.names]
-    return all(name in _SHARED or name.startswith(tuple(f"{each}." for each in _SHARED)) for name in names)
+    return all(name in (_WHOLE, *_SHARED) or name.startswith(tuple(f"{each}." for each in _SHARED)) for name in names)
 
 
 def _guard(node: _Import, indent: str) -> Sequence[str]:

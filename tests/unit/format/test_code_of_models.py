@@ -30,6 +30,7 @@ def guarded(source: str, tmp_path: Path) -> str:
         ("import deployer.pyfunc", "import mlflow.pyfunc; import mlflow as deployer"),
         ("import deployer.pyfunc as pyfunc", "import mlflow.pyfunc as pyfunc"),
         ("from deployer import pyfunc", "from mlflow import pyfunc"),
+        ("import deployer as mlflow", "import mlflow as mlflow"),
         ("from deployer.types.schema import Schema", "from mlflow.types.schema import Schema"),
     ],
 )
@@ -50,7 +51,7 @@ def test_imports_within_functions_and_over_lines_are_guarded_too(tmp_path: Path)
     "source",
     [
         "import json\nx = 'deployer.pyfunc'\n",
-        "import deployer\n",
+        "from deployer import get_deploy_client\n",
         "from deployer.errors import DeployerError\n",
         "import json; import deployer.pyfunc\n",
         "def broken(:\n# deployer.pyfunc\n",
