@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Optional
+from typing import Any, Optional
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.server.serving import serve as run
@@ -24,6 +23,34 @@ def main(arguments: Optional[list[str]] = None) -> int:
         from deployer_scoring.batch.command import main as predict
 
         return predict(given[1:])
+    options = _plain_options(given)
+    if options is None:
+        options = _parsed_options(given)
+    try:
+        return run(Settings.of(os.environ, **options))
+    except ScoringError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+def _plain_options(given: list[str]) -> Optional[dict[str, Any]]:
+    """The options of `serve --name value ...`; None for anything else. Without argparse, whose import the first answer would wait for."""
+    if given[:1] != ["serve"] or len(given) % 2 == 0:
+        return None
+    options: dict[str, Any] = {}
+    for name, value in zip(given[1::2], given[2::2]):
+        if name in {"--port", "--workers", "--threads"} and value.isdigit():
+            options[name[2:]] = int(value)
+        elif name == "--host" or (name == "--batching" and value in BATCHING):
+            options[name[2:]] = value
+        else:
+            return None
+    return options
+
+
+def _parsed_options(given: list[str]) -> dict[str, Any]:
+    import argparse
+
     parser = argparse.ArgumentParser(prog="deployer-scoring", description="Serves an MLflow model with the python_function flavor over HTTP.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -34,12 +61,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     serve.add_argument("--threads", type=int, help="predicts at once in each, where they aren't joined (default: $DEPLOYER_THREADS)")
     serve.add_argument("--batching", choices=BATCHING, help="join waiting requests into one predict (default: $DEPLOYER_BATCHING)")
     commands.add_parser("predict", help="score a file; predict --help has its options")
-    options = parser.parse_args(given)
-    try:
-        return run(Settings.of(os.environ, **{name: getattr(options, name) for name in ("host", "port", "workers", "threads", "batching")}))
-    except ScoringError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    options = vars(parser.parse_args(given))
+    del options["command"]
+    return options
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def test_the_image_is_what_the_platforms_demand(docker_engine: DockerClient, sco
     assert config["Entrypoint"][-2:] == ["-m", "deployer_scoring"]
     assert config["Cmd"] == ["serve"]
     assert image.labels[labels.ACCEPTS_BIND_TO_PORT] == "true"
-    assert {"numpy", "pandas", "uvicorn"} <= set(labels.package_versions(image.labels) or {})
+    assert {"numpy", "pandas", "uvloop"} <= set(labels.package_versions(image.labels) or {})
 
 
 def test_the_image_starts_from_bytecode_that_no_clock_can_make_stale(docker_engine: DockerClient, scoring_image: str) -> None:  # noqa: F811

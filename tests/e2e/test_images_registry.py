@@ -269,7 +269,7 @@ def test_a_stand_in_is_pushed_once_and_chosen_for_the_model(repository: Reposito
     first = build_and_push(BuildOptions(model=facts), repository, silent)
     assert first.stand_in
     assert (first.packages or {})["click"] == "8.1.7"
-    assert {"numpy", "pandas", "uvicorn"} <= set(first.packages or {})
+    assert {"numpy", "pandas", "uvloop"} <= set(first.packages or {})
     assert choose(repository, facts, recorded=None, named=None, environment="compatible") == first
     heard: list[Event] = []
     assert build_and_push(BuildOptions(model=facts), repository, heard.append) == first

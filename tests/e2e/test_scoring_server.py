@@ -154,6 +154,16 @@ def test_while_the_model_loads_the_server_is_alive_and_says_what_it_does() -> No
         assert served.ask(rows(0)).json() == {"predictions": [0.0]}
 
 
+def test_a_request_that_is_half_sent_when_the_model_is_loaded_is_answered_by_it() -> None:
+    with serving(saved_model("slow"), ready=False) as served:
+        body = json.dumps(rows(0)).encode()
+        with socket.create_connection(("127.0.0.1", int(served.url.rsplit(":", 1)[1])), timeout=20) as connection:
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            served.wait_ready()
+            connection.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            assert connection.recv(1000).endswith(b'{"predictions":[0.0]}')
+
+
 def test_a_slow_predict_does_not_hold_up_ping_and_the_queue_is_bounded() -> None:
     with serving(saved_model("slow"), DEPLOYER_MAX_QUEUE="2", DEPLOYER_THREADS="1") as served, ThreadPoolExecutor(4) as threads:
         first = threads.submit(served.ask, rows(1.5))
