@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployer_scoring.wire import jsonbytes
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
 from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
+from deployer_scoring.wire import jsonbytes
 from deployer_scoring.wire.decoding import Decoded, decode
 from deployer_scoring.wire.jsonbytes import read_json
 
