@@ -6,6 +6,7 @@
     runtime_python()     the same libraries, but what the scoring runtime brings in place of MLflow
     older_mlflow_python() one with MLflow 2.22
     format_python()      one with what our distribution needs and no MLflow, to save and load models in
+    spark_python()       one with PySpark and MLflow
     environment(...)     any other, by its requirements
 
 Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
@@ -90,6 +91,16 @@ def format_python() -> Path:
     return environment((*project["dependencies"], *project["optional-dependencies"]["scoring"], "scikit-learn", "xgboost-cpu"))
 
 
+SPARK = ("mlflow==3.17.2", "pyspark>=4.0.1,<4.1", "pyarrow", "orjson", "uv")
+"""What `spark_python` has."""
+
+
+@cache
+def spark_python() -> Path:
+    """The interpreter of an environment with PySpark and the real MLflow (1.1 GB); Spark runs on the machine's Java."""
+    return environment(SPARK)
+
+
 @cache
 def oldest_python() -> Path:
     """The interpreter of an environment with Python 3.9, numpy 1.23 and pandas 1.5.
@@ -108,12 +119,13 @@ def _python_3_9() -> str | None:
     return next((str(path) for path in sorted(root.glob("versions/3.9.*/bin/python"), reverse=True)), None)
 
 
-def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> Path:
+def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}", *, bytecode: bool = True) -> Path:
     """The interpreter of an environment that has these requirements, made on first use.
 
     Args:
         requirements: As pip writes them; their order means nothing.
         python: Version or path of the interpreter, as `uv venv --python` takes it.
+        bytecode: Whether all is compiled at once; else it is when it is first imported.
 
     Raises:
         subprocess.CalledProcessError: uv could not make it; what it said is on stderr.
@@ -127,7 +139,8 @@ def environment(requirements: Sequence[str], python: str = f"{sys.version_info.m
         if not (done.exists() and interpreter.exists()):
             shutil.rmtree(directory, ignore_errors=True)
             uv("venv", "--quiet", "--no-project", "--python", python, str(directory))
-            uv("pip", "install", "--quiet", "--compile-bytecode", "--python", str(interpreter), *requirements)
+            compiled = ["--compile-bytecode"] if bytecode else []
+            uv("pip", "install", "--quiet", *compiled, "--python", str(interpreter), *requirements)
             done.write_text("\n".join(requirements))
     return interpreter
 

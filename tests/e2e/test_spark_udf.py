@@ -1,0 +1,137 @@
+"""Models as functions of Spark: case by case beside MLflow's own, and on an executor of several cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.environments import spark_python
+
+_HERE = Path(__file__).parent
+_PACKAGES = _HERE.parents[1] / "images"
+
+# What MLflow fails at, while ours gives what the result type says: its lists of lists may not be ragged, its structs not hold structs or maps
+# where they come in several batches, and tensors of two dimensions and more have no result type that its predictions fit.
+BETTER = {
+    "nested as array<array<int>>",
+    "inferred from a nested array",
+    "inferred from an object among columns",
+    "inferred from a map among columns",
+    "inferred from a tensor of rows",
+    "inferred from a tensor of cubes",
+}
+
+
+def _run(work: Path, script: str, *arguments: str) -> str:
+    """What a script in Spark's environment printed."""
+    python = spark_python()
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "SPARK_"))}
+    settings = {
+        "PYSPARK_PYTHON": str(python),
+        "PYSPARK_DRIVER_PYTHON": str(python),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYTHONPATH": str(_HERE),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "TMPDIR": str(work),
+    }
+    command = [str(python), str(_HERE / script), str(_PACKAGES), str(work), *arguments]
+    done = subprocess.run(command, env={**clean, **settings}, cwd=work, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    work = tmp_path_factory.mktemp("spark")
+    _run(work, "spark_cases.py")
+    found: dict[str, Any] = json.loads((work / "outcomes.json").read_text())
+    return found
+
+
+@pytest.mark.mlflow
+@pytest.mark.slow
+def test_every_case_has_mlflow_s_verdict_type_and_values(outcomes: dict[str, Any]) -> None:
+    different = {
+        name: found
+        for name, found in outcomes.items()
+        if name not in BETTER and found["ours"] != found["mlflow"] and not {"refused"} <= found["ours"].keys() & found["mlflow"].keys()
+    }
+    assert not different
+    assert len(outcomes) > 150
+
+
+@pytest.mark.mlflow
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(BETTER))
+def test_where_mlflow_fails_ours_gives_the_result_type(outcomes: dict[str, Any], name: str) -> None:
+    assert "refused" in outcomes[name]["mlflow"], "MLflow can do it now: compare the values"
+    assert len(outcomes[name]["ours"]["values"]) == 5
+
+
+@pytest.mark.mlflow
+@pytest.mark.slow
+def test_a_refusal_says_what_is_missing(outcomes: dict[str, Any]) -> None:
+    assert "y is missing" in outcomes["a column missing"]["ours"]["refused"]
+    assert "'y'" in outcomes["a struct with a column missing"]["ours"]["refused"]
+    assert "ZeroDivisionError: division by zero" in outcomes["raises as double"]["ours"]["refused"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
+
+
+@cache
+def _executor(place: Path, cores: int) -> dict[str, Any]:
+    """What was seen of an executor with so many cores."""
+    line = _run(place, "spark_cluster.py", str(cores), *(["memory"] if cores == 1 else [])).splitlines()[-1]
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+@pytest.mark.slow
+def test_the_workers_of_an_executor_share_one_loaded_model(place: Path) -> None:
+    four = _executor(place, 4)
+    assert four["answerers"] == 4
+    assert four["loaders"] == four["totals"] == 1
+    assert four["memory"] < 1.3 * _executor(place, 1)["memory"]
+
+
+@pytest.mark.slow
+def test_what_executors_lack_is_sent_once(place: Path) -> None:
+    shipped = _executor(place, 4)["shipped"]
+    assert len(shipped) == len(set(shipped)) == 2 + 4, "the package and what daemons import ahead; the models"
+
+
+@pytest.mark.slow
+def test_nothing_runs_on_after_spark_has_stopped(place: Path) -> None:
+    four = _executor(place, 4)
+    assert four["ran"] > 5
+    assert four["left"] == []
+
+
+@pytest.mark.slow
+def test_a_model_that_dies_once_is_asked_again_and_one_that_always_dies_is_named(place: Path) -> None:
+    four = _executor(place, 4)
+    assert "lived with 2" in four["dies once"]
+    assert "the model's process was killed by SIGSEGV while it predicted, 2 times with the same batch" in four["dies always"]
+    assert "ModelFailure: ValueError: three is too much" in four["raises"]
+    assert "lived with 0" in four["lives on"]
+
+
+@pytest.mark.slow
+def test_a_model_that_cant_be_loaded_says_why(place: Path) -> None:
+    assert "the weights are elsewhere" in _executor(place, 4)["can't load"]
+
+
+@pytest.mark.slow
+def test_a_model_gets_an_environment_of_its_own_from_uv(place: Path) -> None:
+    said = _executor(place, 4)["isolated"]
+    assert "deployer-environments-" in said
+    assert "False" in said, "no pyspark there"
