@@ -9,8 +9,12 @@
 Needs pytest, and is imported by tests alone.
 """
 
-from deployer.conformance.clients import Command, Ended, Origin, Stream
-from deployer.conformance.contract import TargetContract
-from deployer.conformance.place import Place, Sample
+import pytest
+
+pytest.register_assert_rewrite("deployer.conformance.contract", "deployer.conformance.looks")  # so that a broken promise shows its values
+
+from deployer.conformance.clients import Command, Ended, Origin, Stream  # noqa: E402
+from deployer.conformance.contract import TargetContract  # noqa: E402
+from deployer.conformance.place import Place, Sample  # noqa: E402
 
 __all__ = ["Command", "Ended", "Origin", "Place", "Sample", "Stream", "TargetContract"]

@@ -19,7 +19,7 @@ from deployer.errors import MachineFault
 from deployer_localstack.control import Control
 from deployer_localstack.options import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, INSTANCE_VARIABLE, ROLE_NAME, SECRET_KEY, Options, default_directory
 
-_UP_WITHIN = 30.0
+_UP_WITHIN = 120.0
 _DOWN_WITHIN = 60.0
 _STATE, _LOG, _LOCK = "state.json", "log", "lock"
 _DISPOSABLE = ("registry", "endpoints", "objects", "registry.yml", "registry.log", _STATE)

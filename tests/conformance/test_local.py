@@ -89,13 +89,16 @@ def _sockets(home: Path) -> tuple[str, ...]:
 
 
 def _processes(home: Path, models: Path) -> Iterator[str]:
+    """Supervisors, and of each container its first process, not those that it starts."""
+    parents: dict[str, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             command = (process / "cmdline").read_bytes().split(b"\0")
             if OURS[0] in command and [home.name.encode(), str(home.parent).encode()] == command[-4:-2]:
                 yield f"supervisor/{process.name}"
             elif command[1:3] == [b"-m", OURS[1]] and f"DEPLOYER_MODEL={models}/".encode() in (process / "environ").read_bytes():
-                yield f"container/{process.name}"
+                parents[process.name] = (process / "stat").read_text().rpartition(")")[2].split()[1]
+    yield from (f"container/{process}" for process, parent in parents.items() if parent not in parents)
 
 
 @pytest.fixture(scope="module")

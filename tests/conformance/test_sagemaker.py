@@ -19,7 +19,7 @@ from tests.e2e.sagemaker.cloud import QUESTION, REGION, ROLE, AwsHere, model_in,
 class SageMakerPlace(Place):
     target = SageMaker()
     question = QUESTION
-    options: ClassVar[Mapping[str, Any]] = {"execution_role_arn": ROLE, "timeout_seconds": 60}
+    options: ClassVar[Mapping[str, Any]] = {"execution_role_arn": ROLE, "timeout_seconds": 180}
     generation_option: Mapping[str, Any] = {"container_startup_timeout": 120}
     live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
 

@@ -91,7 +91,7 @@ def stream(url: str, connections: int = 3) -> Iterator[Stream]:
             thread.join()
 
 
-def eventually(holds: Callable[[], Any], seconds: float = 15.0) -> Any:
+def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What `holds` gives once that is true."""
     deadline = time.monotonic() + seconds
     while not (found := holds()):

@@ -72,7 +72,7 @@ def test_a_request_in_progress_is_answered_by_the_generation_that_took_it(client
     answers: list[float] = []
     asking = threading.Thread(target=lambda: answers.append(ask(client, "numbers", 3)))
     asking.start()
-    time.sleep(0.3)
+    time.sleep(1)
     client.update_deployment("numbers", str(saved_model("tripler")), allow_schema_change=True)
     assert ask(client, "numbers", 1) == 3
     asking.join()
@@ -251,7 +251,7 @@ def test_what_is_only_starting_can_be_deleted_at_once(client: DeployClient, clou
     client.update_deployment("numbers", str(saved_model("slow")), config={"synchronous": False}, allow_schema_change=True)
     name, begun = DeploymentName("numbers"), time.monotonic()
     cloud.claim(name).stop(name)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 25  # not the 30 s until SIGKILL
     assert scoring_processes(cloud) == []
 
 
@@ -268,13 +268,13 @@ def test_going_back_to_the_generation_before_needs_no_copy(client: DeployClient,
 
 def test_logs_are_kept_and_followed(client: DeployClient) -> None:
     made = client.create_deployment("numbers", str(saved_model("doubler")))
-    kept = list(client.logs("numbers"))
-    assert any("ready" in line.text and line.source == made.generation for line in kept)
-    assert [line.text for line in client.logs("numbers", tail=1)] == [kept[-1].text]
+    eventually(lambda: any("ready" in line.text and line.source == made.generation for line in client.logs("numbers")))
+    (last,) = client.logs("numbers", tail=1)
+    assert last in client.logs("numbers")
     followed = client.logs("numbers", follow=True, tail=1)
     next(followed)
     ask(client, "numbers", 1)
-    assert "POST /invocations 200" in next(followed).text
+    assert any("POST /invocations 200" in line.text for line in followed)  # follows until it comes
     followed.close()  # type: ignore[attr-defined]
 
 

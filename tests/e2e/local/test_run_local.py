@@ -80,7 +80,7 @@ def test_it_answers_the_printed_curl_and_ends_with_the_signal(cloud: LocalCloud)
         assert process.stdout is not None
         process.send_signal(signal.SIGTERM)
         assert "stopping" in process.stdout.read()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert cloud.names() == []
     assert files_below(cloud.place.sockets) == []
 
@@ -90,7 +90,7 @@ def test_nothing_is_left_however_it_ends(cloud: LocalCloud, blow: signal.Signals
     with running("doubler") as process:
         url, _ = ready(process)
         process.send_signal(blow)
-        process.wait(20)
+        process.wait(60)
     eventually(lambda: cloud.names() == [])
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/ping", trust_env=False)
@@ -102,7 +102,7 @@ def test_interrupted_while_it_loads_leaves_nothing(cloud: LocalCloud) -> None:
         next(line for line in process.stdout if "loading the model" in line)
         process.send_signal(signal.SIGINT)
         assert "interrupted" in process.stdout.read()
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     assert cloud.names() == []
 
 
@@ -110,7 +110,7 @@ def test_a_model_that_cannot_load_says_why(cloud: LocalCloud) -> None:
     with running("broken") as process:
         assert process.stdout is not None
         said = process.stdout.read()
-        assert process.wait(20) == 5
+        assert process.wait(60) == 5
     assert "rollout-failed the container can't serve" in said
     assert "No module named 'a_module_that_is_not_there'" in said
     assert cloud.names() == []
@@ -124,7 +124,7 @@ def test_a_port_that_is_taken_is_named(cloud: LocalCloud) -> None:
         with running("doubler", port) as process:
             assert process.stdout is not None
             said = process.stdout.read()
-            assert process.wait(20) == 10
+            assert process.wait(60) == 10
     assert f"machine-fault port {port} of 127.0.0.1 can't be had: it is taken" in said
     assert cloud.names() == []
 

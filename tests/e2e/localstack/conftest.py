@@ -105,7 +105,7 @@ class User:
     def status_of(self, name: str) -> str:
         return str(self.sagemaker.describe_endpoint(EndpointName=name)["EndpointStatus"])
 
-    def settled(self, name: str, seconds: float = 20) -> str:
+    def settled(self, name: str, seconds: float = 60) -> str:
         """The endpoint's status once it isn't on its way any more; "gone" where it isn't there."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -120,6 +120,15 @@ class User:
 
     def ask(self, name: str, body: bytes | str = "?", **more: Any) -> str:
         return str(self.runtime.invoke_endpoint(EndpointName=name, Body=body, **more)["Body"].read().decode())
+
+
+def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """What `holds` gives once that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < deadline, "it never came to hold"
+        time.sleep(0.03)
+    return found
 
 
 @pytest.fixture(scope="session")

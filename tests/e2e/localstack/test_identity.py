@@ -61,11 +61,12 @@ def test_an_assumed_role_works_in_its_own_account(user: User, name: str) -> None
 def test_a_session_ends_when_its_time_is_over(user: User, name: str) -> None:
     arn = f"arn:aws:iam::123456789012:role/{name}"
     user.control.create_role(arn)
-    user.control.settings(session_seconds=1.0)
+    user.control.settings(session_seconds=4.0)
+    begun = time.monotonic()
     keys = session(user, arn)
     clients = {each: user.client(each, **keys) for each in ("sagemaker", "s3", "sts", "ecr")}
     clients["sagemaker"].list_models()
-    time.sleep(1.2)
+    time.sleep(max(0.0, begun + 5.0 - time.monotonic()))
     for service, call, code in (
         ("sagemaker", "list_models", "ExpiredTokenException"),
         ("s3", "list_buckets", "ExpiredToken"),

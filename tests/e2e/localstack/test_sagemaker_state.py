@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import BUCKET, ROLE, User
+from .conftest import BUCKET, ROLE, User, eventually
 from .registry_client import INDEX, OCI
 
 
@@ -23,7 +22,7 @@ def refused(match: str, code: str = "ValidationException") -> Iterator[pytest.Ex
 
 
 def test_an_endpoint_is_created_then_in_service_then_deleting_then_gone(user: User, name: str) -> None:
-    user.control.settings(creating_seconds=0.5, deleting_seconds=0.5)
+    user.control.settings(creating_seconds=1.5, deleting_seconds=1.5)
     user.endpoint(name, wait=False)
     described = user.sagemaker.describe_endpoint(EndpointName=name)
     assert described["EndpointStatus"] == "Creating"
@@ -44,7 +43,7 @@ def test_an_endpoint_is_created_then_in_service_then_deleting_then_gone(user: Us
 
 
 def test_nothing_may_be_done_to_an_endpoint_that_is_on_its_way(user: User, name: str) -> None:
-    user.control.settings(creating_seconds=1.0, updating_seconds=1.0)
+    user.control.settings(creating_seconds=2.0, updating_seconds=2.0)
     user.endpoint(name, wait=False)
     for _ in ("Creating", "Updating"):
         with refused("Cannot update in-progress endpoint"):
@@ -70,7 +69,7 @@ def test_a_failed_endpoint_can_only_be_deleted(user: User, name: str) -> None:
 
 
 def test_an_endpoint_whose_model_is_gone_hangs_and_then_fails(user: User, name: str) -> None:
-    user.control.settings(missing_model_seconds=0.6)
+    user.control.settings(missing_model_seconds=2.0)
     user.config(name, user.model(name))
     user.sagemaker.delete_model(ModelName=name)
     user.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
@@ -241,12 +240,11 @@ def test_lists_are_filtered_and_paged(user: User, name: str) -> None:
 
 
 def test_lists_may_lag_behind(user: User, name: str) -> None:
-    user.control.settings(list_lag_seconds=0.5)
+    user.control.settings(list_lag_seconds=2.0)
     user.model(name)
     assert user.sagemaker.describe_model(ModelName=name)
     assert not user.sagemaker.list_models(NameContains=name)["Models"]
-    time.sleep(0.6)
-    assert user.sagemaker.list_models(NameContains=name)["Models"]
+    eventually(lambda: user.sagemaker.list_models(NameContains=name)["Models"])
 
 
 def test_tags_overwrite_and_are_limited(user: User, name: str) -> None:

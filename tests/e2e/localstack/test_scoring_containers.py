@@ -21,7 +21,7 @@ from deployer_images.builder import BuildOptions, build_and_push
 from tests.docker import base_image, docker_engine, scoring_image  # noqa: F401
 from tests.models import saved_model
 
-from .conftest import BUCKET, ROLE, User
+from .conftest import BUCKET, ROLE, User, eventually
 from .test_dataplane import log_lines
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def test_a_model_that_does_not_load_fails_with_its_reason_in_the_log(scoring: tu
     deploy(user, image, name, "broken")
     user.sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     assert user.settled(name, 60) == "Failed"
-    time.sleep(0.3)
-    assert any("a_module_that_is_not_there" in line for line in log_lines(user, name))
+    eventually(lambda: any("a_module_that_is_not_there" in line for line in log_lines(user, name)))
 
 
 @pytest.mark.docker

@@ -43,7 +43,7 @@ class User:
         self.names: list[str] = []
 
     def client(self, uri: str = f"sagemaker:/{REGION}", **options: Any) -> DeployClient:
-        return get_deploy_client(uri, {"execution_role_arn": ROLE, "timeout_seconds": 60, **options}, on_event=self.events.append)
+        return get_deploy_client(uri, {"execution_role_arn": ROLE, "timeout_seconds": 180, **options}, on_event=self.events.append)
 
     def name(self) -> str:
         self.names.append(f"t-{uuid.uuid4().hex[:6]}")
