@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any, Callable, Optional
 
 import numpy as np
+import pandas as pd
 
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema
@@ -123,6 +124,19 @@ class Blocks:
         if set(map(type, columns)) != {list} or len(lengths := set(map(len, columns))) != 1:
             raise Doubt
         return _of_columns(value, arrangement, lengths.pop())
+
+    def from_frame(self, frame: pd.DataFrame) -> Table:
+        """As enforcement makes it, of a frame whose columns have the types of the signature already; not for text."""
+        arrangement = self._arranged(self._by_name, tuple(frame.columns), self._names)
+        if type(frame.index) is not pd.RangeIndex or not len(frame):
+            raise Doubt
+        blocks = []
+        for kind, positions in arrangement.layout.groups:
+            columns = [frame[arrangement.layout.names[position]] for position in positions]
+            if any(column.dtype != kind.to_numpy() for column in columns):
+                raise Doubt
+            blocks.append(np.array([column.to_numpy() for column in columns]))
+        return Table(arrangement.layout, blocks, len(frame))
 
     def _arranged(self, known: dict[Any, Optional[Arrangement]], keys: tuple[Any, ...], make: Callable[[Any], Optional[Arrangement]]) -> Arrangement:
         try:

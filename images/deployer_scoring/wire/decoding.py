@@ -21,6 +21,7 @@ from deployer_scoring.wire.jsonbytes import orjson, read_json
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
 _LEGACY = {"pandas-split": from_split, "pandas-records": from_records}
+_LEGACY_NAMES = {"pandas-split": "dataframe_split", "pandas-records": "dataframe_records"}
 _SPLIT_KEYS = {"columns", "data", "index"}
 _LANGUAGE_MODEL_KEYS = {"messages", "prompt", "input"}
 # Formats whose strings pass through an array of numpy, which cuts off NULs at their ends.
@@ -62,7 +63,8 @@ class Decoder:
         self._model = model
         self._inputs = model.signature.inputs if model.signature else None
         self._content_types: dict[str, _ContentType] = {}
-        self._takes_csv = self._has_text = False
+        self._blocks: Optional[Blocks] = None
+        self._has_text = False
         self._readers: dict[str, Callable[[Any], Any]] = {}
         if orjson is None or self._inputs is None or model.is_signature_from_type_hint:
             return
@@ -71,14 +73,12 @@ class Decoder:
             self._readers = {"instances": arrays.from_instances, "inputs": arrays.from_inputs}
         elif Blocks.takes(self._inputs):
             blocks = Blocks(self._inputs)
-            self._takes_csv, self._has_text = blocks.has_numbers_alone, blocks.has_text
+            self._blocks, self._has_text = blocks, blocks.has_text
             self._readers = {
                 "dataframe_split": blocks.from_split,
                 "dataframe_records": blocks.from_records,
                 "instances": blocks.from_instances,
                 "inputs": blocks.from_inputs,
-                "pandas-split": blocks.from_split,
-                "pandas-records": blocks.from_records,
             }
 
     def decode(self, body: bytes, content_type: str) -> Decoded:
@@ -108,8 +108,7 @@ class Decoder:
         """The request as a Table, or a tensor's array; None where anything about it is doubtful."""
         try:
             if kind.media == "text/csv":
-                split = split_of_numbers(body) if self._takes_csv else None
-                return None if split is None else Decoded(self._readers["dataframe_split"](split), None)
+                return self._csv(body, self._blocks) if self._blocks is not None and self._blocks.has_numbers_alone else None
             value = orjson.loads(body)
             strips = self._has_text and _ESCAPED_NUL in body
             if kind.layout is not None or len(value) != 1:
@@ -121,13 +120,26 @@ class Decoder:
         except Exception:  # of whatever kind: the other way finds it again, and has words for it
             return None
 
+    def _csv(self, body: bytes, blocks: Blocks) -> Decoded:
+        try:
+            split = split_of_numbers(body)
+            if split is not None:
+                return Decoded(blocks.from_split(split), None)
+        except Exception:  # for pandas to say
+            pass
+        frame = from_csv(body, self._inputs)
+        try:
+            return Decoded(blocks.from_frame(frame), None)
+        except Exception:  # for enforcement to say
+            return Decoded(frame, None)
+
     def _in_other_forms(self, value: Any, layout: Optional[str], *, strips: bool) -> Optional[Decoded]:
         """A request with params beside its data, or one in a form from before MLflow 2."""
         if layout is not None:
-            return Decoded(self._readers[layout](value), None, wrapped=False)
+            return Decoded(self._readers[_LEGACY_NAMES[layout]](value), None, wrapped=False)
         found = [name for name in FORMATS if name in value]
         if not found and value.keys() <= _SPLIT_KEYS:
-            return Decoded(self._readers["pandas-split"](value), None, wrapped=False)
+            return Decoded(self._readers["dataframe_split"](value), None, wrapped=False)
         params = value.get("params")
         if len(found) != 1 or value.keys() & _LANGUAGE_MODEL_KEYS or (strips and found[0] in _STRIPPED) or _has_huge_number(params):
             return None

@@ -223,6 +223,18 @@ def test_plain_csv_of_numbers_is_decoded_at_once(rows: int, end: str) -> None:
     assert check(text.encode(), model(ColSpec(DataType.double, "ä"), ColSpec(DataType.long, "b")), "text/csv; charset=utf-8")
 
 
+@pytest.mark.parametrize("text", ["b,a\n1,0.12345678901234567\n", "a,b\n,7\n", "b,z,a\n2,x,1e5\n3,y,\n"])
+def test_csv_that_pandas_has_to_read_becomes_a_table_all_the_same(text: str) -> None:
+    assert check(text.encode(), model(ColSpec(DataType.double, "a"), ColSpec(DataType.long, "b")), "text/csv")
+
+
+def test_a_format_has_one_name() -> None:
+    split = {"columns": ["a"], "data": [[1]]}
+    for name in ("pandas-split", "frame", "dataframe-split"):
+        assert not check(json.dumps({name: split}).encode(), model(ColSpec(DataType.double, "a")))
+    assert check(json.dumps(split).encode(), model(ColSpec(DataType.double, "a")), "application/json; format=pandas-split")
+
+
 @pytest.mark.parametrize("kind", [Array(DataType.double), DataType.datetime, DataType.binary])
 def test_columns_of_other_types_go_mlflow_s_own_way(kind: ColumnType) -> None:
     value = {"datetime": "2026-01-02", "binary": "AAH/"}.get(str(kind), [1.5])
