@@ -25,11 +25,16 @@ BATCHED = {
     "lightgbm_booster",
     "lightgbm_regressor",
     "catboost_regressor",
+    "sklearn_mixed",
+    "xgboost_mixed",
+    "lightgbm_mixed",
+    "lightgbm_whole",
+    "catboost_mixed",
     "onnx_trees",
     "onnx_two_outputs",
 }
 AS_MATRIX = (BATCHED | {"sklearn_neighbours", "onnx_ranks"}) - {"sklearn_by_name", "sklearn_ufunc", "onnx_two_outputs"}
-TREES = sorted(BATCHED - {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name", "sklearn_quantiles", "sklearn_ufunc"})
+TREES = sorted(BATCHED - {"sklearn_skops", "sklearn_probabilities", "sklearn_by_name", "sklearn_quantiles", "sklearn_ufunc", "sklearn_mixed"})
 
 
 @cache

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from data import NUMBERS, TEXTS  # type: ignore[import-not-found]  # beside this script
+from data import MIXED, NUMBERS, TEXTS, WHOLE  # type: ignore[import-not-found]  # beside this script
 
 warnings.filterwarnings("error", message="X does not have valid feature names")
 logging.disable(logging.WARNING)
@@ -39,6 +39,8 @@ def question(name: str) -> Any:
         "prophet": pd.DataFrame({"ds": pd.date_range("2025-09-01", periods=5)}),
         "tensorflow": NUMBERS.to_numpy("float32"),
     }
+    if name.endswith(("_mixed", "_whole")):
+        return MIXED if name.endswith("_mixed") else WHOLE
     return questions.get(name, TEXTS if name in {"python_by_reference", "spacy", "transformers"} else NUMBERS)
 
 

@@ -66,7 +66,7 @@ def tried(name: str) -> Result:
     """Save, ask and serve one flavor; whatever fails becomes the outcome."""
     begun = time.monotonic()
     try:
-        python = environment([*_MLFLOW, *LIBRARIES[name]])
+        python = environment([*_MLFLOW, *LIBRARIES[name]], bytecode=False)
     except subprocess.CalledProcessError as error:
         return Result(name, ", ".join(LIBRARIES[name]), f"does not install: {error}")
     library, size = _installed(python, LIBRARIES[name]), _gigabytes(python.parents[1])

@@ -15,7 +15,7 @@ logging.disable(logging.WARNING)
 import mlflow  # noqa: E402  it warns while it is imported
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
-from data import CLASSES, COLUMNS, LABELS, NUMBERS, TARGET, TEXTS  # type: ignore[import-not-found]  # noqa: E402  beside this script
+from data import CLASSES, COLUMNS, LABELS, MIXED, NUMBERS, TARGET, TEXTS, WHOLE  # type: ignore[import-not-found]  # noqa: E402  beside this script
 from mlflow.models import infer_signature  # noqa: E402
 
 # Given, where MLflow would import each model in a process of its own to find out.
@@ -134,6 +134,43 @@ def lightgbm_regressor(path: Path) -> None:
     import lightgbm
 
     mlflow.lightgbm.save_model(lightgbm.LGBMRegressor(n_estimators=20, verbose=-1).fit(NUMBERS, TARGET), path, signature=NAMED, **BARE)
+
+
+def sklearn_mixed(path: Path) -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(MIXED, TARGET)
+    mlflow.sklearn.save_model(model, path, signature=infer_signature(MIXED), **BARE)
+
+
+def xgboost_mixed(path: Path) -> None:
+    import xgboost
+
+    mlflow.xgboost.save_model(xgboost.XGBRegressor(n_estimators=10).fit(MIXED, TARGET), path, signature=infer_signature(MIXED), **BARE)
+
+
+def lightgbm_mixed(path: Path) -> None:
+    import lightgbm
+
+    model = lightgbm.train({"objective": "regression", "verbose": -1}, lightgbm.Dataset(MIXED, TARGET), 10)
+    mlflow.lightgbm.save_model(model, path, signature=infer_signature(MIXED), **BARE)
+
+
+def lightgbm_whole(path: Path) -> None:
+    import lightgbm
+
+    parameters = {"objective": "regression", "verbose": -1, "max_bin": 2, "linear_tree": True}
+    model = lightgbm.train(parameters, lightgbm.Dataset(WHOLE, TARGET), 10)
+    mlflow.lightgbm.save_model(model, path, signature=infer_signature(WHOLE), **BARE)
+
+
+def catboost_mixed(path: Path) -> None:
+    import catboost
+
+    model = catboost.CatBoostRegressor(iterations=20, verbose=0, allow_writing_files=False).fit(MIXED, TARGET)
+    mlflow.catboost.save_model(model, path, signature=infer_signature(MIXED), **BARE)
 
 
 def catboost_regressor(path: Path) -> None:

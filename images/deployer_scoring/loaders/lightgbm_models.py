@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.loaders.pickles import read_object
 from deployer_scoring.model.mlmodel import MLModel
@@ -22,6 +24,8 @@ class LightGBMModel:
 
     def predict(self, data: Any, params: Any = None) -> Any:
         """The model's prediction; params say nothing to it."""
+        if isinstance(data, np.ndarray) and data.dtype.kind in "iu":  # LightGBM makes those single, but a frame of them double
+            data = data.astype(np.float64)
         return self.model.predict(data)
 
 

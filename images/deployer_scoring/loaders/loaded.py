@@ -34,12 +34,14 @@ class Unusual(Exception):
 
 
 def numeric_columns(model: MLModel) -> bool:
-    """Whether the input is named columns of one numeric type, none of them optional: what fits in a matrix without a conversion."""
+    """Whether the input is named columns of numbers, none of them optional: what frames are converted to a matrix of, too.
+
+    Libraries make one array of a frame of several numeric types, in the type that holds them all, as numpy's result_type says.
+    """
     inputs = model.signature.inputs if model.signature else None
     if inputs is None or inputs.is_tensor_spec() or not inputs.has_input_names() or model.is_signature_from_type_hint or model.type_hint_from_example:
         return False
-    kinds = {column.type for column in inputs.columns if isinstance(column.type, DataType)}
-    return len(kinds) == 1 and kinds <= _NUMBERS and all(column.required and isinstance(column.type, DataType) for column in inputs.columns)
+    return all(column.required and isinstance(column.type, DataType) and column.type in _NUMBERS for column in inputs.columns)
 
 
 def column_names(model: MLModel) -> list[str]:

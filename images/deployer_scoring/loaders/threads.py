@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 
 _VARIABLE = "OMP_NUM_THREADS"
-_LIBRARIES = ("libgomp", "libomp", "libiomp")
+_LIBRARY = re.compile(rb"/(?:libgomp|libomp|libiomp)[^/]*$")
+_remembered: dict[str, list[str]] = {}
 
 
 def single_threaded(environ: MutableMapping[str, str] = os.environ) -> None:
@@ -27,15 +29,22 @@ def allow_threads(number: int, environ: MutableMapping[str, str] = os.environ) -
     OpenMP keeps the number per thread: call it in each one that predicts, after the fork.
     """
     environ[_VARIABLE] = str(number)
-    for path in _openmp_libraries():
+    for path in _remembered["libraries"] if _remembered else _openmp_libraries():
         ctypes.CDLL(path).omp_set_num_threads(number)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(number)
 
 
-def _openmp_libraries() -> Iterator[str]:
+def remember_libraries() -> None:
+    """Find out which libraries `allow_threads` is about, once for all processes that are forked from here: it takes milliseconds."""
+    _remembered["libraries"] = _openmp_libraries()
+
+
+def _openmp_libraries() -> list[str]:
     """The files of the OpenMP libraries in this process; none where the system doesn't say (only Linux does)."""
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text().splitlines() if maps.exists() else []
-    paths = {fields[5] for line in lines if len(fields := line.split(None, 5)) == 6}
-    return (path for path in sorted(paths) if Path(path).name.startswith(_LIBRARIES))
+    try:
+        lines = Path("/proc/self/maps").read_bytes().splitlines()
+    except OSError:
+        return []
+    paths = {line[line.index(b"/") :].decode(errors="surrogateescape") for line in lines if _LIBRARY.search(line)}
+    return sorted(paths)

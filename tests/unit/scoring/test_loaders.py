@@ -207,7 +207,7 @@ LOADER = "flavors: {python_function: {loader_module: m}%s}\n"
     [
         (NUMBERS, "", True),
         (NUMBERS.replace("double", "integer"), "", True),
-        (NUMBERS.replace("double", "long", 1), "", False),
+        (NUMBERS.replace("double", "long", 1), "", True),
         (NUMBERS.replace("double", "boolean"), "", False),
         (NUMBERS.replace('"y"', '"y", "required": false'), "", False),
         ('[{"type": "double"}, {"type": "double"}]', "", False),
@@ -215,7 +215,7 @@ LOADER = "flavors: {python_function: {loader_module: m}%s}\n"
         (NUMBERS, "type_hint_from_example: true\n", False),
     ],
 )
-def test_only_named_required_columns_of_one_numeric_type_make_a_matrix(tmp_path: Path, inputs: str, more: str, fits: bool) -> None:
+def test_only_named_required_columns_of_numbers_make_a_matrix(tmp_path: Path, inputs: str, more: str, fits: bool) -> None:
     assert numeric_columns(model(tmp_path, LOADER % "" + f"signature: {{inputs: '{inputs}'}}\n{more}")) is fits
 
 
