@@ -35,6 +35,7 @@ ACTIONS = (
     "s3:DeleteObject",
     "s3:AbortMultipartUpload",
     "s3:ListBucketMultipartUploads",
+    "s3:ListMultipartUploadParts",
     "ecr:GetAuthorizationToken",
     "ecr:BatchGetImage",
     "ecr:GetDownloadUrlForLayer",

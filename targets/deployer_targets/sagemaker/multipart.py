@@ -17,7 +17,7 @@ from typing import Any
 
 from isal import isal_zlib
 
-from deployer.errors import Conflict, DeployerError, TargetUnavailable
+from deployer.errors import Conflict, CredentialsInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer.models.package import Filler
 from deployer_targets.sagemaker import store
 from deployer_targets.sagemaker.client import Aws
@@ -96,6 +96,10 @@ class _Upload:
             there = {part["PartNumber"]: part for part in self._cloud.pages("s3", "list_parts", "Parts", **self._place, UploadId=identifier)}
         except Absent:
             return False
+        except PermissionDenied as refusal:
+            if isinstance(refusal, CredentialsInvalid):
+                raise
+            return False  # a policy without s3:ListMultipartUploadParts: then it is sent whole
         if there:
             self._id, self._there = identifier, there
         return bool(there)

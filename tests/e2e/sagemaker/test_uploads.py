@@ -68,6 +68,16 @@ def test_the_same_content_goes_on_where_it_was_killed(user: User, here: AwsHere,
     assert user.client().query(name, QUESTION).body == ANSWER
 
 
+def test_who_may_not_look_at_the_parts_sends_all_of_them(user: User, here: AwsHere, large: Model) -> None:
+    name = user.name()
+    killed_in_the_middle(here, name, large)
+    here.control.clear_journal()
+    with here.struck("error", operation="ListParts", count=None, code="AccessDenied", message="no", status=403):
+        user.client().create_deployment(name, str(large.path))
+    assert sorted(answered(here)) == [*range(1, PARTS + 1)]
+    assert uploads(here, name) == []
+
+
 def test_an_upload_with_another_encryption_is_another_one(user: User, here: AwsHere, large: Model) -> None:
     name = user.name()
     killed_in_the_middle(here, name, large)
