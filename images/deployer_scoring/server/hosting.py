@@ -131,7 +131,8 @@ class Hosting:
 
         def scorer() -> Scorer:
             if not held:
-                allow_threads(self._library_threads)
+                if self._library_threads > 1:
+                    allow_threads(self._library_threads)
                 held.append(load(model))
             return Scorer(model, held[0], most_rows=self._settings.max_batch_rows)
 

@@ -58,7 +58,8 @@ class ModelProcess:
         self._work(scorer)
 
     def _work(self, scorer: Scorer) -> None:
-        allow_threads(self._library_threads)
+        if self._library_threads > 1:
+            allow_threads(self._library_threads)
         while True:
             with self._count:
                 self._waiting += 1

@@ -100,6 +100,7 @@ def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool)
     from deployer_scoring.loaders.lean_pandas import import_pandas
     from deployer_scoring.loaders.loading import forks as known_to_fork
     from deployer_scoring.loaders.loading import load
+    from deployer_scoring.loaders.threads import remember_libraries
     from deployer_scoring.model.mlmodel import parse_mlmodel
 
     model, durations, has = parse_mlmodel(directory), Durations(), resources()
@@ -110,6 +111,7 @@ def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool)
         raise DoesNotForkError
     if loaded is not None:
         _warm_up(model, loaded, durations)
+        remember_libraries()
     most = has.workers(resident_bytes()) if loaded is not None else 1
     workers = settings.workers or most
     return Prepared(model, loaded, durations, has, workers, has.library_threads(workers), perf_counter() - started)

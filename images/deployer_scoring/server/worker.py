@@ -95,7 +95,8 @@ class _Worker:
         self._site = self._new_site()
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, number)
-        allow_threads(self._prepared.library_threads)
+        if self._prepared.library_threads > 1:
+            allow_threads(self._prepared.library_threads)
         self._host()
         server = await self._loop.create_server(lambda: Connection(self._site), sock=self._post.listener, backlog=1024)
         await self._adopt()
