@@ -7,7 +7,7 @@ import logging
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from time import perf_counter, thread_time
+from time import perf_counter
 from typing import Any, Callable, NamedTuple, Union
 
 import numpy as np
@@ -57,8 +57,8 @@ class Answers(NamedTuple):
     outcomes: list[Union[bytes, Exception]]
     """In the order of the requests; an exception is one of those that `Scorer.answer` raises."""
     predicted: list[Predicted]
-    busy: float = 0.0
-    """Seconds that the thread was at work, from bytes to bytes: not counted is what it waited while a busy machine did something else."""
+    seconds: float = 0.0
+    """Seconds from bytes to bytes."""
 
 
 class _Asked(NamedTuple):
@@ -126,9 +126,9 @@ class Scorer:
 
         Only for models whose rows don't influence each other, unless there is but one request.
         """
-        begun = thread_time()
+        begun = perf_counter()
         outcomes, predicted = self._lone_answer(asks[0]) if len(asks) == 1 else self._joined_answers(asks)
-        return Answers(outcomes, predicted, thread_time() - begun)
+        return Answers(outcomes, predicted, perf_counter() - begun)
 
     def _joined_answers(self, asks: Sequence[Ask]) -> tuple[list[Any], list[Predicted]]:
         outcomes: list[Union[bytes, Exception, None]] = [None] * len(asks)

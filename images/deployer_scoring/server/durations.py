@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Optional
 
 _SIZES = 48  # powers of two of bytes
-_WEIGHT = 0.2  # of the newest measure
-_SURPRISE = 2.0  # times what is known: a measure over it counts as that much, so that a busy machine's hiccup is no verdict on the model
+# Of the newest measure: what took less tells more of the model, what took more often of a busy machine. So it is nearer to the shortest times.
+_WEIGHT_OF_LESS, _WEIGHT_OF_MORE = 0.3, 0.05
+_SURPRISE = 2.0  # times what is known: a measure over it counts as that much, however long it was
 
 
 class Durations:
@@ -24,7 +25,12 @@ class Durations:
         """
         at = min(size.bit_length(), _SIZES - 1)
         known = self._known[at]
-        self._known[at] = seconds if known is None else known + _WEIGHT * (min(seconds, known * _SURPRISE) - known)
+        if known is None:
+            self._known[at] = seconds
+        elif seconds < known:
+            self._known[at] = known + _WEIGHT_OF_LESS * (seconds - known)
+        else:
+            self._known[at] = known + _WEIGHT_OF_MORE * (min(seconds, known * _SURPRISE) - known)
 
     def expected(self, size: int) -> Optional[float]:
         """Seconds for so many bytes; None where nothing is known yet.

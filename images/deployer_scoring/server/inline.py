@@ -67,7 +67,7 @@ class Inline:
             for waiting in batch:
                 waiting.answer.settle(ModelFailure(one_line(error)))
             return
-        self._durations.learn(sum(len(ask.body) for ask in asks), answers.busy)
+        self._durations.learn(sum(len(ask.body) for ask in asks), answers.seconds)
         for waiting, outcome in zip(batch, answers.outcomes):
             waiting.answer.settle(outcome)
         if self._recorder is not None:

@@ -259,7 +259,7 @@ class Isolated:
             job.waiting[0].answer.settle(content[0])
 
     def _learn(self, job: _Job, answers: Answers) -> None:
-        self._durations.learn(sum(len(waiting.ask.body) for waiting in job.waiting), answers.busy)
+        self._durations.learn(sum(len(waiting.ask.body) for waiting in job.waiting), answers.seconds)
         if self._recorder is not None:
             for each in answers.predicted:
                 self._recorder.batch(each.requests, each.rows, each.seconds)
