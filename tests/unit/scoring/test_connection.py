@@ -412,6 +412,7 @@ def compressed(body: bytes) -> bytes:
         (b"", 400, "ends too early"),
         (b"plain", 400, "not valid"),
     ],
+    ids=["whole", "two members", "too long", "bomb", "cut off", "empty", "not compressed"],
 )
 def test_a_compressed_body_is_taken_apart_as_far_as_the_limit(body: bytes, status: int, said: str) -> None:
     async def scenario() -> None:
