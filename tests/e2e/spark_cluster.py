@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ sys.path.insert(0, sys.argv[1])
 import mlflow  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+import pyspark  # noqa: E402
 from mlflow.models import ModelSignature  # noqa: E402
 from mlflow.types import ColSpec, Schema  # noqa: E402
 from pyspark.sql import SparkSession  # noqa: E402
@@ -151,12 +153,15 @@ def main() -> None:
     seen["shipped"] = [Path(each).name for each in spark.sparkContext.listFiles] + [each.split("#")[-1] for each in spark.sparkContext.listArchives]
 
     running = [pid for pid, _ in processes()]
+    # Where the executor's files are: below SPARK_HOME, whatever is set.
+    files = Path(pyspark.__file__).parent / "work" / spark.sparkContext.applicationId
     spark.stop()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and any(True for _ in processes()):
         time.sleep(0.2)
     seen["left"] = [module for _, module in processes()]
     seen["ran"] = len(running)
+    shutil.rmtree(files)
     print(json.dumps(seen))
 
 
