@@ -108,6 +108,54 @@ def test_a_file_that_grows_shrinks_or_changes_meanwhile_is_refused(model: Path) 
     assert b"".join(TarGz(model, expecting=digest))
 
 
+def test_a_large_file_is_hashed_once_and_a_change_of_it_is_seen_all_the_same(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = model / "large.bin"
+    large.write_bytes(os.urandom(2 << 20))
+    digest = content_digest(files(model))
+    hashed: list[int] = []
+    sha256 = hashlib.sha256
+
+    class Counted:
+        def __init__(self, *given: bytes) -> None:
+            self.whole = sha256(*given)
+
+        def update(self, piece: memoryview) -> None:
+            hashed.append(len(piece))
+            self.whole.update(piece)
+
+        def digest(self) -> bytes:
+            return self.whole.digest()
+
+        def hexdigest(self) -> str:
+            return self.whole.hexdigest()
+
+    monkeypatch.setattr(hashlib, "sha256", Counted)
+    assert b"".join(TarGz(model, expecting=digest))
+    assert sum(hashed) < 1 << 20
+    os.utime(large, (1, 1))  # other times, the same bytes: they are hashed again, and fit
+    assert b"".join(TarGz(model, expecting=digest))
+    assert sum(hashed) > 2 << 20
+    status = large.stat()
+    with large.open("r+b") as handle:
+        handle.seek(1 << 20)
+        handle.write(b"other")
+    os.utime(large, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(ModelInvalid, match="the model changed while it was being packaged"):
+        b"".join(TarGz(model, expecting=digest))
+
+
+def test_a_large_file_that_changes_between_its_pieces_is_refused(model: Path) -> None:
+    large = model / "data" / "large.bin"
+    large.write_bytes(os.urandom(3 * BLOCK + (1 << 20)))
+    stream = iter(TarGz(model, expecting=content_digest(files(model))).tar)
+    next(stream)
+    with large.open("r+b") as handle:
+        handle.seek(-1, os.SEEK_END)
+        handle.write(b"x")
+    with pytest.raises(ModelInvalid, match="the model changed while it was being packaged"):
+        list(stream)
+
+
 def test_digests_are_taken_in_the_same_pass(model: Path) -> None:
     plain = Hashed(Tar(model))
     packed = Hashed(gzipped(plain))
@@ -127,7 +175,7 @@ def test_a_digest_is_not_told_before_the_end(model: Path) -> None:
 def test_buffers_are_filled_one_after_the_other_and_the_last_is_cut() -> None:
     filler, first, second, third = Filler([b"ab", b"", b"cdefg", memoryview(b"h")]), bytearray(3), bytearray(4), bytearray(4)
     assert [filler.fill(first), filler.fill(second), filler.fill(third)] == [True, True, False]
-    assert (first, second, third) == (b"abc", b"defg", b"h")
+    assert [bytes(each) for each in (first, second, third)] == [b"abc", b"defg", b"h"]
 
 
 def test_who_stops_in_the_middle_leaves_no_thread_working(model: Path) -> None:
