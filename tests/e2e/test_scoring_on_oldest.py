@@ -26,7 +26,7 @@ def test_the_server_runs_there_too() -> None:
     with serving(saved_model("streamer"), python=oldest_python()) as served:
         body = {"dataframe_split": {"columns": ["x"], "data": [[2]]}}
         assert served.ask(body).json() == {"predictions": [4.0]}
-        assert served.client.post("/invocations?stream=true", json=body).text == '{"x": 2.0, "doubled": 4.0}\n"that was all"\n'
+        assert served.client.post("/invocations?stream=true", json=body).text == '{"x":2.0,"doubled":4.0}\n"that was all"\n'
         served.process.terminate()
         assert served.ended() == 0
 
