@@ -23,7 +23,8 @@ from tests.e2e.scoring_process import serving
 from tests.environments import cache_directory, environment
 from tests.flavors.models import answers, save
 
-_MLFLOW = ("mlflow==3.17.2", "orjson", "uvicorn[standard]")
+# The last MLflow that has a flavor, where the newest has it no more.
+_MLFLOW = {"fastai": "mlflow==2.22.4"}
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "prophet": ("prophet",),
     "spacy": ("spacy",),
@@ -66,10 +67,10 @@ def tried(name: str) -> Result:
     """Save, ask and serve one flavor; whatever fails becomes the outcome."""
     begun = time.monotonic()
     try:
-        python = environment([*_MLFLOW, *LIBRARIES[name]], bytecode=False)
+        python = environment([_MLFLOW.get(name, "mlflow==3.17.2"), "orjson", "uvicorn[standard]", *LIBRARIES[name]], bytecode=False)
     except subprocess.CalledProcessError as error:
         return Result(name, ", ".join(LIBRARIES[name]), f"does not install: {error}")
-    library, size = _installed(python, LIBRARIES[name]), _gigabytes(python.parents[1])
+    library, size = _installed(python, ("mlflow", *LIBRARIES[name])), _gigabytes(python.parents[1])
     models = cache_directory() / "heavy"
     shutil.rmtree(models / name, ignore_errors=True)
     models.mkdir(exist_ok=True)
@@ -120,5 +121,5 @@ def _gigabytes(directory: Path) -> float:
 
 
 if __name__ == "__main__":
-    print(f"MLflow 3.17.2 saves, deployer-ml {version('deployer-ml')} loads")
+    print(f"MLflow saves, deployer-ml {version('deployer-ml')} loads")
     sys.exit(main(sys.argv[1:]))

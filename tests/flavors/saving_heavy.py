@@ -21,7 +21,7 @@ def pytorch(path: Path) -> None:
 
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(len(COLUMNS), 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
-    mlflow.pytorch.save_model(model, path, signature=NAMED, **BARE)
+    mlflow.pytorch.save_model(model, path, signature=NAMED, serialization_format="pickle", **BARE)
 
 
 def tensorflow(path: Path) -> None:
