@@ -77,7 +77,11 @@ def test_the_size_of_a_tar_is_known_before_and_that_of_a_gzip_at_most(model: Pat
     assert len(b"".join(TarGz(model))) <= TarGz(model).size_estimate
 
 
-@pytest.mark.parametrize("content", [b"", b"x", os.urandom(BLOCK), os.urandom(2 * BLOCK + 1), b"abc" * BLOCK, os.urandom(BLOCK) + bytes(BLOCK)])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", os.urandom(BLOCK), os.urandom(2 * BLOCK + 1), b"abc" * BLOCK, os.urandom(BLOCK) + bytes(BLOCK)],
+    ids=["nothing", "a byte", "noise", "more noise", "text", "half noise"],
+)
 def test_what_was_compressed_comes_back(content: bytes) -> None:
     chunks = [content[at : at + BLOCK] for at in range(0, len(content), BLOCK)]
     packed = b"".join(gzipped(chunks))
