@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 _MOST_HEAD = 65536
 _LINGER_SECONDS = 1.0  # for the rest of a request whose answer is sent, which a plain close would take away
@@ -44,6 +44,11 @@ class Early:
         self._lingering: dict[int, tuple[socket.socket, float]] = {}
         self._thread = threading.Thread(target=self._work, name="early", daemon=True)
         self._thread.start()
+
+    @property
+    def native_id(self) -> Optional[int]:
+        """The system's id of the thread."""
+        return self._thread.native_id
 
     def stop(self) -> list[Unanswered]:
         """End the thread; the connections that are still to be answered are the caller's."""

@@ -8,8 +8,8 @@ import importlib
 import logging
 import os
 import threading
-from collections.abc import Mapping
-from time import perf_counter
+from collections.abc import Collection, Mapping
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
 from deployer_scoring.errors import LoadError, ScoringError
@@ -88,12 +88,22 @@ def joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bo
     return said if isinstance(said, bool) else loaded.row_wise
 
 
-def left_threads() -> int:
-    """How many threads this process has beside the one that asks; 0 where the system doesn't say."""
-    try:
-        return len(os.listdir("/proc/self/task")) - 1  # noqa: PTH208 (only counted)
-    except OSError:
-        return threading.active_count() - 1
+def left_threads(ended: Collection[Optional[int]], seconds: float = 2.0) -> int:
+    """How many threads this process has beside the one that asks; 0 where the system doesn't say.
+
+    Args:
+        ended: The system's ids of threads that have been joined. They are waited for: the system ends them a little later than Python does.
+        seconds: How long.
+    """
+    until = perf_counter() + seconds
+    while True:
+        try:
+            running = {int(name) for name in os.listdir("/proc/self/task")}  # noqa: PTH208 (names alone)
+        except OSError:
+            return threading.active_count() - 1
+        if not running.intersection(ended) or perf_counter() > until:
+            return len(running) - 1
+        sleep(0.001)
 
 
 def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool) -> Prepared:

@@ -116,6 +116,7 @@ class _Server:
         thread.start()
         while thread.is_alive():
             thread.join(3600)
+        self._joined = (thread.native_id, self._early.native_id)
         return found[0]  # type: ignore[no-any-return]
 
     def _tell(self, doing: str) -> None:
@@ -165,7 +166,7 @@ class _Server:
         from deployer_scoring.server import children
         from deployer_scoring.server.preparing import left_threads, try_once
 
-        if prepared.loaded is None or not left_threads():
+        if prepared.loaded is None or not left_threads(self._joined):
             return True
         pid = children.forked(lambda: try_once(prepared))
         return children.ended_well(pid, _TRIAL_SECONDS)
