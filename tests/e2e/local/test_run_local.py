@@ -79,7 +79,7 @@ def test_it_answers_the_printed_curl_and_ends_with_the_signal(cloud: LocalCloud)
         assert answer.json() == {"predictions": [2.0, 5.0]}
         assert process.stdout is not None
         process.send_signal(signal.SIGTERM)
-        assert "stopping" in process.stdout.read()
+        assert "POST /invocations 200" in process.stdout.read()
         assert process.wait(60) == 0
     assert cloud.names() == []
     assert files_below(cloud.place.sockets) == []
