@@ -285,8 +285,6 @@ def inputs() -> Iterator[Case]:
     yield Case("a signature without names", seen(unnamed), lambda udf: udf("x", "y"))
     yield Case("no columns with a signature without names", seen(unnamed), lambda udf: udf())
     yield Case("a name with spaces and brackets", seen(dotted), lambda udf: udf(), data="dotted")
-    for column in TYPES:
-        yield Case(f"type {column}", seen(None), lambda udf, column=column: udf(column), data="types", result_type="string")
     yield Case("types in a struct", seen(None), lambda udf: udf(F.struct(*TYPES)), data="types", result_type="string")
     yield Case("types side by side", seen(None), lambda udf: udf(*TYPES), data="types", result_type="string")
     nested = Schema(

@@ -27,6 +27,7 @@ from typing import Any, Optional
 from deployer_scoring.errors import ScoringError
 
 _CLOCK = 2.0  # seconds between looks at the executor, where the system doesn't tell of its end
+_SETTLING = 0.3  # seconds that threads which loading has joined may take to end
 _GRACE = 5.0  # seconds that a child may go on predicting for a worker that has gone
 
 
@@ -67,6 +68,9 @@ def _load(directory: Path) -> tuple[Any, bool]:
 
     before = _threads()
     scorer = Scorer.load(directory)
+    deadline = time.monotonic() + _SETTLING
+    while not _threads() <= before and time.monotonic() < deadline:
+        time.sleep(0.01)  # the system lists a thread for a moment after it was joined
     return scorer, scorer.loaded.forks and _threads() <= before
 
 
