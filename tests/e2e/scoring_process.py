@@ -94,7 +94,13 @@ def serving(model: Path | None, *, python: Path | str = sys.executable, ready: b
         variables: Environment of the server, beside this process's own.
     """
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("DEPLOYER_", "SAGEMAKER_", "AZUREML_", "PYTHONDONT"))}
-    environment = {**clean, "PYTHONPATH": str(_ROOT / "images"), "DEPLOYER_WORKERS": "1", **({"DEPLOYER_MODEL": str(model)} if model else {}), **variables}
+    environment = {
+        **clean,
+        "PYTHONPATH": str(_ROOT / "images"),
+        "DEPLOYER_WORKERS": "1",
+        **({"DEPLOYER_MODEL": str(model)} if model else {}),
+        **variables,
+    }
     command = [str(python), "-m", "deployer_scoring", "serve", "--host", "127.0.0.1", "--port", "0"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
