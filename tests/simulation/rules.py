@@ -7,7 +7,21 @@ from dataclasses import dataclass, field
 
 from deployer.state import Record
 from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of
-from tests.simulation.histories import HAND, NAME, Act, Command, History, Outcome, Subject, Together, digest_named, run, run_together, virtual_time
+from tests.simulation.histories import (
+    HAND,
+    NAME,
+    Act,
+    Command,
+    History,
+    Outcome,
+    Subject,
+    Together,
+    digest_named,
+    hollow_models,
+    run,
+    run_together,
+    virtual_time,
+)
 from tests.simulation.observe import parsed
 from tests.simulation.wire import Fault, Sent
 
@@ -29,7 +43,7 @@ def hold(subject: Subject, history: History, cloud: Cloud | None = None) -> Repo
     """Run a history and hold it to the rules. `cloud`: where it begins, instead of empty; it is changed."""
     cloud = cloud or Cloud(history.behaviour)
     report = Report()
-    with virtual_time(cloud), subject.in_place():
+    with virtual_time(cloud), hollow_models(), subject.in_place():
         for number, act in enumerate(history.acts):
             _hold_act(subject, act, cloud, f"client-{len(report.outcomes)}", report)
             if report.problems:
