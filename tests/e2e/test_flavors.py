@@ -142,6 +142,26 @@ def test_what_may_be_done_with_an_estimator_is_told_from_all_that_it_holds() -> 
     assert answers("", runtime_python(), light_models(), [], script="natures.py") == NATURES
 
 
+PRODUCTS = {
+    "ridge": "a product",
+    "several targets": "a product",
+    "without intercept": "a product",
+    "two classes": "a product",
+    "three classes": "a product",
+    "classes of text": "a product",
+    "support vectors, linear": "a product",
+    "by steps": "a product",
+    "exponential": "its own way",
+    "of a pipeline": "its own way",
+    "own predict": "its own way",
+}
+
+
+@pytest.mark.mlflow
+def test_linear_estimators_give_the_same_bits_by_one_product_and_refuse_the_same() -> None:
+    assert answers("", runtime_python(), light_models(), [], script="products.py") == PRODUCTS
+
+
 @pytest.mark.mlflow
 def test_models_predict_in_parallel_in_a_process_forked_after_they_were_loaded_and_asked() -> None:
     names = ["xgboost_booster", "lightgbm_booster", "sklearn_boosting", "catboost_regressor", "onnx_trees"]

@@ -11,6 +11,7 @@ import numpy as np
 
 from deployer_scoring.loaders.deferred import defer
 from deployer_scoring.loaders.estimators import fitted_names, nature_of, without_names
+from deployer_scoring.loaders.linear import is_plain, product_of
 from deployer_scoring.loaders.loaded import Loaded, Unusual, column_names, numeric_columns
 from deployer_scoring.loaders.pickles import read_object
 from deployer_scoring.model.mlmodel import MLModel
@@ -41,12 +42,16 @@ class MatrixModel(SklearnModel):
     def __init__(self, estimator: Any) -> None:
         super().__init__(estimator)
         self._nameless = without_names(estimator)
+        self._product = product_of(self._nameless)
+        self._width = getattr(estimator, "n_features_in_", 0)
         for name in _MATRIX_ANSWERS:
             if hasattr(estimator, name):
                 setattr(self, name, partial(self._answer, name))
 
     def predict(self, data: Any, params: Any = None) -> Any:
         """The estimator's prediction; params say nothing to it."""
+        if self._product is not None and is_plain(data, self._width):
+            return self._product(np.asfortranarray(data))
         return self._answer("predict", data)
 
     def _answer(self, name: str, data: Any) -> Any:
