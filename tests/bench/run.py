@@ -49,12 +49,14 @@ def main() -> int:
 
 
 def write(tables: list[Table]) -> None:
-    """Replace the figures in docs/performance.md."""
+    """Put tables into docs/performance.md, in the place of those of the same title; others stay as they are."""
     page = TOP / "docs" / "performance.md"
     before, _, rest = page.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
-    body = "\n\n".join([f"Measured on {machine()}, {datetime.now(UTC):%Y-%m-%d}.", *(table.markdown() for table in tables)])
-    page.write_text(f"{before}{BEGIN}\n{body}\n{END}{after}")
+    body, _, after = rest.partition(END)
+    sections = {section.partition("\n")[0].strip(): section.strip() for section in body.split("### ")[1:]}
+    sections.update({table.title: table.markdown().removeprefix("### ") for table in tables})
+    written = "\n\n".join(f"### {section}" for section in sections.values())
+    page.write_text(f"{before}{BEGIN}\nMeasured on {machine()}, {datetime.now(UTC):%Y-%m-%d}.\n\n{written}\n{END}{after}")
 
 
 def machine() -> str:
