@@ -117,27 +117,30 @@ def run(command: Command) -> Command:
         session = click.get_current_context().find_object(Session) or Session()
         session.debug = debug
         session.output = others.get("output") or ""
-        with _terminated_like_interrupted():
+        with _interruptible(session):
             return command(session=session, **others)
 
     return wrapped  # type: ignore[return-value]
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, with which CI systems end a job, is Ctrl-C: what was begun is taken back or told."""
+def _interruptible(session: Session) -> Iterator[None]:
+    """SIGTERM, with which CI systems end a job, is Ctrl-C: what was begun is taken back or told. Either is noted, too, lest it be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def interrupt(*_: object) -> None:
+        session.interrupted = True
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    heard = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def output(*formats: str) -> Callable[[Command], Command]:

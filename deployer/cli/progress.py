@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,8 +52,23 @@ def _noting(session: Session, report: Report) -> Report:
         if isinstance(event, StepStarted):
             session.started.append(event.label)
         report(event)
+        if session.interrupted and isinstance(event, (StepFinished, StepProgressed)) and _here() and not _being_handled():
+            session.interrupted = False
+            raise KeyboardInterrupt
 
     return noted
+
+
+def _here() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+def _being_handled() -> bool:
+    """Whether an interrupt is on its way up. One that struck inside a library's callback may have been swallowed there, and is raised again."""
+    seen = sys.exc_info()[1]
+    while seen is not None and not isinstance(seen, KeyboardInterrupt):
+        seen = seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 class JsonLines:

@@ -14,10 +14,12 @@ class Session:
         output: the format asked for by -o, or "".
         debug: whether traces are wanted.
         started: labels of the steps that have begun, the last one last.
+        interrupted: whether Ctrl-C struck; cleared where it is raised again.
         finished: documents of what is done, where a command does several things and prints one document at its end.
     """
 
     output: str = ""
     debug: bool = False
     started: list[str] = field(default_factory=list)
+    interrupted: bool = False
     finished: list[dict[str, Any]] = field(default_factory=list)

@@ -89,7 +89,7 @@ def saved(model: Any, *requirements: str) -> str:
 
 def processes() -> Iterator[tuple[int, str]]:
     """Python processes of executors, by id, with what they run."""
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+    listed = subprocess.run(["ps", "-wweo", "pid,args"], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
     for line in listed:
         pid, command = line.split(None, 1)
         for module in ("pyspark.daemon", "deployer_scoring.spark.process"):

@@ -79,11 +79,11 @@ def test_nothing_of_the_callers_environment_is_seen_by_the_model(tmp_path: Path,
 def test_an_image_s_label_decides_the_packages(lines: list[bytes]) -> None:
     lock = locks.locked((), uv.OURS)
     label = {labels.PACKAGES: labels.packages_label(lock.all), labels.PYTHON: uv.OURS}
-    model = saved_model("pythonmodel")  # needs mlflow, which the label doesn't have
+    model = saved_model("sklearn")  # needs scikit-learn, which the label doesn't have
     running = Process().start(container(model, labels=label), name="misfit", log=lines.append)
     with running, pytest.raises(RolloutFailed, match="exited with code") as failed:
         wait_healthy(running, timeout_seconds=60)
-    assert "mlflow" in " ".join(failed.value.lines)
+    assert "No module named" in " ".join(failed.value.lines)
 
 
 def test_a_model_that_cannot_load_is_told_with_its_last_lines(lines: list[bytes]) -> None:
