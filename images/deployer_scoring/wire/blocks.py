@@ -128,7 +128,8 @@ class Blocks:
     def from_frame(self, frame: pd.DataFrame) -> Table:
         """As enforcement makes it, of a frame whose columns have the types of the signature already; not for text."""
         arrangement = self._arranged(self._by_name, tuple(frame.columns), self._names)
-        if type(frame.index) is not pd.RangeIndex or not len(frame):
+        # More values than names make an index of the first, which pandas may write as a range of its own.
+        if not len(frame) or not (type(frame.index) is pd.RangeIndex and frame.index.equals(pd.RangeIndex(len(frame)))):
             raise Doubt
         blocks = []
         for kind, positions in arrangement.layout.groups:

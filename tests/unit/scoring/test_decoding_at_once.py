@@ -334,3 +334,9 @@ def test_plain_tensors_need_no_other_way(monkeypatch: pytest.MonkeyPatch, dtype:
         for form in ("inputs", "instances"):
             found = Decoder(of).decode(json.dumps({form: [[0, 1, 2, 3]] * rows}).encode(), JSON).data
             assert (found.dtype, found.shape) == (np.dtype(dtype), (rows, 4))
+
+
+def test_more_values_than_names_make_an_index_of_the_first_as_in_pandas() -> None:
+    of = model(ColSpec(DataType.double, "a"))
+    for body in (b'"a"\n1,0\n0', b"a\n1,0\n0,5\n", b"a\n0,5\n1,6\n", b"a\n3,5\n2,6\n"):
+        check(body, of, "text/csv")
