@@ -11,8 +11,9 @@ that the import costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from deployer.lazy import lazily
 from deployer.version import __version__
 
 if TYPE_CHECKING:
@@ -35,25 +36,24 @@ __all__ = [
     "target_help",
 ]
 
-_HOMES = {
-    "Changes": "deployer.changes",
-    "DeployClient": "deployer.client",
-    "DeployerError": "deployer.errors",
-    "Deployment": "deployer.deployment",
-    "get_deploy_client": "deployer.client",
-    "run_local": "deployer.client",
-    "target_help": "deployer.client",
-}
-
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in ("errors", "events", "models", "pyfunc", "types"):  # the last three so that `import deployer as mlflow` does
-        return importlib.import_module(f"deployer.{name}")
-    raise AttributeError(f"module 'deployer' has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "Changes": "deployer.changes",
+        "DeployClient": "deployer.client",
+        "DeployerError": "deployer.errors",
+        "Deployment": "deployer.deployment",
+        "get_deploy_client": "deployer.client",
+        "run_local": "deployer.client",
+        "target_help": "deployer.client",
+        "errors": "deployer.errors",
+        "events": "deployer.events",
+        # These three so that `import deployer as mlflow` does.
+        "models": "deployer.models",
+        "pyfunc": "deployer.pyfunc",
+        "types": "deployer.types",
+    },
+)
 
 
 def __dir__() -> list[str]:

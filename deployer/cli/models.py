@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-
 import click
+
+from deployer.cli.groups import LazyGroup
 
 VERBS = {
     "check": ("model_check:check", "Say what a model needs and what would break, without running it."),
@@ -13,18 +13,10 @@ VERBS = {
 }
 
 
-class Models(click.Group):
+class Models(LazyGroup):
     """Its verbs by name, as the program has its commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
-            return None
-        module, _, attribute = VERBS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(f"deployer.cli.{module}"), attribute)
-        return command
+    table = VERBS
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

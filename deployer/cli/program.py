@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from deployer.cli.groups import LazyGroup
 from deployer.cli.session import Session
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
@@ -49,18 +49,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
-class Program(click.Group):
-    """A group whose commands are imported when they run: `--help` needs only the table above."""
+class Program(LazyGroup):
+    """All commands, and what becomes of their errors."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(f"deployer.cli.{module}"), attribute)
-        return command
+    table = COMMANDS
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):

@@ -9,8 +9,9 @@ And under MLflow's names (`mlflow.models`), loaded when used: Model, ModelSignat
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from deployer.lazy import lazily
 from deployer.models.content import ModelFile, content_digest, files
 from deployer.models.example import Example, input_example
 from deployer.models.fetching import fetch
@@ -55,23 +56,18 @@ __all__ = [
     "validate_serving_input",
 ]
 
-_HOMES = {
-    "Model": "deployer.models.model",
-    "ModelConfig": "deployer_scoring.model.code",
-    "ModelSignature": "deployer_scoring.schema.signature",
-    "check": "deployer.checks.api",
-    "convert_input_example_to_serving_input": "deployer_scoring.format.examples",
-    "infer_signature": "deployer_scoring.format.inference",
-    "load": "deployer.models.loading",
-    "predict": "deployer.models.scoring",
-    "set_model": "deployer_scoring.model.code",
-    "validate_serving_input": "deployer.models.loading",
-}
-
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'deployer.models' has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "Model": "deployer.models.model",
+        "ModelConfig": "deployer_scoring.model.code",
+        "ModelSignature": "deployer_scoring.schema.signature",
+        "check": "deployer.checks.api",
+        "convert_input_example_to_serving_input": "deployer_scoring.format.examples",
+        "infer_signature": "deployer_scoring.format.inference",
+        "load": "deployer.models.loading",
+        "predict": "deployer.models.scoring",
+        "set_model": "deployer_scoring.model.code",
+        "validate_serving_input": "deployer.models.loading",
+    },
+)

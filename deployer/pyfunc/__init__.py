@@ -18,7 +18,9 @@ needs the `scoring` extra, importing this needs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from deployer.lazy import lazily
 
 if TYPE_CHECKING:
     from deployer.pyfunc.loading import load_model, load_pyfunc
@@ -46,27 +48,22 @@ __all__ = [
 
 FLAVOR_NAME = "python_function"
 
-_HOMES = {
-    "PyFuncModel": "deployer_scoring.format.loading",
-    "PythonModel": "deployer_scoring.python_model",
-    "PythonModelContext": "deployer_scoring.python_model",
-    "add_to_model": "deployer_scoring.format.flavor",
-    "get_default_conda_env": "deployer_scoring.format.environments",
-    "get_default_pip_requirements": "deployer_scoring.format.environments",
-    "load_model": "deployer.pyfunc.loading",
-    "load_pyfunc": "deployer.pyfunc.loading",
-    "log_model": "deployer.pyfunc.saving",
-    "save_model": "deployer.pyfunc.saving",
-    "spark_udf": "deployer.pyfunc.spark",
-}
-
-
-def __getattr__(name: str) -> Any:
-    import importlib
-
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'deployer.pyfunc' has no attribute {name!r}")
+__getattr__ = lazily(
+    __name__,
+    {
+        "PyFuncModel": "deployer_scoring.format.loading",
+        "PythonModel": "deployer_scoring.python_model",
+        "PythonModelContext": "deployer_scoring.python_model",
+        "add_to_model": "deployer_scoring.format.flavor",
+        "get_default_conda_env": "deployer_scoring.format.environments",
+        "get_default_pip_requirements": "deployer_scoring.format.environments",
+        "load_model": "deployer.pyfunc.loading",
+        "load_pyfunc": "deployer.pyfunc.loading",
+        "log_model": "deployer.pyfunc.saving",
+        "save_model": "deployer.pyfunc.saving",
+        "spark_udf": "deployer.pyfunc.spark",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -33,8 +33,10 @@ def test_help_imports_click_and_nothing_heavier() -> None:
     assert not loaded & set(HEAVY)
     assert {name for name in loaded if name.startswith("deployer.")} == {
         "deployer.cli",
+        "deployer.cli.groups",
         "deployer.cli.program",
         "deployer.cli.session",
+        "deployer.lazy",
         "deployer.version",
     }
 
