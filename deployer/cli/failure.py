@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import click
 
-from deployer.cli.session import Session
+from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
 
 _MACHINE = {
@@ -70,7 +70,7 @@ def as_ours(error: BaseException, session: Session) -> DeployerError:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         return ConfigInvalid(error.format_message(), advice=f"{context.command_path if context else 'deploy'} --help")
-    if isinstance(error, (click.Abort, KeyboardInterrupt)) or _comes_of_an_interrupt(error):
+    if isinstance(error, click.Abort) or comes_of_an_interrupt(error):
         return _interrupted(session)
     if isinstance(error, (ConnectionError, TimeoutError)):
         return TargetUnavailable("a connection failed", why=str(error))
@@ -78,14 +78,6 @@ def as_ours(error: BaseException, session: Session) -> DeployerError:
         where = f": {error.filename}" if error.filename else ""
         return MachineFault(f"{_MACHINE[error.errno]}{where}", why=str(error.strerror or error))
     return DeployerError(f"{type(error).__name__}: {error}", why="this is a fault of ours, not of what you asked for")
-
-
-def _comes_of_an_interrupt(error: BaseException) -> bool:
-    """Ctrl-C in the midst of an import or a callback reaches us as another error, made by whoever was interrupted."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, KeyboardInterrupt):
-        seen = seen.__cause__ or seen.__context__
-    return seen is not None
 
 
 def _interrupted(session: Session) -> Interrupted:

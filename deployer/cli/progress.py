@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from deployer.cli.output import dump
-from deployer.cli.session import Session
+from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.cli.words import duration, size
 from deployer.events import (
     Event,
@@ -52,23 +52,16 @@ def _noting(session: Session, report: Report) -> Report:
         if isinstance(event, StepStarted):
             session.started.append(event.label)
         report(event)
-        if session.interrupted and isinstance(event, (StepFinished, StepProgressed)) and _here() and not _being_handled():
+        if isinstance(event, (StepFinished, StepProgressed)) and _lost(session):
             session.interrupted = False
             raise KeyboardInterrupt
 
     return noted
 
 
-def _here() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-def _being_handled() -> bool:
-    """Whether an interrupt is on its way up. One that struck inside a library's callback may have been swallowed there, and is raised again."""
-    seen = sys.exc_info()[1]
-    while seen is not None and not isinstance(seen, KeyboardInterrupt):
-        seen = seen.__cause__ or seen.__context__
-    return seen is not None
+def _lost(session: Session) -> bool:
+    """Whether Ctrl-C struck and is not on its way up: a library's callback, in which it was raised, has swallowed it."""
+    return session.interrupted and threading.current_thread() is threading.main_thread() and not comes_of_an_interrupt(sys.exception())
 
 
 class JsonLines:

@@ -23,3 +23,10 @@ class Session:
     started: list[str] = field(default_factory=list)
     interrupted: bool = False
     finished: list[dict[str, Any]] = field(default_factory=list)
+
+
+def comes_of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether there is a KeyboardInterrupt behind an error: Ctrl-C in the midst of an import or a callback becomes another one on its way."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None

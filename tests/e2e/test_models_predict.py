@@ -158,7 +158,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, blow: signal.Signals) -> 
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Error [interrupted]: interrupted: nothing was written" in said
-    assert "deployer" not in said.partition("Error [interrupted]")[0]  # no trace of ours; CPython may tell of two signals that met
+    assert "Traceback" not in said
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 

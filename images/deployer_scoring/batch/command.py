@@ -89,5 +89,9 @@ def _count(text: str) -> int:
 
 def _interrupt(*_: object) -> None:
     for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the tidying up
+        signal.signal(number, _go_on)
     raise KeyboardInterrupt
+
+
+def _go_on(*_: object) -> None:
+    """A second signal must not interrupt the tidying up. Not SIG_IGN: of one that has struck already Python would complain, as of a race."""
