@@ -22,14 +22,14 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from uv import find_uv_bin
 
-# orjson, and uvicorn with its extras, so that our runtime serves there too, beside MLflow's own server.
+# orjson, and uvicorn with its extras: MLflow's own server at its best, and the uvloop that our runtime serves on beside it.
 MLFLOW = ("mlflow==3.17.2", "scikit-learn", "orjson", "uvicorn[standard]")
 """What `mlflow_python` has."""
 
@@ -150,6 +150,23 @@ def uv(*arguments: str) -> None:
     # Without bytecode MLflow takes three times as long to import.
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH"}}
     subprocess.run([find_uv_bin(), *arguments], check=True, env=clean)
+
+
+def made_once(directory: Path, make: Callable[[Path], object]) -> Path:
+    """A directory below `cache_directory` that is made on first use and kept: whole, or not there.
+
+    Args:
+        directory: named after a digest of all that it is made of.
+        make: fills the empty directory that it is given.
+    """
+    with locked(directory.with_suffix(".lock")):
+        if not directory.exists():
+            half_made = directory.with_suffix(".tmp")
+            shutil.rmtree(half_made, ignore_errors=True)
+            half_made.mkdir()
+            make(half_made)
+            half_made.rename(directory)
+    return directory
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.environments import MLFLOW, cache_directory, locked, mlflow_python
+from tests.environments import MLFLOW, cache_directory, made_once, mlflow_python
 
 NAMES = ("sklearn", "pythonmodel", "optional", "doubler", "tripler", "broken", "slow", "streamer", "nested", "tensor", "typed", "chat")
 _SCRIPT = Path(__file__).with_name("saving.py")
@@ -37,18 +37,14 @@ def saved_model(name: str) -> Path:
         raise ValueError(f"{name} is none of the test models: {', '.join(NAMES)}")
     python = mlflow_python()
     key = hashlib.sha256("\n".join([_SCRIPT.read_text(), *MLFLOW]).encode()).hexdigest()[:16]
-    directory = cache_directory() / f"models-{key}"
-    with locked(directory.with_suffix(".lock")):
-        if not directory.exists():
-            half_made = directory.with_suffix(".tmp")
-            shutil.rmtree(half_made, ignore_errors=True)
-            half_made.mkdir()
-            quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": f"sqlite:///{half_made}/mlflow.db"}
-            done = subprocess.run([str(python), str(_SCRIPT), str(half_made)], check=False, env=quiet, cwd=half_made, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"MLflow could not save the test models: {done.stderr}")
-            half_made.rename(directory)
-    return directory / name
+    return made_once(cache_directory() / f"models-{key}", lambda directory: _save(python, directory)) / name
+
+
+def _save(python: Path, directory: Path) -> None:
+    quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
+    done = subprocess.run([str(python), str(_SCRIPT), str(directory)], check=False, env=quiet, cwd=directory, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"MLflow could not save the test models: {done.stderr}")
 
 
 def copied_model(name: str, directory: Path) -> Path:

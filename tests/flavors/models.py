@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.environments import FLAVORS, cache_directory, flavors_python, locked
+from tests.environments import FLAVORS, cache_directory, flavors_python, made_once
 
 # Those that need mlflow to load stand last: from there on it is imported.
 LIGHT = (
@@ -59,15 +58,7 @@ def light_models() -> Path:
     """The directory below which the models lie by their names. Don't write to it."""
     sources = [(_HERE / name).read_text() for name in ("saving.py", "data.py")]
     key = hashlib.sha256("\n".join([*sources, *LIGHT, *FLAVORS]).encode()).hexdigest()[:16]
-    directory = cache_directory() / f"flavors-{key}"
-    with locked(directory.with_suffix(".lock")):
-        if not directory.exists():
-            half_made = directory.with_suffix(".tmp")
-            shutil.rmtree(half_made, ignore_errors=True)
-            half_made.mkdir()
-            save(flavors_python(), half_made, LIGHT)
-            half_made.rename(directory)
-    return directory
+    return made_once(cache_directory() / f"flavors-{key}", lambda directory: save(flavors_python(), directory, LIGHT))
 
 
 def save(python: Path, directory: Path, names: Sequence[str], script: str = "saving.py") -> None:

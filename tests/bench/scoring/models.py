@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.environments import MLFLOW, cache_directory, environment, locked
+from tests.environments import MLFLOW, cache_directory, environment, made_once
 from tests.models import saved_model
 
 _SCRIPT = Path(__file__).with_name("saving.py")
@@ -76,12 +75,5 @@ def _measured(directory: Path) -> Measured:
 
 def _saved(name: str) -> Path:
     key = hashlib.sha256("\n".join([_SCRIPT.read_text(), *_XGBOOST]).encode()).hexdigest()[:16]
-    directory = cache_directory() / f"bench-models-{key}"
-    with locked(directory.with_suffix(".lock")):
-        if not directory.exists():
-            half_made = directory.with_suffix(".tmp")
-            shutil.rmtree(half_made, ignore_errors=True)
-            half_made.mkdir()
-            subprocess.run([str(python()), str(_SCRIPT), str(half_made)], check=True)
-            half_made.rename(directory)
-    return directory / name
+    saving = [str(python()), str(_SCRIPT)]
+    return made_once(cache_directory() / f"bench-models-{key}", lambda directory: subprocess.run([*saving, str(directory)], check=True)) / name
