@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Callable, NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 import numpy as np
 import pandas as pd
@@ -241,12 +241,10 @@ class Scorer:
         return data
 
     def _call(self, method: Any, data: Any, params: Any) -> Any:
-        if method.takes_params:
-            return _guarded(lambda: method.function(data, params=params))
-        if params:
+        if params and not method.takes_params:
             _log.warning("the model's predict takes no params, so these are ignored: %s", ", ".join(params))
         try:
-            return method.function(data)
+            return method.function(data, params=params) if method.takes_params else method.function(data)
         except Exception as error:
             raise _as_ours(error) from error
 
@@ -277,16 +275,14 @@ def _encoded(asked: _Asked, predictions: Any) -> Union[bytes, Exception]:
         return error
 
 
-def _guarded(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        raise _as_ours(error) from error
-
-
 def _watched(pieces: Iterator[Any]) -> Iterator[Any]:
-    end = object()
-    while (piece := _guarded(lambda: next(pieces, end))) is not end:
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration:
+            return
+        except Exception as error:
+            raise _as_ours(error) from error
         yield piece
 
 

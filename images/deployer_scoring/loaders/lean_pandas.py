@@ -7,6 +7,7 @@ pandas, never meets one. pyarrow itself stays importable for whoever asks for it
 from __future__ import annotations
 
 import importlib
+import mmap
 import sys
 from pathlib import Path
 
@@ -42,7 +43,13 @@ def _is_of_numbers(model: MLModel) -> bool:
         return False
     numbers = all(isinstance(column.type, DataType) and column.type in _NUMBERS for column in inputs.columns)
     file = model.directory / str(_file(model))
-    return numbers and file.is_file() and file.stat().st_size < _LARGEST and b"pandas." not in file.read_bytes()
+    return numbers and file.is_file() and 0 < file.stat().st_size < _LARGEST and not _holds(file, b"pandas.")
+
+
+def _holds(file: Path, text: bytes) -> bool:
+    """Whether the text stands in a file, which is not taken into memory for that."""
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(text) >= 0
 
 
 def _file(model: MLModel) -> object:

@@ -12,6 +12,7 @@ from typing import Any, Callable, Optional
 import numpy as np
 
 Predict = Callable[[Any], Any]
+_WIDEST = 4096  # columns: beyond, the trial would cost more memory than the checks cost time
 _TRIALS = (1, 2, 7, 300)  # rows: products of few and of many rows go different ways in BLAS
 
 
@@ -23,7 +24,7 @@ def product_of(estimator: Any) -> Optional[Predict]:
     base = sys.modules.get("sklearn.linear_model._base")
     try:
         predict = None if base is None else _classifier(estimator, base) or _regressor(estimator, base)
-        return predict if predict is not None and _agrees(estimator, predict) else None
+        return predict if predict is not None and estimator.n_features_in_ <= _WIDEST and _agrees(estimator, predict) else None
     except Exception:  # an estimator that is not as others are: its own way, then
         return None
 

@@ -23,7 +23,7 @@ from deployer_scoring.loaders.loaded import Loaded, Unusual
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.model.requirements import requirements
 
-__all__ = ["Loaded", "forks", "load", "load_implementation", "needs_no_mlflow", "one_line"]
+__all__ = ["Loaded", "forks", "load", "needs_no_mlflow", "one_line"]
 
 _log = logging.getLogger(__name__)
 
@@ -75,11 +75,6 @@ def forks(model: MLModel) -> bool:
     except MLModelError:
         required = set()
     return not _NOT_FORKING.intersection(model.flavors) and not _NOT_FORKING.intersection(required)
-
-
-def load_implementation(model: MLModel) -> Any:
-    """The object with the model's predict method alone: see `load`."""
-    return load(model).implementation
 
 
 def one_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from deployer_scoring.errors import InvalidInput, LoadError, ModelFailure
-from deployer_scoring.loaders.loading import Loaded, load_implementation
+from deployer_scoring.loaders.loading import Loaded, load
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction, parse_mlmodel
 from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 from deployer_scoring.scorer import Scorer
@@ -50,7 +50,7 @@ def test_a_loader_of_either_name_is_given_the_data(saved: Any, function: str) ->
             model.said = open(path).read()
             return model
     """
-    assert load_implementation(saved(source)).predict(None) == "42"
+    assert load(saved(source)).implementation.predict(None) == "42"
 
 
 def test_a_model_with_config_gets_it_with_the_keys_that_the_environment_overrides(saved: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_model_with_config_gets_it_with_the_keys_that_the_environment_override
             def predict(self, data): ...
         def _load_pyfunc(path, config): return Model(config)
     """
-    assert load_implementation(saved(source, "    config: {a: 1, b: 2}\n")).config == {"a": 5, "b": 2}
+    assert load(saved(source, "    config: {a: 1, b: 2}\n")).implementation.config == {"a": 5, "b": 2}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_model_with_config_gets_it_with_the_keys_that_the_environment_override
 )
 def test_what_goes_wrong_while_loading_is_one_line(saved: Any, source: str, said: str) -> None:
     with pytest.raises(LoadError) as caught:
-        load_implementation(saved(source))
+        load(saved(source))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_data_that_is_not_there_is_named(saved: Any) -> None:
     model = saved("def _load_pyfunc(path): ...")
     (model.directory / "data").unlink()
     with pytest.raises(LoadError, match="data is not there"):
-        load_implementation(model)
+        load(model)
 
 
 def scorer(implementation: Any, signature: Any = X, **more: Any) -> Scorer:
