@@ -366,6 +366,16 @@ def test_a_model_whose_threads_a_fork_would_lose_is_loaded_by_its_own_process(tm
         assert served.ask(rows(3)).json() == {"predictions": [6.0]}
 
 
+@pytest.mark.parametrize("begun", [b"", b"GET /ping HTTP/1.1\r\nhost: x\r\n"])
+def test_beginning_again_loses_no_connection(tmp_path: Path, begun: bytes) -> None:
+    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as waiting:
+        waiting.sendall(begun)
+        served.wait_ready()
+        assert served.said("does not survive a fork", served.errors)
+        waiting.sendall(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n".removeprefix(begun))
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
 def test_a_worker_more_answers_too_and_one_s_death_is_not_the_other_s(tmp_path: Path) -> None:
     with serving(saved_model("doubler"), DEPLOYER_WORKERS="2") as served:
         first, second = children(served.process.pid)

@@ -8,7 +8,7 @@ import importlib
 import logging
 import os
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
@@ -88,21 +88,22 @@ def joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bo
     return said if isinstance(said, bool) else loaded.row_wise
 
 
-def left_threads(ended: Collection[Optional[int]], seconds: float = 2.0) -> int:
-    """How many threads this process has beside the one that asks; 0 where the system doesn't say.
+def left_threads(*, ended: Optional[int], ours: Optional[int], seconds: float = 2.0) -> int:
+    """How many threads there are in this process that are not the server's.
 
     Args:
-        ended: The system's ids of threads that have been joined. They are waited for: the system ends them a little later than Python does.
-        seconds: How long.
+        ended: The system's id of a thread that has been joined. It is waited for: the system ends it a little later than Python does.
+        ours: That of the server's own, beside the one that asks.
+        seconds: How long to wait.
     """
     until = perf_counter() + seconds
     while True:
         try:
             running = {int(name) for name in os.listdir("/proc/self/task")}  # noqa: PTH208 (names alone)
         except OSError:
-            return threading.active_count() - 1
-        if not running.intersection(ended) or perf_counter() > until:
-            return len(running) - 1
+            return threading.active_count() - 2
+        if ended not in running or perf_counter() > until:
+            return len(running - {ours}) - 1
         sleep(0.001)
 
 

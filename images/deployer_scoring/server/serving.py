@@ -6,22 +6,25 @@ there. Imports at the top of this module are paid for before that first answer.
 
 from __future__ import annotations
 
+import binascii
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
-from deployer_scoring.server.early import Early
+from deployer_scoring.server.early import Early, Unanswered
 from deployer_scoring.server.settings import Settings
 
 if TYPE_CHECKING:
-    from deployer_scoring.server.early import Unanswered
     from deployer_scoring.server.preparing import Prepared
 
-# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with.
+# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with, and for each connection
+# that is still to be answered, by its number, what it has sent so far.
 _LISTENER = "_DEPLOYER_LISTENER"
+_CONNECTION = "_DEPLOYER_CONNECTION_"
+_MOST_HANDED_OVER = 512 * 1024  # bytes, in an environment that holds some 2 MB
 _TRIAL_SECONDS = 5
 
 
@@ -38,7 +41,7 @@ def serve(settings: Settings) -> int:
         sys.stderr.write(f"the port {settings.port} on {settings.host} can't be had: {error.strerror or error}\n")
         return 1
     with listener:
-        return _Server(settings, listener, forks=inherited is None).run()
+        return _Server(settings, listener, Early(listener, _inherited_connections()), forks=inherited is None).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -68,9 +71,8 @@ class _Stopped(BaseException):
 class _Server:
     """One run of the server, up to the workers."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, *, forks: bool) -> None:
-        self._settings, self._listener, self._forks = settings, listener, forks
-        self._early = Early(listener)
+    def __init__(self, settings: Settings, listener: socket.socket, early: Early, *, forks: bool) -> None:
+        self._settings, self._listener, self._early, self._forks = settings, listener, early, forks
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,6 +86,8 @@ class _Server:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(0)  # the thread that loads can't be stopped otherwise
+        if found is None:
+            self._begin_again(unanswered)
         if isinstance(found, BaseException):
             return self._failed(found)
         return self._supervise(found, unanswered)
@@ -100,9 +104,12 @@ class _Server:
         self._log = logging.getLogger(__name__)
         self._log.info("listening on %s port %d", self._settings.host, self._listener.getsockname()[1])
 
-    def _prepare(self) -> Union[Prepared, BaseException]:
-        """The model, loaded in a thread that is gone before workers are forked, and OpenMP's pool of threads with it; or why it can't be."""
-        from deployer_scoring.server.preparing import prepared
+    def _prepare(self) -> Union[Prepared, BaseException, None]:
+        """The model, or why it can't be loaded, or None where it doesn't survive a fork.
+
+        It is loaded in a thread that is gone before workers are forked, and OpenMP's pool of threads with it.
+        """
+        from deployer_scoring.server.preparing import DoesNotForkError, prepared
 
         found: list[Any] = []
 
@@ -116,7 +123,8 @@ class _Server:
         thread.start()
         while thread.is_alive():
             thread.join(3600)
-        self._joined = (thread.native_id, self._early.native_id)
+        if isinstance(found[0], DoesNotForkError) or not (isinstance(found[0], BaseException) or self._survives_a_fork(found[0], thread)):
+            return None
         return found[0]  # type: ignore[no-any-return]
 
     def _tell(self, doing: str) -> None:
@@ -124,11 +132,8 @@ class _Server:
         self._log.info("%s", doing)
 
     def _failed(self, error: BaseException) -> int:
-        from deployer_scoring.server.preparing import DoesNotForkError
         from deployer_scoring.server.worker import say_why
 
-        if isinstance(error, DoesNotForkError):
-            self._begin_again()
         say_why(error)
         return 1
 
@@ -139,8 +144,6 @@ class _Server:
         from deployer_scoring.server.supervisor import Supervisor
         from deployer_scoring.server.worker import UNFIT, Post, work
 
-        if not self._survives_a_fork(prepared):
-            self._begin_again()
         metrics = Metrics(workers=prepared.workers)
         metrics.loaded(prepared.seconds)
         posts = [Post(self._settings, self._listener, prepared, metrics, index, []) for index in range(prepared.workers)]
@@ -161,25 +164,42 @@ class _Server:
         )
         return supervisor.run(begun)
 
-    def _survives_a_fork(self, prepared: Prepared) -> bool:
+    def _survives_a_fork(self, prepared: Prepared, loading: threading.Thread) -> bool:
         """Whether a forked process can predict with the model: tried where its libraries have left threads behind, which it won't have."""
         from deployer_scoring.server import children
         from deployer_scoring.server.preparing import left_threads, try_once
 
-        if prepared.loaded is None or not left_threads(self._joined):
+        if prepared.loaded is None or not left_threads(ended=loading.native_id, ours=self._early.native_id):
             return True
         pid = children.forked(lambda: try_once(prepared))
         return children.ended_well(pid, _TRIAL_SECONDS)
 
-    def _begin_again(self) -> None:
-        """Become a fresh server on the same socket, whose model is loaded by a process of its own. Doesn't return."""
+    def _begin_again(self, unanswered: list[Unanswered]) -> NoReturn:
+        """Become a fresh server on the same sockets, whose model is loaded by a process of its own."""
         self._log.warning("the model does not survive a fork: it is loaded again, in a process of its own")
         sys.stdout.flush()
         sys.stderr.flush()
         self._listener.set_inheritable(True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         os.environ[_LISTENER] = str(self._listener.fileno())
+        _hand_over(unanswered)
         os.execv(sys.executable, [sys.executable, "-m", "deployer_scoring", *sys.argv[1:]])
+
+
+def _hand_over(unanswered: list[Unanswered]) -> None:
+    """Leave connections to the program that this one becomes."""
+    room = _MOST_HANDED_OVER
+    for connection, received in unanswered:
+        room -= len(received)
+        if room > 0:
+            os.environ[f"{_CONNECTION}{connection.fileno()}"] = binascii.b2a_base64(received, newline=False).decode()
+            connection.set_inheritable(True)
+
+
+def _inherited_connections() -> list[Unanswered]:
+    names = [name for name in os.environ if name.startswith(_CONNECTION)]
+    found = [(int(name[len(_CONNECTION) :]), binascii.a2b_base64(os.environ.pop(name))) for name in names]
+    return [Unanswered(socket.socket(fileno=number), received) for number, received in found]
 
 
 def _stopped(number: int, _: Optional[object]) -> None:
