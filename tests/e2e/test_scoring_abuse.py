@@ -334,6 +334,38 @@ def test_a_model_that_waits_for_something_is_asked_by_several_threads(tmp_path: 
         assert least < time.monotonic() - started < most
 
 
+# A class of a package that passes for a known library, whose predict runs in the event loop.
+HANGS_IN_THE_LOOP = """
+    import os, time
+
+    class Model:
+        n_features_in_ = 1
+        def predict(self, data):
+            if data[0][0] == -3: time.sleep(3600)
+            return data[:, 0] * 2
+"""
+PICKLED = """
+flavors:
+  python_function: {loader_module: mlflow.sklearn, code: code, data: model.pkl, model_path: model.pkl}
+  sklearn: {pickled_model: model.pkl, serialization_format: pickle}
+"""
+
+
+def test_a_predict_that_hangs_in_the_event_loop_costs_a_worker_and_no_more(tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "lightgbm.py").write_text(textwrap.dedent(HANGS_IN_THE_LOOP))
+    (tmp_path / "model.pkl").write_bytes(b"clightgbm\nModel\n)\x81.")
+    (tmp_path / "MLmodel").write_text(PICKLED + SIGNATURE)
+    with serving(tmp_path, DEPLOYER_REQUEST_TIMEOUT_SECONDS="1") as served:
+        (worker,) = children(served.process.pid)
+        assert served.ask(rows(1)).json() == {"predictions": [2.0]}
+        assert children(worker) == []  # so it predicts in the loop
+        with pytest.raises(httpx.TransportError):
+            served.ask(rows(-3))
+        assert served.ask(rows(2)).json() == {"predictions": [4.0]}
+        assert served.said("a predict in its event loop took longer than a request may", served.errors)
+
+
 LEAVES_A_THREAD = """
     import queue, threading
 

@@ -54,7 +54,8 @@ class Hosting:
         """
         scorer = Scorer(model, loaded, most_rows=self._settings.max_batch_rows)
         joined = joins(self._settings, model.metadata, loaded)
-        inline = Inline(scorer, durations, joins=joined, recorder=self._recorder) if loaded.prompt else None
+        most_seconds = self._settings.request_timeout_seconds
+        inline = Inline(scorer, durations, joins=joined, recorder=self._recorder, most_seconds=most_seconds) if loaded.prompt else None
         return self._dispatcher(model, scorer.streams, inline, lambda: self._own_process(model, loaded, durations, unfit=unfit))
 
     def apart(self, model: MLModel, *, ready: Ready, down: Callable[[], None], unfit: Callable[[ScoringError], None]) -> Isolated:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import deque
 from time import perf_counter
 from typing import Any, Optional
@@ -20,7 +21,7 @@ _SHORT = 0.004  # seconds that a predict may hold up the event loop
 class Inline:
     """A queue whose requests are answered in the loop's next turn, with all others that came in this one."""
 
-    def __init__(self, scorer: Scorer, durations: Durations, *, joins: bool, recorder: Optional[Any]) -> None:
+    def __init__(self, scorer: Scorer, durations: Durations, *, joins: bool, recorder: Optional[Any], most_seconds: float = 0.0) -> None:
         """Make it.
 
         Args:
@@ -28,8 +29,10 @@ class Inline:
             durations: What is known of how long it takes.
             joins: Whether requests may be joined.
             recorder: Told of each predict (metrics.Recorder).
+            most_seconds: That the loop may be held up, or SIGALRM ends the process: nothing else gets out of a library that hangs. 0: no bound.
         """
         self._scorer, self._durations, self._joins, self._recorder = scorer, durations, joins, recorder
+        self._most_seconds = most_seconds
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self.queue: deque[Waiting] = deque()
@@ -49,6 +52,13 @@ class Inline:
         return answer
 
     def _work(self) -> None:
+        if self._most_seconds:
+            signal.setitimer(signal.ITIMER_REAL, self._most_seconds)
+        self._answer_some()
+        if self._most_seconds:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _answer_some(self) -> None:
         until = perf_counter() + _SHORT
         while self.queue:
             batch = taken(self.queue, joins=self._joins)

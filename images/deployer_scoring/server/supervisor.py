@@ -83,7 +83,7 @@ class Supervisor:
             self._stop(signal.SIGINT)
         if self._stopping:
             return
-        _log.error("worker %d ended by itself (%s) and is started again", index, children.ending(status))
+        _log.error("worker %d ended by itself (%s) and is started again", index, _ending(status))
         self._false_starts = self._false_starts + 1 if time.monotonic() - since < _YOUNG_SECONDS else 0
         if self._false_starts > _MOST_FALSE_STARTS:
             _log.error("workers end as soon as they are started: giving up")
@@ -105,3 +105,9 @@ class Supervisor:
         for pid in self._pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _ending(status: int) -> str:
+    said = children.ending(status)
+    hung = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM
+    return f"{said}: a predict in its event loop took longer than a request may" if hung else said
