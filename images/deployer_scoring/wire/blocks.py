@@ -226,8 +226,11 @@ def _doubles(values: Sequence[Any]) -> Any:
 def _packed(code: str, values: Sequence[Any]) -> Any:
     """Many numbers as an array: the fastest way there is, and it refuses text and gaps, but takes true for 1."""
     array = np.frombuffer(bytearray(struct.pack(f"{len(values)}{code}", *values)), code)
-    if ((array == 0) | (array == 1)).any() and bool in set(map(type, values)):
-        raise Doubt
+    perhaps = np.flatnonzero((array == 0) | (array == 1))
+    if perhaps.size:
+        few = perhaps.size < len(values) // 4
+        if bool in set(map(type, map(values.__getitem__, perhaps.tolist()) if few else values)):
+            raise Doubt
     return array
 
 
