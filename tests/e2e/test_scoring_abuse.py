@@ -182,6 +182,17 @@ def test_one_bad_row_never_fails_its_neighbours_in_a_batch(tmp_path: Path) -> No
         assert batches
 
 
+def test_what_comes_while_a_model_s_process_works_is_joined_when_it_is_done(tmp_path: Path) -> None:
+    model = written(tmp_path / "model", TRICKS, "metadata:\n  batching: true\n")
+    with serving(model) as served, ThreadPoolExecutor(8) as threads:
+        first = threads.submit(served.ask, rows(0.5))  # the first row's seconds
+        time.sleep(0.2)
+        others = [threads.submit(served.ask, rows(value)) for value in range(1, 8)]
+        assert [answer.result().json()["predictions"] for answer in (first, *others)] == [[1.0], *([2.0 * value] for value in range(1, 8))]
+        assert 'deployer_batch_requests_bucket{le="1"} 1' in served.client.get("/metrics").text
+        assert "deployer_batch_requests_count 2" in served.client.get("/metrics").text
+
+
 def smuggled(headers: bytes, body: bytes = b"") -> bytes:
     return HEAD + headers + b"\r\n" + body + b"GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
 

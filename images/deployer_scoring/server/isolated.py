@@ -59,7 +59,7 @@ class Isolated:
         Args:
             main: What it runs (see model_process.py).
             durations: Learns how long requests take.
-            threads: How many jobs it may have at once.
+            threads: How many jobs it may have at once; where requests are joined, one of them is for all requests.
             seconds: How long a job may take; 0 for no limit.
             recorder: Told of each predict (metrics.Recorder).
             ready: Called whenever the process has its model: whether it streams, and whether requests may be joined.
@@ -204,13 +204,18 @@ class Isolated:
             if not self._jobs:
                 self._begin(self._suspects.popleft())
             return
-        while len(self._jobs) < self._threads and (self.queue or self._calls):
+        while len(self._jobs) < self._threads and (self._calls or (self.queue and not self._joining)):
             if self._calls:
                 self._begin(self._calls.popleft())
                 continue
             batch = taken(self.queue, joins=self._joins)
             if batch:
                 self._begin(_Job((messages.ANSWERS, [waiting.ask for waiting in batch]), batch))
+
+    @property
+    def _joining(self) -> bool:
+        """Whether requests that come now are to wait for those that are being answered, and then be joined."""
+        return self._joins and any(job.message[0] == messages.ANSWERS for job in self._jobs.values())
 
     def _begin(self, job: _Job) -> None:
         job.since = perf_counter()
