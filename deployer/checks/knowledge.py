@@ -164,7 +164,7 @@ FLAVORS: Mapping[str, str] = {
 """The library that loads each of MLflow's flavors."""
 
 ALWAYS_THERE = frozenset(
-    {"numpy", "pandas", "pyyaml", "cloudpickle", "python-dateutil", "six", "pytz", "tzdata", "orjson", "uvloop", "deployer-scoring"}
+    {"numpy", "pandas", "pyyaml", "cloudpickle", "python-dateutil", "six", "pytz", "tzdata", "msgspec", "orjson", "uvloop", "deployer-scoring"}
 )
 """The scoring runtime and what it needs."""
 

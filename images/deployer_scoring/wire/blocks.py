@@ -106,6 +106,11 @@ class Blocks:
             raise Doubt  # an optional column that the first row lacks stands in another
         return _of_rows(value, arrangement)
 
+    def from_rows(self, rows: list[tuple[Any, ...]]) -> Table:
+        """As `from_records`, of rows that have a value for each of the schema's columns, in its order."""
+        arrangement = self._arranged(self._by_position, tuple(self._specs), self._positions)
+        return _of_straight(rows, arrangement) if arrangement.straight else _of_columns(list(zip(*rows)), arrangement, len(rows))
+
     def from_instances(self, value: Any) -> Table:
         """As `instances.from_instances` and enforcement make it, but for strings that end in NUL, which numpy cuts off there."""
         if type(value) is not list or type(value[0]) is not dict:
@@ -175,7 +180,7 @@ def _check_index(value: Any, rows: int) -> None:
         raise Doubt
 
 
-def _of_straight(rows: list[list[Any]], arrangement: Arrangement) -> Table:
+def _of_straight(rows: Sequence[Sequence[Any]], arrangement: Arrangement) -> Table:
     """Rows of one type that need no picking."""
     block = _typed(arrangement.layout.groups[0][0], list(chain.from_iterable(rows)))
     return Table(arrangement.layout, [block.reshape(len(rows), -1).T.copy()], len(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,36 @@ def test_one_strange_value_among_plain_ones_changes_nothing(kind: DataType, rows
         for form in ("dataframe_records", "instances"):
             check(f'{{"{form}": [{objects}]}}'.encode(), of)
         check(f'{{"inputs": {{"a": [{", ".join(values)}], "b": {[0.5] * rows}}}}}'.encode(), of)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("with_msgspec", [True, False])
+@pytest.mark.parametrize("kind", [each for each in FITTING if each not in {DataType.datetime, DataType.binary}])
+def test_many_records_are_read_alike_with_msgspec_and_without(monkeypatch: pytest.MonkeyPatch, kind: DataType, with_msgspec: bool) -> None:
+    if not with_msgspec:
+        monkeypatch.setitem(sys.modules, "msgspec", None)
+    of = model(ColSpec(kind, "ä b"), ColSpec(DataType.double, 'say "b"'))
+    plain = [f'{{"\\u00e4 b": {FITTING[kind][number % len(FITTING[kind])]}, "say \\"b\\"": {number}}}' for number in range(300)]
+    odd = [
+        "{}",
+        '{"ä b": 1}',
+        '{"ä b": "x", "ä b": "y", "say \\"b\\"": 1}',
+        '{"say \\"b\\"": 1, "ä b": 1, "more": [NaN]}',
+        "[1, 2]",
+        "null",
+        *(f'{{"say \\"b\\"": 0.5, "ä b": {strange}}}' for strange in NASTY),
+    ]
+    assert check(f'{{"dataframe_records": [{", ".join(plain)}]}}'.encode(), of) is (kind is not DataType.float)
+    for each in odd:
+        check(f'{{"dataframe_records": [{", ".join([*plain, each])}]}}'.encode(), of)
+        check(f'{{"dataframe_records": [{", ".join([*plain, each])}], "params": null}}'.encode(), of)
+
+
+def test_large_records_make_no_dictionaries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding.orjson, "loads", lambda _: pytest.fail("the records were read by another way"))
+    body = json.dumps({"dataframe_records": [{"a": 0.5, "b": "x"}] * 300}).encode()
+    decoded = Decoder(model(ColSpec(DataType.double, "a"), ColSpec(DataType.string, "b"))).decode(body, JSON)
+    assert decoded.data.rows == 300
 
 
 NUMERIC = [DataType.double, DataType.float, DataType.long, DataType.integer]
