@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
 _MOST_HEAD = 65536
+_REST_MILLISECONDS = 25  # between answers: who asks without a pause would slow down what it waits for
 _LINGER_SECONDS = 1.0  # for the rest of a request whose answer is sent, which a plain close would take away
 
 
@@ -39,11 +40,13 @@ class Early:
         listener.setblocking(False)
         self._listener = listener
         self._waker, self._woken = socket.socketpair()
-        self._poll = select.poll()
+        self._poll, self._rest = select.poll(), select.poll()
+        self._rest.register(self._woken, select.POLLIN)
         for each in (listener, self._woken):
             self._poll.register(each, select.POLLIN)
         self._heads: dict[int, tuple[socket.socket, bytearray]] = {}
         self._lingering: dict[int, tuple[socket.socket, float]] = {}
+        self._answered = False  # somebody, since the last rest
         for connection, received in unanswered:
             self._take(connection, received)
         self._thread = threading.Thread(target=self._work, name="early", daemon=True)
@@ -77,6 +80,9 @@ class Early:
                     self._discard(number)
             for number in [number for number, (_, until) in self._lingering.items() if until < time.monotonic()]:
                 self._close(number)
+            if self._answered and self._rest.poll(_REST_MILLISECONDS):
+                return
+            self._answered = False
 
     def _accept(self) -> None:
         try:
@@ -105,6 +111,7 @@ class Early:
             self._answer(number, connection, bytes(received))
 
     def _answer(self, number: int, connection: socket.socket, received: bytes) -> None:
+        self._answered = True
         del self._heads[number]
         self._lingering[number] = connection, time.monotonic() + _LINGER_SECONDS
         try:
