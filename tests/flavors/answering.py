@@ -53,7 +53,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype.kind in "mM":
         return {str(value.dtype): value.astype(str).tolist()}
     if isinstance(value, np.ndarray):
-        return {str(value.dtype) if value.dtype != object else "object": value.tolist()}
+        return {"object": plain(value.tolist())} if value.dtype == object else {str(value.dtype): value.tolist()}
     if isinstance(value, dict):
         return {str(key): plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, (list, tuple)) else value
