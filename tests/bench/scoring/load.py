@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections import deque
 from dataclasses import dataclass
 from statistics import median
+from typing import cast
 from urllib.parse import urlsplit
+
+import uvloop
 
 # What wrk calls at its end; microseconds and counts, so that nothing is read from text meant for people.
 _REPORT = """
@@ -62,38 +66,61 @@ def repeated(turns: list[Figures]) -> Figures:
 
 def opened(url: str, body: bytes, *, rate: float, seconds: float = 6, connections: int = 64) -> Figures:
     """Requests that arrive at a fixed rate, whether or not earlier ones are answered; latency counts from when a request was due."""
-    return asyncio.run(_opened(url, body, rate, seconds, connections))
+    return uvloop.run(_Arrivals(url, body, rate, int(rate * seconds)).sent(connections))
 
 
-async def _opened(url: str, body: bytes, rate: float, seconds: float, connections: int) -> Figures:
-    place = urlsplit(url)
-    head = f"POST {place.path} HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    request, due = head.encode() + body, asyncio.Queue[float]()
-    latencies: list[float] = []
-    failed = 0
+class _Arrivals:
+    """So many requests on a loop that never sleeps, so that each is sent when it is due; whoever finds no free connection waits for one."""
 
-    async def client() -> None:
-        nonlocal failed
-        reader, writer = await asyncio.open_connection(place.hostname, place.port)
-        while (when := await due.get()) >= 0:
-            writer.write(request)
-            status = await reader.readuntil(b"\r\n\r\n")
-            length = next(int(line[15:]) for line in status.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-            await reader.readexactly(length)
-            latencies.append(time.perf_counter() - when)
-            failed += not status.startswith(b"HTTP/1.1 200")
-        writer.close()
+    def __init__(self, url: str, body: bytes, rate: float, count: int) -> None:
+        self._place = urlsplit(url)
+        head = (
+            f"POST {self._place.path} HTTP/1.1\r\nHost: {self._place.netloc}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.request, self._rate, self._count = head.encode() + body, rate, count
+        self.latencies: list[float] = []
+        self.failed = 0
+        self.free: deque[_Asking] = deque()
 
-    clients = [asyncio.create_task(client()) for _ in range(connections)]
-    begin, count = time.perf_counter(), int(rate * seconds)
-    for number in range(count):
-        when = begin + number / rate
-        if (wait := when - time.perf_counter()) > 0:
-            await asyncio.sleep(wait)
-        due.put_nowait(when)
-    for _ in clients:
-        due.put_nowait(-1)
-    await asyncio.gather(*clients)
-    ordered = sorted(latencies)
-    taken = time.perf_counter() - begin
-    return Figures(count / taken, ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, failed)
+    async def sent(self, connections: int) -> Figures:
+        loop = asyncio.get_running_loop()
+        for _ in range(connections):
+            _, asking = await loop.create_connection(lambda: _Asking(self), self._place.hostname, self._place.port)
+            self.free.append(asking)
+        begin = time.perf_counter()
+        number = 0
+        while len(self.latencies) < self._count:
+            arrived = min(self._count, int((time.perf_counter() - begin) * self._rate))
+            while number < arrived and self.free:
+                self.free.popleft().ask(begin + number / self._rate)
+                number += 1
+            await asyncio.sleep(0)
+        taken = time.perf_counter() - begin
+        for asking in self.free:
+            asking.transport.close()
+        ordered = sorted(self.latencies)
+        return Figures(self._count / taken, ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, self.failed)
+
+
+class _Asking(asyncio.Protocol):
+    """A connection with at most one request under way. Answers are JSON objects: one is whole with its last brace."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, arrivals: _Arrivals) -> None:
+        self._arrivals, self._due, self._answer = arrivals, 0.0, b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def ask(self, due: float) -> None:
+        self._due = due
+        self.transport.write(self._arrivals.request)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        if data.endswith(b"}"):
+            self._arrivals.latencies.append(time.perf_counter() - self._due)
+            self._arrivals.failed += not self._answer.startswith(b"HTTP/1.1 200")
+            self._arrivals.free.append(self)
+            self._answer = b""
