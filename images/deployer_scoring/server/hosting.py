@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -18,7 +19,6 @@ from deployer_scoring.server.inline import Inline
 from deployer_scoring.server.isolated import Isolated
 from deployer_scoring.server.limits import Resources
 from deployer_scoring.server.model_process import ModelProcess
-from deployer_scoring.server.preparing import joins
 from deployer_scoring.server.settings import Settings
 
 Ready = Callable[[Dispatcher], None]
@@ -53,7 +53,7 @@ class Hosting:
             unfit: Called when its own process can't live.
         """
         scorer = Scorer(model, loaded, most_rows=self._settings.max_batch_rows)
-        joined = joins(self._settings, model.metadata, loaded)
+        joined = _joins(self._settings, model.metadata, loaded)
         most_seconds = self._settings.request_timeout_seconds
         inline = Inline(scorer, durations, joins=joined, recorder=self._recorder, most_seconds=most_seconds) if loaded.prompt else None
         return self._dispatcher(model, scorer.streams, inline, lambda: self._own_process(model, loaded, durations, unfit=unfit))
@@ -138,4 +138,12 @@ class Hosting:
             return Scorer(model, held[0], most_rows=self._settings.max_batch_rows)
 
         process = ModelProcess(connection, scorer, threads=self._threads, library_threads=self._library_threads)
-        process.run(joins=lambda found: joins(self._settings, model.metadata, found))
+        process.run(joins=lambda found: _joins(self._settings, model.metadata, found))
+
+
+def _joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bool:
+    """Whether requests may be joined: as the settings say, else the model's metadata (`batching`), else what is known of its kind."""
+    if settings.batching != "auto":
+        return settings.batching == "on"
+    said = metadata.get("batching")
+    return said if isinstance(said, bool) else loaded.row_wise

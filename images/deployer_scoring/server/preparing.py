@@ -8,9 +8,8 @@ import importlib
 import logging
 import os
 import threading
-from collections.abc import Mapping
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from deployer_scoring.errors import LoadError, ScoringError
 from deployer_scoring.server.durations import Durations
@@ -78,14 +77,6 @@ def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) ->
         raise LoadError(f"{type(error).__name__}: {error}") from error
     finally:
         gc.enable()
-
-
-def joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bool:
-    """Whether requests may be joined: as the settings say, else the model's metadata (`batching`), else what is known of its kind."""
-    if settings.batching != "auto":
-        return settings.batching == "on"
-    said = metadata.get("batching")
-    return said if isinstance(said, bool) else loaded.row_wise
 
 
 def left_threads(*, ended: Optional[int], ours: Optional[int], seconds: float = 2.0) -> int:
