@@ -42,7 +42,7 @@ def cache_directory() -> Path:
 
 
 OLDEST = (
-    *("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "orjson", "uvicorn[standard]", "cloudpickle", "pydantic"),
+    *("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "msgspec==0.18.0", "orjson", "uvicorn[standard]", "cloudpickle", "pydantic"),
     *("pytest", "hypothesis", "prometheus-client", "openapi-spec-validator"),
 )
 """What `oldest_python` has."""
