@@ -11,9 +11,9 @@ import click
 from deployer.cli import options
 from deployer.cli.output import emit
 from deployer.cli.session import Session
-from deployer.cli.words import table
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.version import __version__
+from deployer.words import table
 
 DISTRIBUTIONS = ("boto3", "azure-ai-ml", "kubernetes", "docker", "mlflow", "mlflow-skinny", "moto")
 

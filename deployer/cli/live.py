@@ -12,9 +12,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from deployer.cli.progress import LABEL_WIDTH, Steps, header, step_line
-from deployer.cli.words import duration, size
 from deployer.events import Event, Noticed, Report, Resolved, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
+from deployer.progress import LABEL_WIDTH, Steps, header, step_line
+from deployer.words import duration, size
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from deployer.cli import options
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
-from deployer.cli.words import table
+from deployer.words import table
 
 _OUTPUTS = ("table", "json", "yaml")
 

@@ -15,11 +15,11 @@ from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
-from deployer.cli.words import age, shortened, size, table
 from deployer.deployment import Deployment, GenerationFacts, rfc3339
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.state import short
 from deployer.target import Finding, LogLine, Verdict
+from deployer.words import age, shortened, size, table
 
 CHANGES = 8
 WRONG = 2

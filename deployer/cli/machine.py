@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator
 
 from deployer.cli.about import DISTRIBUTIONS, installed
-from deployer.cli.words import size
 from deployer.errors import ExtraMissing, TargetUnavailable
 from deployer.target import Finding, Verdict
 from deployer.version import __version__
+from deployer.words import size
 
 LITTLE_SPACE = 2_000_000_000
 """Bytes: less than this, and a model's environment or an image may not fit."""

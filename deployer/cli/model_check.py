@@ -13,11 +13,11 @@ from deployer.cli.options import ModelChoice, Place
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
-from deployer.cli.words import size, table
 from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer.requirements import minor_of
 from deployer.state import Model, short
 from deployer.target import SupportsSizeLimits
+from deployer.words import size, table
 
 if TYPE_CHECKING:
     from deployer.checks import Checked, Finding, Surroundings

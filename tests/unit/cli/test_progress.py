@@ -8,9 +8,9 @@ import re
 from rich.console import Console
 
 from deployer.cli.live import live
-from deployer.cli.progress import Lines, signs
-from deployer.cli.words import age, duration, shortened, size, table
 from deployer.events import Noticed, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
+from deployer.progress import Lines, signs
+from deployer.words import age, duration, shortened, size, table
 
 
 class Clock:
