@@ -49,8 +49,8 @@ def requirements_of(directory: Path, model: Any = None, modules: Iterable[str] =
 
 def _warn_of(module: str) -> None:
     """Tell of a module of the user's that nothing brings where the model is loaded; one that isn't here is imported only if it can be."""
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if file is not None and _is_own_code(file):
+    file = _attribute(sys.modules.get(module), "__file__")
+    if isinstance(file, str) and _is_own_code(file):
         _log.warning("the model imports %s, which is in no installed package: add %s to code_paths", module, file)
 
 
@@ -115,14 +115,34 @@ def imports_of_object(model: Any) -> Iterator[str]:
 
 
 def _functions_of(model: Any) -> Iterator[types.FunctionType]:
-    values = [model.func] if hasattr(model, "func") else []
+    values = [_attribute(model, "func")]
     for kind in type(model).__mro__:
         if kind.__module__.partition(".")[0] not in _OWN_MODULES - {"__main__"} and kind is not object:
             values.extend(vars(kind).values())
     for value in values:
-        plain = inspect.unwrap(getattr(value, "__func__", value))
-        if isinstance(plain, types.FunctionType):
+        bound = _attribute(value, "__func__")
+        plain = _unwrapped(value if bound is None else bound)
+        if _is(plain, types.FunctionType):
             yield plain
+
+
+def _unwrapped(value: Any) -> Any:
+    try:
+        return inspect.unwrap(value)
+    except Exception:  # it wraps itself, or what it says it wraps can't be had
+        return value
+
+
+def _is(value: Any, kind: type) -> bool:
+    return issubclass(type(value), kind)  # isinstance asks a proxy for what it stands for
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """An attribute; None where there is none, or where asking for it fails: lazy modules and proxies import what they stand for, or try to."""
+    try:
+        return getattr(value, name, None)
+    except Exception:  # anything may be in a user's module
+        return None
 
 
 def _imports_of_code(code: types.CodeType, names: dict[str, Any], seen: set[int]) -> Iterator[str]:
@@ -140,9 +160,7 @@ def _imports_of_code(code: types.CodeType, names: dict[str, Any], seen: set[int]
 
 
 def _imports_of_global(value: Any, names: dict[str, Any], seen: set[int]) -> Iterator[str]:
-    if isinstance(value, types.ModuleType):
-        yield value.__name__
-    elif isinstance(value, types.FunctionType) and value.__globals__ is names:
+    if _is(value, types.FunctionType) and value.__globals__ is names:
         yield from _imports_of_code(value.__code__, names, seen)
-    elif isinstance(module := getattr(value, "__module__", None), str):
+    elif isinstance(module := _attribute(value, "__name__" if _is(value, types.ModuleType) else "__module__"), str):
         yield module

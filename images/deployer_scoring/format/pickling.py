@@ -112,7 +112,7 @@ def _with_globals(data: Any) -> Iterator[tuple[str, int, Optional[Name]]]:
             last = (last[1], memo.get(int(argument)))
         elif opcode.name not in _NEUTRAL:
             if opcode.name == "STACK_GLOBAL":
-                makes = last
+                makes = last if isinstance(last[0], str) and isinstance(last[1], str) else None
             elif opcode.name == "GLOBAL":
                 module, _, attribute = str(argument).partition(" ")
                 makes = (module, attribute)

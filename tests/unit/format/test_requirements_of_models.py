@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json  # noqa: F401  a model names it
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,51 @@ def test_a_module_of_the_user_s_own_that_nothing_brings_is_told(
     assert requirements_of(tmp_path / "m") == []
     assert f"the model imports a_helper_of_mine, which is in no installed package: add {tmp_path}/a_helper_of_mine.py" in caplog.text
     assert "no_such_module" not in caplog.text
+
+
+class Reluctant(types.ModuleType):
+    """A module that is made when it is first used, and can't be."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"no {name} here")
+
+
+class Proxy:
+    """Stands for something that can't be had."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(f"no {name} here")
+
+
+class Circle:
+    @property
+    def __wrapped__(self) -> Any:
+        return self
+
+
+class Odd(PythonModel):
+    circle, nothing, table = Circle(), None, pd.DataFrame({"a": [1]})
+
+
+def odd() -> Odd:
+    lazy, nameless, bare, gone = Reluctant("lazy"), types.ModuleType("x"), types.ModuleType("yaml"), types.SimpleNamespace(__module__="deleted")
+    del nameless.__name__, bare.__spec__, bare.__loader__
+    there = {"lazy": lazy, "proxy": Proxy(), "nameless": nameless, "bare": bare, "gone": gone, "nothing": None}
+    predict = eval("lambda self, context, model_input: [lazy, proxy, nameless, bare, gone, nothing]", there)
+    return type("More", (Odd,), {"predict": predict, "proxy": Proxy(), "lazy": lazy, "__module__": __name__})()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("module", ["None", "Reluctant('absent')", "types.ModuleType('absent')", "Proxy()"])
+def test_modules_of_any_sort_are_looked_at_without_a_stumble(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "absent", eval(module))
+    (tmp_path / "names.pkl").write_bytes(b"\x80\x04cabsent\nThing\n.")
+    assert names(requirements_of(tmp_path, odd(), modules=["absent", "absent.inner"])) == ["pyyaml"]
+
+
+@pytest.mark.parametrize("operations", [b"NN\x93.", b"K\x01\x8c\x01a\x93.", b"\x8c\x02osN\x93.", b"](\x8c\x02os\x8c\x06system\x93e."])
+def test_names_that_a_pickle_does_not_spell_out_are_no_module(operations: bytes, tmp_path: Path) -> None:
+    (tmp_path / "odd.pkl").write_bytes(b"\x80\x04" + operations)
+    assert requirements_of(tmp_path) == []
 
 
 def test_a_package_that_another_one_requires_is_left_out() -> None:
