@@ -327,7 +327,7 @@ class DeployClient(OptionalVerbs):
             return self.target.check_name(given)
         uri = self._model_uri(model_uri)
         if not uri:
-            raise ConfigInvalid("which deployment is not said", advice="name it: -n NAME")
+            raise ConfigInvalid("which deployment is not said", advice="name it: -n NAME; deploy list shows what is there")
         return self.target.name_for(candidate_name(uri))
 
     def _deploy(  # noqa: PLR0917 - the calls of MLflow have as many

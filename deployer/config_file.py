@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ KEYS = {
     "flavor": "The model's flavor; python_function is the only one.",
     "targets": "Options by target: a whole URI (sagemaker:/us-west-2), or a scheme (sagemaker) for all of its targets; the whole URI's win.",
 }
+STANDARD_INPUT = Path("standard input")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,15 @@ class ConfigFile:
 
     @classmethod
     def read(cls, path: Path) -> ConfigFile:
-        """Read a file.
+        """Read a file; `-` is standard input, and a path in it one from the working directory.
 
         Raises:
             MachineFault: it can't be read.
             ConfigInvalid: it isn't YAML, or not of this form, with the line.
         """
         try:
+            if str(path) == "-":
+                return _Reader(STANDARD_INPUT).read(sys.stdin.read())
             text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise MachineFault(f"{path} can't be read: {error.strerror}", advice="-f names the file with the deployment's options") from error
@@ -72,6 +76,10 @@ class ConfigFile:
             for key, (value, line) in self.targets[section].items():
                 values[key], origins[key] = value, f"{self.path}:{line}"
         return values, origins
+
+    @property
+    def is_standard_input(self) -> bool:
+        return self.path == STANDARD_INPUT
 
     @property
     def model_uri(self) -> str | None:

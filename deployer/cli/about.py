@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from deployer.cli import options
+from deployer.cli.groups import HelpfulGroup
 from deployer.cli.output import emit
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, DeployerError
@@ -76,7 +78,11 @@ def help_(ctx: click.Context, session: Session, target: str | None, command: tup
     click.echo(found.get_help(path))
 
 
-@click.group(no_args_is_help=True)
+class Config(HelpfulGroup):
+    meanings: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("show", "generate", "print", "get", "init"), ("schema",))
+
+
+@click.group(cls=Config)
 def config() -> None:
     """The options' file (churn.yaml)."""
 

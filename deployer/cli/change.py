@@ -15,7 +15,6 @@ from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.client import DeployClient
-from deployer.config_file import ConfigFile
 from deployer.deployment import Deployment
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, Resolved
@@ -26,8 +25,8 @@ _OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @options.model
 @options.rollout
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -40,8 +39,8 @@ def create(**given: Any) -> None:
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @options.model
 @options.rollout
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -54,8 +53,8 @@ def update(**given: Any) -> None:
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @options.model
 @options.rollout
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
@@ -68,9 +67,8 @@ def apply(**given: Any) -> None:
 
 
 @click.command()
+@options.names
 @options.place
-@options.name()
-@click.argument("names", nargs=-1)
 @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
@@ -80,7 +78,6 @@ def delete(
     *,
     session: Session,
     place: Place,
-    name: str | None,
     names: tuple[str, ...],
     endpoint: str | None,
     dry_run: bool,
@@ -88,14 +85,14 @@ def delete(
     quiet: bool,
 ) -> None:
     """Remove a deployment and all that is ours of it. What isn't there is done already."""
-    wanted = _names(name, names, place.file)
+    client = place.client()
+    wanted = names or (client.name_for(None, None),)
     if dry_run:
-        client = place.client()
         _show_removals(client, {each: client.plan_delete(each, endpoint=endpoint) for each in wanted}, output, quiet)
         return
     for each in wanted:
-        with reporting(session, str(place.target), quiet=quiet) as report:
-            client = place.client(report)
+        with reporting(session, str(client.uri), quiet=quiet) as report:
+            client.on_event = report
             removed = client.delete_deployment(each, endpoint=endpoint)
         if quiet:
             click.echo(each)
@@ -107,8 +104,8 @@ def delete(
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
@@ -117,13 +114,13 @@ def delete(
 def prune(*, session: Session, place: Place, name: str | None, keep: int | None, dry_run: bool, output: str | None, quiet: bool) -> None:
     """Remove generations that are no longer needed: all but the one in service and the last before it."""
     place = place.with_flags({"keep": (keep, "--keep")})
-    [wanted] = _names(name, (), place.file)
+    client = place.client()
+    wanted = client.name_for(name, None)
     if dry_run:
-        client = place.client()
         _show_removals(client, {wanted: client.plan_prune(wanted)}, output, quiet)
         return
-    with reporting(session, str(place.target), quiet=quiet) as report:
-        client = place.client(report)
+    with reporting(session, str(client.uri), quiet=quiet) as report:
+        client.on_event = report
         removed = client.prune(wanted)
     if quiet:
         click.echo(wanted)
@@ -226,7 +223,7 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
         (
             f"{deployment.name} is ready on {deployment.target}, generation {deployment.generation}.",
             f"  deploy predict {where} -i example.json",
-            f"  deploy logs    {where} -f",
+            f"  deploy logs    {where} -F",
         )
     )
 
@@ -236,10 +233,3 @@ def show_changes(found: list[Changes], output: str | None, *, steps: bool = True
     documents = [each.document() for each in found]
     text = "\n".join("\n".join(each.lines(steps=steps)) for each in found)
     emit(output or "", documents[0] if len(documents) == 1 and output != "jsonl" else documents, [each.name for each in found], lambda: text)
-
-
-def _names(name: str | None, names: tuple[str, ...], file: ConfigFile | None) -> list[str]:
-    wanted = [*([name] if name else []), *names] or ([file.name] if file and file.name else [])
-    if not wanted:
-        raise ConfigInvalid("which deployment is not said", advice="name it: -n NAME; deploy list shows what is there")
-    return wanted

@@ -66,4 +66,4 @@ def run_local(
     if output in ("json", "yaml"):
         click.echo(dump(document, output))
     else:
-        click.echo(f"{started.text}\n  deploy logs   -t local -n {started.name} -f\n  deploy delete -t local -n {started.name}")
+        click.echo(f"{started.text}\n  deploy logs   -t local -n {started.name} -F\n  deploy delete -t local -n {started.name}")

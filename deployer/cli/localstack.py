@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
 from deployer.cli import options
+from deployer.cli.groups import HelpfulGroup
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
 from deployer.words import table
@@ -16,7 +17,20 @@ from deployer.words import table
 _OUTPUTS = ("table", "json", "yaml")
 
 
-@click.group(no_args_is_help=True)
+class Localstack(HelpfulGroup):
+    """Its verbs are those of tools that bring things up and down."""
+
+    meanings: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **dict.fromkeys(("start", "run", "create", "serve"), ("up",)),
+        **dict.fromkeys(("stop", "rm", "remove", "delete", "kill", "destroy"), ("down",)),
+        **dict.fromkeys(("ps", "ls", "list", "get", "info", "show"), ("status",)),
+        **dict.fromkeys(("restart", "clear", "clean"), ("reset",)),
+        **dict.fromkeys(("log", "journal", "tail"), ("logs",)),
+        **dict.fromkeys(("environment", "export", "variables"), ("env",)),
+    }
+
+
+@click.group(cls=Localstack)
 def localstack() -> None:
     """A local cloud: AWS's own APIs on this machine, whose endpoints really run."""
 
@@ -105,8 +119,8 @@ def env(session: Session, output: str | None) -> None:
     emit(output or "", dict(variables), list(variables), lambda: text)
 
 
-@localstack.command()
-@click.option("-f", "--follow", is_flag=True, help="Go on with the lines that come, until Ctrl-C.")
+@localstack.command(cls=options.Following)
+@options.follow
 @click.option("--journal", is_flag=True, help="The API calls instead, as JSON lines.")
 @options.run
 def logs(session: Session, follow: bool, journal: bool) -> None:

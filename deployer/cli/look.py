@@ -40,15 +40,15 @@ def list_deployments(session: Session, place: Place, output: str | None) -> None
 
 
 @click.command()
+@options.name
 @options.place
-@options.name(required=True)
 @click.option("--explain-config", is_flag=True, help="Where each option's value comes from.")
 @options.output()
 @options.run
-def get(session: Session, place: Place, name: str, explain_config: bool, output: str | None) -> None:
+def get(session: Session, place: Place, name: str | None, explain_config: bool, output: str | None) -> None:
     """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
     client = place.client()
-    deployment = client.get_deployment(name)
+    deployment = client.get_deployment(client.name_for(name, None))
     if explain_config:
         rows = explained(deployment, client.settings(), client.target.config)
         text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)])
@@ -59,8 +59,8 @@ def get(session: Session, place: Place, name: str, explain_config: bool, output:
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @options.model
 @options.rollout
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are changes.")
@@ -72,8 +72,8 @@ def plan(**given: Any) -> None:
 
 
 @click.command()
+@options.name
 @options.place
-@options.name()
 @options.model
 @options.rollout
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are differences.")
@@ -84,17 +84,18 @@ def diff(**given: Any) -> None:
     _compare(steps=False, **given)
 
 
-@click.command()
-@options.place_with("--config-file")
-@options.name(required=True)
-@click.option("-f", "--follow", is_flag=True, help="Go on with the lines that come, until Ctrl-C.")
+@click.command(cls=options.Following)
+@options.name
+@options.place
+@options.follow
 @click.option("--tail", type=click.IntRange(min=0), default=0, metavar="N", help="Only the last N lines (0: all).")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time and source.")
 @options.output("table", "jsonl")
 @options.run
-def logs(*, session: Session, place: Place, name: str, follow: bool, tail: int, timestamps: bool, output: str | None) -> None:
+def logs(*, session: Session, place: Place, name: str | None, follow: bool, tail: int, timestamps: bool, output: str | None) -> None:
     """Print the container's log, oldest line first."""
-    lines = place.client().logs(name, follow=follow, tail=tail)
+    client = place.client()
+    lines = client.logs(client.name_for(name, None), follow=follow, tail=tail)
     try:
         for line in lines:
             click.echo(dump(_line_document(line), "jsonl") if output == "jsonl" else _line_text(line, timestamps))

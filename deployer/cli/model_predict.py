@@ -69,6 +69,8 @@ def predict(
     \b
     Read a piece at a time: csv, jsonl (a row each line) and parquet; a model that may look at several rows at once is given all of them,
     unless --chunk-rows says otherwise. json is one request in MLflow's form. Progress goes to standard error where that is a terminal.
+
+    -o and -t are MLflow's here, not the format and the target that they are elsewhere.
     """
     from deployer.models import fetch
     from deployer_images.batch import Job, score

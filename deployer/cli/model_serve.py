@@ -57,7 +57,7 @@ def serve(
     """Serve a model on this machine until Ctrl-C, with the server that every target runs.
 
     The model's own lines and the server's go to standard error; how to ask it goes to standard output. run-local does the same with what a
-    target would run: its image, its variables.
+    target would run: its image, its variables. -t and -h are MLflow's here, not the target and help that they are elsewhere.
     """
     from deployer.models import fetch
     from deployer_images.managers import interpreter_for

@@ -12,17 +12,24 @@ VERBS = {
     "serve": ("model_serve:serve", "Serve a model on this machine until Ctrl-C."),
 }
 
+MEANINGS = {
+    **dict.fromkeys(("validate", "lint", "inspect", "show", "describe", "info", "get"), ("check",)),
+    **dict.fromkeys(("score", "infer", "batch", "test"), ("predict",)),
+    **dict.fromkeys(("run", "server", "start", "up"), ("serve",)),
+}
+
 
 class Models(LazyGroup):
     """Its verbs by name, as the program has its commands."""
 
     table = VERBS
+    meanings = MEANINGS
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
 
 
-@click.group(cls=Models, no_args_is_help=True)
+@click.group(cls=Models)
 def models() -> None:
     """Look at models, score files with them and serve them on this machine, before or without a deployment."""

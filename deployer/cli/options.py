@@ -85,27 +85,44 @@ class Place:
 
 def place(command: Command) -> Command:
     """-t, -C, -f: the command gets `place: Place`."""
-    return place_with("-f", "--config-file")(command)
+
+    @click.option(
+        "-t", "--target", envvar="DEPLOYER_TARGET", metavar="TARGET", shell_complete=complete_target, help="sagemaker:/us-west-2, local, ..."
+    )
+    @click.option(
+        "-C", "--config", "pairs", multiple=True, metavar="KEY=VALUE", shell_complete=complete_option, help="A target's option; repeatable."
+    )
+    @click.option(
+        "-f",
+        "--config-file",
+        "file",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        help="A file with name, model, targets and options (churn.yaml); - reads standard input.",
+    )
+    @functools.wraps(command)
+    def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
+        return command(place=Place(target, pairs, ConfigFile.read(file) if file else None), **others)
+
+    return wrapped  # type: ignore[return-value]
 
 
-def place_with(*file_flags: str) -> Callable[[Command], Command]:
-    """The same, with other flags for the file: `logs` follows with -f."""
+class Following(click.Command):
+    """A command with lines to follow. Other tools' `-f` for that is what everybody tries: it is told what it is here."""
 
-    def decorate(command: Command) -> Command:
-        @click.option(
-            "-t", "--target", envvar="DEPLOYER_TARGET", metavar="TARGET", shell_complete=complete_target, help="sagemaker:/us-west-2, local, ..."
-        )
-        @click.option(
-            "-C", "--config", "pairs", multiple=True, metavar="KEY=VALUE", shell_complete=complete_option, help="A target's option; repeatable."
-        )
-        @click.option(*file_flags, "file", type=click.Path(path_type=Path, dir_okay=False), help="A file with the model and options (churn.yaml).")
-        @functools.wraps(command)
-        def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
-            return command(place=Place(target, pairs, ConfigFile.read(file) if file else None), **others)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        takes_file = any("-f" in parameter.opts for parameter in self.params)
+        if "-f" in args:
+            value = next(iter(args[args.index("-f") + 1 :]), "")
+            if not takes_file or not value or (value.startswith("-") and value != "-") or not (value == "-" or Path(value).exists()):
+                missing = f"-f names a file with the deployment's options, as for every command, and {value or 'nothing'} is none"
+                raise ConfigInvalid(missing if takes_file else "-f is not an option here", advice="-F (--follow) goes on with the lines that come")
+        return super().parse_args(ctx, args)
 
-        return wrapped  # type: ignore[return-value]
 
-    return decorate
+def follow(command: Command) -> Command:
+    """-F: the command gets `follow: bool`; its class is `Following`."""
+    return click.option("-F", "--follow", is_flag=True, help="Go on with the lines that come, until Ctrl-C.")(command)
 
 
 def run(command: Command) -> Command:
@@ -152,10 +169,41 @@ def quiet(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Print the name alone.")(command)
 
 
-def name(*, required: bool = False) -> Callable[[Command], Command]:
-    """-n; where it isn't required it is taken from the file or the model."""
-    text = "The deployment's name." if required else "The deployment's name; default: the model's, made valid for the target."
-    return click.option("-n", "--name", required=required, metavar="NAME", help=text)
+def name(command: Command) -> Command:
+    """NAME or -n: the command gets `name`, None where it is to be taken from the file or the model."""
+
+    @click.argument("named", metavar="[NAME]", required=False)
+    @_name_option
+    @functools.wraps(command)
+    def wrapped(*, named: str | None, name: str | None, **others: Any) -> Any:
+        return command(name=_one_name((named,) if named else (), name)[0], **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def names(command: Command) -> Command:
+    """The same for any number of names: the command gets `names`, empty where the file is to say it."""
+
+    @click.argument("named", metavar="[NAME]...", nargs=-1)
+    @_name_option
+    @functools.wraps(command)
+    def wrapped(*, named: tuple[str, ...], name: str | None, **others: Any) -> Any:
+        return command(names=tuple(each for each in _one_name(named, name) if each), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+_name_option = click.option("-n", "--name", metavar="NAME", help="The deployment's name, as NAME alone; default: the file's, else the model's.")
+
+
+def _one_name(named: tuple[str, ...], name: str | None) -> tuple[str | None, ...]:
+    """What is named, once; a model where a name belongs is told."""
+    if name and named and named != (name,):
+        raise ConfigInvalid(f"two names are given: {' '.join(named)}, and -n {name}", advice="leave one of them out")
+    for each in named:
+        if "/" in each or ":" in each or each == ".":
+            raise ConfigInvalid(f"{each} is not a deployment's name", advice=f"a model is named by -m {each}, a target by -t, a file by -f")
+    return named or (name,)
 
 
 def model(command: Command) -> Command:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -46,6 +45,47 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+_MEANT: dict[tuple[str, ...], str] = {
+    ("list",): "ls all deployments endpoints",
+    ("get",): "status describe show info inspect history details state",
+    ("get", "list"): "ps",
+    ("create", "apply"): "up deploy launch start new add make publish release",
+    ("update",): "rollout change modify edit patch set upgrade scale promote rollback redeploy restart",
+    ("delete",): "rm remove destroy undeploy down del teardown uninstall drop stop kill terminate",
+    ("prune",): "clean cleanup gc",
+    ("predict",): "invoke call query infer request send ask test",
+    ("predict", "models predict"): "score",
+    ("plan",): "preview dry-run dryrun whatif what-if simulate",
+    ("diff",): "compare drift",
+    ("logs",): "log tail events",
+    ("doctor",): "login auth whoami permissions health ping",
+    ("run-local", "models serve"): "run serve server",
+    ("run-local", "localstack"): "local",
+    ("build-and-push-container",): "build push image images container build-image docker build-and-push",
+    ("models check",): "check validate lint",
+    ("config schema",): "schema init",
+    ("help -t TARGET",): "options settings",
+    ("targets",): "clouds platforms providers support",
+    ("completion",): "completions complete",
+    ("--version",): "version",
+}
+MEANINGS = {word: commands for commands, words in _MEANT.items() for word in words.split()}
+"""What is meant by the words of other tools (docker, kubectl, terraform, clouds' own)."""
+
+OVERVIEW = """\
+Put a packaged Python model (an MLmodel directory) behind an endpoint.
+
+  deploy create churn -t local -m ./model      make a deployment
+  deploy predict churn -t local -i rows.csv    ask it
+  deploy plan churn -t local -m ./newer        see what an update would do
+  deploy update churn -t local -m ./newer      do it
+  deploy list -t local                         see what is there
+  deploy delete churn -t local                 remove it
+
+Where to: -t local, -t sagemaker:/us-west-2 (deploy targets)
+Before:   deploy doctor, deploy models check ./model
+All of it: deploy --help"""
+
 COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
@@ -53,12 +93,10 @@ class Program(LazyGroup):
     """All commands, and what becomes of their errors."""
 
     table = COMMANDS
+    meanings = MEANINGS
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            raise click.UsageError(f"{args[0]} is not a command" + (f"; did you mean {near[0]}?" if near else ""), ctx)
-        return super().resolve_command(ctx, args)
+    def overview(self, ctx: click.Context) -> str:
+        return OVERVIEW
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in SECTIONS.items():
@@ -94,13 +132,16 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
         ctx.exit()
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}, no_args_is_help=True)
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="The versions of all that matters.")
 def program() -> None:
     """Put a packaged Python model behind a production endpoint: the same verbs on every target.
 
     \b
-      deploy create  -t sagemaker:/us-west-2 -m models:/churn/3
-      deploy predict -t sagemaker:/us-west-2 -n churn -i example.json
-      deploy update  -t sagemaker:/us-west-2 -n churn -m models:/churn/4
+      deploy create  churn -t sagemaker:/us-west-2 -m models:/churn/3
+      deploy predict churn -t sagemaker:/us-west-2 -i example.json
+      deploy update  churn -t sagemaker:/us-west-2 -m models:/churn/4
+
+    \b
+    Everywhere: NAME or -n NAME, -t TARGET, -m MODEL, -f FILE (name, model, targets and options; - reads standard input), -o FORMAT.
     """

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.environments import mlflow_python
 from tests.models import saved_model
 
 DEPLOY = str(Path(sys.executable).with_name("deploy"))
@@ -71,6 +72,35 @@ def test_from_a_model_to_answers_and_back_to_nothing(deploy: Run) -> None:
     assert deploy("list", "-t", "local", "-o", "name").stdout == "numbers\n"
     assert deploy("delete", "-t", "local", "-n", "numbers").returncode == 0
     assert deploy("list", "-t", "local").stdout == ""
+
+
+def test_a_request_is_taken_in_the_form_that_it_is_at_hand(deploy: Run, environment: dict[str, str], tmp_path: Path) -> None:
+    assert deploy("create", "numbers", "-t", "local", "-m", str(saved_model("doubler")), "-C", "runtime=process").returncode == 0
+    (tmp_path / "site").mkdir()
+    python = mlflow_python()  # which has pyarrow, as most who work with Parquet
+    found = subprocess.check_output([python, "-c", "import pyarrow; print(pyarrow.__path__[0])"], text=True).strip()
+    (tmp_path / "site" / "pyarrow").symlink_to(found)
+    write = "import pandas, sys; pandas.DataFrame({'x': [1.0, 2.5]}, index=['a', 'b']).to_parquet(sys.argv[1])"
+    subprocess.run([python, "-c", write, str(tmp_path / "rows.parquet")], check=True)
+    files = {
+        "rows.csv": "x\n1.0\n2.5\n",
+        "rows.jsonl": '{"x": 1.0}\n{"x": 2.5}\n',
+        "split.json": '{"columns": ["x"], "data": [[1.0], [2.5]]}',
+        "records.json": '[{"x": 1.0}, {"x": 2.5}]',
+        "columns.json": '{"x": [1.0, 2.5]}',
+        "pandas.json": '{"x": {"0": 1.0, "1": 2.5}}',
+        "protocol.json": '{"instances": [{"x": 1.0}, {"x": 2.5}]}',
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    environment["PYTHONPATH"] = str(tmp_path / "site")
+    answers = {name: deploy("predict", "numbers", "-t", "local", "-i", name, "-o", "json") for name in (*files, "rows.parquet")}
+    assert {name: json.loads(answer.stdout) for name, answer in answers.items()} == {name: {"predictions": [2.0, 5.0]} for name in answers}
+    assert answers["rows.parquet"].stderr == "Sends Parquet: 2 rows, sent as dataframe_split.\n"
+    for name in ("rows.csv", "rows.jsonl", "records.json"):
+        assert json.loads(deploy("predict", "numbers", "-t", "local", stdin=files[name]).stdout) == {"predictions": [2.0, 5.0]}
+    one = deploy("predict", "numbers", "-t", "local", "-d", '{"x": 4}', "-o", "table", "-q")
+    assert (one.stdout, one.stderr) == ("prediction\n8.0\n", "")
 
 
 def test_the_end_of_a_job_takes_back_what_was_made(deploy: Run, environment: dict[str, str]) -> None:

@@ -172,7 +172,7 @@ def test_ctrl_c_while_cleaning_up_names_the_step(deploy: Run, churn: Path, cloud
 def test_ctrl_c_ends_a_followed_log_well(deploy: Run, churn: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn")
     cloud.faults["follow"] = KeyboardInterrupt()
-    assert deploy("logs", "-n", "churn", "-f").exit_code == 0
+    assert deploy("logs", "churn", "-F").exit_code == 0
 
 
 def test_a_failure_is_a_document_where_documents_are_asked_for(deploy: Run, cloud: Cloud) -> None:

@@ -28,7 +28,7 @@ def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn
     assert result.stdout == (
         "churn is ready on memory:/here, generation 856582db84.\n"
         "  deploy predict -t memory:/here -n churn -i example.json\n"
-        "  deploy logs    -t memory:/here -n churn -f\n"
+        "  deploy logs    -t memory:/here -n churn -F\n"
     )
 
 
@@ -179,7 +179,7 @@ def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(de
     pruned = deploy("prune", "-n", "churn", "--keep", "0", "--dry-run")
     assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 1 would be removed\n  - object/churn/421520d7ef\n")
     assert deploy("prune", "-n", "churn", "--dry-run").stdout == "churn on memory:/here: nothing to remove\n"
-    lines = deploy("delete", "-n", "churn", "nobody", "--dry-run").stdout.splitlines()
+    lines = deploy("delete", "churn", "nobody", "--dry-run").stdout.splitlines()
     assert lines[0] == "churn on memory:/here: 2 would be removed"
     assert "  - object/churn/421520d7ef" in lines[1:3]
     assert lines[3] == "nobody on memory:/here: nothing to remove"
