@@ -128,8 +128,7 @@ def logs(session: Session, follow: bool, journal: bool) -> None:
     import deployer_localstack as cloud
 
     if journal:
-        found = cloud.status()
-        for entry in cloud.Control(found.url).journal() if found.running else ():
+        for entry in cloud.control().journal() if cloud.status().running else ():
             click.echo(dump(entry, "jsonl"))
         return
     try:

@@ -11,8 +11,8 @@ The daemon is `python -m deployer_localstack serve`. docs/local-cloud.md lists e
 
 from __future__ import annotations
 
-from deployer_localstack.control import Control
-from deployer_localstack.lifecycle import Forgotten, Status, down, environment, logs, reset, status, up
+from deployer_localstack.control_client import Control
+from deployer_localstack.lifecycle import Forgotten, Status, control, down, environment, logs, reset, status, up
 from deployer_localstack.options import Options, default_directory
 
-__all__ = ["Control", "Forgotten", "Options", "Status", "default_directory", "down", "environment", "logs", "reset", "status", "up"]
+__all__ = ["Control", "Forgotten", "Options", "Status", "control", "default_directory", "down", "environment", "logs", "reset", "status", "up"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,16 +10,18 @@ from urllib.parse import parse_qsl
 
 from deployer_localstack.faults import Faults
 from deployer_localstack.journal import Journal
+from deployer_localstack.options import TOKEN_VARIABLE
 from deployer_localstack.server import Environ, StartResponse
 from deployer_localstack.settings import Settings
 
 
 class ControlApi:
-    """A WSGI application: JSON in, JSON out, 400 with `message` for what is wrong."""
+    """A WSGI application: JSON in, JSON out, 400 with `message` for what is wrong, 401 for who doesn't know the token."""
 
     def __init__(
         self,
         *,
+        token: str,
         settings: Settings,
         journal: Journal,
         faults: Faults,
@@ -27,13 +30,17 @@ class ControlApi:
         create_role: Callable[[str, Any], None],
         holds: Callable[[], dict[str, Any]],
     ) -> None:
+        self._authorization = f"Bearer {token}"
         self._settings, self._journal, self._faults = settings, journal, faults
         self._health, self._reset, self._create_role, self._holds = health, reset, create_role, holds
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            body = environ["wsgi.input"].read()
-            status, answer = self._route(environ, json.loads(body) if body else {})
+            if hmac.compare_digest(environ.get("HTTP_AUTHORIZATION", "").encode(), self._authorization.encode()):
+                body = environ["wsgi.input"].read()
+                status, answer = self._route(environ, json.loads(body) if body else {})
+            else:
+                status, answer = "401 Unauthorized", {"message": f"the control API wants its token, {TOKEN_VARIABLE} of `deploy localstack env`"}
         except (ValueError, TypeError, KeyError) as wrong:
             status, answer = "400 Bad Request", {"message": str(wrong)}
         content = json.dumps(answer).encode()

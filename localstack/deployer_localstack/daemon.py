@@ -23,7 +23,7 @@ from deployer_localstack.images import Images
 from deployer_localstack.invocations import Invocations
 from deployer_localstack.journal import Journal
 from deployer_localstack.log_streams import LogStreams
-from deployer_localstack.options import Options
+from deployer_localstack.options import Options, new_token
 from deployer_localstack.registry.backends import start_backend
 from deployer_localstack.registry.front import Passwords, RegistryFront
 from deployer_localstack.registry.index import ImageIndex
@@ -59,6 +59,7 @@ class Cloud:
         self.registry_front = Server(options.registry_port, RegistryFront(self.registry.port, self.passwords, self.ecr, self.index))
         self.ecr.host = f"127.0.0.1:{self.registry_front.port}"
         control = ControlApi(
+            token=new_token(options.directory),
             settings=self.settings,
             journal=self.journal,
             faults=self.faults,

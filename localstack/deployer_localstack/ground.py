@@ -61,6 +61,8 @@ def application() -> Any:
 def _application_of(service: Any) -> Any:
     if service is None:
         raise NotImplementedError("there is no such service")
+    if service == "moto_api":
+        raise NotImplementedError("moto's own controls; ours are below /_deployer/")
     return create_backend_app(service)
 
 

@@ -16,8 +16,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from deployer.errors import MachineFault
-from deployer_localstack.control import Control
-from deployer_localstack.options import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, INSTANCE_VARIABLE, ROLE_NAME, SECRET_KEY, Options, default_directory
+from deployer_localstack.control_client import Control
+from deployer_localstack.options import (
+    ACCESS_KEY,
+    ACCOUNT,
+    DEFAULT_REGION,
+    INSTANCE_VARIABLE,
+    ROLE_NAME,
+    SECRET_KEY,
+    TOKEN_VARIABLE,
+    Options,
+    default_directory,
+    token_of,
+)
 
 _UP_WITHIN = 120.0
 _DOWN_WITHIN = 60.0
@@ -104,7 +115,7 @@ def status(directory: Path | None = None) -> Status:
     directory = directory or default_directory()
     try:
         state = json.loads((directory / _STATE).read_text())
-        control = Control(state["url"])
+        control = Control(state["url"], token_of(directory))
         health = control.health()
         holds = control.holds()
     except (OSError, ValueError, KeyError):
@@ -142,11 +153,22 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         # The option of this name: the role that is there from the start, so that a first `deploy create` works as it stands.
         "DEPLOYER_EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{ROLE_NAME}",
+        TOKEN_VARIABLE: token_of(present.directory),
     }
     if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
         others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
         variables["NO_PROXY"] = ",".join(filter(None, ["127.0.0.1", others]))
     return variables
+
+
+def control(directory: Path | None = None) -> Control:
+    """Settings, faults and journal of the local cloud.
+
+    Raises:
+        MachineFault: it isn't up.
+    """
+    present = _running(directory)
+    return Control(present.url, token_of(present.directory))
 
 
 def reset(directory: Path | None = None) -> Forgotten:
@@ -155,7 +177,7 @@ def reset(directory: Path | None = None) -> Forgotten:
     Raises:
         MachineFault: it isn't up.
     """
-    return Forgotten(was_running=True, resources=Control(_running(directory).url).reset())
+    return Forgotten(was_running=True, resources=control(directory).reset())
 
 
 def logs(*, follow: bool = False, directory: Path | None = None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -24,12 +25,36 @@ INSTANCE_LABEL = "io.deployer.localstack"
 """The same mark on docker containers."""
 
 
+TOKEN_VARIABLE = "DEPLOYER_LOCALSTACK_TOKEN"
+"""Where clients of the control API find its token, if they don't read the local cloud's directory."""
+
+_TOKEN_FILE = "token"
+
+
 def default_directory() -> Path:
     """$DEPLOYER_LOCALSTACK_DIR, else deployer/localstack below $XDG_STATE_HOME (~/.local/state)."""
     if chosen := os.environ.get("DEPLOYER_LOCALSTACK_DIR"):
         return Path(chosen).expanduser().resolve()
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return (Path(state).expanduser() / "deployer" / "localstack").resolve()
+
+
+def new_token(directory: Path) -> str:
+    """What the control API wants to hear from now on; kept in a file that its user alone can read."""
+    token, draft = secrets.token_urlsafe(32), directory / f"{_TOKEN_FILE}.new"
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600, exist_ok=False)
+    draft.write_text(token)
+    draft.replace(directory / _TOKEN_FILE)
+    return token
+
+
+def token_of(directory: Path) -> str:
+    """The token of the local cloud in a directory; empty where it has none, or isn't ours to read."""
+    try:
+        return (directory / _TOKEN_FILE).read_text()
+    except OSError:
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

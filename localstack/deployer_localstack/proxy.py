@@ -83,7 +83,7 @@ class ConnectionPool:
             assert connection.sock is not None
             connection.sock.settimeout(timeout_seconds)
             try:
-                connection.request(method, path, body=body, headers=dict(headers))
+                connection.request(method, path, body=body, headers={**headers, "Host": "localhost"})
                 response = connection.getresponse()
             except TimeoutError:
                 connection.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import logging
 import socket
 import sys
@@ -20,10 +21,13 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput
 
+from deployer_scoring.server.allowed_hosts import AllowedHosts
+
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_ALLOWED = AllowedHosts()
 _READ_AT_ONCE = 1024 * 1024
 _DRAIN_AT_MOST = 64 * 1024 * 1024
 
@@ -116,7 +120,11 @@ class Handler(MotoRequestHandler):
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             started[:] = [(status, headers)]
 
-        application: Application = self.server.app
+        headers = {name.lower(): ", ".join(self.headers.get_all(name, ())) for name in self.headers}
+        if self.request_version != "HTTP/1.0":
+            headers.setdefault("host", "")
+        refusal = _ALLOWED.refusal(self.command, self.path, headers)
+        application: Application = self.server.app if refusal is None else _refusing(refusal)
         pieces = application(environ, start_response)
         try:
             chunked = False
@@ -147,7 +155,8 @@ class Handler(MotoRequestHandler):
         names = set()
         for name, value in headers:
             names.add(name.lower())
-            if name.lower() != "connection":
+            # moto lets every page read what it answers.
+            if name.lower() != "connection" and not name.lower().startswith("access-control-"):
                 self.send_header(name, value)
         if "date" not in names:
             self.send_header("Date", self.date_time_string())
@@ -217,3 +226,14 @@ class Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
             logging.getLogger(__name__).exception("a request from %s broke", client_address)
+
+
+def _refusing(why: str) -> Application:
+    """Answers in the form that most of AWS's services have."""
+
+    def application(_: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        body = json.dumps({"__type": "AccessDeniedException", "message": why}).encode()
+        start_response("403 Forbidden", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return application

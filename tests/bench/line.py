@@ -87,7 +87,7 @@ def _image(environment: Mapping[str, str]) -> Table:
 
 def _calls(body: Path, environment: Mapping[str, str]) -> Table:
     """What each verb asks of AWS, from the cloud's own journal."""
-    control, rows = Control(environment["AWS_ENDPOINT_URL"]), []
+    control, rows = Control(environment["AWS_ENDPOINT_URL"], environment["DEPLOYER_LOCALSTACK_TOKEN"]), []
     verbs = {
         "create": ["create", "-n", "calls", "-m", str(saved_model("doubler"))],
         "create again, nothing to do": ["create", "-n", "calls", "-m", str(saved_model("doubler"))],

@@ -20,7 +20,7 @@ import pytest
 from tests.e2e.scoring_process import Served, serving
 from tests.models import saved_model
 
-HEAD = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 SIGNATURE = """
 signature:
   inputs: '[{"type": "double", "name": "x", "required": true}]'
@@ -194,7 +194,7 @@ def test_what_comes_while_a_model_s_process_works_is_joined_when_it_is_done(tmp_
 
 
 def smuggled(headers: bytes, body: bytes = b"") -> bytes:
-    return HEAD + headers + b"\r\n" + body + b"GET /admin HTTP/1.1\r\nHost: x\r\n\r\n"
+    return HEAD + headers + b"\r\n" + body + b"GET /admin HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -209,8 +209,8 @@ def smuggled(headers: bytes, body: bytes = b"") -> bytes:
         (smuggled(b"X: y\nContent-Length: 5\r\n"), [400]),
         (smuggled(b"Content-Length: 1\r\n", b"["), [400, 404]),
         (b"\x16\x03\x01\x02\x00\x01\x00" + b"\x00" * 500 + b"\r\n\r\n", [400]),
-        (b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n" * 3, [200, 200, 200]),
-        (b"HEAD /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", [200]),
+        (b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3, [200, 200, 200]),
+        (b"HEAD /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", [200]),
         (b"GET /ping HTTP/1.0\r\n\r\n", [200]),
         (HEAD + b"Content-Length: 100\r\n\r\nabc", [400]),
         (HEAD + b"Content-Length: 999999999\r\n\r\nabc", [413]),
@@ -410,13 +410,13 @@ def test_a_model_whose_threads_a_fork_would_lose_is_loaded_by_its_own_process(tm
         assert served.ask(rows(3)).json() == {"predictions": [6.0]}
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /ping HTTP/1.1\r\nhost: x\r\n"])
+@pytest.mark.parametrize("begun", [b"", b"GET /ping HTTP/1.1\r\nhost: localhost\r\n"])
 def test_beginning_again_loses_no_connection(tmp_path: Path, begun: bytes) -> None:
     with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as waiting:
         waiting.sendall(begun)
         served.wait_ready()
         assert served.said("does not survive a fork", served.errors)
-        waiting.sendall(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n".removeprefix(begun))
+        waiting.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n".removeprefix(begun))
         assert waiting.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 

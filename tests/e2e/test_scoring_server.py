@@ -110,7 +110,7 @@ def test_a_body_whose_length_is_not_announced_is_limited_too(doubler: Served) ->
 
 def test_a_huge_body_is_turned_away_before_it_is_sent(doubler: Served) -> None:
     with socket.create_connection(("127.0.0.1", int(doubler.url.rsplit(":", 1)[1])), timeout=10) as connection:
-        connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\nContent-Length: 99999999999\r\n\r\n")
+        connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/csv\r\nContent-Length: 99999999999\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 413")
 
 
@@ -158,7 +158,7 @@ def test_a_request_that_is_half_sent_when_the_model_is_loaded_is_answered_by_it(
     with serving(saved_model("slow"), ready=False) as served:
         body = json.dumps(rows(0)).encode()
         with socket.create_connection(("127.0.0.1", int(served.url.rsplit(":", 1)[1])), timeout=20) as connection:
-            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n")
+            connection.sendall(b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n")
             served.wait_ready()
             connection.sendall(b"Content-Length: %d\r\n\r\n" % len(body) + body)
             assert connection.recv(1000).endswith(b'{"predictions":[0.0]}')

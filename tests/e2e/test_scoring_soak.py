@@ -25,7 +25,7 @@ _SLACK = 700  # blocks: what is in flight differs by some 300, and one of each r
 
 
 def request(path: str, body: bytes = b"", content_type: str = "application/json", method: str = "POST", more: str = "") -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
     return head.encode() + body
 
 

@@ -76,7 +76,8 @@ class Docker:
         return {
             "image": container.image,
             "command": list(container.command),
-            "environment": dict(container.environment),
+            # It listens on all addresses of its own; the port that leads there is this machine's alone.
+            "environment": {"DEPLOYER_ALLOWED_HOSTS": "loopback", **container.environment},
             "mounts": [Mount(mount.target, str(mount.source.resolve()), type="bind", read_only=mount.read_only) for mount in container.mounts],
             "user": container.user,
             "read_only": container.read_only_root,

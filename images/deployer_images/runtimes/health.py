@@ -49,7 +49,7 @@ def answer(address: tuple[str, int], path: str, timeout_seconds: float = _PING_S
     """The status that `GET path` gives, as text, or why there was none."""
     connection = http.client.HTTPConnection(*address, timeout=timeout_seconds)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": "localhost"})
         return str(connection.getresponse().status)
     except (OSError, http.client.HTTPException) as fault:
         return "no connection" if isinstance(fault, ConnectionError) else str(fault) or type(fault).__name__

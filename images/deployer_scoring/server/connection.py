@@ -18,7 +18,7 @@ from deployer_scoring.errors import InvalidInput
 from deployer_scoring.server.compression import decompressed
 from deployer_scoring.server.handling import Handling
 from deployer_scoring.server.journal import Exchange
-from deployer_scoring.server.parsing import Chunks, Head, Refused, parse_head
+from deployer_scoring.server.parsing import Chunks, Head, Refused
 from deployer_scoring.server.site import NO_HEAD, Site
 from deployer_scoring.server.web import Request, Response, failure
 
@@ -30,7 +30,7 @@ _GONE = 499  # in the log, for a client that left before its answer
 _NO_QUERY: dict[str, str] = {}
 _END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CODES = {408: "REQUEST_TIMEOUT", 413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE", 503: "TEMPORARILY_UNAVAILABLE"}
+_CODES = {403: "PERMISSION_DENIED", 408: "REQUEST_TIMEOUT", 413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE", 503: "TEMPORARILY_UNAVAILABLE"}
 
 
 class Connection(asyncio.Protocol):
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
             head = self._known[1]
         else:
             try:
-                head = parse_head(raw)
+                head = self._site.head(raw)
             except Refused:
                 return False  # the slow way finds it again
             self._known = (raw, head)
@@ -212,7 +212,7 @@ class Connection(asyncio.Protocol):
             return False
         self._started = self._started if self._searched else perf_counter()
         self._searched = 0
-        head = parse_head(bytes(self._buffer[:end]))
+        head = self._site.head(bytes(self._buffer[:end]))
         del self._buffer[: end + 4]
         self._head = head
         limits = self._site.limits

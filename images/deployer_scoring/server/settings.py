@@ -48,6 +48,8 @@ class Settings(NamedTuple):
     """DEPLOYER_MODEL_VERSION: its version there."""
     multi_model: bool = False
     """SAGEMAKER_MULTI_MODEL=true: no model is loaded at the start; they come by POST /models."""
+    allowed_hosts: str = ""
+    """DEPLOYER_ALLOWED_HOSTS: under which names it may be asked (allowed_hosts.py); empty: any, where it listens for more than its machine."""
 
     @classmethod
     def of(
@@ -84,6 +86,7 @@ class Settings(NamedTuple):
             model_name=environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,
             model_version=environ.get("DEPLOYER_MODEL_VERSION") or defaults.model_version,
             multi_model=environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true",
+            allowed_hosts=_hosts(environ),
         )
 
 
@@ -91,6 +94,14 @@ def _port(environ: Mapping[str, str], asked: Optional[int], default: int) -> int
     if environ.get("SAGEMAKER_BIND_TO_PORT"):
         return _number(environ, "SAGEMAKER_BIND_TO_PORT", 0)
     return _number(environ, "DEPLOYER_PORT", default) if asked is None else asked
+
+
+def _hosts(environ: Mapping[str, str]) -> str:
+    value = environ.get("DEPLOYER_ALLOWED_HOSTS", "")
+    for name in value.split(","):
+        if set(name) & set("/:@ []"):
+            raise ScoringError(f"DEPLOYER_ALLOWED_HOSTS must be *, loopback, or names of hosts with commas between; {name!r} is none of them")
+    return value
 
 
 def _one_of(environ: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:

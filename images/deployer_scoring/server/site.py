@@ -8,10 +8,11 @@ import time
 from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
 
+from deployer_scoring.server.allowed_hosts import AllowedHosts
 from deployer_scoring.server.journal import Exchange
-from deployer_scoring.server.parsing import Head
+from deployer_scoring.server.parsing import Head, Refused, parse_head
 from deployer_scoring.server.web import Request, Response
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Site:
         *,
         finished: Callable[[Exchange], None] = lambda _: None,
         in_flight: Callable[[int], None] = lambda _: None,
+        allowed: Optional[AllowedHosts] = None,
     ) -> None:
         """Make it.
 
@@ -65,8 +67,9 @@ class Site:
             limits: What clients may ask.
             finished: Told of every answered request.
             in_flight: Told how many requests are being answered, whenever it changes.
+            allowed: Says which requests are answered; None: all.
         """
-        self.loop, self.handle, self.limits = loop, handle, limits
+        self.loop, self.handle, self.limits, self.allowed = loop, handle, limits, allowed
         self._finished, self._in_flight = finished, in_flight
         self.connections: set[Connection] = set()
         self.closing = False
@@ -76,6 +79,18 @@ class Site:
         self._held = 0
         self._tops: dict[tuple[int, str, bool], bytes] = {}
         self._second, self._date = 0, b""
+
+    def head(self, raw: bytes) -> Head:
+        """A request's head, read and admitted.
+
+        Raises:
+            Refused: It breaks a rule of HTTP's, or comes from where nobody may ask.
+        """
+        head = parse_head(raw)
+        refusal = self.allowed and self.allowed.refusal(head.method, head.target, head.headers)
+        if refusal:
+            raise Refused(403, refusal)
+        return head
 
     def joined(self, connection: Connection) -> bool:
         """Count a connection; False where it is one too many."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Optional
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.loaders.threads import allow_threads
+from deployer_scoring.server.allowed_hosts import AllowedHosts
 from deployer_scoring.server.closing import SETTLE_SECONDS, take_no_more
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.dispatch import Dispatcher
@@ -116,7 +117,8 @@ class _Worker:
             read_seconds=settings.read_timeout_seconds,
         )
         journal = Journal(self._recorder, self._settings.log_format, self._lines.write)
-        return Site(self._loop, self._service.handle, limits, finished=journal.finished, in_flight=self._recorder.in_flight)
+        allowed = AllowedHosts.of(settings.allowed_hosts, self._post.listener.getsockname()[0], settings.host)
+        return Site(self._loop, self._service.handle, limits, finished=journal.finished, in_flight=self._recorder.in_flight, allowed=allowed)
 
     # The model
 

@@ -17,11 +17,17 @@ from typing import Protocol
 
 import h11
 
+from deployer_scoring.server.allowed_hosts import AllowedHosts
+
 _BLOCK = 1 << 16
 _HEAD_LIMIT = 1 << 16
 _LINGER_SECONDS = 5.0
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"})
 """RFC 9110, 7.6.1: these speak of one connection and are not passed on."""
+
+
+_JUDGED = frozenset({b"host", b"origin", b"sec-fetch-site"})
+"""Headers that say who asks: the container, which listens for this machine alone, is asked by us."""
 
 
 class Backend(Protocol):
@@ -43,6 +49,7 @@ class Proxy:
     def __init__(self, route: Callable[[], Backend]) -> None:
         self._route = route
         self._server: asyncio.Server | None = None
+        self._allowed: AllowedHosts | None = None
         self._idle: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self.host = ""
@@ -95,7 +102,8 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         self._server, self.host = server, host
-        self.port = server.sockets[0].getsockname()[1]
+        address, self.port = server.sockets[0].getsockname()[:2]
+        self._allowed = AllowedHosts.of("", address, host)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
@@ -119,9 +127,12 @@ class Proxy:
         if not isinstance(request, h11.Request):
             return False
         try:
+            self._admit(request)
             backend = self._route()
             with backend.busy():
                 await _forward(request, peer, backend.address)
+        except _NotAllowed as reason:
+            await peer.refuse(403, "PERMISSION_DENIED", str(reason))
         except Unavailable as reason:
             await peer.refuse(503, "TEMPORARILY_UNAVAILABLE", str(reason))
         except _ContainerGone as reason:
@@ -132,6 +143,11 @@ class Proxy:
         await peer.hear_out()
         return self.listening and peer.again()
 
+    def _admit(self, request: h11.Request) -> None:
+        headers = {str(name, "ascii"): str(value, "latin-1") for name, value in request.headers}
+        if self._allowed and (refusal := self._allowed.refusal(str(request.method, "ascii"), str(request.target, "latin-1"), headers)):
+            raise _NotAllowed(refusal)
+
     @contextmanager
     def _waiting(self, writer: asyncio.StreamWriter) -> Iterator[None]:
         self._idle.add(writer)
@@ -139,6 +155,10 @@ class Proxy:
             yield
         finally:
             self._idle.discard(writer)
+
+
+class _NotAllowed(Exception):
+    """A request that comes from elsewhere, to a proxy that is there for this machine alone."""
 
 
 class _ContainerGone(Exception):
@@ -238,10 +258,9 @@ async def _connected(address: tuple[str, int]) -> AsyncIterator[_Peer]:
 
 
 def _passed_on(request: h11.Request) -> h11.Request:
-    headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in _HOP_BY_HOP]
+    headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in _HOP_BY_HOP | _JUDGED]
+    headers.append((b"Host", b"localhost"))
     chunked = any(name == b"transfer-encoding" for name, _ in request.headers)
-    if not any(name == b"host" for name, _ in request.headers):
-        headers.append((b"Host", b"localhost"))  # HTTP/1.0 may leave it out, the 1.1 that we speak may not
     framing = [(b"Transfer-Encoding", b"chunked")] if chunked else []
     return h11.Request(method=request.method, target=request.target, headers=[*headers, *framing, (b"Connection", b"close")])
 

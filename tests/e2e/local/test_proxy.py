@@ -152,7 +152,7 @@ def test_a_body_of_unknown_length_and_a_client_that_waits_for_100_continue() -> 
     async def run() -> tuple[bytes, bytes]:
         async with serving(echo) as container, listening(lambda: container) as proxy:
             reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
             interim = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
             writer.write(b"5\r\nhello\r\n0\r\n\r\n")
             return interim, await asyncio.wait_for(reader.read(), 10)
@@ -178,7 +178,7 @@ def test_an_answer_before_the_request_is_whole_reaches_who_still_sends() -> None
 def test_old_clients_and_heads_are_served() -> None:
     async def run() -> tuple[bytes, bytes]:
         async with serving(saying(b"text")) as container, listening(lambda: container) as proxy:
-            return await raw(proxy, b"GET / HTTP/1.0\r\n\r\n"), await raw(proxy, b"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return await raw(proxy, b"GET / HTTP/1.0\r\n\r\n"), await raw(proxy, b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 
     old, head = asyncio.run(run())
     assert old.endswith(b"\r\n\r\ntext")
@@ -196,7 +196,7 @@ def test_what_is_not_http_is_refused_and_two_lengths_are_not_passed_on() -> None
         async with serving(note) as container, listening(lambda: container) as proxy:
             return [
                 await raw(proxy, b"\x16\x03\x01 hello\r\n\r\n"),
-                await raw(proxy, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+                await raw(proxy, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
             ]
 
     assert all(answer.startswith(b"HTTP/1.1 400 ") for answer in asyncio.run(run()))
@@ -274,7 +274,7 @@ def test_a_caller_who_breaks_off_while_sending_frees_the_container() -> None:
 
         async with serving(read_all) as container, listening(lambda: container) as proxy:
             _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\nsome")
+            writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000000\r\n\r\nsome")
             await writer.drain()
             writer.close()
             await asyncio.wait_for(ended.wait(), 10)

@@ -32,7 +32,7 @@ class User:
 
     def __init__(self, status: localstack.Status) -> None:
         self.status = status
-        self.control = localstack.Control(status.url)
+        self.control = localstack.control(status.directory)
         self.sagemaker = self.client("sagemaker")
         self.runtime = self.client("sagemaker-runtime")
         self.s3 = self.client("s3")

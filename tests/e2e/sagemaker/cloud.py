@@ -39,7 +39,7 @@ class AwsHere:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.status = localstack.status(directory)
-        self.control = localstack.Control(self.status.url)
+        self.control = localstack.control(directory)
         self.environment: Mapping[str, str] = localstack.environment(directory)
         self.target = SageMaker()
 

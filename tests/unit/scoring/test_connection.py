@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deployer_scoring.server.allowed_hosts import AllowedHosts
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.journal import Exchange
 from deployer_scoring.server.site import Limits, Site
@@ -627,5 +628,23 @@ def test_an_error_s_headers_are_sent() -> None:
         ((status, headers, body),) = answers(client.wire.sent)
         assert (status, headers["retry-after"]) == (503, "1")
         assert json.loads(body) == {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "later"}
+
+    run(scenario)
+
+
+def test_who_comes_from_elsewhere_is_refused_whole_or_in_pieces_and_every_time() -> None:
+    async def scenario() -> None:
+        foreign = b"POST /invocations HTTP/1.1\r\nHost: localhost:1\r\nOrigin: http://evil.example\r\nContent-Length: 3\r\n\r\nabc"
+        own = foreign.replace(b"http://evil.example", b"http://localhost:1")
+        for pieces in ([foreign], [foreign[:30], foreign[30:]], [own, foreign], [own + foreign, b""]):
+            client = Client()
+            client.site.allowed = AllowedHosts()
+            for piece in pieces:
+                client.send(piece)
+            statuses = [status for status, _, _ in answers(client.wire.sent)]
+            assert statuses == [200, 403][-len(statuses) :]
+            assert len(client.requests) == len(statuses) - 1
+            assert b"PERMISSION_DENIED" in client.wire.sent
+            assert client.wire.ended
 
     run(scenario)

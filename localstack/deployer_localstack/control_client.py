@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from deployer_localstack.options import TOKEN_VARIABLE, default_directory, token_of
+
 
 class Control:
-    """Settings, faults and journal of a running local cloud at `url`."""
+    """Settings, faults and journal of a running local cloud."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
+        """A client; `control` makes one for the local cloud in a directory.
+
+        Args:
+            url: of the AWS endpoint.
+            token: the control API's; by default what DEPLOYER_LOCALSTACK_TOKEN says, else that of the local cloud in the default directory.
+        """
         self.url = url.rstrip("/")
+        self._token = token or os.environ.get(TOKEN_VARIABLE) or token_of(default_directory())
         # A proxy of the user's is never meant for this machine.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -59,7 +69,8 @@ class Control:
 
     def _call(self, method: str, path: str, document: Any = None, *, timeout_seconds: float = 30.0) -> Any:
         body = None if document is None else json.dumps(document).encode()
-        request = urllib.request.Request(f"{self.url}/_deployer/{path}", data=body, method=method)
+        headers = {"Authorization": f"Bearer {self._token}"}
+        request = urllib.request.Request(f"{self.url}/_deployer/{path}", data=body, headers=headers, method=method)
         try:
             with self._opener.open(request, timeout=timeout_seconds) as answer:
                 return json.loads(answer.read())
