@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from deployer import notebook
 from deployer.engine import kind_of, switches
 from deployer.fit import Fit
 from deployer.lifecycle import Prospect
 from deployer.plan import Plan
 from deployer.schema import SchemaChanges
 from deployer.state import ModelFacts, Observed, Record, short
+from deployer.words import flat, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +101,32 @@ class Changes:
             yield from (f"  {each}" for each in self.steps)
             if not any(each.sign == "-" for each in self.steps):
                 yield "  - nothing is deleted"
-        yield from (f"  ! breaks callers: {each}" for each in self.schema.breaking)
-        yield from (f"  ~ signature: {each}" for each in self.schema.compatible)
-        if steps:
-            yield from self._fit()
-        yield from (f"Changed by somebody else since the last deploy: {each}" for each in self.elsewhere)
+        yield from self._remarks(fit=steps)
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+    def __repr__(self) -> str:
+        return f"Changes({self._title()!r}, {len(self.steps)} {'step' if len(self.steps) == 1 else 'steps'})"
+
+    def _repr_html_(self) -> str:
+        def rows(changes: tuple[Change, ...]) -> list[tuple[str, str, str]]:
+            return [(each.sign, each.subject, each.text) for each in changes]
+
+        return notebook.page(
+            self._title(),
+            notebook.table(("", "What differs", "How"), rows(self.differences)),
+            notebook.table(("", "What is done", ""), rows(self.steps)),
+            notebook.lines(self._remarks()),
+        )
+
+    def _remarks(self, *, fit: bool = True) -> Iterator[str]:
+        """What the signature's changes break, whether the image fits, what somebody else did."""
+        yield from (f"  ! breaks callers: {each}" for each in self.schema.breaking)
+        yield from (f"  ~ signature: {each}" for each in self.schema.compatible)
+        if fit:
+            yield from self._fit()
+        yield from (f"Changed by somebody else since the last deploy: {each}" for each in self.elsewhere)
 
     def _title(self) -> str:
         place = f"{self.name} on {self.target}: "
@@ -128,22 +147,6 @@ class Changes:
         yield from (f"  ! {warning}" for warning in self.fit.warnings)
         if self.fit.advice and not self.fit.fits:
             yield f"  What to do: {self.fit.advice}"
-
-
-def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options with dotted names; those that are not set are left out."""
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        elif value not in (None, {}, [], ()):
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def shown(value: Any) -> str:
-    """An option's value in one line."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _differences(before: Record | None, after: Record, observed: Observed | None) -> Iterator[Change]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 from deployer import lifecycle, payloads, targets
 from deployer.changes import Changes
 from deployer.config_file import ConfigFile
-from deployer.deployment import Deployment
+from deployer.deployment import Deployment, Deployments
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, silent
 from deployer.lifecycle import Wish
@@ -228,10 +228,10 @@ class DeployClient(OptionalVerbs):
         self._check_endpoint(endpoint)
         return Deployment.observed(lifecycle.present(self.target, self._cloud(), self.target.check_name(name)), self.uri)
 
-    def list_deployments(self, endpoint: str | None = None) -> list[Deployment]:
+    def list_deployments(self, endpoint: str | None = None) -> Deployments:
         """All deployments of ours on this target, by name."""
         self._check_endpoint(endpoint)
-        return sorted((Deployment.summarized(each, self.uri) for each in self.target.list(self._cloud())), key=lambda each: each.name)
+        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in self.target.list(self._cloud())), key=lambda each: each.name))
 
     def logs(self, name: str, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""

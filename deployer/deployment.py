@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from deployer import notebook
 from deployer.state import Observed, Record, Status
 from deployer.target import Summary, TargetUri
+from deployer.words import flat, shown
 
 HIDDEN = "(hidden)"
 _SECRET_KEYS = frozenset({"env", "environment", "environmentvariables", "environment_variables"})
@@ -41,6 +43,21 @@ class GenerationFacts:
     time: str = ""
     tool: str = ""
 
+    @property
+    def author(self) -> str:
+        """Who made it: a user, a job, a commit, as far as they are known."""
+        return ", ".join(part for part in (self.user, self.job, f"commit {self.commit[:10]}" if self.commit else "") if part)
+
+
+class History(tuple[GenerationFacts, ...]):
+    """All generations that have a record, the one in service first, then by descent; a table in a notebook."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = [(each.generation, each.model, each.version, f"{each.percent} %" if each.percent else "", each.time, each.author) for each in self]
+        return notebook.table(("Generation", "Model", "Version", "Traffic", "Time", "By"), rows) or "no generations"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Deployment(Mapping[str, Any]):
@@ -50,7 +67,7 @@ class Deployment(Mapping[str, Any]):
         model: the URI that the generation in service was deployed from.
         traffic: generation to percent.
         options: as the record has them: without env and other secrets.
-        history: all generations that have a record, the one in service first, then by descent.
+        history: see `History`.
         columns: what the target shows in a list ("INSTANCES": "2 ml.m5.large").
         detail: the cloud's own description; values of environment variables are hidden.
     """
@@ -68,7 +85,7 @@ class Deployment(Mapping[str, Any]):
     traffic: Mapping[str, int] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     owned_elsewhere: Mapping[str, Any] = field(default_factory=dict)
-    history: tuple[GenerationFacts, ...] = ()
+    history: History = field(default_factory=History)
     columns: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -118,6 +135,33 @@ class Deployment(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(fields(self))
 
+    def __repr__(self) -> str:
+        said = {"name": self.name, "target": self.target, "status": str(self.status), "generation": self.generation, "model": self.model}
+        return f"Deployment({', '.join(f'{key}={value!r}' for key, value in said.items() if value)})"
+
+    def __str__(self) -> str:
+        serving = f", generation {self.generation} of {self.model}" if self.generation else ""
+        coming = f", {self.incoming} is on its way" if self.incoming else ""
+        return f"{self.name} on {self.target}: {self._state()}{serving}{coming}" + (f", at {self.url}" if self.url else "")
+
+    def _state(self) -> str:
+        return f"{self.status}: {self.reason}" if self.reason else str(self.status)
+
+    def _repr_html_(self) -> str:
+        known = {
+            "Status": self._state(),
+            "Model": self.model,
+            "Generation": self.generation,
+            "Incoming": self.incoming,
+            "Traffic": ", ".join(f"{generation} {percent} %" for generation, percent in self.traffic.items()) if len(self.traffic) > 1 else "",
+            "URL": self.url,
+            "Created": rfc3339(self.created) if self.created else "",
+            **self.columns,
+        }
+        options = notebook.facts({key: shown(value) for key, value in flat(self.options).items()})
+        history = notebook.folded("History", self.history._repr_html_()) if self.history else ""
+        return notebook.page(f"{self.name} on {self.target}", notebook.facts(known), notebook.folded("Options", options), history)
+
     def document(self) -> dict[str, Any]:
         """JSON-ready, empty fields left out."""
         whole = {
@@ -127,6 +171,25 @@ class Deployment(Mapping[str, Any]):
             "history": [_facts(each) for each in self.history],
         }
         return {key: dict(value) if isinstance(value, Mapping) else value for key, value in whole.items() if value not in ("", None, {}, [], ())}
+
+
+class Deployments(list[Deployment]):
+    """Deployments of one target, by name: a list, and a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        own = list(dict.fromkeys(column for each in self for column in each.columns))
+        rows = [
+            (
+                each.name,
+                each._state(),
+                each.model,
+                each.generation,
+                *(each.columns.get(column, "") for column in own),
+                rfc3339(each.created) if each.created else "",
+            )
+            for each in self
+        ]
+        return notebook.table(("Name", "Status", "Model", "Generation", *own, "Created"), rows) or "no deployments"
 
 
 def without_secrets(value: Any, *, hide: bool = False) -> Any:
@@ -148,11 +211,11 @@ def _hide_value(variable: Mapping[str, Any]) -> dict[str, Any]:
     return {key: each if str(key).lower() == "name" else HIDDEN for key, each in variable.items()}
 
 
-def _history(observed: Observed) -> tuple[GenerationFacts, ...]:
+def _history(observed: Observed) -> History:
     descent = observed.lineage(len(observed.records))
     others = sorted(set(observed.records) - set(descent), key=lambda each: observed.records[each].provenance.time, reverse=True)
     percents = {share.generation: share.percent for share in observed.traffic}
-    return tuple(_generation(observed.records[each], percents.get(each, 0)) for each in (*descent, *others) if each in observed.records)
+    return History(_generation(observed.records[each], percents.get(each, 0)) for each in (*descent, *others) if each in observed.records)
 
 
 def _generation(record: Record, percent: int) -> GenerationFacts:

@@ -25,13 +25,16 @@ DeployerError                       1    a fault of ours, where nothing more exa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 
 class DeployerError(Exception):
-    """The base of all errors that a user sees.
+    """The base of all errors that a user sees. `str(error)` is all of it, so that a log which shows an exception shows what to do as well.
 
-    Args:
+    Attributes:
+        code: the kind's stable name, a section of docs/errors.md.
+        exit_code: what a command ends with.
         message: one sentence: what happened, where, and what the state is now.
         why: the cause in the words of whoever said it (a cloud, a container), one sentence.
         advice: what to do about it, as a sentence or a command; without one, what its kind usually takes.
@@ -48,6 +51,23 @@ class DeployerError(Exception):
         self.why = why
         self.advice = advice or self.usual_advice
         self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join((self.message, *self.details()))
+
+    def __repr__(self) -> str:
+        said = {"why": self.why, "advice": self.advice, "lines": self.lines}
+        return f"{type(self).__name__}({', '.join((repr(self.message), *(f'{name}={value!r}' for name, value in said.items() if value)))})"
+
+    def details(self) -> Iterator[str]:
+        """What follows the message, line by line: why, the container's last lines, what to do."""
+        if self.why:
+            yield f"Why: {self.why}"
+        if self.lines:
+            yield "The container's last lines:"
+            yield from (f"  | {line}" for line in self.lines)
+        if self.advice:
+            yield f"What to do: {self.advice}"
 
 
 class ConfigInvalid(DeployerError):

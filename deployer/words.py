@@ -1,9 +1,11 @@
-"""Sizes, times and tables as people read them."""
+"""Sizes, times, values and tables as people read them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 
 def size(count: float) -> str:
@@ -56,3 +58,19 @@ def shortened(uri: str, longest: int = 40) -> str:
     head = f"{scheme}://" if separator else ""
     last = (rest or scheme).rstrip("/").rpartition("/")[2]
     return f"{head}…/{last[-longest:]}"
+
+
+def flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options with dotted names; those that are not set are left out."""
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        elif value not in (None, {}, [], ()):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def shown(value: Any) -> str:
+    """An option's value in one line."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

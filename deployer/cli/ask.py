@@ -10,7 +10,6 @@ from typing import IO, Any
 
 import click
 
-from deployer.changes import shown
 from deployer.cli import options
 from deployer.cli.options import Place
 from deployer.cli.output import dump, emit
@@ -18,7 +17,7 @@ from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
 from deployer.request_files import ENDINGS, RequestFile, read_request
 from deployer.target import Payload
-from deployer.words import table
+from deployer.words import shown, table
 
 _source = click.option(
     "-i", "-I", "--input", "--input-path", "source", metavar="FILE", help="The request: csv, json, jsonl or parquet; - or nothing: standard input."

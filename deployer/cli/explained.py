@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.changes import shown
 from deployer.deployment import HIDDEN, Deployment
 from deployer.options import Mark, Takes, TargetConfig
 from deployer.precedence import Settings
+from deployer.words import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,14 +53,7 @@ def report_failure(error: BaseException, session: Session) -> int:
 
 def failure_text(error: DeployerError) -> str:
     """What happened and how it stands now, then why, then what to do."""
-    lines = [f"Error [{error.code}]: {_sentence(error.message)}"]
-    if error.why:
-        lines.append(f"  Why: {error.why}")
-    if error.lines:
-        lines += ["  The container's last lines:", *(f"    | {line}" for line in error.lines)]
-    if error.advice:
-        lines.append(f"  What to do: {error.advice}")
-    return "\n".join(lines)
+    return "\n".join((f"Error [{error.code}]: {_sentence(error.message)}", *(f"  {line}" for line in error.details())))
 
 
 def as_ours(error: BaseException, session: Session) -> DeployerError:

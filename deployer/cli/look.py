@@ -193,8 +193,7 @@ def _history(deployment: Deployment) -> Iterator[str]:
     rows = []
     for each in deployment.history:
         serves = f"{each.percent} %" if each.percent else "incoming" if each.generation == deployment.incoming else ""
-        who = ", ".join(part for part in (each.user, each.job, f"commit {each.commit[:10]}" if each.commit else "") if part)
-        rows.append((each.generation, shortened(each.model), serves, each.time, who))
+        rows.append((each.generation, shortened(each.model), serves, each.time, each.author))
     yield "History"
     yield from (f"  {line}" for line in table(rows).splitlines())
 

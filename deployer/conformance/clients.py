@@ -130,7 +130,7 @@ def run(target: Target[Any, Any], cloud: Any, command: Command, before_step: Cal
     try:
         changed = execute(target, cloud, command, report)
     except DeployerError as error:
-        return Ended(error.code, True, str(error), error.why, error.lines, tuple(steps), sum(sent.values()))
+        return Ended(error.code, True, error.message, error.why, error.lines, tuple(steps), sum(sent.values()))
     return Ended("done", changed, steps=tuple(steps), sent_bytes=sum(sent.values()))
 
 
@@ -226,7 +226,7 @@ class Stream:
         try:
             self.answers.append(self._ask())
         except DeployerError as error:
-            self.failures.append(f"{error}: {error.why}")
+            self.failures.append(str(error))
         except Exception as error:
             self.failures.append(repr(error))
 

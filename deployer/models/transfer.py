@@ -61,7 +61,15 @@ def told(report: Report, uri: str) -> Iterator[Callable[[int, int | None], None]
     try:
         yield progressed
     except (DeployerError, OSError) as error:
-        report(StepFailed(step=STEP, label=LABEL, resource=uri, reason=str(error), seconds=time.monotonic() - begun))
+        report(
+            StepFailed(
+                step=STEP,
+                label=LABEL,
+                resource=uri,
+                reason=error.message if isinstance(error, DeployerError) else str(error),
+                seconds=time.monotonic() - begun,
+            )
+        )
         raise
     report(StepFinished(step=STEP, label=LABEL, resource=uri, detail=f"from {uri}", seconds=time.monotonic() - begun))
 

@@ -25,7 +25,8 @@ from mlflow.protos import databricks_pb2 as codes
 
 from deployer import errors, payloads
 from deployer.client import DeployClient
-from deployer.events import Event, Noticed, RollbackStarted, StepFailed, StepFinished
+from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
+from deployer.progress import Lines
 from deployer.target import Payload
 
 _log = logging.getLogger("deployer")
@@ -50,8 +51,13 @@ class DeploymentFailed(MlflowException, click.ClickException):  # type: ignore[m
 
     def __init__(self, error: errors.DeployerError) -> None:
         code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), codes.INTERNAL_ERROR)
-        super().__init__(_text(error), error_code=code)
+        super().__init__(f"[{error.code}] {error}", error_code=code)
+        self.error = error
+        self.code, self.why, self.advice, self.lines = error.code, error.why, error.advice, error.lines
         vars(self)["exit_code"] = error.exit_code  # click reads it from the instance, and declares it of the class
+
+    def __reduce__(self) -> tuple[type, tuple[errors.DeployerError]]:
+        return type(self), (self.error,)
 
 
 class MLflowClient(BaseDeploymentClient):
@@ -60,7 +66,7 @@ class MLflowClient(BaseDeploymentClient):
     def __init__(self, target_uri: str) -> None:
         super().__init__(target_uri)  # type: ignore[no-untyped-call]
         with _mlflows_errors():
-            self._client = DeployClient(target_uri, on_event=_logged)
+            self._client = DeployClient(target_uri, on_event=_report(target_uri))
 
     def create_deployment(
         self, name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None, endpoint: str | None = None
@@ -144,7 +150,7 @@ def door(scheme: str) -> tuple[Callable[..., None], Callable[[], str]]:
 def _run_here(scheme: str, model_uri: str, flavor: str | None, config: dict[str, Any]) -> None:
     port, runtime, image = (config.pop(key, None) for key in ("port", "runtime", "image"))
     options = {**config, **({"image_url": image} if image else {})}
-    DeployClient(scheme).run_local(model_uri, flavor, options, runtime=runtime, port=_port(port), detach=False, on_event=_logged, log=_say)
+    DeployClient(scheme).run_local(model_uri, flavor, options, runtime=runtime, port=_port(port), detach=False, on_event=_report(scheme), log=_say)
 
 
 def _say(line: str) -> None:
@@ -178,14 +184,13 @@ def _mlflows_errors() -> Iterator[None]:
         raise DeploymentFailed(error) from error
 
 
-def _text(error: errors.DeployerError) -> str:
-    """All that we know of it, as our own command line prints it."""
-    parts = [f"[{error.code}] {error.message}", error.why and f"Why: {error.why}", error.advice and f"What to do: {error.advice}"]
-    return "\n".join([*(part for part in parts if part), *(f"  | {line}" for line in error.lines)])
+def _report(target_uri: str) -> Report:
+    """Progress as lines on standard error under MLflow's command line; in a program, which may have a log, by Python's logging."""
+    return _logged if click.get_current_context(silent=True) is None else Lines(sys.stderr, target_uri)
 
 
 def _logged(event: Event) -> None:
-    """Events as MLflow's users see such things: by Python's logging."""
+    """Events by Python's logging."""
     match event:
         case StepFinished():
             _log.info("%s %s", event.label, event.detail)

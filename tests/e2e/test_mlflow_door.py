@@ -65,6 +65,11 @@ def test_mlflows_command_line_deploys_asks_and_deletes(mlflow: Mlflow, tmp_path:
     created = mlflow.deployments("create", *target, "--name", "door", "-m", model)
     assert created.returncode == 0, created.stderr
     assert "python_function deployment door is created" in created.stdout
+    told = created.stderr.splitlines()
+    assert any(line.startswith("Model   ") for line in told), told
+    assert [line for line in told if line.startswith(("  ✓ ", "  ok  "))], told
+    assert created.stdout.strip() == "python_function deployment door is created"
+    assert "\x1b" not in created.stderr
 
     (tmp_path / "x.json").write_text(json.dumps({"x": {"0": 1.5, "1": 4.0}}))
     asked = mlflow.deployments("predict", *target, "--name", "door", "-I", str(tmp_path / "x.json"))
@@ -79,6 +84,7 @@ def test_mlflows_command_line_deploys_asks_and_deletes(mlflow: Mlflow, tmp_path:
     assert again.returncode == 3
     assert "Error: [deployment-exists] door exists already" in again.stderr
     assert "Traceback" not in again.stderr
+    assert again.stderr.count("door exists already") == again.stderr.count("What to do: ") == 1
 
     assert "Deployment door is deleted" in mlflow.deployments("delete", *target, "--name", "door").stdout
     assert "door" not in mlflow.deployments("list", *target).stdout
@@ -86,7 +92,7 @@ def test_mlflows_command_line_deploys_asks_and_deletes(mlflow: Mlflow, tmp_path:
 
 def test_mlflows_client_answers_as_mlflow_clients_do(python: Path, variables: Mapping[str, str]) -> None:
     program = f"""
-import json
+import json, pickle
 import pandas as pd
 from mlflow.deployments import get_deploy_client
 from mlflow.exceptions import MlflowException
@@ -104,6 +110,9 @@ try:
     client.create_deployment("other", {str(saved_model("doubler"))!r}, config={{"max_restart": 1}})
 except MlflowException as error:
     wrong = str(error)
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.error_code, again.exit_code) == (wrong, error.error_code, 2), again
+    assert (error.code, error.why, error.advice) == (again.code, again.why, again.advice) and error.advice in wrong, vars(error)
 client.delete_deployment("door")
 client.delete_deployment("door")
 print(json.dumps([made["name"], made["options"]["max_restarts"], answer.get_predictions()[0].tolist(), then["predictions"], absent, wrong,
