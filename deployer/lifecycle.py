@@ -24,6 +24,7 @@ from deployer.events import Noticed, Report, Resolved
 from deployer.fit import Fit, fit
 from deployer.options import ConfigT
 from deployer.plan import Plan
+from deployer.requirements import refuse_old_python
 from deployer.schema import SchemaChanges, schema_changes
 from deployer.state import DeploymentName, Image, Model, Observed, Provenance
 from deployer.target import DeploymentSpec, Intent, Request, SupportsAccounts, SupportsAdoption, Target
@@ -70,10 +71,14 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
     Raises:
         DeploymentExists: create, where another spec is in service or being made.
         DeploymentNotFound: update of what isn't there.
+        ModelInvalid: the server doesn't run on the model's Python.
     """
     cloud = _adopting(target, cloud, wish)
     observed = target.observe(wish.name, cloud)
-    spec = target.resolve(_request(target, wish, observed), observed, cloud)
+    request = _request(target, wish, observed)
+    if wish.environment != "image":
+        refuse_old_python(request.model.facts.python_version, otherwise="--env image takes an image of your own as it is")
+    spec = target.resolve(request, observed, cloud)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
         raise DeploymentExists(
             f"{wish.name} exists already, generation {observed.serving or observed.incoming}, with another model or other options",

@@ -13,7 +13,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from deployer.errors import ModelInvalid
 from deployer.state import Digest, digest_of
+from deployer_scoring.version import OLDEST_PYTHON
 
 _DISTRIBUTIONS: Mapping[str, str] = {
     "sklearn": "scikit-learn",
@@ -23,6 +25,8 @@ _DISTRIBUTIONS: Mapping[str, str] = {
     "onnx": "onnxruntime",
 }
 _MACHINES: Mapping[str, str] = {"amd64": "x86_64", "arm64": "aarch64"}
+NEWER_PYTHON = f"save it again on a newer Python, {OLDEST_PYTHON} or later"
+"""The advice for a model whose Python is too old."""
 _URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]*@", re.IGNORECASE)
 
 
@@ -94,6 +98,27 @@ def minor_of(python_version: str) -> str:
     """ "3.11" of "3.11.7"; empty where it's no version."""
     match = re.match(r"\s*(\d+\.\d+)", python_version)
     return match[1] if match else ""
+
+
+def python_too_old(python_version: str) -> str:
+    """Why the server can't run on that Python, in a sentence without its end; empty where it can, or where it's no version."""
+    asked = minor_of(python_version)
+    if not asked or Version(asked) >= Version(OLDEST_PYTHON):
+        return ""
+    return f"the server runs on Python {OLDEST_PYTHON} or later; the model asks for {asked}"
+
+
+def refuse_old_python(python_version: str, *, otherwise: str = "") -> None:
+    """Say at once what an environment or an image for that Python would come to.
+
+    Args:
+        otherwise: what else may be done where this is asked.
+
+    Raises:
+        ModelInvalid: the server can't run on it.
+    """
+    if said := python_too_old(python_version):
+        raise ModelInvalid(said, advice="; ".join(filter(None, (NEWER_PYTHON, otherwise))))
 
 
 def version(text: str) -> Version | None:

@@ -1,7 +1,8 @@
 """Environments of their own for tests that need the real MLflow, which must not share one with the product.
 
     mlflow_python()      the interpreter of an environment with MLflow 3.17.2 and scikit-learn
-    oldest_python()      one with Python 3.9, numpy 1.23 and pandas 1.5: the oldest that the scoring runtime supports
+    oldest_python()      one with Python 3.8, numpy 1.19 and pandas 1.2: the oldest that the scoring runtime is tested on
+    newest_python()      one with Python 3.13 and the newest of all that the runtime uses
     flavors_python()     one with MLflow 3.17.2 and the light flavors' libraries: sklearn, xgboost, lightgbm, catboost, statsmodels, onnx
     runtime_python()     the same libraries, but what the scoring runtime brings in place of MLflow
     older_mlflow_python() one with MLflow 2.22
@@ -29,6 +30,9 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
+from deployer_images.uv import interpreter
+from deployer_scoring import OLDEST_PYTHON
+
 # orjson, and uvicorn with its extras: MLflow's own server at its best, and with msgspec what our runtime is fastest with beside it.
 MLFLOW = ("mlflow==3.17.2", "scikit-learn", "msgspec", "orjson", "uvicorn[standard]")
 """What `mlflow_python` has."""
@@ -41,11 +45,12 @@ def cache_directory() -> Path:
     return directory
 
 
-OLDEST = (
-    *("numpy==1.23.5", "pandas==1.5.3", "pyyaml", "msgspec==0.18.0", "orjson", "uvicorn[standard]", "cloudpickle", "pydantic"),
-    *("pytest", "hypothesis", "prometheus-client", "openapi-spec-validator"),
-)
+_USED = ("pyyaml", "orjson", "uvloop", "cloudpickle", "pydantic", "pytest", "hypothesis", "prometheus-client")
+# openapi-spec-validator 0.7.2 says that it runs on Python 3.8, and doesn't.
+OLDEST = ("numpy==1.19.5", "pandas==1.2.5", "msgspec==0.18.0", "openapi-spec-validator==0.7.1", *_USED)
 """What `oldest_python` has."""
+NEWEST = ("numpy", "pandas", "msgspec", "openapi-spec-validator", *_USED)
+"""What `newest_python` has."""
 
 
 @cache
@@ -103,20 +108,14 @@ def spark_python() -> Path:
 
 @cache
 def oldest_python() -> Path:
-    """The interpreter of an environment with Python 3.9, numpy 1.23 and pandas 1.5.
-
-    Where no Python 3.9 is on this machine, it is Python 3.11 with the same numpy and pandas.
-    """
-    return environment(OLDEST, python=_python_3_9() or "3.11")
+    """The interpreter of an environment with Python 3.8, numpy 1.19 and pandas 1.2; uv fetches the Python where it isn't here."""
+    return environment(OLDEST, python=str(interpreter(OLDEST_PYTHON)))
 
 
-def _python_3_9() -> str | None:
-    """A Python 3.9 that is here already: one that uv finds, or one of pyenv's, which uv doesn't see behind its shims."""
-    found = subprocess.run([find_uv_bin(), "python", "find", "--no-python-downloads", "3.9"], capture_output=True, text=True, check=False)
-    if found.returncode == 0:
-        return found.stdout.strip()
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    return next((str(path) for path in sorted(root.glob("versions/3.9.*/bin/python"), reverse=True)), None)
+@cache
+def newest_python() -> Path:
+    """The interpreter of an environment with Python 3.13 and the newest of all that the runtime uses."""
+    return environment(NEWEST, python=str(interpreter("3.13")))
 
 
 def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}", *, bytecode: bool = True) -> Path:

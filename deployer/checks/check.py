@@ -22,9 +22,10 @@ from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.errors import DeployerError
 from deployer.models.content import ModelFile, files
-from deployer.requirements import minor_of
+from deployer.requirements import NEWER_PYTHON, minor_of, python_too_old
 from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
+from deployer_scoring.model.mlmodel import FILE as MLMODEL
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
 
 Limit = Callable[[ModelFacts], None]
@@ -105,6 +106,9 @@ def _scripts(model: MLModel) -> set[str]:
 
 
 def _findings(seen: _Seen) -> Iterator[Finding]:
+    if said := python_too_old(seen.there.python):
+        own = minor_of(seen.facts.python_version) == seen.there.python
+        yield error("python-too-old", _python_file(seen.model) if own else "", said, NEWER_PYTHON)
     for pickled in seen.pickled:
         yield from _of_pickle(pickled, seen)
     yield from _of_sources(seen)
@@ -201,6 +205,12 @@ def _imports(seen: _Seen) -> tuple[str, ...]:
     own = {path.partition("/")[0].removesuffix(".py") for path in seen.modules.code}
     tops = {name.partition(".")[0] for name in names} - own - {"", "__main__"}
     return tuple(sorted(top for top in tops if not standard(top, python)))
+
+
+def _python_file(model: MLModel) -> str:
+    """The file that says with which Python the model was saved."""
+    others = (name for name in (required.PYTHON_ENV, required.CONDA) if (model.directory / name).exists())
+    return MLMODEL if model.pyfunc.python_version else next(others, "")
 
 
 def _requirements_file(directory: Path) -> str:

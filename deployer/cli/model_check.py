@@ -14,7 +14,7 @@ from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, ModelInvalid
-from deployer.requirements import minor_of
+from deployer.requirements import minor_of, python_too_old
 from deployer.state import Model, short
 from deployer.target import SupportsSizeLimits
 from deployer.words import size, table
@@ -138,6 +138,8 @@ def _of_index(model: Model, python: str) -> tuple[Surroundings, Finding | None]:
 
     assert model.path is not None
     minor = minor_of(python) or OURS
+    if python_too_old(minor):
+        return of_requirements(model.facts.requirements, python), None  # which is said anyway
     try:
         lock = locked(requirements(model.path), minor, constraints=constraints(model.path), timeout_seconds=INDEX_SECONDS)
     except ModelInvalid as refusal:

@@ -74,7 +74,8 @@ def serve(
         assert found.path is not None
         interpreter = interpreter_for(found.path, manager, say=lambda text: report(Noticed(message=text)))
         target = Local()
-        container = target.container(run_local.local_spec(target, found, LocalConfig.parse({}, target="local"), "process"))
+        spec = run_local.local_spec(target, found, LocalConfig.parse({}, target="local"), "process", environment="image")  # it is made already
+        container = target.container(spec)
         run_local.run(
             replace(container, environment={**container.environment, **wanted, "DEPLOYER_INTERPRETER": str(interpreter)}),
             model_path=found.path,

@@ -15,11 +15,13 @@ from deployer.errors import ConfigInvalid
 from deployer.events import Noticed, Report, StepFinished, StepStarted
 from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag, labels, lock_digest, model_tag, python_of
 from deployer.oci.manifest import sha256
+from deployer.requirements import python_too_old, refuse_old_python
 from deployer_images import cache, context, dockerbuild, engine, scoring, standin
 from deployer_images.environments import minor_of
 from deployer_images.locks import Lock, locked
 from deployer_images.runtimes import DOCKER, PROCESS
 from deployer_images.uv import OURS
+from deployer_scoring import OLDEST_PYTHON
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
 CONTAINER_NAME = "deployer-scoring"
@@ -89,6 +91,10 @@ class _Wanted:
         if options.platform not in PLATFORMS:
             raise ConfigInvalid(f"no image is built for the platform {options.platform!r}", advice=f"take one of {', '.join(PLATFORMS)}")
         python = minor_of(options.python) if options.python else python_of(options.model) if options.model else OURS
+        if options.model:
+            refuse_old_python(python_of(options.model))
+        if python_too_old(python):
+            raise ConfigInvalid(f"the server doesn't run on Python {python}", advice=f"take {OLDEST_PYTHON} or later")
         if options.model and python != python_of(options.model):
             raise ConfigInvalid(
                 f"the model was saved by Python {python_of(options.model)}, and would not load in an image with {python}", advice="leave --python out"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deployer.errors import ConfigInvalid
+from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.locks import Lock, locked
 from deployer_images.uv import interpreter, uv
@@ -33,7 +34,10 @@ def environment(requirements: Sequence[str], python_version: str, *, constraints
     Raises:
         ModelInvalid: nothing satisfies them. TargetUnavailable: no package index answers. MachineFault: no such Python, disk full.
     """
-    return _environment(locked(requirements, minor_of(python_version), constraints=constraints), say)
+    minor = minor_of(python_version)
+    refuse_old_python(minor)
+    interpreter(minor)  # before anything is resolved for a Python that can't be had
+    return _environment(locked(requirements, minor, constraints=constraints), say)
 
 
 def environment_of(packages: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:

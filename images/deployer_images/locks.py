@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name
 
 from deployer.errors import ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
+from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.indexes import without_credentials
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
@@ -70,8 +71,9 @@ def locked(
         timeout_seconds: how long each run of uv may take.
 
     Raises:
-        ModelInvalid: no versions satisfy them. TargetUnavailable: no index answers.
+        ModelInvalid: no versions satisfy them, or the runtime doesn't run on that Python. TargetUnavailable: no index answers.
     """
+    refuse_old_python(python)
     asked = sorted(requirements)
     file = (
         cache.root() / "locks" / f"{cache.key(lock_digest(asked, python), lock_digest(constraints, python), platform, scoring.requirements())}.json"

@@ -18,7 +18,7 @@ import yaml
 from packaging.utils import canonicalize_name
 
 from deployer.errors import ConfigInvalid, MachineFault, ModelInvalid
-from deployer.requirements import need
+from deployer.requirements import need, refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.environments import Say, environment, minor_of
 from deployer_images.indexes import without_credentials
@@ -74,6 +74,7 @@ def _wanted(model: Path, more: Sequence[str]) -> Wanted:
         python = parse_mlmodel(model).pyfunc.python_version or required.python_version(model) or OURS
     except ScoringError as fault:
         raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
+    refuse_old_python(python, otherwise="--env-manager local tries it with the Python that runs this")
     replaced = {need(line).name for line in more}
     kept = (line for line in listed if need(line).name not in replaced)
     conda = model / required.CONDA

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def _fetched(minor: str) -> Path | None:
 
 def _of_pyenv(minor: str) -> Path | None:
     """pyenv's shims answer only for the versions that are switched on; the others are in its folder all the same."""
-    root = Path.home() / ".pyenv" / "versions"
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = sorted(root.glob(f"{minor}.*/bin/python"), key=lambda path: [int(part) for part in re.findall(r"\d+", path.parts[-3])])
     return found[-1] if found else None
 

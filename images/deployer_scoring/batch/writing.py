@@ -106,7 +106,7 @@ class _Csv:
         if self._columns not in (None, [*frame.columns]):
             raise EncodingError(_DIFFERENT)
         # bytes of our own: pandas would wrap the file and close it with the wrapper
-        self._file.write(frame.to_csv(index=False, header=self._columns is None, lineterminator="\n").encode())
+        self._file.write(frame.to_csv(index=False, header=self._columns is None).encode())
         self._columns = [*frame.columns]
 
     def finish(self) -> None:

@@ -55,7 +55,7 @@ def _fits(values: Series, dtype: DataType) -> bool:
         return True
     if dtype is DataType.boolean and values.dtype == object:
         return True  # a cast would turn None into False
-    return bool(dtype.to_pandas() == values.dtype or dtype.to_numpy() == values.dtype)
+    return bool(values.dtype == dtype.to_pandas() or values.dtype == dtype.to_numpy())  # numpy's own == fails for pandas' types
 
 
 def _to_datetime(name: object, values: Series) -> Series:

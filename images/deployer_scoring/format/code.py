@@ -105,10 +105,15 @@ def _is_ours(node: _Import) -> bool:
 
 
 def _guard(node: _Import, indent: str) -> Sequence[str]:
-    other = re.sub(r"\bdeployer\b", "mlflow", ast.unparse(node))
+    other = re.sub(r"\bdeployer\b", "mlflow", _written(node))
     if isinstance(node, ast.Import):
         # `import deployer.pyfunc` binds the name deployer.
         unnamed = [each.name for each in node.names if each.asname is None]
         other += "".join(["; import mlflow as deployer"] if unnamed else [])
-    body = f"try:\n    {ast.unparse(node)}\nexcept ModuleNotFoundError:\n    {other}\n"
+    body = f"try:\n    {_written(node)}\nexcept ModuleNotFoundError:\n    {other}\n"
     return [f"{indent}{line}\n" for line in body.splitlines()]
+
+
+def _written(node: _Import) -> str:
+    names = ", ".join(f"{each.name} as {each.asname}" if each.asname else each.name for each in node.names)
+    return f"from {node.module} import {names}" if isinstance(node, ast.ImportFrom) else f"import {names}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from typing import Optional
 
 
@@ -43,7 +43,7 @@ def mismatches(requirements: Iterable[str]) -> list[str]:
     return found
 
 
-@cache
+@lru_cache(maxsize=None)
 def packages_by_module() -> dict[str, list[str]]:
     """The packages that bring each top-level module."""
     known = getattr(importlib.metadata, "packages_distributions", None)
@@ -63,7 +63,7 @@ def without_implied(names: Iterable[str]) -> set[str]:
     return {name for name in wanted if not any(name in required_by(other) and other not in required_by(name) for other in wanted - {name})}
 
 
-@cache
+@lru_cache(maxsize=None)
 def required_by(name: str) -> frozenset[str]:
     """All packages that a package needs, over any number of steps, its extras apart."""
     found: set[str] = set()

@@ -10,12 +10,12 @@ import mmap
 import pickletools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Tuple
 
 from deployer_scoring.python_model import MLFLOW_NAMES
 from deployer_scoring.schema.hints import TypeFromExample
 
-Name = tuple[str, str]
+Name = Tuple[str, str]
 
 _OURS: dict[Name, Name] = {(each.__module__, each.__name__): name for name, each in MLFLOW_NAMES.items()}
 # pickle's opcodes, by name: those that push a string, file what was pushed last in the memo, get it from there, and change nothing.

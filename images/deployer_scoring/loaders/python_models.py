@@ -61,12 +61,13 @@ class LoadedPythonModel:
         """A frame as the list that the type hint of predict asks for: MLflow's rule for list[str] and list[dict[str, str]]."""
         if self._hint is None or not hasattr(data, "iloc") or not hasattr(data, "columns"):
             return data
-        if _is_list_of(self._hint, str):
+        item = _item_of(self._hint)
+        if item is str:
             texts = _text_column(data)
             if texts is None:
                 raise InvalidInput("the model takes a list of strings, and no column of the input holds strings", error_code=INVALID_PARAMETER_VALUE)
             return data[texts].tolist()
-        if not _is_list_of(self._hint, typing.Dict[str, str], dict[str, str]):
+        if (typing.get_origin(item), typing.get_args(item)) != (dict, (str, str)):
             return data
         if self._unnamed and (texts := _text_column(data)) is not None:
             return data[[texts]].to_dict(orient="records")
@@ -136,8 +137,9 @@ def _artifacts(model: MLModel) -> dict[str, str]:
     return {name: str(Path(model.data_path) / info["path"]) for name, info in listed.items()}
 
 
-def _is_list_of(hint: Any, *kinds: Any) -> bool:
-    return typing.get_origin(hint) is list and typing.get_args(hint) in {(kind,) for kind in kinds}
+def _item_of(hint: Any) -> Any:
+    """What a hint for a list says of its items; None for other hints."""
+    return next(iter(typing.get_args(hint)), None) if typing.get_origin(hint) is list else None
 
 
 def _text_column(frame: Any) -> Any:

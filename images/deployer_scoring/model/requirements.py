@@ -122,7 +122,7 @@ def _read(directory: Path, file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        name = str(file.relative_to(directory)) if file.is_relative_to(directory) else str(file)
+        name = str(file.relative_to(directory)) if directory in file.parents else str(file)
         raise MLModelError(
             name, None, f"can't be read: {error}", "It lists what the model needs: save the model again, or write the file."
         ) from error

@@ -7,6 +7,7 @@ Nothing here needs numpy or pandas, so that a deploying machine reads models wit
 from __future__ import annotations
 
 import json
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, Union
@@ -48,7 +49,7 @@ __all__ = [
     "TensorSpec",
 ]
 
-Json = Mapping[str, Any]
+Json = typing.Mapping[str, Any]
 
 
 @dataclass(frozen=True, init=False, repr=False)

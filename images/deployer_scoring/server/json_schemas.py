@@ -7,12 +7,12 @@ them) is left out, because it would leave nothing to say. Answers are described 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from deployer_scoring.schema.datatypes import Array, ColumnType, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, ModelSignature, ParamSchema, ParamSpec, Schema, TensorSpec
 
-Json = dict[str, Any]
+Json = Dict[str, Any]
 
 _NO_NUMBER: Json = {
     "description": "NaN, Infinity or -Infinity, as Python's json writes them: none of JSON's own types.",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.model.serving_example import serving_example
 from deployer_scoring.server import json_schemas
 from deployer_scoring.version import __version__
 
-Json = dict[str, Any]
+Json = Dict[str, Any]
 
 _TITLES = {"dataframe_split": "SplitRequest", "dataframe_records": "RecordsRequest", "inputs": "InputsRequest", "instances": "InstancesRequest"}
 _FAULTS = {
@@ -119,7 +119,7 @@ def _invocations(model: Optional[MLModel]) -> Json:
     ]
     if model is not None and model.pyfunc.predict_stream_fn:
         lines: Json = {"type": "string", "description": "A piece of the answer a line, or an event."}
-        answers |= {"application/jsonlines": {"schema": lines}, "text/event-stream": {"schema": lines}}
+        answers.update({"application/jsonlines": {"schema": lines}, "text/event-stream": {"schema": lines}})
         parameters.append({"name": "stream", "in": "query", "description": "Whether to answer piece by piece.", "schema": {"type": "boolean"}})
     return {
         "operationId": "predict",

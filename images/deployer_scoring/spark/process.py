@@ -19,13 +19,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
 from deployer_scoring.errors import ScoringError
 
+_pidfd_open: Optional[Callable[[int], int]] = getattr(os, "pidfd_open", None)  # since Python 3.9
 _CLOCK = 2.0  # seconds between looks at the executor, where the system doesn't tell of its end
 _SETTLING = 0.3  # seconds that threads which loading has joined may take to end
 _GRACE = 5.0  # seconds that a child may go on predicting for a worker that has gone
@@ -210,8 +211,8 @@ class _Parent:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._descriptor: Optional[int] = None
-        with contextlib.suppress(AttributeError, OSError):  # Linux 5.3
-            self._descriptor = os.pidfd_open(pid)
+        with contextlib.suppress(OSError):  # Linux before 5.3
+            self._descriptor = _pidfd_open(pid) if _pidfd_open else None
 
     def register(self, poll: Any) -> None:
         """Wake a poll at its end, where the system can."""

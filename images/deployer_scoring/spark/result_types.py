@@ -7,7 +7,7 @@ and maps from strings. A signature's outputs may add binary and datetime.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Dict, Union
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.schema.datatypes import Array, ColumnType, DataType, Map, Object
@@ -16,7 +16,7 @@ from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Json = Union[str, dict[str, Any]]
+Json = Union[str, Dict[str, Any]]
 
 _ADVICE = "int, long, float, double, string, boolean, arrays of them to any depth, structs of all these, and maps from strings"
 

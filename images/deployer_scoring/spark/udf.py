@@ -7,6 +7,7 @@ import datetime
 import json
 import logging
 import os
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -163,8 +164,8 @@ def _pandas_udf(job: Job) -> Any:
     struct = isinstance(job.result_type, dict) and job.result_type["type"] == "struct"
     # Spark reads which kind of UDF it is from the annotations themselves.
     predict.__annotations__ = {
-        "batches": Iterator[tuple[Union[pd.Series, pd.DataFrame], ...]],
-        "return": Iterator[pd.DataFrame] if struct else Iterator[pd.Series],
+        "batches": typing.Iterator[typing.Tuple[Union[pd.Series, pd.DataFrame], ...]],
+        "return": typing.Iterator[pd.DataFrame] if struct else typing.Iterator[pd.Series],
     }
     return pandas_udf(predict, _parse_datatype_json_value(job.result_type))
 

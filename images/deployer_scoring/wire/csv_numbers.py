@@ -26,7 +26,8 @@ def split_of_numbers(body: bytes) -> Optional[dict[str, Any]]:
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
     header, _, numbers = body.partition(b"\n")
-    numbers = numbers.removesuffix(b"\n")
+    if numbers.endswith(b"\n"):
+        numbers = numbers[:-1]
     columns = header.decode("utf-8")
     # A byte order mark isn't printable, so this refuses it too.
     if '"' in columns or not columns.isprintable() or not (_are_exact(numbers[:_SAMPLE]) and _are_exact(numbers)):

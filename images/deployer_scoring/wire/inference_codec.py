@@ -334,7 +334,10 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _column_of(values: list[Any]) -> np.ndarray:
-    return np.fromiter(values, dtype=object, count=len(values))
+    array = np.empty(len(values), dtype=object)
+    for at, value in enumerate(values):  # one by one: a list of lists would be taken for a matrix
+        array[at] = value
+    return array
 
 
 def _text(value: Any) -> str:

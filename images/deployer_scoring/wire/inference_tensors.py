@@ -139,7 +139,9 @@ def _strings(binary: memoryview) -> np.ndarray:
 
 
 def _objects(values: list[Any]) -> np.ndarray:
-    return np.fromiter(values, dtype=object, count=len(values))
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _said(value: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import Any, List
 
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import Schema
@@ -65,6 +65,6 @@ class Records:
         renamed = dict(zip(names, (name for name, _ in self._columns)))
         fields = [(name, kind) for name, (_, kind) in zip(names, self._columns)]
         row = msgspec.defstruct("Row", fields, rename=renamed, forbid_unknown_fields=True, gc=False)
-        listed = list[row]  # type: ignore[valid-type]  # a class that is made just now
+        listed = List[row]  # type: ignore[valid-type]  # a class that is made just now
         body = msgspec.defstruct("Body", [("records", listed)], rename={"records": _FORMAT}, forbid_unknown_fields=True, gc=False)
         self._values, self._decoder = msgspec.structs.astuple, msgspec.json.Decoder(body)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
 from deployer.fit import fit
 from deployer.oci import general_tag, labels, model_tag, python_of
+from deployer.requirements import python_too_old
 from deployer.state import Digest, Image, ModelFacts, Observed, digest_of
 from deployer.target import Finding, Verdict
 from deployer_images import engine, scoring
@@ -147,7 +148,9 @@ def _fitting(model: ModelFacts, environment: str, *references: str) -> Image | N
 
 
 def _lock(model: ModelFacts, python: str) -> Lock | None:
-    """The exact versions that the process runtime installs; None where no index can say."""
+    """The exact versions that the process runtime installs; None where no index can say, or where it runs on no such Python."""
+    if python_too_old(python):
+        return None
     try:
         return locked(model.requirements, python)
     except TargetUnavailable:

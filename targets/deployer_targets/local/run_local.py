@@ -27,6 +27,7 @@ from deployer.models import input_example
 from deployer.oci import labels
 from deployer.options import ConfigT, TargetConfig
 from deployer.plan import Step
+from deployer.requirements import refuse_old_python
 from deployer.state import DeploymentName, Image, Model, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, Target, record_of
 from deployer_images import engine as docker_engine
@@ -126,6 +127,7 @@ def local_spec(
 
     Raises:
         MachineFault: docker is wanted and has no image. EnvironmentMisfit: it has none that fits.
+        ModelInvalid: the server doesn't run on the model's Python; not where `environment` is "image".
     """
     name = target.name_for(model.path.name if model.path else model.facts.uri)
     image = _image(config, model, runtime, environment)
@@ -166,6 +168,8 @@ def _runtime(named: str | None, container: Container) -> str:
 
 
 def _image(config: TargetConfig, model: Model, runtime: str | None, environment: str) -> Image:
+    if environment != "image":
+        refuse_old_python(model.facts.python_version)
     if runtime == images.PROCESS:
         return images.stand_in(model.facts)
     if config.image_url:

@@ -146,3 +146,29 @@ def test_a_target_that_is_named_has_its_say_about_the_size(deploy: Run, churn: P
     facts = ModelFacts("churn", Digest("sha256:0"), size=1_100_000_000)
     with pytest.raises(ConfigInvalid, match=r"the model has 1\.1 GB, and ml\.m5\.large has a disk of 1 GB for it"):
         SageMaker().check_size(SageMakerConfig.parse({"volume_size_in_gb": 1, "instance_type": "ml.m5.large"}, target="sagemaker"), facts)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "models predict -i input.csv -m churn",
+        "models predict -i input.csv -m churn --env-manager virtualenv",
+        "models serve -p 0 -m churn",
+        "create -n churn -m churn",
+        "plan -n churn -m churn",
+        "apply -n churn -m churn --env at-start",
+        "create -n churn -m churn -t local",
+        "run-local -t local -m churn",
+        "run-local -t local -m churn --runtime process",
+        "build-and-push-container --no-push --for churn",
+        "build-and-push-container --no-push --for churn --runtime docker",
+    ],
+)
+def test_a_python_that_the_server_does_not_run_on_is_refused_by_every_verb_before_it_begins(deploy: Run, churn: Path, command: str) -> None:
+    Path("input.csv").write_text("x\n1\n")
+    for file in ("MLmodel", "python_env.yaml"):
+        (churn / file).write_text((churn / file).read_text().replace("3.11.7", "3.7.16"))
+    result = deploy(*command.split(), target=command.startswith(("create", "plan", "apply")))
+    assert result.exit_code == 2
+    assert "Error [model-invalid]: the server runs on Python 3.8 or later; the model asks for 3.7." in result.stderr
+    assert "What to do: save it again on a newer Python, 3.8 or later" in result.stderr

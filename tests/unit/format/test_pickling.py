@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pytest
 
@@ -40,7 +40,7 @@ def local_class() -> Any:
     """A class that no module has, so that it goes into the pickle itself."""
 
     class Echo(PythonModel):
-        def predict(self, context: PythonModelContext, model_input: list[int], params: Any = None) -> list[int]:
+        def predict(self, context: PythonModelContext, model_input: List[int], params: Any = None) -> List[int]:
             return [*model_input, self.more]  # type: ignore[attr-defined]
 
     return Echo

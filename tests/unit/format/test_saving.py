@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import pandas as pd
 import pytest
@@ -172,12 +172,12 @@ def test_artifacts_of_any_uri_are_fetched_by_who_knows_how(tmp_path: Path) -> No
 
 
 class Hinted(PythonModel):
-    def predict(self, model_input: list[str], params: Any = None) -> list[int]:
+    def predict(self, model_input: List[str], params: Any = None) -> List[int]:
         return [len(each) for each in model_input]
 
 
 class Wrong(PythonModel):
-    def predict(self, model_input: list[str]) -> list[int]:
+    def predict(self, model_input: List[str]) -> List[int]:
         return ["no number"]  # type: ignore[list-item]
 
 

@@ -1,10 +1,9 @@
-# ruff: noqa: UP007, UP045  the runtime's tests run on Python 3.9, too, where pydantic evaluates annotations
 """Type hints of predict: the schema that they make, and data held against them."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Optional, Union
+from typing import Any, Dict, List, Optional, Union
 
 import numpy as np
 import pandas as pd
@@ -30,8 +29,8 @@ class Place(pydantic.BaseModel):
 
 class Sensor(pydantic.BaseModel):
     name: str
-    places: list[Place]
-    extra: dict[str, float] = pydantic.Field(default_factory=dict)
+    places: List[Place]
+    extra: Dict[str, float] = pydantic.Field(default_factory=dict)
     anything: Any = None
 
 
@@ -42,19 +41,19 @@ class Careless(pydantic.BaseModel):
 @pytest.mark.parametrize(
     ("hint", "schema"),
     [
-        (list[int], "[long]"),
-        (list[str], "[string]"),
-        (list[bool], "[boolean]"),
-        (list[float], "[double]"),
-        (list[bytes], "[binary]"),
-        (list[dt.datetime], "[datetime]"),
-        (list[Any], "[any]"),
-        (list[list[str]], "[Array(string)]"),
-        (list[dict[str, int]], "[Map(string -> long)]"),
-        (list[dict[str, list[float]]], "[Map(string -> Array(double))]"),
-        (list[Union[int, str]], "[any]"),
+        (List[int], "[long]"),
+        (List[str], "[string]"),
+        (List[bool], "[boolean]"),
+        (List[float], "[double]"),
+        (List[bytes], "[binary]"),
+        (List[dt.datetime], "[datetime]"),
+        (List[Any], "[any]"),
+        (List[List[str]], "[Array(string)]"),
+        (List[Dict[str, int]], "[Map(string -> long)]"),
+        (List[Dict[str, List[float]]], "[Map(string -> Array(double))]"),
+        (List[Union[int, str]], "[any]"),
         (
-            list[Sensor],
+            List[Sensor],
             "[{anything: any, extra: Map(string -> double), name: string, places: Array({note: string (optional), x: long})}]",
         ),
     ],
@@ -65,16 +64,16 @@ def test_a_hint_makes_a_schema_of_one_column(hint: Any, schema: str) -> None:
 
 def test_an_output_s_hint_need_not_be_a_list() -> None:
     assert str(output_schema(str)) == "[string]"
-    assert str(output_schema(list[float])) == "[double]"
+    assert str(output_schema(List[float])) == "[double]"
 
 
-@pytest.mark.parametrize("hint", [list, list[list], list[dict], list[dict[int, str]], list[Optional[str]], list[Careless]])  # type: ignore[type-arg]
+@pytest.mark.parametrize("hint", [list, List[list], List[dict], List[Dict[int, str]], List[Optional[str]], List[Careless]])  # type: ignore[type-arg]
 def test_a_hint_that_breaks_the_rules_is_invalid(hint: Any) -> None:
     with pytest.raises(InvalidHint):
         input_schema(hint)
 
 
-@pytest.mark.parametrize("hint", [str, dict[str, int], list[object], list[np.ndarray], Optional[list[str]], list[dt.date]])  # type: ignore[type-arg]
+@pytest.mark.parametrize("hint", [str, Dict[str, int], List[object], List[np.ndarray], Optional[List[str]], List[dt.date]])  # type: ignore[type-arg]
 def test_a_hint_without_a_column_type_is_unsupported(hint: Any) -> None:
     with pytest.raises(UnsupportedHint):
         input_schema(hint)
@@ -82,7 +81,7 @@ def test_a_hint_without_a_column_type_is_unsupported(hint: Any) -> None:
 
 def test_frames_and_arrays_as_hints_say_nothing_of_columns() -> None:
     assert all(map(says_nothing_of_columns, (pd.DataFrame, pd.Series, np.ndarray)))
-    assert not any(map(says_nothing_of_columns, (list[str], str, object)))
+    assert not any(map(says_nothing_of_columns, (List[str], str, object)))
 
 
 SENSOR = {"name": "s", "places": [{"x": 1}]}
@@ -91,18 +90,18 @@ SENSOR = {"name": "s", "places": [{"x": 1}]}
 @pytest.mark.parametrize(
     ("data", "hint", "held"),
     [
-        ([1, 2], list[int], [1, 2]),
-        ([True], list[int], [True]),
-        ([{"a": [1.5]}], list[dict[str, list[float]]], [{"a": [1.5]}]),
-        ([None, "a"], list[Optional[str]], [None, "a"]),
-        ([1, "a"], list[Union[int, str]], [1, "a"]),
-        ([object], list[Any], [object]),
-        ([SENSOR], list[Sensor], [Sensor(**SENSOR)]),
-        ([Sensor(**SENSOR)], list[Sensor], [Sensor(**SENSOR)]),
-        (pd.DataFrame({"x": ["a", "b"]}), list[str], ["a", "b"]),
-        (pd.DataFrame([SENSOR]), list[Sensor], [Sensor(**SENSOR)]),
-        (pd.DataFrame({0: [SENSOR]}), list[Sensor], [Sensor(**SENSOR)]),
-        (pd.DataFrame({"x": [np.array([1.0, np.nan])]}), list[list[Optional[float]]], [[1.0, None]]),
+        ([1, 2], List[int], [1, 2]),
+        ([True], List[int], [True]),
+        ([{"a": [1.5]}], List[Dict[str, List[float]]], [{"a": [1.5]}]),
+        ([None, "a"], List[Optional[str]], [None, "a"]),
+        ([1, "a"], List[Union[int, str]], [1, "a"]),
+        ([object], List[Any], [object]),
+        ([SENSOR], List[Sensor], [Sensor(**SENSOR)]),
+        ([Sensor(**SENSOR)], List[Sensor], [Sensor(**SENSOR)]),
+        (pd.DataFrame({"x": ["a", "b"]}), List[str], ["a", "b"]),
+        (pd.DataFrame([SENSOR]), List[Sensor], [Sensor(**SENSOR)]),
+        (pd.DataFrame({0: [SENSOR]}), List[Sensor], [Sensor(**SENSOR)]),
+        (pd.DataFrame({"x": [np.array([1.0, np.nan])]}), List[List[Optional[float]]], [[1.0, None]]),
     ],
 )
 def test_data_that_fits_its_hint_passes(data: Any, hint: Any, held: Any) -> None:
@@ -112,16 +111,16 @@ def test_data_that_fits_its_hint_passes(data: Any, hint: Any, held: Any) -> None
 @pytest.mark.parametrize(
     ("data", "hint", "said"),
     [
-        ("a", list[str], "a list was expected, not str"),
-        (["a", 1], list[str], "at 1: str was expected, not int"),
-        ([1] * 9, list[str], "at 4: str was expected, not int; and more"),
-        ([[1, "a"]], list[list[int]], "at 0: at 1: int was expected, not str"),
-        ([{1: 2}], list[dict[str, int]], "keys of a dictionary must be strings"),
-        ([{"a": "b"}], list[dict[str, int]], "at 0: at 'a': int was expected"),
-        ([{"name": "s", "places": [{"x": "1"}]}], list[Sensor], r"doesn't fit Sensor: places\.0\.x"),
-        ([5], list[Sensor], "a dictionary with the fields of Sensor"),
-        (["2026-01-02T00:00:00"], list[dt.datetime], "datetime was expected, not str"),
-        (pd.DataFrame({"a": [1]}), dict[str, int], "a DataFrame fits only a hint that is a list"),
+        ("a", List[str], "a list was expected, not str"),
+        (["a", 1], List[str], "at 1: str was expected, not int"),
+        ([1] * 9, List[str], "at 4: str was expected, not int; and more"),
+        ([[1, "a"]], List[List[int]], "at 0: at 1: int was expected, not str"),
+        ([{1: 2}], List[Dict[str, int]], "keys of a dictionary must be strings"),
+        ([{"a": "b"}], List[Dict[str, int]], "at 0: at 'a': int was expected"),
+        ([{"name": "s", "places": [{"x": "1"}]}], List[Sensor], r"doesn't fit Sensor: places\.0\.x"),
+        ([5], List[Sensor], "a dictionary with the fields of Sensor"),
+        (["2026-01-02T00:00:00"], List[dt.datetime], "datetime was expected, not str"),
+        (pd.DataFrame({"a": [1]}), Dict[str, int], "a DataFrame fits only a hint that is a list"),
     ],
 )
 def test_data_that_does_not_fit_is_refused_with_its_place(data: Any, hint: Any, said: str) -> None:
@@ -131,14 +130,14 @@ def test_data_that_does_not_fit_is_refused_with_its_place(data: Any, hint: Any, 
 
 def test_where_models_are_served_bytes_and_times_come_as_json_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
-    assert held_against(["AP8="], list[bytes]) == [b"\x00\xff"]
-    assert held_against(["2026-01-02T03:04:05"], list[dt.datetime]) == [dt.datetime(2026, 1, 2, 3, 4, 5)]  # noqa: DTZ001
+    assert held_against(["AP8="], List[bytes]) == [b"\x00\xff"]
+    assert held_against(["2026-01-02T03:04:05"], List[dt.datetime]) == [dt.datetime(2026, 1, 2, 3, 4, 5)]  # noqa: DTZ001
     with pytest.raises(InvalidInput, match="'soon' is no ISO 8601 datetime"):
-        held_against(["soon"], list[dt.datetime])
+        held_against(["soon"], List[dt.datetime])
 
 
 class Hinted(PythonModel):
-    def predict(self, context: Any, model_input: list[int], params: Any = None) -> list[int]:
+    def predict(self, context: Any, model_input: List[int], params: Any = None) -> List[int]:
         return [sum(model_input), (params or {}).get("more", 0)]
 
 
@@ -148,12 +147,12 @@ def test_a_hinted_predict_holds_its_input_against_the_hint_however_it_is_called(
     for call in (lambda: model.predict(None, ["a"]), lambda: model.predict(context=None, model_input=["a"])):
         with pytest.raises(InvalidInput):
             call()
-    assert model.predict_type_hints.input == list[int]
+    assert model.predict_type_hints.input == List[int]
 
 
 def test_a_function_with_the_decorator_is_checked_once() -> None:
     @pyfunc
-    def first(model_input: list[str]) -> str:
+    def first(model_input: List[str]) -> str:
         return model_input[0]
 
     assert pyfunc(first) is first

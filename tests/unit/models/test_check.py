@@ -377,3 +377,31 @@ def test_an_image_that_does_not_say_what_it_has_leaves_the_requirements_to_go_by
 def test_a_python_that_only_a_later_one_than_ours_could_read_is_taken_for_right() -> None:
     assert read_source(b"type X = int\n", "3.13").error == ""
     assert read_source(b"type X = int\n", "3.9").error
+
+
+@pytest.mark.parametrize(("python", "said"), [("3.7.16", "3.7"), ("3.6", "3.6"), ("2.7.18", "2.7")])
+def test_a_python_that_the_server_does_not_run_on_is_told_in_the_model_s_terms(models: Models, python: str, said: str) -> None:
+    models.flavor["python_version"] = python
+    (finding,) = [each for each in models.check().errors if each.code == "python-too-old"]
+    assert (finding.file, finding.what) == ("MLmodel", f"the server runs on Python 3.8 or later; the model asks for {said}")
+    assert finding.advice == "save it again on a newer Python, 3.8 or later"
+
+
+@pytest.mark.parametrize("file", ["conda.yaml", "python_env.yaml"])
+def test_the_file_that_asks_for_an_old_python_is_named(models: Models, file: str) -> None:
+    del models.flavor["python_version"]
+    models.write(file, {"conda.yaml": "dependencies: [python=3.7.3, pip]\n", "python_env.yaml": "python: 3.7.3\n"}[file])
+    assert [each.file for each in models.check().errors if each.code == "python-too-old"] == [file]
+
+
+@pytest.mark.parametrize("python", ["3.8", "3.8.18", "3.10.2", "3.13.0"])
+def test_any_later_python_will_do(models: Models, python: str) -> None:
+    models.flavor["python_version"] = python
+    assert "python-too-old" not in models.codes()
+
+
+def test_what_it_is_held_against_decides_not_what_it_was_saved_with(models: Models) -> None:
+    models.flavor["python_version"] = "3.7.16"
+    assert "python-too-old" not in models.codes(there=of_requirements((), "3.11"))
+    models.flavor["python_version"] = "3.11.7"
+    assert "python-too-old" in models.codes(there=of_requirements((), "3.7"))

@@ -82,6 +82,8 @@ def test_a_pydantic_model_is_written_as_its_dump() -> None:
 
 FLOATS = st.floats() | st.sampled_from([-0.0, 5e-324, 1e300, 1e16, 123456789.123456789])
 SCALARS = st.none() | st.booleans() | st.integers() | st.integers(0, 9) | FLOATS | st.text() | st.sampled_from(["null", "\ud800", "ÿ", "NaN"])
+# What fits nanoseconds: frames of old pandas hold no other times.
+TIMES = st.datetimes(datetime.datetime(1678, 1, 1), datetime.datetime(2262, 1, 1))  # noqa: DTZ001
 NUMPY = st.sampled_from(["f8", "f4", "f2", ">f8", "i8", "u8", "i4", "u1", "?", "U3", "O", "M8[ns]", "M8[D]", "S2"])
 
 
@@ -105,7 +107,7 @@ def arrays(draw: st.DrawFn) -> Any:
 def frames(draw: st.DrawFn) -> Any:
     rows = draw(st.sampled_from([0, 1, 3]))
     names = draw(st.lists(st.sampled_from(["a", "b", "ÿ", 0, 1, "0", 1.5, ("a", 1)]), max_size=4, unique_by=lambda name: (type(name), name)))
-    kinds: list[Any] = [FLOATS, st.integers(0, 9), st.booleans(), st.text(max_size=3), SCALARS, st.datetimes()]
+    kinds: list[Any] = [FLOATS, st.integers(0, 9), st.booleans(), st.text(max_size=3), SCALARS, TIMES]
     columns = {name: pd.Series(draw(st.lists(draw(st.sampled_from(kinds)), min_size=rows, max_size=rows))) for name in names}
     if columns and draw(st.booleans()):
         return columns[names[0]]

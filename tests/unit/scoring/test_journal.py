@@ -53,7 +53,8 @@ def test_a_line_of_json_is_an_object_whatever_the_request_held() -> None:
 
 @pytest.mark.parametrize("path", ["/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"])
 def test_a_probe_is_counted_and_not_logged(path: str) -> None:
-    metrics, lines = Metrics(), list[str]()
+    lines: list[str] = []
+    metrics = Metrics()
     Journal(metrics.recorder(0), "text", lines.append).finished(exchange(path))
     assert lines == []
     assert f'path="{path}",status="200"}} 1'.encode() in metrics.text()

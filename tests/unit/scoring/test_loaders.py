@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Dict, List
 
 import cloudpickle
 import pandas as pd
@@ -98,12 +99,12 @@ def test_a_model_that_lacks_the_method_it_is_asked_by_is_refused(tmp_path: Path)
 
 
 class Upper(PythonModel):
-    def predict(self, model_input: list[str], params: object = None) -> object:
+    def predict(self, model_input: List[str], params: object = None) -> object:
         return model_input
 
 
 class Records(PythonModel):
-    def predict(self, model_input: list[dict[str, str]], params: object = None) -> object:
+    def predict(self, model_input: List[Dict[str, str]], params: object = None) -> object:
         return model_input
 
 
