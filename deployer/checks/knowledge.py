@@ -15,7 +15,7 @@ from dataclasses import dataclass
 class Rule:
     """A name in a pickle (matched whole) that only some versions of a distribution can load.
 
-    `also`: another name that must be there too. `origin`: what wrote it.
+    `also`: another name that must be there too. `unless`: one that must not. `origin`: what wrote it.
     """
 
     names: re.Pattern[str]
@@ -23,10 +23,11 @@ class Rule:
     versions: str
     origin: str
     also: re.Pattern[str] | None = None
+    unless: re.Pattern[str] | None = None
 
 
-def _rule(names: str, distribution: str, versions: str, origin: str, also: str = "") -> Rule:
-    return Rule(re.compile(names), distribution, versions, origin, re.compile(also) if also else None)
+def _rule(names: str, distribution: str, versions: str, origin: str, *, also: str = "", unless: str = "") -> Rule:
+    return Rule(re.compile(names), distribution, versions, origin, re.compile(also) if also else None, re.compile(unless) if unless else None)
 
 
 RULES: tuple[Rule, ...] = (
@@ -40,7 +41,15 @@ RULES: tuple[Rule, ...] = (
         also=r"numpy\.random\._pickle\.__bit_generator_ctor",
     ),
     _rule(r"pandas\.core\.indexes\.numeric\..*", "pandas", "<2", "pandas 1"),
+    _rule(
+        r"pandas\.core\.arrays\.string_\.StringArray",
+        "pandas",
+        "<3",
+        "strings of pandas before 1.3",
+        unless=r"pandas\._libs\.arrays\..*NDArrayBacked",
+    ),
     _rule(r"pandas\.StringDtype", "pandas", ">=2.3", "strings of pandas 3"),
+    _rule(r"pandas\._libs\.tslibs\.timestamps\._unpickle_timestamp", "pandas", ">=1.3", "a time of pandas 1.3 or later"),
     _rule(r"pandas\._libs\.tslibs\.nattype\._nat_unpickle", "pandas", ">=3", "a missing time of pandas 3"),
     _rule(r"pandas\._libs\.tslibs\.nattype\.__nat_unpickle", "pandas", "<3", "a missing time of pandas 1 or 2"),
     _rule(

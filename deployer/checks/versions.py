@@ -33,7 +33,7 @@ def _by_names(pickled: Pickled, there: Surroundings) -> Iterator[Finding]:
     reported = set[tuple[str, str]]()
     for rule in RULES:
         seen = next((name for name in sorted(names) if rule.names.fullmatch(name)), None)
-        if seen is None or (rule.also and not any(map(rule.also.fullmatch, names))):
+        if seen is None or (rule.also and not any(map(rule.also.fullmatch, names))) or (rule.unless and any(map(rule.unless.fullmatch, names))):
             continue
         excluded = there.excludes(rule.distribution, rule.versions)
         if excluded and (rule.distribution, excluded) not in reported:
