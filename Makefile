@@ -37,6 +37,12 @@ e2e: env ## real docker, registry, MLflow server, over sockets
 bench: env ## figures, side by side with the named peers
 	@scripts/test bench
 
+dist: env ## build wheel and sdist into dist/, check them and try them
+	@scripts/distribution $(VENV)
+
+site: env ## the documentation as a site, in build/site
+	@$(VENV)/bin/mkdocs --quiet build
+
 test-flavors: env ## models of flavors whose libraries weigh gigabytes (torch, tensorflow, spark, ...): not part of CI
 	@nice -n 15 $(PYTHON) -m tests.flavors.heavy
 
@@ -49,4 +55,4 @@ format: env ## let ruff put the code in order
 clean: ## remove the environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help env demo test check unit simulation conformance e2e bench test-flavors test-sagemaker-live format clean
+.PHONY: help env demo test check unit simulation conformance e2e bench dist site test-flavors test-sagemaker-live format clean
