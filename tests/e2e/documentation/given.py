@@ -25,4 +25,5 @@ mlflow.sklearn.save_model(classifier, folder / "model", **how)
 two = flowers.iloc[[0, 140]]
 (folder / "example.json").write_text(json.dumps({"dataframe_split": {"columns": list(two.columns), "data": two.to_numpy().tolist()}}))
 flowers.to_parquet(folder / "customers.parquet")
+flowers.head(3).to_json(folder / "customers.json")
 flowers.to_csv(folder / "customers.csv", index=False)
