@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.scoring_cases import CASES
+from tests.e2e.scoring_differences import LOOSER, OTHERWISE, STRICTER, differs_on_purpose, refused_earlier
 from tests.environments import mlflow_python
 
 pytestmark = pytest.mark.mlflow
@@ -39,12 +41,20 @@ def verdicts() -> dict[str, Any]:
 @pytest.mark.parametrize("number", range(len(CASES)), ids=[case.name for case in CASES])
 def test_a_request_gets_the_verdict_and_the_values_of_mlflow(number: int) -> None:
     theirs, ours = verdicts()["requests"][number]
+    if _differ(theirs, ours) and differs_on_purpose(CASES[number].name, theirs["status"] == 200, ours["status"] == 200, str(ours.get("message"))):
+        return
     if theirs["status"] == 200:
         assert (ours["status"], repr(ours.get("answer"))) == (200, repr(theirs["answer"])), ours
     elif theirs["status"] == 500:  # MLflow stumbles over bodies that are the client's fault
         assert ours["status"] == 400, ours
+    elif refused_earlier(CASES[number].name):
+        assert (ours["status"], theirs["status"]) == (400, 400), ours
     else:
         assert (ours["status"], ours["error_code"]) == (theirs["status"], theirs.get("error_code", ours["error_code"])), ours
+
+
+def _differ(theirs: dict[str, Any], ours: dict[str, Any]) -> bool:
+    return (theirs["status"], repr(theirs.get("answer"))) != (ours["status"], repr(ours.get("answer")))
 
 
 @pytest.mark.parametrize("what", ["data", "params"])
@@ -54,7 +64,7 @@ def test_some_thousand_inputs_held_against_signatures_get_the_verdict_and_the_va
     differing = {}
     for name, (theirs, ours) in compared.items():
         alike = "refused" in ours if "given" not in theirs else repr(theirs) == repr(ours)  # what MLflow stumbles over is refused
-        if not alike:
+        if not alike and not differs_on_purpose(name, "given" in theirs, "given" in ours, str(ours.get("message"))):
             differing[name] = theirs, ours
     assert differing == {}
     given = sum("given" in theirs for theirs, _ in compared.values())
@@ -62,10 +72,24 @@ def test_some_thousand_inputs_held_against_signatures_get_the_verdict_and_the_va
     assert len(compared) - given > 600
 
 
+def test_each_difference_on_purpose_is_there() -> None:
+    """None of the patterns is left over from a difference that is gone."""
+    cases = {each.name: (theirs["status"] == 200, ours["status"] == 200) for each, (theirs, ours) in zip(CASES, verdicts()["requests"], strict=True)}
+    for what in ("data", "params"):
+        cases |= {name: ("given" in theirs, "given" in ours) for name, (theirs, ours) in verdicts()[what].items()}
+    for patterns, taken in ((STRICTER, (True, False)), (LOOSER, (False, True)), (OTHERWISE, (True, True))):
+        idle = [each for each in patterns if not any(taken == pair and re.fullmatch(each, name) for name, pair in cases.items())]
+        assert idle == []
+
+
 def test_where_mlflow_hints_at_missing_values_the_advice_is_to_use_double() -> None:
-    hinted = {name: (theirs, ours) for name, (theirs, ours) in verdicts()["data"].items() if "missing values" in theirs.get("message", "")}
+    hinted = {
+        name: (theirs, ours)
+        for name, (theirs, ours) in verdicts()["data"].items()
+        if "missing values" in theirs.get("message", "") and "given" not in ours
+    }
     assert len(hinted) > 5
-    assert [name for name, (_, ours) in hinted.items() if "declare the column as double" not in ours["message"]] == []
+    assert [name for name, (_, ours) in hinted.items() if "declare the column as double" not in ours.get("message", "")] == []
 
 
 def test_predictions_are_written_with_the_values_of_mlflow() -> None:

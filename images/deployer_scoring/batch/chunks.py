@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import InvalidInput
+
+_ROW = re.compile(r"\Ain row \d+ of ")
 
 Place = Callable[[int], str]
 """Says where a row of a chunk is in the file, "line 7"; rows count from 0."""
@@ -51,5 +54,6 @@ def first_bad(count: int, fails: Callable[[int, int], bool]) -> Optional[int]:
 
 
 def blamed(error: InvalidInput, place: Optional[str]) -> InvalidInput:
-    """The error with the place of its row before it."""
-    return error if not place else InvalidInput(f"{place}: {error}", error_code=error.error_code, status=error.status)
+    """The error with the place of its row before it, instead of the row's number among those of its chunk."""
+    said = _ROW.sub("in ", str(error))
+    return error if not place else InvalidInput(f"{place}: {said}", error_code=error.error_code, status=error.status)

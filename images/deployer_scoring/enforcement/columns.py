@@ -1,4 +1,4 @@
-"""One column held against its type: what MLflow casts without loss, and what it refuses (MLflow's `_enforce_mlflow_datatype`)."""
+"""One column held against its type: by its dtype where it has one, as MLflow does (`_enforce_mlflow_datatype`), else value by value."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from deployer_scoring.enforcement.values import MISSING_INTEGERS, Misfit, column_of, shown
 from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.schema.datatypes import DataType
 
 if TYPE_CHECKING:
     Series = pd.Series[Any]
-
-_ADVICE_FOR_MISSING_INTEGERS = (
-    ". The column has missing values, which integers can't express, so they arrive as floats:"
-    " declare the column as double in the model's signature (infer it from data that has missing values too)"
-)
 
 
 def refusal(message: str) -> InvalidInput:
@@ -24,55 +20,88 @@ def refusal(message: str) -> InvalidInput:
     return InvalidInput(message, error_code=INVALID_PARAMETER_VALUE)
 
 
-def cast_column(name: object, values: Series, dtype: DataType) -> Series:
+def cast_column(name: object, values: Series, dtype: DataType, required: bool = True) -> Series:
     """The column as its type demands.
 
     Cast are: any integer or float to a wider one, integers to double where every value keeps its worth, 64-bit integers to float or double
-    where all are 0 or 1, datetimes to nanoseconds, objects to what they hold. Strings, bytes and booleans of dtype object pass as they are.
+    where all are 0 or 1, whole floats to integers, datetimes to nanoseconds and UTC, categories and pandas' nullable dtypes to what they hold.
+    Integers and booleans with missing values, which an optional column may have, come in pandas' nullable dtype. Python's own values, in a
+    column of objects, are held against the type one by one (values.py).
 
     Raises:
         InvalidInput: The cast could change a value.
     """
-    if values.dtype == object and dtype not in {DataType.binary, DataType.string}:
-        values = values.infer_objects()
-    if _fits(values, dtype):
-        return values
-    if dtype is DataType.datetime and (values.dtype.kind == "M" or values.dtype == object):
-        return _to_datetime(name, values)
-    if dtype is DataType.double and values.dtype == object:
-        return _to_number(name, values)
+    try:
+        return _cast(name, _without_category(values), dtype, required)
+    except Misfit as misfit:
+        raise refusal(f"in row {misfit.position + 1} of the column {name!r}, {misfit}") from misfit
+
+
+def _cast(name: object, values: Series, dtype: DataType, required: bool) -> Series:
+    if not isinstance(values.dtype, np.dtype):
+        return _cast_extension(name, values, dtype, required)
     wanted = dtype.to_numpy()
+    if values.dtype == object:
+        return _by_value(values, dtype, required)
+    if values.dtype == wanted:
+        return values
+    if dtype is DataType.datetime and values.dtype.kind == "M":
+        return values.astype(wanted)  # type: ignore[no-any-return,call-overload,unused-ignore]
+    if values.dtype.kind == "f" and wanted.kind == "i":
+        return _whole(name, values, dtype, required)
     if _widens(values, wanted) or _only_zeros_and_ones(values, wanted):
         return values.astype(wanted)  # type: ignore[no-any-return,call-overload,unused-ignore]
-    advice = _ADVICE_FOR_MISSING_INTEGERS if _integers_with_gaps(values, wanted) else ""
-    raise refusal(f"the column {name!r} is {values.dtype}, which can't be cast safely to {dtype} ({wanted}){advice}")
+    raise refusal(f"the column {name!r} is {values.dtype}, which can't be cast safely to {dtype} ({wanted})")
 
 
-def _fits(values: Series, dtype: DataType) -> bool:
-    if dtype in {DataType.string, DataType.binary} and isinstance(values.dtype, pd.StringDtype):
-        return True
-    if dtype is DataType.binary and values.dtype.kind == "S":
-        return True
-    if dtype is DataType.boolean and values.dtype == object:
-        return True  # a cast would turn None into False
-    return bool(values.dtype == dtype.to_pandas() or values.dtype == dtype.to_numpy())  # numpy's own == fails for pandas' types
+def _cast_extension(name: object, values: Series, dtype: DataType, required: bool) -> Series:
+    """A column of one of pandas' own dtypes."""
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return _cast(name, values.dt.tz_convert("UTC").dt.tz_localize(None), dtype, required)
+    if isinstance(values.dtype, pd.StringDtype):
+        return values if dtype is DataType.string else _by_value(values, dtype, required)
+    if isinstance(values.dtype, pd.SparseDtype):
+        return _cast(name, values.astype(values.dtype.subtype), dtype, required)
+    held: Any = getattr(values.dtype, "numpy_dtype", None)  # of nullable numbers, and of what Arrow keeps
+    if held is None:
+        raise refusal(f"the column {name!r} is {values.dtype}, which can't be cast safely to {dtype} ({dtype.to_numpy()})")
+    if held.kind not in "biuf":
+        return _by_value(values, dtype, required)
+    gaps = values.isna()
+    filled = _by_value(values, dtype, required) if gaps.any() else None
+    known = _cast(name, values[~gaps].astype(held), dtype, required)  # type: ignore[arg-type,unused-ignore]
+    return known if filled is None else filled
 
 
-def _to_datetime(name: object, values: Series) -> Series:
-    try:
-        return values.astype("datetime64[ns]")
-    except TypeError as error:
-        raise refusal(f"the column {name!r} must hold datetimes without a time zone: {error}") from error
-    except ValueError as error:
-        raise refusal(f"the column {name!r} holds a value that is no datetime: {error}") from error
+def _by_value(values: Series, dtype: DataType, required: bool) -> Series:
+    column = column_of((values if values.dtype == object else values.astype(object)).tolist(), dtype, required=required)
+    # Strings and bytes stay with their objects, missing ones as they are.
+    return values if column.dtype == object == values.dtype else pd.Series(column, index=values.index, name=values.name)
 
 
-def _to_number(name: object, values: Series) -> Series:
-    # MLflow's door for the Decimals of Spark, which it takes for every column of objects: integers come out as integers here.
-    try:
-        return pd.to_numeric(values, errors="raise")
-    except ValueError as error:
-        raise refusal(f"the column {name!r} holds a value that is no number: {error}") from error
+def _without_category(values: Series) -> Series:
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return values
+    return values.astype(object if values.hasnans else values.cat.categories.dtype)  # type: ignore[call-overload,no-any-return,unused-ignore]
+
+
+def _whole(name: object, values: Series, dtype: DataType, required: bool) -> Series:
+    """Floats for integers: pandas has them for integers with missing values, and JSON and CSV may write 5 as 5.0."""
+    floats, wanted = values.to_numpy(), dtype.to_numpy()
+    gaps = np.isnan(floats)
+    with np.errstate(invalid="ignore"):
+        bound = 2.0 ** (8 * wanted.itemsize - 1)
+        wrong = ~gaps & ~((floats == np.floor(floats)) & (floats >= -bound) & (floats < bound))
+    if wrong.any():
+        at = int(wrong.argmax())
+        why = "out of range" if np.isfinite(floats[at]) and floats[at] == np.floor(floats[at]) else "no whole number"
+        raise Misfit(f"{shown(floats[at])} is {why}: the column is {values.dtype}, which can't be cast safely to {dtype} ({wanted})", at)
+    if not gaps.any():
+        return values.astype(wanted)  # type: ignore[no-any-return,call-overload,unused-ignore]
+    if required:
+        cast = f"which can't be cast safely to {dtype} ({wanted}). {MISSING_INTEGERS}"
+        raise refusal(f"the column {name!r} is {values.dtype}, {cast}")
+    return _by_value(values, dtype, required)
 
 
 def _widens(values: Series, wanted: np.dtype[Any]) -> bool:
@@ -87,10 +116,3 @@ def _widens(values: Series, wanted: np.dtype[Any]) -> bool:
 
 def _only_zeros_and_ones(values: Series, wanted: np.dtype[Any]) -> bool:
     return bool(values.dtype == np.int64 and wanted.kind == "f" and values.isin([0, 1]).all())
-
-
-def _integers_with_gaps(values: Series, wanted: np.dtype[Any]) -> bool:
-    if values.dtype != np.float64 or wanted.kind not in "iu" or not values.hasnans:
-        return False
-    known = values.dropna()
-    return bool((np.isfinite(known) & (known == np.floor(known))).all())

@@ -60,13 +60,29 @@ def _enforced(data: Any, schema: Schema) -> Any:
 def _as_frame(data: Any, schema: Schema) -> pd.DataFrame:
     if isinstance(data, pd.DataFrame):
         return data
-    if np.isscalar(data):
-        return pd.DataFrame([data])
-    if isinstance(data, dict):
-        return pd.DataFrame([data]) if _is_one_row(data, schema) else _frame_of_columns(data)
-    if isinstance(data, (list, np.ndarray)):
+    if isinstance(data, np.ndarray):
         return pd.DataFrame(data)
+    if isinstance(data, dict) and not _is_one_row(data, schema):
+        return _with_text(_frame_of_columns(data))
+    if isinstance(data, list) or np.isscalar(data) or isinstance(data, dict):
+        # As objects: pandas would have integers beside missing values as floats.
+        return _with_text(pd.DataFrame(data if isinstance(data, list) else [_row(data)], dtype=object))
     raise refusal(f"the model takes columns, which {type(data).__name__} doesn't have")
+
+
+def _row(data: Any) -> Any:
+    """The cells of a dictionary, arrays of no dimension as what they hold."""
+    if not isinstance(data, dict):
+        return data
+    return {name: each.item() if isinstance(each, np.ndarray) and not each.ndim else each for name, each in data.items()}
+
+
+def _with_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its columns of strings in the dtype that pandas has for them."""
+    for name in frame.columns if frame.columns.is_unique else ():
+        if frame[name].dtype == object and pd.api.types.infer_dtype(frame[name], skipna=True) == "string":
+            frame[name] = pd.Series(frame[name].tolist(), index=frame.index)
+    return frame
 
 
 def _is_one_row(data: dict[str, Any], schema: Schema) -> bool:
@@ -85,6 +101,7 @@ def _is_one_row(data: dict[str, Any], schema: Schema) -> bool:
 def _frame_of_columns(data: dict[str, Any]) -> pd.DataFrame:
     # A DataFrame can't be made of arrays with several dimensions; as lists they get as far as a clear refusal.
     flat = {name: value.tolist() if isinstance(value, np.ndarray) and value.ndim > 1 else value for name, value in data.items()}
+    flat = {name: np.fromiter(value, object, len(value)) if isinstance(value, list) else value for name, value in flat.items()}
     try:
         return pd.DataFrame(flat)
     except Exception as error:
@@ -126,8 +143,18 @@ def _column(frame: pd.DataFrame, name: Any, spec: ColSpec) -> Any:
     if isinstance(values, pd.DataFrame):
         raise refusal(f"the column {name!r} is there more than once")
     if isinstance(spec.type, DataType):
-        return cast_column(name, values, spec.type)
-    try:
-        return pd.Series([enforce_value(value, spec.type, spec.required) for value in values], index=frame.index, name=name)
-    except InvalidInput as error:
-        raise refusal(f"in the column {name!r}, {error}") from error
+        if spec.type is DataType.string and _is_prompt(values):
+            return values
+        return cast_column(name, values, spec.type, spec.required)
+    found = []
+    for row, value in enumerate(values, 1):
+        try:
+            found.append(enforce_value(value, spec.type, spec.required))
+        except InvalidInput as error:
+            raise refusal(f"in row {row} of the column {name!r}, {error}") from error
+    return pd.Series(found, index=frame.index, name=name)
+
+
+def _is_prompt(values: Any) -> bool:
+    """Whether this is the one row of a call of a language model, where several strings may stand for one."""
+    return len(values) == 1 and isinstance(values.iloc[0], list) and all(isinstance(each, str) for each in values.iloc[0])

@@ -7,23 +7,27 @@ import logging
 from typing import Any, Optional, Union
 
 import numpy as np
+import pandas as pd
 
 from deployer_scoring.enforcement.columns import refusal
 from deployer_scoring.enforcement.nested import enforce_value
+from deployer_scoring.enforcement.values import column_of, converter, shown
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import DataType, Object
 from deployer_scoring.schema.signature import ParamSchema, ParamSpec
 
 _log = logging.getLogger(__name__)
 
-# Python's and numpy's types of each kind of parameter, and what the value becomes. An integer fits where a float is wanted.
+# Python's and numpy's types of each kind of parameter, and what the value becomes. An integer fits where a float is wanted, a whole float
+# where an integer is.
+_FLOATS = (float, np.float32)
 _INTEGERS = (int, np.int32, np.int64)
 _TYPES: dict[DataType, tuple[tuple[type, ...], type]] = {
     DataType.boolean: ((bool, np.bool_), bool),
-    DataType.integer: ((int, np.int32), int),
-    DataType.long: (_INTEGERS, int),
-    DataType.float: ((float, np.float32, *_INTEGERS), float),
-    DataType.double: ((float, np.float32, np.float64, *_INTEGERS), float),
+    DataType.integer: ((int, np.int32, *_FLOATS), int),
+    DataType.long: ((*_INTEGERS, *_FLOATS), int),
+    DataType.float: ((*_FLOATS, *_INTEGERS), float),
+    DataType.double: ((*_FLOATS, np.float64, *_INTEGERS), float),
     DataType.string: ((str, np.str_), str),
 }
 
@@ -73,7 +77,7 @@ def _value(value: Any, spec: ParamSpec) -> Any:
     if spec.shape is None:
         return _scalar(value, spec.dtype)
     if not isinstance(value, (list, np.ndarray)) or any(isinstance(item, (list, tuple, np.ndarray)) for item in value):
-        raise refusal(f"a flat list was expected, not {value!r}")
+        raise refusal(f"a flat list was expected, not {shown(value)}")
     return [_scalar(item, spec.dtype) for item in value]
 
 
@@ -84,21 +88,30 @@ def _scalar(value: Any, dtype: DataType) -> Any:
         return _datetime(value)
     accepted, kind = _TYPES[dtype]
     if type(value) not in accepted:
-        raise refusal(f"{value!r} can't be taken for a {dtype}")
-    try:
-        return kind(value)
-    except (ValueError, OverflowError) as error:
-        raise refusal(f"{value!r} can't be taken for a {dtype}: {error}") from error
+        raise refusal(f"{shown(value)} can't be taken for a {dtype}")
+    if kind in (int, float):
+        try:
+            converter(dtype.to_numpy())(value)
+        except ValueError as error:
+            raise refusal(f"{shown(value)} can't be taken for a {dtype}: it is {error}") from error
+    return kind(value)
 
 
 def _datetime(value: Any) -> Any:
+    """As numpy has it: a date stays one. One with a zone is converted to UTC, as in a column."""
     try:
-        found = np.datetime64(value).item()
+        found = np.datetime64(value).item() if not _has_zone(value) else pd.Timestamp(column_of([value], DataType.datetime)[0]).to_pydatetime()
     except (ValueError, TypeError) as error:
-        raise refusal(f"{value!r} can't be taken for a datetime") from error
+        raise refusal(f"{shown(value)} can't be taken for a datetime") from error
     if isinstance(found, int):
-        raise refusal(f"{value!r} can't be taken for a datetime")
+        raise refusal(f"{shown(value)} can't be taken for a datetime")
     return found
+
+
+def _has_zone(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.endswith("Z") or "+" in value or value.rfind("-") > value.find(":") > 0
+    return getattr(value, "tzinfo", None) is not None
 
 
 def _names(params: Any) -> Union[str, type]:

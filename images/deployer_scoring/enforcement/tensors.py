@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from deployer_scoring.enforcement.columns import refusal
+from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.schema.signature import Schema, TensorSpec
 
 if TYPE_CHECKING:
@@ -68,17 +69,31 @@ def _from_column(column: Series, spec: TensorSpec) -> Any:
     if np.isscalar(first):
         if spec.shape not in {(-1,), (-1, 1)}:
             raise refusal(f"the column {column.name!r} holds single values, which make no tensor of shape {list(spec.shape)}")
-        return _checked(np.array(column, dtype=spec.to_numpy()).reshape(spec.shape), spec)
+        values = column.to_numpy() if _holds(column, spec) else _of_lists(column.tolist(), column, spec)
+        return _checked(np.array(values, dtype=spec.to_numpy()).reshape(spec.shape), spec)
     if isinstance(first, list) and np.isscalar(first[0]):
-        return _checked_length(_stacked(column, spec).astype(spec.to_numpy()), column, spec)
+        return _checked_length(_stacked([_of_lists(each, column, spec) for each in column], column, spec), column, spec)
     if isinstance(first, np.ndarray):
-        return _checked_length(_stacked(column, spec), column, spec)
+        return _checked_length(_stacked(column.tolist(), column, spec), column, spec)
     raise refusal("a DataFrame that makes a tensor must hold single values, or flat lists or arrays of them")
 
 
-def _stacked(column: Series, spec: TensorSpec) -> Any:
+def _holds(column: Series, spec: TensorSpec) -> bool:
+    """Whether the column is of numpy's kind that the tensor has, and no wider."""
+    have, wanted = column.dtype, spec.to_numpy()
+    return isinstance(have, np.dtype) and have.kind == wanted.kind and have.kind != "O" and have.itemsize <= wanted.itemsize
+
+
+def _of_lists(value: Any, column: Series, spec: TensorSpec) -> Any:
     try:
-        return np.vstack(column.tolist()).reshape(spec.shape)
+        return array_of(value, spec.to_numpy(), encoded=False)
+    except ValueError as error:
+        raise refusal(f"in the column {column.name!r}, {error}") from error
+
+
+def _stacked(values: list[Any], column: Series, spec: TensorSpec) -> Any:
+    try:
+        return np.vstack(values).reshape(spec.shape)
     except ValueError as error:
         raise refusal(f"the values of the column {column.name!r} can't be shaped into {list(spec.shape)}: {error}") from error
 

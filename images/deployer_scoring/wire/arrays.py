@@ -1,21 +1,22 @@
-"""JSON lists to the arrays of a signature's tensors at once, where numpy makes of them what it makes for MLflow.
+"""JSON lists to the arrays of a signature's tensors at once, where all values are the numbers that they must be.
 
-The values go to numpy as in MLflow's own way (instances.py); what is spared is the look for integers past 64 bits, which orjson reads as
-floats: a tensor of floats has the same value of both, and one of integers is left to the other way unless all of it is integers.
+All that is doubtful raises, and the other way (instances.py, enforcement/lists.py) decides. What is spared is that way's look at each value, and
+the look for integers past 64 bits, which orjson reads as floats: a tensor of floats has the same value of both.
 """
 
 from __future__ import annotations
 
-import struct
-from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from deployer_scoring.enforcement.lists import flattened
 from deployer_scoring.schema.signature import Schema, TensorSpec
+from deployer_scoring.wire.packing import packed
 
 _KINDS = "fiu"
 _FEW = 32
+_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}}
 
 
 class Arrays:
@@ -61,23 +62,17 @@ def _is_taken(spec: TensorSpec) -> bool:
 
 
 def _array(value: Any, dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "f":
-        try:
-            return _packed(value).astype(dtype, copy=False)
-        except (struct.error, TypeError, ValueError):
-            return np.array(value, dtype)  # of other than two dimensions, ragged, with gaps: as numpy has it
-    level = value
-    while type(level[0]) is list:
-        level = list(chain.from_iterable(level))
-    if set(map(type, level)) != {int}:
-        raise TypeError("not integers alone")
-    return np.array(value, dtype)
+    flat, shape = flattened(value)
+    if len(flat) < _FEW:
+        if not set(map(type, flat)) <= _TYPES[dtype.kind]:
+            raise TypeError("not numbers alone")
+        wide = np.array(flat, np.float64 if dtype.kind == "f" else np.int64)
+    else:
+        wide = packed("d" if dtype.kind == "f" else "q", flat)
+    if dtype != wide.dtype and wide.size and not (_bounds(dtype).min <= wide.min() and wide.max() <= _bounds(dtype).max):
+        raise OverflowError("not within the dtype's range")
+    return wide.astype(dtype, copy=False).reshape(shape)
 
 
-def _packed(rows: Any) -> Any:
-    """A matrix of many numbers, the fastest way."""
-    width = len(rows[0])
-    if len(rows) * width < _FEW or set(map(type, rows)) != {list} or set(map(len, rows)) != {width}:
-        raise ValueError("few, or not a matrix")
-    values = bytearray(struct.pack(f"{len(rows) * width}d", *chain.from_iterable(rows)))
-    return np.frombuffer(values).reshape(len(rows), width)
+def _bounds(dtype: np.dtype[Any]) -> Any:
+    return np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)

@@ -17,6 +17,7 @@ import pandas as pd
 
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema
+from deployer_scoring.wire.packing import packed
 from deployer_scoring.wire.table import Layout, Table
 
 TAKEN = {DataType.double, DataType.float, DataType.long, DataType.integer, DataType.boolean, DataType.string}
@@ -219,24 +220,13 @@ def _typed(kind: DataType, values: Sequence[Any]) -> Any:
 def _doubles(values: Sequence[Any]) -> Any:
     if len(values) > _FEW:
         try:
-            return _packed("d", values)
+            return packed("d", values)
         except struct.error:
             pass  # perhaps only for a gap
     types = set(map(type, values))
     if not types <= _NUMBERS and not types <= _NUMBERS_AND_GAPS:
         raise Doubt
     return np.array(values, np.float64)
-
-
-def _packed(code: str, values: Sequence[Any]) -> Any:
-    """Many numbers as an array: the fastest way there is, and it refuses text and gaps, but takes true for 1."""
-    array = np.frombuffer(bytearray(struct.pack(f"{len(values)}{code}", *values)), code)
-    perhaps = np.flatnonzero((array == 0) | (array == 1))
-    if perhaps.size:
-        few = perhaps.size < len(values) // 4
-        if bool in set(map(type, map(values.__getitem__, perhaps.tolist()) if few else values)):
-            raise Doubt
-    return array
 
 
 def _floats(values: Sequence[Any]) -> Any:
@@ -248,7 +238,7 @@ def _floats(values: Sequence[Any]) -> Any:
 
 def _longs(values: Sequence[Any]) -> Any:
     if len(values) > _FEW:
-        return _packed("q", values)
+        return packed("q", values)
     if set(map(type, values)) != _INTEGER:
         raise Doubt
     return np.array(values, np.int64)

@@ -6,16 +6,17 @@ server does (`dataframe_from_parsed_json`, `parse_csv_input`), so that a model s
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
 
+from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.enforcement.nested import enforce_value
+from deployer_scoring.enforcement.values import Misfit, column_of
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object
+from deployer_scoring.schema.datatypes import AnyType, DataType
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.wire.bounds import check_csv, check_rows, check_split
 
@@ -34,7 +35,7 @@ def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
         raise InvalidInput(f"dataframe_split has columns, data and index; {', '.join(sorted(map(repr, unknown)))} is none of them")
     check_split(value)
     try:
-        frame = pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"])
+        frame = pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"], dtype=_dtype(schema))
     except Exception as error:
         raise InvalidInput(f"dataframe_split makes no DataFrame: {error}") from error
     return _typed(frame, schema)
@@ -50,7 +51,7 @@ def from_records(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
         raise InvalidInput(f"dataframe_records must be a list of objects, not {_kind(value)}")
     check_rows(value)
     try:
-        frame = pd.DataFrame(value)
+        frame = pd.DataFrame(value, dtype=_dtype(schema))
     except Exception as error:
         raise InvalidInput(f"dataframe_records makes no DataFrame: {error}") from error
     return _typed(frame, schema)
@@ -100,15 +101,18 @@ def csv_types(schema: Schema) -> dict[Any, Any]:
     return dict(zip(schema.input_names(), (each.type.to_pandas() for each in schema.columns if isinstance(each.type, DataType))))
 
 
+def _dtype(schema: Optional[Schema]) -> Any:
+    """Objects where a signature says what becomes of each value: pandas would have integers beside missing values as floats."""
+    return None if schema is None or schema.is_tensor_spec() else object
+
+
 def _typed(frame: pd.DataFrame, schema: Optional[Schema]) -> pd.DataFrame:
-    """The frame with its columns cast to what the signature says, as far as that goes; enforcement judges the rest."""
+    """The frame with its columns as the signature says; enforcement judges the rest."""
+    if schema is not None and schema.is_tensor_spec() and not len(frame):
+        raise InvalidInput("the DataFrame has no rows, which make no tensor")
     for name, spec in () if schema is None else _specs(frame, schema):
-        if name in frame.columns:
-            try:
-                _set_typed(frame, name, spec)
-            except Exception as error:
-                wanted = spec.type if isinstance(spec, ColSpec) else spec
-                raise InvalidInput(f"the column {name!r} can't be read as {wanted}: {type(error).__name__}: {error}") from error
+        if name in frame.columns and isinstance(frame[name], pd.Series):  # a name that is there twice is refused by enforcement
+            frame[name] = _column(frame[name], spec)
     return frame
 
 
@@ -120,40 +124,37 @@ def _specs(frame: pd.DataFrame, schema: Schema) -> list[tuple[Any, Any]]:
     return list(zip(frame.columns, schema.inputs))
 
 
-def _set_typed(frame: pd.DataFrame, name: Any, spec: Any) -> None:
-    if isinstance(spec, TensorSpec):
-        _set_tensor(frame, name, spec)
-    elif isinstance(spec.type, (Array, Object, Map)):
-        frame[name] = frame[name].map(lambda value: enforce_value(value, spec.type, spec.required))
-    elif not isinstance(spec.type, AnyType):
-        _set_scalar(frame, name, spec.type)
+def _column(values: Any, spec: Any) -> Any:
+    try:
+        found = _tensor(values, spec.to_numpy()) if isinstance(spec, TensorSpec) else _values(values.tolist(), spec)
+        return found if isinstance(found, pd.Series) else pd.Series(found, index=values.index)
+    except Misfit as misfit:
+        raise InvalidInput(f"in row {misfit.position + 1} of the column {values.name!r}, {misfit}") from misfit
+    except Exception as error:
+        wanted = spec.type if isinstance(spec, ColSpec) else spec
+        raise InvalidInput(f"the column {values.name!r} can't be read as {wanted}: {type(error).__name__}: {error}") from error
 
 
-def _set_tensor(frame: pd.DataFrame, name: Any, spec: TensorSpec) -> None:
-    if spec.to_numpy() == np.dtype(bytes):
-        frame[name] = frame[name].map(lambda value: bytes(value, "utf8"))
-    elif not isinstance(frame[name].iloc[0], list):  # lists of lists are shaped and cast by enforcement
-        _cast(frame, name, spec.to_numpy())
+def _values(values: list[Any], spec: ColSpec) -> Any:
+    if isinstance(spec.type, DataType):
+        column = column_of(values, spec.type, required=spec.required, encoded=True)
+        return values if spec.type is DataType.string else column  # missing ones as pandas has them
+    if isinstance(spec.type, AnyType):
+        return values
+    found = []
+    for position, value in enumerate(values):
+        try:
+            found.append(enforce_value(value, spec.type, spec.required, encoded=True))
+        except InvalidInput as error:
+            raise Misfit(str(error), position) from error
+    return found
 
 
-def _set_scalar(frame: pd.DataFrame, name: Any, dtype: DataType) -> None:
-    if dtype is DataType.binary:
-        frame[name] = frame[name].map(lambda value: base64.decodebytes(bytes(value, "utf8")))
-    elif dtype is DataType.datetime:
-        frame[name] = _nanoseconds(pd.to_datetime(frame[name]))
-    else:
-        _cast(frame, name, dtype.to_pandas())
-
-
-def _cast(frame: pd.DataFrame, name: Any, dtype: np.dtype[Any]) -> None:
-    if dtype.kind in "OU" and isinstance(frame[name].dtype, pd.StringDtype):
-        return  # strings already; a cast would bring back object
-    frame[name] = frame[name].astype(dtype)  # type: ignore[call-overload,unused-ignore]
-
-
-def _nanoseconds(parsed: Any) -> Any:
-    # pandas 3 reads microseconds; before pandas 2 there was no other unit than nanoseconds.
-    return parsed.dt.as_unit("ns") if parsed.dtype.kind == "M" and getattr(parsed.dt, "unit", "ns") != "ns" else parsed
+def _tensor(values: Any, dtype: np.dtype[Any]) -> Any:
+    """Single values as the tensor has them; lists in cells are shaped and held against the dtype by enforcement."""
+    if len(values) and isinstance(values.iloc[0], list):
+        return values.map(lambda value: array_of(value, dtype)) if dtype.kind == "S" else values
+    return list(array_of(values.tolist(), dtype)) if dtype.kind in "SU" else array_of(values.tolist(), dtype)
 
 
 def _kind(value: Any) -> str:

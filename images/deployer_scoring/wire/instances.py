@@ -6,12 +6,16 @@ from collections import defaultdict
 from typing import Any, Optional, Union
 
 import numpy as np
+from pandas.api.extensions import ExtensionArray
 
+from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.enforcement.nested import enforce_value
+from deployer_scoring.enforcement.values import Misfit, column_of
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import Array, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.wire.bounds import check_columns_of, check_rows, check_text, is_wasteful_text
+from deployer_scoring.wire.frames import from_split
 
 Spec = Union[ColSpec, TensorSpec, None]
 
@@ -24,6 +28,10 @@ def from_instances(value: Any, schema: Optional[Schema]) -> Any:
     """
     if isinstance(value, list) and value and isinstance(value[0], dict):
         check_rows(value)
+        if not all(isinstance(row, dict) for row in value):
+            raise InvalidInput("instances must be all objects, or none of them")
+        if schema is not None and any(isinstance(each.type, (Array, Object, Map)) for each in schema.columns):
+            return from_inputs(value, schema)  # nested values make no arrays
         data: Any = _columns_of_rows(value, schema)
     else:
         data = from_inputs(value, schema)
@@ -44,6 +52,8 @@ def from_inputs(value: Any, schema: Optional[Schema]) -> Any:
             value = {next(iter(specs)): value}  # the only column needs no name
         elif not schema.has_input_names() and not (isinstance(value, list) or np.isscalar(value)):
             raise InvalidInput(f"the model's inputs have no names, so a list or a single value was expected, not {type(value).__name__}")
+        elif schema.columns and not schema.has_input_names() and isinstance(value, list) and all(isinstance(row, list) for row in value):
+            return from_split({"data": value}, schema)
     if isinstance(value, dict):
         check_columns_of(value)
         return {name: _converted(item, specs.get(name)) for name, item in value.items()}
@@ -57,18 +67,18 @@ def _columns_of_rows(rows: list[Any], schema: Optional[Schema]) -> dict[str, Any
     specs = {} if schema is None else schema.input_dict()
     columns: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        if not isinstance(row, dict):
-            raise InvalidInput("instances must be all objects, or none of them")
         for name, item in row.items():
-            columns[name].append(_converted(item, specs.get(name)))
+            columns[name].append(item)
     try:
-        return {name: _stacked(items) for name, items in columns.items()}
+        return {name: _column(items, specs.get(name)) for name, items in columns.items()}
+    except InvalidInput:
+        raise
     except ValueError as error:
         raise InvalidInput(f"instances make no array: {error}") from error
 
 
 def _check_lengths(data: dict[str, Any], schema: Optional[Schema]) -> None:
-    counted = {name for name, values in data.items() if isinstance(values, (list, np.ndarray))}
+    counted = {name for name, values in data.items() if isinstance(values, (list, np.ndarray, ExtensionArray))}
     if schema is not None and schema.has_input_names():
         specs = schema.input_dict()
         # A list under one name may be one value of a column of lists.
@@ -78,10 +88,13 @@ def _check_lengths(data: dict[str, Any], schema: Optional[Schema]) -> None:
         raise InvalidInput(f"the columns differ in length: {', '.join(f'{name} has {length}' for name, length in lengths.items())}")
 
 
-def _stacked(items: list[Any]) -> Any:
-    """One array of the values of a column, each converted by itself."""
-    texts = [item.item() for item in items if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind == "U" and item.ndim == 0]
-    return _text_array(texts) if len(texts) == len(items) else np.array(items)
+def _column(items: list[Any], spec: Spec) -> Any:
+    """One array of the values of a column."""
+    if isinstance(spec, ColSpec) and isinstance(spec.type, DataType):
+        return _converted(items, spec)
+    found = [_converted(item, spec) for item in items]
+    texts = [item.item() for item in found if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind == "U" and item.ndim == 0]
+    return _text_array(texts) if len(texts) == len(found) else np.array(found)
 
 
 def _text_array(texts: list[str]) -> Any:
@@ -93,28 +106,41 @@ def _text_array(texts: list[str]) -> Any:
 
 def _converted(value: Any, spec: Spec) -> Any:
     try:
-        if spec is None or isinstance(spec, TensorSpec):
+        if spec is None:
             check_text(value)
-            return np.array(value, None if spec is None else spec.to_numpy())
+            return np.array(value)
+        if isinstance(spec, TensorSpec):
+            check_text(value)
+            return array_of(value, spec.to_numpy())
         if isinstance(spec.type, DataType):
-            return _scalars(value, spec.type)
+            return _scalars(value, spec)
         if isinstance(spec.type, Array):
-            return np.array(enforce_value(value, spec.type, spec.required))
+            return _array(enforce_value(value, spec.type, spec.required, encoded=True), spec.type)
         if isinstance(spec.type, (Object, Map)):
-            return enforce_value(value, spec.type, spec.required)
+            return enforce_value(value, spec.type, spec.required, encoded=True)
         return value
     except InvalidInput as error:
-        place = "" if spec is None or spec.name is None else f"in {spec.name!r}, "
+        row = f"row {error.position + 1} of " if isinstance(error, Misfit) and isinstance(spec, ColSpec) and isinstance(value, list) else ""
+        place = f"in {row}{'the input' if spec is None or spec.name is None else repr(spec.name)}, "
         raise InvalidInput(f"{place}{error}") from error  # BAD_REQUEST, as for every body that can't be read
     except Exception as error:
         place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
         raise InvalidInput(f"the values{place} can't be read as {'an array' if spec is None else spec}: {error}") from error
 
 
-def _scalars(value: Any, kind: DataType) -> Any:
+def _array(value: Any, kind: Array) -> Any:
+    """A list as an array, as MLflow has it, where it makes one."""
     if not isinstance(value, list):
-        return np.array([value], kind.to_numpy())[0]
-    if kind is DataType.string and all(isinstance(item, str) for item in value):
-        return _text_array(value)
-    check_text(value)
-    return np.array(value, kind.to_numpy())
+        return value
+    try:
+        return np.array(value, "datetime64[ns]" if kind.dtype is DataType.datetime else None)
+    except ValueError:  # lists that differ in length
+        return value
+
+
+def _scalars(value: Any, spec: ColSpec) -> Any:
+    kind = spec.type
+    assert isinstance(kind, DataType)
+    if isinstance(value, list):
+        return column_of(value, kind, required=spec.required, encoded=True)
+    return enforce_value(value, kind, spec.required, encoded=True)

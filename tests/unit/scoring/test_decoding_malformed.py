@@ -143,7 +143,7 @@ def test_text_that_numpy_has_no_room_for_is_given_all_the_same() -> None:
     texts = ["", "a\0", "x" * 70_000, *[""] * 2000]
     for body in ({"inputs": {"s": texts}}, {"instances": [{"s": text} for text in texts]}):
         found = outcome(json.dumps(body).encode(), JSON, Schema((ColSpec(DataType.string, "s"),)))
-        assert found["s"].tolist() == ["", "a", "x" * 70_000, *[""] * 2000]
+        assert found["s"].tolist() == texts
 
 
 @pytest.mark.parametrize("with_orjson", [True, False])

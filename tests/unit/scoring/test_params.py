@@ -54,6 +54,10 @@ def test_without_a_schema_params_are_ignored(params: Any, expected: Any) -> None
         (DataType.boolean, np.bool_(False), False),
         (DataType.datetime, "2026-01-02", datetime.date(2026, 1, 2)),
         (DataType.datetime, "2026-01-02T03:04:05", datetime.datetime(2026, 1, 2, 3, 4, 5)),  # noqa: DTZ001  MLflow's have no zone
+        (DataType.long, 5.0, 5),
+        (DataType.datetime, "2026-01-02T03:04:05Z", datetime.datetime(2026, 1, 2, 3, 4, 5)),  # noqa: DTZ001
+        (DataType.datetime, "2026-01-02T03:04:05+02:00", datetime.datetime(2026, 1, 2, 1, 4, 5)),  # noqa: DTZ001
+        (DataType.datetime, "2026-01-02T03:04:05-03:30", datetime.datetime(2026, 1, 2, 6, 34, 5)),  # noqa: DTZ001
         (DataType.long, None, None),
     ],
 )
@@ -69,7 +73,11 @@ def test_a_value_of_the_right_kind_becomes_python_s_own(kind: DataType, value: A
         (DataType.long, "5"),
         (DataType.long, True),
         (DataType.long, [1]),
-        (DataType.integer, 1.0),
+        (DataType.integer, 1.5),
+        (DataType.integer, 2**31),
+        (DataType.long, 2**63),
+        (DataType.long, True),
+        (DataType.float, 1e300),
         (DataType.double, "0.5"),
         (DataType.double, False),
         (DataType.float, np.float64(0.5)),
