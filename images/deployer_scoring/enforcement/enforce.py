@@ -14,6 +14,7 @@ import pandas as pd
 from deployer_scoring.enforcement.columns import cast_column, refusal
 from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.enforcement.tensors import enforce_tensors
+from deployer_scoring.enforcement.values import objects
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import Array, DataType, Object
 from deployer_scoring.schema.signature import ColSpec, Schema
@@ -101,7 +102,7 @@ def _is_one_row(data: dict[str, Any], schema: Schema) -> bool:
 def _frame_of_columns(data: dict[str, Any]) -> pd.DataFrame:
     # A DataFrame can't be made of arrays with several dimensions; as lists they get as far as a clear refusal.
     flat = {name: value.tolist() if isinstance(value, np.ndarray) and value.ndim > 1 else value for name, value in data.items()}
-    flat = {name: np.fromiter(value, object, len(value)) if isinstance(value, list) else value for name, value in flat.items()}
+    flat = {name: objects(value) if isinstance(value, list) else value for name, value in flat.items()}
     try:
         return pd.DataFrame(flat)
     except Exception as error:

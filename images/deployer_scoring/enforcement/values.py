@@ -74,6 +74,17 @@ def column_of(values: Sequence[Any], kind: DataType, *, required: bool = True, e
     return _array(_converted(values, gaps, _convert(kind, encoded)), gaps, kind)
 
 
+def objects(values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    """One array of objects, whatever they are."""
+    array = np.empty(len(values), dtype=object)
+    if set(map(type, values)) <= {str, bytes, type(None)}:
+        array[:] = values
+    else:
+        for at, value in enumerate(values):  # one by one: a list of lists would be taken for a matrix
+            array[at] = value
+    return array
+
+
 def shown(value: Any) -> str:
     """A value as a message quotes it."""
     if value is None:
@@ -123,7 +134,7 @@ def _array(values: list[Any], gaps: list[bool], kind: DataType) -> Any:
     if kind in _NULLABLE and any(gaps):
         return pd.array(values, dtype=_NULLABLE[kind])  # type: ignore[call-overload,unused-ignore]
     if kind in {DataType.string, DataType.binary}:
-        return np.fromiter(values, object, len(values))
+        return objects(values)
     return np.array(values, kind.to_numpy())
 
 

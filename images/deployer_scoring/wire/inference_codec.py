@@ -15,6 +15,7 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
+from deployer_scoring.enforcement.values import objects
 from deployer_scoring.errors import EncodingError, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.schema.datatypes import DataType
@@ -241,8 +242,8 @@ class _Tensor:
             if kind is DataType.datetime:
                 return np.array([_text(value) for value in values], dtype="datetime64[ns]")
             if kind is DataType.string or kind is None:
-                return _column_of([_text(value) for value in values])
-            return _column_of([json.loads(_text(value)) for value in values])
+                return objects([_text(value) for value in values])
+            return objects([json.loads(_text(value)) for value in values])
         except (ValueError, TypeError) as error:
             raise InvalidInput(f"the input {self.name!r} can't be read as {kind}: {error}") from error
 
@@ -316,7 +317,7 @@ def _outputs(predictions: Any, schema: Optional[Schema]) -> dict[str, np.ndarray
         keys = predictions[0].keys()
         if keys and all(row.keys() == keys for row in predictions):
             return {str(key): _array([row[key] for row in predictions]) for key in keys}
-        return {_OUTPUT.format(0): _column_of(predictions)}
+        return {_OUTPUT.format(0): objects(predictions)}
     array = _array(predictions)
     if len(names) > 1 and array.ndim == 2 and array.shape[1] == len(names):
         return {name: array[:, at] for at, name in enumerate(names)}
@@ -329,15 +330,8 @@ def _array(values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except ValueError:  # ragged
-        array = _column_of(list(values))
+        array = objects(list(values))
     return array if array.ndim else array.reshape(1)
-
-
-def _column_of(values: list[Any]) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    for at, value in enumerate(values):  # one by one: a list of lists would be taken for a matrix
-        array[at] = value
-    return array
 
 
 def _text(value: Any) -> str:

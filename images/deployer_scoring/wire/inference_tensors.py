@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 
+from deployer_scoring.enforcement.values import objects
 from deployer_scoring.errors import InvalidInput
 
 BYTES = "BYTES"
@@ -98,7 +99,7 @@ def _of_json(data: list[Any], kind: str) -> np.ndarray:
         flat = _flattened(data)
         if wrong := next((value for value in flat if not isinstance(value, str)), None):
             raise TypeError(f"{wrong!r} is no string")
-        return _objects(flat)
+        return objects(flat)
     wanted = np.dtype(_DTYPES[kind])
     raw = np.array(data) if data else np.empty(0, wanted)
     if raw.dtype == object and wanted.kind == "f" and all(value is None or type(value) in {int, float} for value in raw.flat):
@@ -135,13 +136,7 @@ def _strings(binary: memoryview) -> np.ndarray:
         if at > len(binary):
             raise ValueError(f"a string of {length} bytes ends past the data")
         values.append(bytes(binary[at - length : at]))
-    return _objects(values)
-
-
-def _objects(values: list[Any]) -> np.ndarray:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
+    return objects(values)
 
 
 def _said(value: Any) -> Any:

@@ -90,7 +90,7 @@ def _check_lengths(data: dict[str, Any], schema: Optional[Schema]) -> None:
 
 def _column(items: list[Any], spec: Spec) -> Any:
     """One array of the values of a column."""
-    if isinstance(spec, ColSpec) and isinstance(spec.type, DataType):
+    if isinstance(spec, TensorSpec) or (isinstance(spec, ColSpec) and isinstance(spec.type, DataType)):
         return _converted(items, spec)
     found = [_converted(item, spec) for item in items]
     texts = [item.item() for item in found if isinstance(item, (np.ndarray, np.generic)) and item.dtype.kind == "U" and item.ndim == 0]
