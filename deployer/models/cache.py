@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployer.errors import MachineFault
+from deployer.private import private_directory
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -27,6 +28,13 @@ def root() -> Path:
     """The directory that holds all fetched models."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "deployer" / "models"
+
+
+def prepared() -> Path:
+    """The same, made where it isn't there, and its user's alone."""
+    private_directory(root().parent)
+    root().mkdir(exist_ok=True)
+    return root()
 
 
 def kept(name: str, key: object, make: Callable[[Path], None]) -> Path:
@@ -83,7 +91,7 @@ def disk_full() -> MachineFault:
 @contextmanager
 def _locked(place: Path) -> Iterator[None]:
     """Hold a place against other processes. The lock's file is kept: removing it would let two hold it."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    prepared()
     with place.with_name(f".{place.name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

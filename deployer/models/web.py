@@ -66,10 +66,10 @@ def _refuse(uri: ModelUri, response: httpx.Response) -> None:
 @contextmanager
 def _spooled(response: httpx.Response, uri: ModelUri, report: Report) -> Iterator[tuple[IO[bytes], str]]:
     """The body in a file beside the cache, for as long as the block runs, and its SHA-256. The file has no name: a kill leaves nothing."""
-    cache.root().mkdir(parents=True, exist_ok=True)
+    spools = cache.prepared()
     length = response.headers.get("content-length")
     digest, done = hashlib.sha256(), 0
-    with tempfile.TemporaryFile(dir=cache.root()) as spool:
+    with tempfile.TemporaryFile(dir=spools) as spool:
         with told(report, uri.public) as progressed:
             for chunk in response.iter_raw(1 << 20):
                 spool.write(chunk)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployer.errors import MachineFault
+from deployer.private import private_directory
 
 _COMPLETE = ".complete"
 
@@ -52,7 +53,7 @@ def made(directory: Path, make: Callable[[Path], None]) -> Path:
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock between processes that goes with `path`; it ends with its holders, however they end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _prepare(path)
     with path.with_name(path.name + ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         before = held()
@@ -71,7 +72,7 @@ def held() -> tuple[int, ...]:
 
 def write(path: Path, text: str) -> None:
     """Put a small file in place in one go: readers see all of it or the one before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _prepare(path)
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         unfinished.write_text(text)
@@ -79,3 +80,8 @@ def write(path: Path, text: str) -> None:
     finally:
         with suppress(FileNotFoundError):
             unfinished.unlink()
+
+
+def _prepare(path: Path) -> None:
+    private_directory(root())
+    path.parent.mkdir(parents=True, exist_ok=True)

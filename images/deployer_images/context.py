@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from deployer.private import private_directory
 from deployer_images import cache, scoring
 from deployer_images.locks import Lock, uv_platform
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
@@ -32,7 +33,7 @@ def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
     Raises:
         ModelInvalid, TargetUnavailable, MachineFault: uv could not install a package, and why.
     """
-    root = cache.root() / "builds"  # beside uv's cache, so that files are linked and not copied
+    root = private_directory(cache.root()) / "builds"  # beside uv's cache, so that files are linked and not copied
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root) as name, tempfile.TemporaryFile(dir=root) as archive:
         directory = Path(name)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployer.errors import MachineFault
+from deployer.private import own_directory
 from deployer_targets.local.names import DIRECTORY_VARIABLE, Place
 
 _LOOK_SECONDS = 0.01
@@ -26,17 +25,8 @@ def prepare(place: Place) -> None:
     Raises:
         MachineFault: they can't be made, or somebody else made them.
     """
-    try:
-        place.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.models.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for directory in (place.sockets, place.sockets.parent):
-            found = directory.lstat()
-            if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-                raise MachineFault(f"{directory} belongs to somebody else", advice=f"{DIRECTORY_VARIABLE} names another directory")
-        place.sockets.chmod(0o700)
-    except OSError as error:
-        advice = f"{DIRECTORY_VARIABLE} names another directory"
-        raise MachineFault(f"{error.filename} can't be made: {error.strerror}", advice=advice) from error
+    for directory in place.private:
+        own_directory(directory, advice=f"{DIRECTORY_VARIABLE} names another directory")
 
 
 def hold(place: Place, name: str) -> int | None:

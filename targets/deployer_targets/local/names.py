@@ -44,22 +44,24 @@ class Place:
     Attributes:
         sockets: a directory a deployment, each with its supervisor's socket and log; held by the supervisor's lock while it lives.
         models: a directory a deployment, each with the copies of its models. Apart, because sockets may lie in memory.
+        private: what must be its user's alone, from the outside in; what the user named is left as it is.
     """
 
     sockets: Path
     models: Path
+    private: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, environment: Mapping[str, str] = os.environ) -> Place:
         """DEPLOYER_LOCAL_DIR, or else XDG_RUNTIME_DIR/deployer/local, or else a directory of this user below the temporary one."""
         if named := environment.get(DIRECTORY_VARIABLE):
             base = Path(named).absolute()
-            return cls(base / "run", base / "models")
+            return cls(base / "run", base / "models", (base / "run", base / "models"))
         runtime = environment.get("XDG_RUNTIME_DIR")
         base = Path(runtime) / "deployer" if runtime else Path(tempfile.gettempdir()) / f"deployer-{os.getuid()}"
         cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        sockets = base / "local"
-        return cls(sockets, cache / "deployer" / "local" / short(digest_of(str(sockets))))
+        sockets, models = base / "local", cache / "deployer" / "local"
+        return cls(sockets, models / short(digest_of(str(sockets))), (base, sockets, models))
 
     @property
     def id(self) -> str:
