@@ -36,7 +36,7 @@ def localstack() -> None:
 
 
 @localstack.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="Of the AWS endpoint; 0 picks a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=7755, show_default=True, help="Of the AWS endpoint; 0 picks a free one.")
 @click.option("--registry-port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Of the image registry; 0 picks a free one.")
 @click.option("--runtime", type=click.Choice(["auto", "docker", "process"]), default="auto", show_default=True, help="What endpoints run in.")
 @click.option(

@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 
 from deployer.errors import DeployerError
-from deployer_localstack.options import Options, default_directory
+from deployer_localstack.lifecycle import refuse_without_extra
+from deployer_localstack.options import PORT, Options, default_directory
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deployer_localstack", description="A local AWS whose endpoints really run.")
     serve = parser.add_subparsers(required=True).add_parser("serve", help="run in the foreground until SIGTERM")
     serve.add_argument("--directory", type=Path, default=default_directory())
-    serve.add_argument("--port", type=int, default=4566, help="of the AWS endpoint; 0 takes any")
+    serve.add_argument("--port", type=int, default=PORT, help="of the AWS endpoint; 0 takes any")
     serve.add_argument("--registry-port", type=int, default=0, help="of the image registry; 0 takes any")
     serve.add_argument("--runtime", choices=["auto", "docker", "process"], default="auto")
     serve.add_argument("--registry", choices=["auto", "debian", "docker", "python"], default="auto")
@@ -30,13 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
         commands=given.commands,
         settings=tuple((name, value) for name, _, value in (each.partition("=") for each in given.set)),
     )
-    from deployer_localstack.daemon import serve as run
-
     try:
+        refuse_without_extra()
+        from deployer_localstack.daemon import serve as run
+
         return run(options)
     except (DeployerError, OSError, ValueError) as fault:
-        print(f"{type(fault).__name__}: {fault}", file=sys.stderr)  # noqa: T201
-        return 1
+        said = f"{fault.message}: {fault.advice}" if isinstance(fault, DeployerError) else f"{type(fault).__name__}: {fault}"
+        print(said, file=sys.stderr)  # noqa: T201
+        return fault.exit_code if isinstance(fault, DeployerError) else 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from deployer.private import own_directory
 from deployer_localstack import ground
 from deployer_localstack.children import kill_leftovers
 from deployer_localstack.control_api import ControlApi
@@ -23,7 +24,7 @@ from deployer_localstack.images import Images
 from deployer_localstack.invocations import Invocations
 from deployer_localstack.journal import Journal
 from deployer_localstack.log_streams import LogStreams
-from deployer_localstack.options import Options, new_token
+from deployer_localstack.options import ELSEWHERE, Options, new_token
 from deployer_localstack.registry.backends import start_backend
 from deployer_localstack.registry.front import Passwords, RegistryFront
 from deployer_localstack.registry.index import ImageIndex
@@ -49,14 +50,14 @@ class Cloud:
         self.journal, self.faults, self.store = Journal(), Faults(), Store()
         self.index, self.passwords = ImageIndex(), Passwords()
         self.registry = start_backend(options)
-        self.ecr = Ecr(self.settings, self.passwords, self.index, self.registry.port)
+        self.ecr = Ecr(self.settings, self.passwords, self.index, self.registry.upstream)
         self.logs = LogStreams()
         images = Images(self.ecr, self.index)
         dataplane = Dataplane(options.directory, self.settings, images, Runtimes(options, self.passwords), self.logs)
         self.rollouts = Rollouts(self.settings, dataplane)
         self.invocations = Invocations(self.settings, self.store)
         ground.create_default_role()
-        self.registry_front = Server(options.registry_port, RegistryFront(self.registry.port, self.passwords, self.ecr, self.index))
+        self.registry_front = Server(options.registry_port, RegistryFront(self.registry.upstream, self.passwords, self.ecr, self.index))
         self.ecr.host = f"127.0.0.1:{self.registry_front.port}"
         control = ControlApi(
             token=new_token(options.directory),
@@ -131,7 +132,7 @@ class Cloud:
 
 def serve(options: Options) -> int:
     """Serve until SIGTERM or SIGINT. Says where it is in DIRECTORY/state.json once it answers."""
-    options.directory.mkdir(parents=True, exist_ok=True)
+    own_directory(options.directory, advice=ELSEWHERE)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     told = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import json
 import threading
 import uuid
@@ -14,6 +13,7 @@ from deployer_localstack import ground
 from deployer_localstack.aws_errors import AwsError
 from deployer_localstack.registry.front import Passwords
 from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository, digest_of
+from deployer_localstack.registry.upstream import Upstream
 from deployer_localstack.sagemaker.store import Place
 from deployer_localstack.settings import Settings
 
@@ -24,12 +24,12 @@ _PART_SIZE = 20 * 1024 * 1024
 class Ecr:
     """Answers the calls in `operations`; the front of the registry asks it about repositories."""
 
-    def __init__(self, settings: Settings, passwords: Passwords, index: ImageIndex, upstream_port: int) -> None:
+    def __init__(self, settings: Settings, passwords: Passwords, index: ImageIndex, upstream: Upstream) -> None:
         self.host = ""
         self._settings = settings
         self._passwords = passwords
         self._index = index
-        self._upstream_port = upstream_port
+        self._registry = upstream
         self._account_settings: dict[Place, dict[str, str]] = {}
         self._uploads: dict[str, bytearray] = {}
         self._lock = threading.Lock()
@@ -176,7 +176,7 @@ class Ecr:
         if self._upstream("HEAD", repository, f"blobs/{digest}")[0] != 200:
             raise AwsError("LayersNotFoundException", f"The layer with digest '{digest}' does not exist in '{repository.name}'")
         # As S3's presigned ones, it needs no password.
-        url = f"http://127.0.0.1:{self._upstream_port}/v2/{self._index.stored_name(repository)}/blobs/{digest}"
+        url = f"{self._registry.url}/v2/{self._index.stored_name(repository)}/blobs/{digest}"
         return {"downloadUrl": url, "layerDigest": digest}
 
     def initiate_layer_upload(self, place: Place, parameters: Parameters) -> dict[str, Any]:
@@ -237,25 +237,25 @@ class Ecr:
             return self._uploads[upload]
 
     def _upload_blob(self, repository: Repository, digest: str, content: bytes) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=60)
+        connection = self._registry.connect(60)
         try:
-            connection.request("POST", f"/v2/{self._index.stored_name(repository)}/blobs/uploads/")
+            connection.request("POST", f"{self._registry.path}/v2/{self._index.stored_name(repository)}/blobs/uploads/")
             opened = connection.getresponse()
             opened.read()
             location = opened.headers["Location"]
             mark = "&" if "?" in location else "?"
             headers = {"Content-Type": "application/octet-stream"}
-            connection.request("PUT", f"{location}{mark}digest={digest}", body=content, headers=headers)
+            connection.request("PUT", f"{self._registry.path}{location}{mark}digest={digest}", body=content, headers=headers)
             if connection.getresponse().status != 201:
                 raise AwsError("ServerException", "The registry didn't take the layer.", 500)
         finally:
             connection.close()
 
     def _upstream(self, method: str, repository: Repository, path: str, body: bytes | None = None, media_type: str = "") -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=60)
+        connection = self._registry.connect(60)
         try:
             headers = {"Content-Type": media_type} if media_type else {}
-            connection.request(method, f"/v2/{self._index.stored_name(repository)}/{path}", body=body, headers=headers)
+            connection.request(method, f"{self._registry.path}/v2/{self._index.stored_name(repository)}/{path}", body=body, headers=headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

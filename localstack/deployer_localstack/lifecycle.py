@@ -13,14 +13,17 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
-from deployer.errors import MachineFault
+from deployer.errors import ExtraMissing, MachineFault
+from deployer.private import own_directory
 from deployer_localstack.control_client import Control
 from deployer_localstack.options import (
     ACCESS_KEY,
     ACCOUNT,
     DEFAULT_REGION,
+    ELSEWHERE,
     INSTANCE_VARIABLE,
     ROLE_NAME,
     SECRET_KEY,
@@ -33,6 +36,7 @@ from deployer_localstack.options import (
 _UP_WITHIN = 120.0
 _DOWN_WITHIN = 60.0
 _STATE, _LOG, _LOCK = "state.json", "log", "lock"
+_EXTRA = ("boto3", "moto", "flask", "flask_cors")
 _DISPOSABLE = ("registry", "endpoints", "objects", "registry.yml", "registry.log", _STATE)
 
 
@@ -85,8 +89,10 @@ def up(options: Options | None = None) -> Status:
 
     Raises:
         MachineFault: the port is taken, the registry that was asked for isn't there, the directory can't be written.
+        ExtraMissing: what it stands on isn't installed.
     """
     options = options or Options()
+    refuse_without_extra()
     with _locked(options.directory):
         present = status(options.directory)
         if present.running:
@@ -95,6 +101,16 @@ def up(options: Options | None = None) -> Status:
         _spawn(options)
     found = status(options.directory)
     return Status(**{name: getattr(found, name) for name in Status.__slots__ if name != "started"}, started=True)
+
+
+def refuse_without_extra() -> None:
+    """Return if all is installed that the daemon stands on.
+
+    Raises:
+        ExtraMissing: it isn't.
+    """
+    if any(find_spec(name) is None for name in _EXTRA):
+        raise ExtraMissing.named("localstack", "the local cloud")
 
 
 def down(directory: Path | None = None) -> Forgotten:
@@ -285,11 +301,11 @@ def _clear(directory: Path) -> int:
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
     """Two `up` at once start one cloud."""
+    own_directory(directory, advice=ELSEWHERE)
     try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = (directory / _LOCK).open("w")
     except OSError as fault:
-        raise MachineFault(f"{directory} can't be written", why=str(fault), advice="set DEPLOYER_LOCALSTACK_DIR") from fault
+        raise MachineFault(f"{directory} can't be written", why=str(fault), advice=ELSEWHERE) from fault
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -28,6 +28,12 @@ INSTANCE_LABEL = "io.deployer.localstack"
 TOKEN_VARIABLE = "DEPLOYER_LOCALSTACK_TOKEN"
 """Where clients of the control API find its token, if they don't read the local cloud's directory."""
 
+ELSEWHERE = "DEPLOYER_LOCALSTACK_DIR names another directory"
+"""What to do where the directory can't be had."""
+
+PORT = 7755
+"""Of the AWS endpoint. No service has it (IANA's registry has none from 7748 to 7774), nor LocalStack (4566) or moto's server (5000)."""
+
 _TOKEN_FILE = "token"
 
 
@@ -73,7 +79,7 @@ class Options:
     """
 
     directory: Path = field(default_factory=default_directory)
-    port: int = 4566
+    port: int = PORT
     registry_port: int = 0
     runtime: RuntimeChoice = "auto"
     registry: RegistryChoice = "auto"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -25,6 +26,7 @@ import pytest
 from botocore.config import Config
 
 import deployer_localstack as localstack
+from deployer_localstack.registry.backends import start_backend
 from tests.e2e import browser as browsers
 from tests.e2e.scoring_process import serving
 from tests.models import saved_model
@@ -307,3 +309,15 @@ def test_a_page_in_a_real_browser_reaches_nothing() -> None:
 def test_files_of_the_local_cloud_are_their_user_s_alone(cloud: localstack.Status) -> None:
     assert stat.S_IMODE(cloud.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((cloud.directory / "token").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("kind", ["debian", "python"])
+def test_the_registry_behind_is_found_by_its_own_cloud_alone(tmp_path: Path, kind: Any) -> None:
+    if kind == "debian" and shutil.which("docker-registry") is None:
+        kind = "python"
+    registry = start_backend(localstack.Options(directory=tmp_path, registry=kind))
+    try:
+        for path, status in (("/v2/", 404), ("/v2/_catalog", 404), (f"/{'0' * 32}/v2/", 404), (f"{registry.upstream.path}/v2/", 200)):
+            assert httpx.get(f"http://127.0.0.1:{registry.upstream.port}{path}", trust_env=False).status_code == status
+    finally:
+        registry.stop()

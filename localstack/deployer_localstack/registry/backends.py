@@ -16,6 +16,7 @@ from deployer.errors import MachineFault
 from deployer_localstack import children
 from deployer_localstack.options import INSTANCE_LABEL, INSTANCE_VARIABLE, Options
 from deployer_localstack.registry.small import SmallRegistry
+from deployer_localstack.registry.upstream import Upstream
 from deployer_localstack.server import Server
 
 _DEBIAN = "docker-registry"
@@ -35,6 +36,7 @@ storage:
     enabled: true
 http:
   addr: 127.0.0.1:{port}
+  prefix: {path}/
   relativeurls: true
 """
 
@@ -45,7 +47,7 @@ class Backend(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def port(self) -> int: ...
+    def upstream(self) -> Upstream: ...
     def stop(self) -> None: ...
 
 
@@ -70,11 +72,8 @@ def start_backend(options: Options) -> Backend:
 @dataclass(slots=True)
 class _Small:
     server: Server
+    upstream: Upstream
     kind: str = "python"
-
-    @property
-    def port(self) -> int:
-        return self.server.port
 
     def stop(self) -> None:
         self.server.shutdown()
@@ -82,15 +81,17 @@ class _Small:
 
 
 def _start_small(storage: Path) -> Backend:
-    server = Server(0, SmallRegistry(storage))
+    server = Server(0, registry := SmallRegistry(storage))
+    upstream = Upstream(server.port)
+    registry.path = upstream.path
     server.start("registry")
-    return _Small(server)
+    return _Small(server, upstream)
 
 
 @dataclass(slots=True)
 class _Debian:
     process: subprocess.Popen[bytes]
-    port: int
+    upstream: Upstream
     kind: str = "debian"
 
     def stop(self) -> None:
@@ -102,13 +103,13 @@ def _start_debian(storage: Path, directory: Path) -> Backend:
         raise MachineFault("docker-registry is not installed", advice="apt-get install docker-registry, or --registry python")
     environment = {"PATH": os.environ.get("PATH", ""), INSTANCE_VARIABLE: str(directory), "OTEL_TRACES_EXPORTER": "none"}
     for _ in range(3):
-        port = free_port()
+        upstream = Upstream(free_port())
         configuration = storage.with_name("registry.yml")
-        configuration.write_text(_CONFIGURATION.format(directory=storage, port=port))
+        configuration.write_text(_CONFIGURATION.format(directory=storage, port=upstream.port, path=upstream.path))
         with storage.with_name("registry.log").open("ab") as log:
             process = children.spawn([_DEBIAN, "serve", str(configuration)], environment=environment, output=log)
-        if _answers(port, process):
-            return _Debian(process, port)
+        if _answers(upstream, process):
+            return _Debian(process, upstream)
         # Somebody else may have taken the port in between.
         children.stop(process, 1)
     raise MachineFault("docker-registry doesn't start", advice=f"see {storage.with_name('registry.log')}, or use --registry python")
@@ -117,7 +118,7 @@ def _start_debian(storage: Path, directory: Path) -> Backend:
 @dataclass(slots=True)
 class _Official:
     container: object
-    port: int
+    upstream: Upstream
     kind: str = "docker"
 
     def stop(self) -> None:
@@ -128,19 +129,20 @@ def _start_official(directory: Path) -> Backend:
     engine = children.docker_engine()
     if engine is None:
         raise MachineFault("no docker engine answers", advice="start docker, or use --registry python")
+    path = Upstream(0).path
     container = engine.containers.run(
         _OFFICIAL,
         detach=True,
-        environment={"REGISTRY_HTTP_RELATIVEURLS": "true", "REGISTRY_STORAGE_DELETE_ENABLED": "true"},
+        environment={"REGISTRY_HTTP_RELATIVEURLS": "true", "REGISTRY_STORAGE_DELETE_ENABLED": "true", "REGISTRY_HTTP_PREFIX": f"{path}/"},
         labels={INSTANCE_LABEL: str(directory)},
         ports={"5000/tcp": ("127.0.0.1", 0)},
     )
     container.reload()
-    port = int(container.ports["5000/tcp"][0]["HostPort"])
-    if not _answers(port, None):
+    upstream = Upstream(int(container.ports["5000/tcp"][0]["HostPort"]), path)
+    if not _answers(upstream, None):
         container.remove(force=True, v=True)
         raise MachineFault("the registry's container doesn't answer", advice="use --registry python")
-    return _Official(container, port)
+    return _Official(container, upstream)
 
 
 def free_port() -> int:
@@ -150,12 +152,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int, process: subprocess.Popen[bytes] | None) -> bool:
+def _answers(upstream: Upstream, process: subprocess.Popen[bytes] | None) -> bool:
     deadline = time.monotonic() + _STARTS_WITHIN
     while time.monotonic() < deadline and (process is None or process.poll() is None):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        connection = upstream.connect(2)
         try:
-            connection.request("GET", "/v2/")
+            connection.request("GET", f"{upstream.path}/v2/")
             if connection.getresponse().status == 200:
                 return True
         except (OSError, http.client.HTTPException):

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
 from deployer_localstack.registry.index import ImageIndex, Repository, digest_of
+from deployer_localstack.registry.upstream import Upstream
 from deployer_localstack.server import Environ, StartResponse
 
 _ROUTE = re.compile(r"/v2/(?P<name>.+?)/(?P<rest>(?:blobs|manifests|tags)/.*)")
@@ -79,8 +80,8 @@ class Refusal(Exception):
 class RegistryFront:
     """The WSGI application at repositoryUri's address."""
 
-    def __init__(self, upstream_port: int, passwords: Passwords, repositories: Repositories, index: ImageIndex) -> None:
-        self._upstream_port = upstream_port
+    def __init__(self, upstream: Upstream, passwords: Passwords, repositories: Repositories, index: ImageIndex) -> None:
+        self._upstream = upstream
         self._passwords = passwords
         self._repositories = repositories
         self._index = index
@@ -168,8 +169,8 @@ class RegistryFront:
         self, environ: Environ, start_response: Any, repository: Repository, rest: str, *, query: str = "", body: bytes | None = None
     ) -> Iterable[bytes]:
         stored = self._index.stored_name(repository)
-        connection = http.client.HTTPConnection("127.0.0.1", self._upstream_port, timeout=600)
-        path = f"/v2/{stored}/{rest}" + (f"?{query}" if query else "")
+        connection = self._upstream.connect(600)
+        path = f"{self._upstream.path}/v2/{stored}/{rest}" + (f"?{query}" if query else "")
         headers = {key.removeprefix("HTTP_").replace("_", "-"): environ[key] for key in _PASSED_ON if environ.get(key)}
         sent, chunked = _body(environ, headers, body)
         try:

@@ -59,6 +59,8 @@ class SmallRegistry:
         self._repositories = directory / "repositories"
         self._uploads = directory / "uploads"
         self._lock = threading.Lock()
+        self.path = ""
+        """Where in its address it begins."""
         for each in (self._blobs, self._repositories, self._uploads):
             each.mkdir(parents=True, exist_ok=True)
 
@@ -73,12 +75,13 @@ class SmallRegistry:
         return [] if environ["REQUEST_METHOD"] == "HEAD" else reply.body
 
     def _route(self, environ: Environ) -> Reply:
-        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        asked, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        path = asked.removeprefix(self.path) if asked.startswith(self.path) else ""
         if path.rstrip("/") == "/v2":
             return json_reply(200, {})
         match = _ROUTE.fullmatch(path)
         if not match:
-            raise RegistryError(404, "UNSUPPORTED", f"no such path: {path}")
+            raise RegistryError(404, "UNSUPPORTED", f"no such path: {asked}")
         name, kind, rest = match["name"], match["kind"], match["rest"]
         if kind == "blobs/uploads":
             return self._upload(environ, method, name, rest)
