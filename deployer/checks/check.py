@@ -5,13 +5,14 @@ Errors are what can't work, and only what is certain is called one: an upload st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deployer.checks.containers import Pickled, pickles
 from deployer.checks.examples import check_example
+from deployer.checks.files import check_files
 from deployer.checks.finding import Finding, Severity, error, in_order, note, warning
 from deployer.checks.imports import Modules
 from deployer.checks.knowledge import FLAVORS, dangerous, standard
@@ -22,6 +23,7 @@ from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.errors import DeployerError
 from deployer.models.content import ModelFile, files
+from deployer.models.opened import opened
 from deployer.requirements import NEWER_PYTHON, minor_of, python_too_old
 from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
@@ -63,6 +65,7 @@ class _Seen:
     model: MLModel
     facts: ModelFacts
     there: Surroundings
+    listed: tuple[ModelFile, ...]
     pickled: tuple[Pickled, ...]
     modules: Modules
     scripts: Mapping[str, Source] = field(default_factory=dict)
@@ -92,7 +95,7 @@ def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) ->
     sources = {path: _source(file, there.python) for path, file in inside.items() if path.endswith(".py")}
     scripts = {file.path: _source(file, there.python) for file in listed if file.path in _scripts(model)}
     modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources))
-    return _Seen(model, facts, there, tuple(pickles(listed, most=most)), modules, scripts)
+    return _Seen(model, facts, there, listed, tuple(pickles(listed, most=most)), modules, scripts)
 
 
 def _source(file: ModelFile, python: str) -> Source:
@@ -109,8 +112,11 @@ def _findings(seen: _Seen) -> Iterator[Finding]:
     if said := python_too_old(seen.there.python):
         own = minor_of(seen.facts.python_version) == seen.there.python
         yield error("python-too-old", _python_file(seen.model) if own else "", said, NEWER_PYTHON)
+    loaded = opened(seen.model, seen.listed)
+    yield from check_files(seen.model, seen.listed)
     for pickled in seen.pickled:
-        yield from _of_pickle(pickled, seen)
+        stray = pickled.file.partition("!")[0] not in loaded
+        yield from _may_be_unused(_of_pickle(pickled, seen)) if stray else _of_pickle(pickled, seen)
     yield from _of_sources(seen)
     yield from seen.modules.find_fault("MLmodel", Global(seen.model.pyfunc.loader_module, ""), "names the loader module")
     yield from _of_flavor(seen)
@@ -118,6 +124,13 @@ def _findings(seen: _Seen) -> Iterator[Finding]:
     yield from check_example(seen.model)
     yield from _of_requirements(seen)
     yield from _of_signature(seen.model)
+
+
+def _may_be_unused(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Nothing stops for a file that nothing is known to open."""
+    for each in found:
+        unnamed = each.severity is Severity.ERROR
+        yield replace(each, severity=Severity.WARNING, what=f"{each.what}. Nothing in the MLmodel names this file") if unnamed else each
 
 
 def _of_flavor(seen: _Seen) -> Iterator[Finding]:
@@ -179,7 +192,9 @@ def _of_sources(seen: _Seen) -> Iterator[Finding]:
 
 
 def _of_requirements(seen: _Seen) -> Iterator[Finding]:
-    found = check_requirements(seen.facts.requirements, _requirements_file(seen.model.directory), seen.facts.python_version)
+    if not (file := _requirements_file(seen.model.directory)):
+        return  # that there is none was said of the files
+    found = check_requirements(seen.facts.requirements, file, seen.facts.python_version)
     # Where the environment is made already, what the requirements say of making one stops nothing.
     yield from (replace(each, severity=Severity.WARNING) if seen.there.complete and each.severity is Severity.ERROR else each for each in found)
 

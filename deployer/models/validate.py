@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from deployer.errors import ModelInvalid
-from deployer.models.content import content_digest, files
+from deployer.models.content import ModelFile, content_digest, files
+from deployer.models.kinds import Fault, fault_of
+from deployer.models.opened import faults
 from deployer.requirements import distribution_of, pinned_version, without_credentials
 from deployer.state import ModelFacts
 from deployer_scoring.errors import MLModelError
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE, MLModel, read_mlmodel
+
+_SHOWN = 3
 
 
 def validate(directory: Path, uri: str = "") -> ModelFacts:
@@ -30,13 +31,14 @@ def validate(directory: Path, uri: str = "") -> ModelFacts:
     """
     uri = uri or str(directory)
     try:
+        _refuse_pointer(uri, directory)
         model = read_mlmodel(directory)
+        listed = files(directory)
+        _refuse_faults(uri, model, listed)
         needs = required.requirements(directory)
         python = model.pyfunc.python_version or required.python_version(directory) or ""
-        _look_for_requirements(directory, model)
     except MLModelError as error:
         raise invalid(uri, directory, error) from error
-    listed = files(directory)
     return ModelFacts(
         uri=uri,
         digest=content_digest(listed),
@@ -73,6 +75,24 @@ def invalid(uri: str, directory: Path, error: MLModelError) -> ModelInvalid:
     return ModelInvalid(f"{uri} can't be served: {place}: {error.message}", advice=advice)
 
 
+def _refuse_pointer(uri: str, directory: Path) -> None:
+    file = directory / FILE
+    if file.is_file() and (fault := fault_of(ModelFile(FILE, file, file.stat().st_size))) is not None:
+        raise _refusal(uri, [fault])
+
+
+def _refuse_faults(uri: str, model: MLModel, listed: tuple[ModelFile, ...]) -> None:
+    if found := [fault for fault, fatal in faults(model, listed) if fatal]:
+        raise _refusal(uri, found)
+
+
+def _refusal(uri: str, found: list[Fault]) -> ModelInvalid:
+    first, *others = found
+    more = [f"{each.file} {each.what}" for each in others[:_SHOWN]]
+    why = "; ".join([*more, f"and {len(others) - _SHOWN} more files"] if len(others) > _SHOWN else more)
+    return ModelInvalid(f"{uri} can't be served: {first.file} {first.what}", why=why, advice=first.advice)
+
+
 def _nearby(directory: Path) -> str:
     """A hint where the model is one level further down."""
     try:
@@ -80,17 +100,3 @@ def _nearby(directory: Path) -> str:
     except OSError:
         return ""
     return f"there is one in {', '.join(below[:3])}: name that directory" if below else ""
-
-
-def _look_for_requirements(directory: Path, model: MLModel) -> None:
-    """Refuse an environment that leads to a requirements file which isn't there, where no other file lists what the model needs."""
-    name = model.pyfunc.environments.get("virtualenv")
-    if name is None or (directory / required.REQUIREMENTS).exists() or (directory / required.CONDA).exists():
-        return
-    document = yaml.safe_load((directory / name).read_text(encoding="utf-8"))
-    listed = document.get("dependencies") if isinstance(document, dict) else None
-    for each in listed if isinstance(listed, list) else ():
-        if (match := re.match(r"^\s*(?:-r|--requirement)[\s=]+(\S+)", str(each))) and not (directory / match[1]).exists():
-            raise MLModelError(
-                name, "dependencies", f"the file {match[1]} is not in the model's directory", "Save the model again, or write the file."
-            )

@@ -47,21 +47,19 @@ def _gone(name: str) -> Callable[[Path], None]:
     return lambda model: shutil.rmtree(model / name) if (model / name).is_dir() else (model / name).unlink()
 
 
-def _needs(model: Path) -> None:
-    with (model / "MLmodel").open("a") as file:
-        file.write("    env: {virtualenv: python_env.yaml}\n")
-
-
 BROKEN_MODELS: dict[str, tuple[Callable[[Path], None], str]] = {
     "not a model": (_gone("MLmodel"), "it has no MLmodel file"),
     "no python_function flavor": (_written("flavors:\n  sklearn: {code: null}\n"), "no python_function flavor, only sklearn"),
     "no loader module": (_without("loader_module"), "flavors.python_function.loader_module: is missing"),
     "code that is gone": (_gone("code"), "the file code is not in the model's directory"),
-    "data that is gone": (_gone("factor.txt"), "the file factor.txt is not in the model's directory"),
+    "data that is gone": (
+        _written("flavors:\n  python_function: {loader_module: mlflow.keras}\n  keras: {data: data}\n"),
+        "flavors.keras.data: the file data is not in the model's directory",
+    ),
+    "a pointer in place of data": (_written("version https://git-lfs.github.com/spec/v1\n", "factor.txt"), "factor.txt is a Git LFS pointer"),
     "broken YAML": (_written("flavors:\n  python_function: {loader_module: x\n   bad: [\n"), "MLmodel:3: is not valid YAML"),
     "YAML of another shape": (_written("- a\n- b\n"), "MLmodel: holds no mapping"),
     "bytes": (_written(b"\xff\xfe\x00\x01" * 50), "MLmodel: is not UTF-8 text"),
-    "requirements that are gone": (_needs, "the file python_env.yaml is not in the model's directory"),
 }
 
 

@@ -86,7 +86,7 @@ def one_line(error: BaseException) -> str:
 def _load(model: MLModel) -> Loaded:
     if model.code_path is not None:
         sys.path.insert(0, str(model.code_path))
-    if not model.data_path.exists():
+    if not model.data_path.exists() and any(each.needed and not each.there for each in model.named):
         raise LoadError(f"{model.data_path} is not there, though the MLmodel names it as the model's data")
     config = _config(model.pyfunc.model_config)
     loaded = _natively(model, config) or _by_loader_module(model, config)

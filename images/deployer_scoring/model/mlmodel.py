@@ -6,10 +6,10 @@ file alone, for who loads the model and would rather hear from the loader what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import yaml
 
@@ -19,6 +19,18 @@ from deployer_scoring.schema.signature import ModelSignature, ParamSchema, Schem
 FILE = "MLmodel"
 FLAVOR = "python_function"
 _PLACE = f"flavors.{FLAVOR}"
+# Under these keys mlflow's flavors keep, each in its own block, the path of what they load.
+_OWN_PATHS = (
+    "data",
+    "model_data",
+    "model_binary",
+    "pickled_model",
+    "saved_model_dir",
+    "model_path",
+    "serialized_explainer",
+    "adapter_weights",
+    "peft",
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +52,26 @@ class PythonFunction:
     """The method that streams; None where the model doesn't."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The whole flavor as written, for keys that only a loader module knows."""
+
+
+class Named(NamedTuple):
+    """A file or folder that an MLmodel names.
+
+    Attributes:
+        key: where it does so, "flavors.keras.data".
+        path: relative to the model's directory.
+        needed: whether the model certainly can't be loaded without it.
+        advice: what to do where it is absent.
+        environment: whether it says what the model needs, and holds nothing of the model.
+        there: whether it is.
+    """
+
+    key: str
+    path: str
+    needed: bool
+    advice: str
+    environment: bool = False
+    there: bool = True
 
 
 @dataclass(frozen=True)
@@ -69,6 +101,11 @@ class MLModel:
         return next((name for name in self.flavors if name != FLAVOR), self.pyfunc.loader_module.split(".")[0])
 
     @property
+    def named(self) -> tuple[Named, ...]:
+        """The files and folders that the MLmodel names; each time, it is looked whether they are there."""
+        return tuple(each._replace(there=_is_there(self.directory, each.path)) for each in _named(self))
+
+    @property
     def data_path(self) -> Path:
         """What the loader module is given: the flavor's `data`, or the directory where it names none (MLflow's rule)."""
         return self.directory / self.pyfunc.data if self.pyfunc.data is not None else self.directory
@@ -84,12 +121,12 @@ def read_mlmodel(directory: Path) -> MLModel:
 
     Raises:
         MLModelError: No such directory or MLmodel file, broken YAML (with the line), no python_function flavor, no loader module, an
-            invalid signature, or a data, code, artifact or environment file that is named but absent.
+            invalid signature, or a data, code or artifact file that is named but absent, where that loader module certainly opens it.
     """
     model = parse_mlmodel(directory)
-    for key, path, advice in _named_files(model):
-        if not (directory / path).exists():
-            raise MLModelError(FILE, key, f"the file {path} is not in the model's directory", advice)
+    for each in model.named:
+        if each.needed and not each.there:
+            raise MLModelError(FILE, each.key, f"the file {each.path} is not in the model's directory", each.advice)
     return model
 
 
@@ -224,24 +261,33 @@ def _bad_signature(part: str, error: SchemaError) -> MLModelError:
     return MLModelError(FILE, f"signature.{part}", str(error), "Set the signature again with mlflow.models.set_signature.")
 
 
-def _named_files(model: MLModel) -> list[tuple[str, str, str]]:
-    """The files that an MLmodel names, as key, relative path and what to do where one is absent."""
-    flavor = model.pyfunc.options
-    parts = {key: path for key in ("data", "code", "model_path", "python_model") if (path := _relative(flavor.get(key)))}
-    artifacts = flavor.get("artifacts")
-    if isinstance(artifacts, dict):
-        parts.update(
-            {f"artifacts.{name}.path": path for name, info in artifacts.items() if isinstance(info, dict) and (path := _relative(info.get("path")))}
-        )
+def _named(model: MLModel) -> Iterator[Named]:
+    """What the MLmodel names: of the python_function flavor, and of the block of the flavor that mlflow loads the model by."""
+    flavor, loader = model.pyfunc.options, model.pyfunc.loader_module
+    known = loader.startswith("mlflow.")
     incomplete = "The copy of the model is not complete: fetch or save it again."
-    environments = "It lists what the model needs: save the model again, or write the file."
-    return [
-        *((f"{_PLACE}.{key}", path, incomplete) for key, path in parts.items()),
-        *(
-            (f"{_PLACE}.env" if len(model.pyfunc.environments) == 1 else f"{_PLACE}.env.{manager}", path, environments)
-            for manager, path in model.pyfunc.environments.items()
-        ),
-    ]
+    for key in ("code", "python_model", "data", "model_path"):
+        if path := _relative(flavor.get(key)):
+            # What a path means is the loader's affair: sktime's "model" is model.zip.
+            yield Named(f"{_PLACE}.{key}", path, known or key == "code", incomplete)
+    artifacts = flavor.get("artifacts")
+    for name, info in artifacts.items() if isinstance(artifacts, dict) else ():
+        if path := _relative(info.get("path") if isinstance(info, dict) else None):
+            yield Named(f"{_PLACE}.artifacts.{name}.path", path, known, incomplete)
+    alone = not any(_relative(flavor.get(key)) for key in ("data", "model_path"))
+    own = loader.split(".")[1] if known else ""
+    for key in _OWN_PATHS:
+        if path := _relative(model.flavors.get(own, {}).get(key)):
+            yield Named(f"flavors.{own}.{key}", path, alone, incomplete)
+    for manager, path in model.pyfunc.environments.items():
+        key = f"{_PLACE}.env" if len(model.pyfunc.environments) == 1 else f"{_PLACE}.env.{manager}"
+        yield Named(key, path, False, "It lists what the model needs: save the model again, or write the file.", environment=True)
+
+
+def _is_there(directory: Path, path: str) -> bool:
+    """Whether a path that an MLmodel names is there; Paddle's are what its files' names begin with."""
+    place = directory / path
+    return place.exists() or (place.parent.is_dir() and any(each.name.startswith(f"{place.name}.pd") for each in place.parent.iterdir()))
 
 
 def _relative(value: object) -> Optional[str]:

@@ -89,7 +89,7 @@ def saved(
     """A model directory as MLflow saves it; another content gives another digest."""
     directory.mkdir()
     (directory / "MLmodel").write_text(MLMODEL + signature)
-    (directory / "model.pkl").write_text(content)
+    (directory / "model.pkl").write_text(f"V{content}\n.")  # a string, pickled
     (directory / "requirements.txt").write_text(requirements)
     (directory / "python_env.yaml").write_text("python: 3.11.7\ndependencies:\n- -r requirements.txt\n")
     return directory

@@ -57,7 +57,7 @@ def test_models_check_shows_what_is_known_of_a_model(deploy: Run, churn: Path) -
     assert result.exit_code == 0
     assert "Framework   sklearn 1.9.1" in result.stdout
     assert "Requires    mlflow==3.17.2, scikit-learn==1.9.1" in result.stdout
-    assert json.loads(deploy("models", "check", "churn", "-o", "json", target=False).stdout)["size"] == 463
+    assert json.loads(deploy("models", "check", "churn", "-o", "json", target=False).stdout)["size"] == 466
     assert deploy("models", "check", "nowhere", target=False).exit_code == 3
 
 

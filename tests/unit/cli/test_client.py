@@ -168,7 +168,7 @@ def test_prune_gives_what_it_removed(client: deployer.DeployClient, workspace: P
     saved(workspace / "next", "another pickle")
     client.update_deployment("churn", "next")
     assert client.prune("churn") == ()
-    assert client.prune("churn", {"keep": 0}) == ("object/churn/421520d7ef",)
+    assert client.prune("churn", {"keep": 0}) == ("object/churn/6cf75871f6",)
 
 
 def test_interrupts_are_errors_of_ours(client: deployer.DeployClient, cloud: Cloud) -> None:

@@ -22,7 +22,7 @@ def test_create_gives_one_document_at_the_end(deploy: Run, churn: Path) -> None:
     result = deploy("create", "-m", "churn", "-o", "json")
     assert result.stderr == ""
     document = json.loads(result.stdout)
-    assert (document["name"], document["status"], document["target"], document["generation"]) == ("churn", "ready", "memory:/here", "856582db84")
+    assert (document["name"], document["status"], document["target"], document["generation"]) == ("churn", "ready", "memory:/here", "5d53276b93")
     assert document["history"][0]["user"] == "ada"
     assert yaml.safe_load(deploy("get", "-n", "churn", "-o", "yaml").stdout) == document
 
@@ -33,8 +33,8 @@ def test_jsonl_gives_the_events_as_they_happen_then_the_deployment(deploy: Run, 
     assert events[-1]["event"] == "deployed"
     assert events[-1]["status"] == "ready"
     for each in events[:-1]:
-        assert (each["deployment"], each["generation"], each["time"][-1]) == ("churn", "856582db84", "Z")
-    assert {"event": "step_progressed", "done": 463, "total": 463, "unit": "bytes"}.items() <= events[5].items()
+        assert (each["deployment"], each["generation"], each["time"][-1]) == ("churn", "5d53276b93", "Z")
+    assert {"event": "step_progressed", "done": 466, "total": 466, "unit": "bytes"}.items() <= events[5].items()
 
 
 def test_jsonl_ends_with_the_failure(deploy: Run, churn: Path, cloud: Cloud) -> None:
@@ -62,7 +62,7 @@ def test_a_list_is_one_array_or_one_line_each(deploy: Run, churn: Path) -> None:
 def test_a_plan_is_a_document_too(deploy: Run, churn: Path) -> None:
     document = json.loads(deploy("create", "-m", "churn", "--dry-run", "-o", "json").stdout)
     assert document["changes"] is True
-    assert document["after"] == "856582db84"
+    assert document["after"] == "5d53276b93"
     assert {"sign": "+", "subject": "model data", "text": ""} in document["steps"]
     assert document["image_fits"] is True
 

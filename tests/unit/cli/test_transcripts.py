@@ -15,18 +15,18 @@ def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn
     result = deploy("create", "-m", "churn")
     assert result.exit_code == 0, result.output
     assert result.stderr == (
-        "Model   churn  sklearn 1.9.1, Python 3.11.7, 463 B, sha256:421520d7ef\n"
+        "Model   churn  sklearn 1.9.1, Python 3.11.7, 466 B, sha256:6cf75871f6\n"
         "Target  memory:/here\n"
         "Image   deployer-scoring:0.1.0-py311\n"
         "\n"
         "  ✓ record\n"
-        "  ✓ model data        463 B\n"
+        "  ✓ model data        466 B\n"
         "  … endpoint          Creating, container loads the model\n"
         "  ✓ endpoint\n"
         "  ✓ endpoint serves\n"
     )
     assert result.stdout == (
-        "churn is ready on memory:/here, generation 856582db84.\n"
+        "churn is ready on memory:/here, generation 5d53276b93.\n"
         "  deploy predict -t memory:/here -n churn -i example.json\n"
         "  deploy logs    -t memory:/here -n churn -F\n"
     )
@@ -36,7 +36,7 @@ def test_create_of_what_serves_already_does_nothing(deploy: Run, churn: Path) ->
     deploy("create", "-m", "churn")
     result = deploy("create", "-m", "churn")
     assert result.exit_code == 0
-    assert result.stdout == "churn is as asked for on memory:/here, generation 856582db84: nothing to do.\n"
+    assert result.stdout == "churn is as asked for on memory:/here, generation 5d53276b93: nothing to do.\n"
     assert "✓" not in result.stderr
 
 
@@ -48,7 +48,7 @@ def test_a_plan_shows_what_differs_the_steps_and_whether_the_image_fits(deploy: 
     result = deploy("plan", "-n", "churn", "-m", "churn4", "-C", 'resources={"memory": "2Gi"}')
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("churn on memory:/here: 856582db84 -> ")
+    assert lines[0].startswith("churn on memory:/here: 5d53276b93 -> ")
     assert lines[1:7] == [
         "  ~ model             churn -> churn4",
         "  ~ resources.memory  1Gi -> 2Gi",
@@ -64,14 +64,14 @@ def test_a_plan_shows_what_differs_the_steps_and_whether_the_image_fits(deploy: 
 def test_a_plan_of_what_serves_has_nothing_to_do(deploy: Run, churn: Path) -> None:
     deploy("create", "-m", "churn")
     result = deploy("plan", "-m", "churn")
-    assert result.stdout.splitlines()[0] == "churn on memory:/here: 856582db84, nothing to do"
+    assert result.stdout.splitlines()[0] == "churn on memory:/here: 5d53276b93, nothing to do"
 
 
 def test_a_plan_tells_two_models_of_one_uri_apart_by_digest(deploy: Run, churn: Path) -> None:
     deploy("create", "-m", "churn")
-    (churn / "model.pkl").write_text("trained again")
+    (churn / "model.pkl").write_text("I2\n.")
     result = deploy("diff", "-m", "churn")
-    assert "  ~ model  churn (sha256:421520d7ef) -> churn (sha256:" in result.stdout
+    assert "  ~ model  churn (sha256:6cf75871f6) -> churn (sha256:" in result.stdout
 
 
 def test_a_plan_shows_what_somebody_else_took_over(deploy: Run, churn: Path, cloud: Cloud) -> None:
@@ -93,19 +93,19 @@ def test_a_failed_update_says_what_serves_why_and_what_to_do(deploy: Run, churn:
     assert result.stdout == ""
     assert result.stderr.splitlines()[4:] == [
         "  ✓ record",
-        "  ✓ model data        464 B",
+        "  ✓ model data        467 B",
         "  … endpoint          Creating, container loads the model",
         "  ✗ endpoint          churn can't serve",
         "  ! going back: churn can't serve",
         "  ✓ earlier generations",
-        f"Error [rollout-failed]: churn was not updated; generation 856582db84 still serves, and everything made for {generation} is removed.",
+        f"Error [rollout-failed]: churn was not updated; generation 5d53276b93 still serves, and everything made for {generation} is removed.",
         "  Why: the model could not be loaded: ModuleNotFoundError: No module named 'lightgbm'",
         "  The container's last lines:",
         "    | loading model from /opt/ml/model",
         "    | ModuleNotFoundError: No module named 'lightgbm'",
         "  What to do: add lightgbm to the model's requirements",
     ]
-    assert deploy("get", "-n", "churn", "-o", "json").stdout.count('"generation": "856582db84"') == 2
+    assert deploy("get", "-n", "churn", "-o", "json").stdout.count('"generation": "5d53276b93"') == 2
 
 
 def test_a_breaking_signature_is_shown_and_refused(deploy: Run, churn: Path, workspace: Path) -> None:
@@ -137,7 +137,7 @@ def test_list_is_a_table_with_the_targets_own_columns_and_reasons(deploy: Run, c
     lines = deploy("list").stdout.splitlines()
     fraud = cloud.deployments["fraud"].serving
     assert lines[0] == "NAME    STATUS   MODEL   GENERATION   INSTANCES        AGE"
-    assert lines[1].startswith("churn   ready    churn   856582db84   1 small          ")
+    assert lines[1].startswith("churn   ready    churn   5d53276b93   1 small          ")
     assert lines[2].startswith(f"fraud   failed   churn   {fraud}   1 ml.m5.xlarge   ")
     assert lines[2].endswith("no module named 'lightgbm'")
 
@@ -155,12 +155,12 @@ def test_get_shows_the_model_the_options_and_the_history(deploy: Run, churn: Pat
     lines = deploy("get", "-n", "churn").stdout.splitlines()
     assert lines[0] == "churn on memory:/here"
     assert lines[1] == "Status      ready"
-    assert lines[2].startswith("Model       churn4  sklearn 1.9.1, Python 3.11.7, 469 B, sha256:")
+    assert lines[2].startswith("Model       churn4  sklearn 1.9.1, Python 3.11.7, 472 B, sha256:")
     assert "  instance_type    small               default" in lines
     history = lines[lines.index("History") + 1 :]
     assert "   churn4   100 %   " in history[0]
     assert history[0].endswith("   ada")
-    assert history[1].startswith("  856582db84   churn ")
+    assert history[1].startswith("  5d53276b93   churn ")
 
 
 def test_prune_names_what_it_removed(deploy: Run, churn: Path, workspace: Path) -> None:
@@ -168,7 +168,7 @@ def test_prune_names_what_it_removed(deploy: Run, churn: Path, workspace: Path) 
     saved(workspace / "churn4", "another pickle")
     deploy("update", "-n", "churn", "-m", "churn4")
     assert deploy("prune", "-n", "churn").stdout == "churn on memory:/here: 0 removed\n"
-    assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 1 removed\n  - object/churn/421520d7ef\n"
+    assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 1 removed\n  - object/churn/6cf75871f6\n"
 
 
 def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
@@ -177,11 +177,11 @@ def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(de
     deploy("update", "-n", "churn", "-m", "churn4")
     before = dict(cloud.deployments)
     pruned = deploy("prune", "-n", "churn", "--keep", "0", "--dry-run")
-    assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 1 would be removed\n  - object/churn/421520d7ef\n")
+    assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 1 would be removed\n  - object/churn/6cf75871f6\n")
     assert deploy("prune", "-n", "churn", "--dry-run").stdout == "churn on memory:/here: nothing to remove\n"
     lines = deploy("delete", "churn", "nobody", "--dry-run").stdout.splitlines()
     assert lines[0] == "churn on memory:/here: 2 would be removed"
-    assert "  - object/churn/421520d7ef" in lines[1:3]
+    assert "  - object/churn/6cf75871f6" in lines[1:3]
     assert lines[3] == "nobody on memory:/here: nothing to remove"
     document = json.loads(deploy("delete", "-n", "churn", "--dry-run", "-o", "json").stdout)
     assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:3]]}

@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
         "python_env.yaml": "python: 3.11.7\ndependencies: ['-r requirements.txt']\n",
         "code/helper.py": "ANSWER = 42\n",
         "code/run.sh": "#!/bin/sh\n",
-        "data/model.pkl": "weights",
+        "data/model.pkl": "N.",
         "data/ÿ/deep.bin": "more",
     }.items():
         (directory / path).parent.mkdir(parents=True, exist_ok=True)

@@ -320,8 +320,9 @@ def test_no_signature_and_no_requirements_are_noted(models: Models) -> None:
 def test_a_cut_pickle_is_an_error_and_an_unknown_form_a_note(models: Models) -> None:
     models.write("model.pkl", pickle.dumps(list(range(1000)))[:-20])
     assert models.codes() == {"broken-pickle": ERROR}
-    models.write("model.pkl", "a pickle")
-    assert models.codes() == {"unread-pickle": NOTE}
+    models.write("other.pkl", "a pickle")
+    models.write("model.pkl", b"N.")
+    assert models.codes() == {"wrong-file": WARNING, "unread-pickle": NOTE}
 
 
 def test_a_model_too_large_for_its_target(models: Models) -> None:
@@ -405,3 +406,45 @@ def test_what_it_is_held_against_decides_not_what_it_was_saved_with(models: Mode
     assert "python-too-old" not in models.codes(there=of_requirements((), "3.11"))
     models.flavor["python_version"] = "3.11.7"
     assert "python-too-old" in models.codes(there=of_requirements((), "3.7"))
+
+
+def test_an_environment_that_nothing_describes_is_warned_of_before_an_upload(
+    models: Models, told: list[str], report: Callable[[Event], None]
+) -> None:
+    models.flavor["env"] = {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}
+    assert models.codes() == {"environment-missing": WARNING}
+    assert "conda.yaml, python_env.yaml are not in the model's directory; requirements.txt is taken instead" in models.check().findings[0].what
+    (models.directory / "requirements.txt").unlink()
+    models.write("model.pkl", importing("builtins dict"))
+    assert models.codes() == {"environment-missing": WARNING}
+    look_before_upload(fetch(str(models.directory)), image(None), "compatible", report)
+    assert told == ["MLmodel: nothing lists the packages that it needs: it is served with what is there"]
+
+
+def test_a_path_that_only_its_loader_understands_is_a_warning(models: Models) -> None:
+    models.flavor |= {"loader_module": "sktime.utils.mlflow_sktime", "model_path": "model"}
+    models.write("requirements.txt", PINNED + "sktime==0.31.0\n")
+    models.write("model.zip", b"PK\x05\x06" + bytes(18))
+    assert models.codes() == {"file-missing": WARNING}
+
+
+def test_a_file_that_nothing_names_stops_no_upload(models: Models) -> None:
+    models.write("leftovers/old.pkl", importing("numpy._core.multiarray _reconstruct"))
+    models.write("leftovers/cut.pkl", pickle.dumps(list(range(1000)))[:-20])
+    models.write("leftovers/pointer.pkl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    found = {each.file: (each.severity, each.code) for each in models.check().findings}
+    assert found["leftovers/old.pkl"] == (WARNING, "numpy-version")
+    assert found["leftovers/cut.pkl"] == (WARNING, "broken-pickle")
+    models.flavor["model_path"] = "leftovers"
+    (models.directory / "leftovers" / "pointer.pkl").unlink()
+    assert models.codes()["numpy-version"] == ERROR
+
+
+def test_a_loader_that_is_given_the_whole_directory_may_open_what_lies_at_its_top(models: Models) -> None:
+    models.flavor = {"loader_module": "sklearn", "python_version": "3.11.7"}
+    models.write("old.pkl", importing("numpy._core.multiarray _reconstruct"))
+    models.write("another/old.pkl", importing("numpy._core.multiarray _reconstruct"))
+    assert {each.file: each.severity for each in models.check().findings if each.code == "numpy-version"} == {
+        "old.pkl": ERROR,
+        "another/old.pkl": WARNING,
+    }

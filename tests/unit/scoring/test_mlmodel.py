@@ -155,19 +155,61 @@ def test_a_broken_mlmodel_is_refused_by_file_and_key(write: Any, document: Any, 
         ({"code": "code"}, "flavors.python_function.code", "code"),
         ({"python_model": "python_model.pkl"}, "flavors.python_function.python_model", "python_model.pkl"),
         ({"artifacts": {"w": {"path": "artifacts/w", "uri": "s3://b/w"}}}, "flavors.python_function.artifacts.w.path", "artifacts/w"),
-        ({"env": "conda.yaml"}, "flavors.python_function.env", "conda.yaml"),
-        ({"env": {"conda": "conda.yaml", "virtualenv": "e.yaml"}}, "flavors.python_function.env.conda", "conda.yaml"),
     ],
 )
 def test_a_file_that_is_named_but_absent_is_refused_when_reading_and_not_when_loading(write: Any, flavor: Any, key: str, path: str) -> None:
+    flavor = {**flavor, "loader_module": "mlflow.sklearn"}
     directory = write(flavored(**flavor))
     with pytest.raises(MLModelError) as caught:
         read_mlmodel(directory)
     assert caught.value.key == key
     assert path in caught.value.message
     assert parse_mlmodel(directory).pyfunc.options.items() >= flavor.items()
-    write(flavored(**flavor), path, *(["e.yaml"] if "e.yaml" in str(flavor) else []))
+    write(flavored(**flavor), path)
     assert read_mlmodel(directory) == parse_mlmodel(directory)
+
+
+@pytest.mark.parametrize(
+    ("loader", "key"),
+    [
+        ("keras", "data"),
+        ("tensorflow", "saved_model_dir"),
+        ("transformers", "model_binary"),
+        ("pytorch", "model_data"),
+        ("spark", "model_data"),
+        ("johnsnowlabs", "model_data"),
+        ("catboost", "data"),
+        ("prophet", "data"),
+        ("diviner", "model_binary"),
+        ("dspy", "model_path"),
+        ("shap", "serialized_explainer"),
+    ],
+)
+def test_a_path_in_the_block_of_the_flavor_that_loads_the_model_is_looked_for(write: Any, loader: str, key: str) -> None:
+    document = flavored(loader_module=f"mlflow.{loader}")
+    document["flavors"] |= {loader: {key: "there"}, "another": {key: "absent"}}
+    with pytest.raises(MLModelError, match="the file there is not in") as caught:
+        read_mlmodel(write(document))
+    assert caught.value.key == f"flavors.{loader}.{key}"
+    assert read_mlmodel(write(document, "there"))
+
+
+def test_what_a_path_means_to_a_loader_that_nobody_knows_is_not_judged(write: Any) -> None:
+    model = read_mlmodel(write(flavored(loader_module="sktime.utils.mlflow_sktime", model_path="model")))
+    assert [(each.path, each.needed, each.there) for each in model.named] == [("model", False, False)]
+
+
+def test_paths_of_paddle_are_what_its_files_names_begin_with(write: Any) -> None:
+    document = flavored(loader_module="mlflow.paddle", model_path="model")
+    document["flavors"]["paddle"] = {"pickled_model": "model"}
+    with pytest.raises(MLModelError, match="the file model is not in"):
+        read_mlmodel(write(document))
+    assert read_mlmodel(write(document, "model.pdmodel"))
+
+
+@pytest.mark.parametrize("env", ["conda.yaml", {"conda": "conda.yaml", "virtualenv": "python_env.yaml"}])
+def test_a_model_without_its_environment_s_files_is_read(write: Any, env: Any) -> None:
+    assert not any(each.there for each in read_mlmodel(write(flavored(env=env))).named)
 
 
 def test_a_path_of_the_machine_that_saved_the_model_is_not_looked_for(write: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ def test_what_goes_wrong_while_loading_is_one_line(saved: Any, source: str, said
 def test_data_that_is_not_there_is_named(saved: Any) -> None:
     model = saved("def _load_pyfunc(path): ...")
     (model.directory / "data").unlink()
+    model = replace(model, pyfunc=replace(model.pyfunc, loader_module="mlflow.sklearn"))
     with pytest.raises(LoadError, match="data is not there"):
         load(model)
 
