@@ -8,11 +8,13 @@ from typing import Any
 
 from deployer import notebook
 from deployer.engine import kind_of, switches
+from deployer.errors import DeployerError
 from deployer.fit import Fit
 from deployer.lifecycle import Prospect
 from deployer.plan import Plan
 from deployer.schema import SchemaChanges
 from deployer.state import ModelFacts, Observed, Record, short
+from deployer.target import Intent
 from deployer.words import flat, shown
 
 
@@ -35,7 +37,10 @@ class Changes:
     Attributes:
         before: the generation that serves, if any; `after` the one that would.
         differences: between what was asked for then and what is now: model, image, options.
-        steps: what will be made, changed and removed in the cloud, in order.
+        intent: the verb whose run this is.
+        steps: what will be made, changed and removed in the cloud, in order; what is there already is not made again.
+        refusal: the error with which that run would end before anything is changed; None where there is none.
+        warnings: what the run would warn of.
         elsewhere: what somebody else took over since, and is kept.
     """
 
@@ -48,9 +53,13 @@ class Changes:
     elsewhere: tuple[str, ...]
     fit: Fit
     schema: SchemaChanges
+    intent: Intent = Intent.APPLY
+    empty: bool = False
+    refusal: DeployerError | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, found: Prospect[Any, Any], target: str) -> Changes:
+    def of(cls, found: Prospect[Any, Any], target: str, refusal: DeployerError | None = None, warnings: tuple[str, ...] = ()) -> Changes:
         """The changes that a prospect stands for."""
         observed, spec = found.observed, found.spec
         before = observed.record if observed else None
@@ -60,16 +69,15 @@ class Changes:
             before=(observed.serving or "") if observed else "",
             after=spec.generation.id,
             differences=tuple(_differences(before, spec.record, observed)),
-            steps=tuple(_steps(found.plan, bool(observed and observed.traffic))),
+            steps=tuple(_steps(found.plan, observed)),
             elsewhere=tuple(_elsewhere(observed, before)),
             fit=found.fit,
             schema=found.schema,
+            intent=found.intent,
+            empty=found.plan.empty,
+            refusal=refusal,
+            warnings=warnings,
         )
-
-    @property
-    def empty(self) -> bool:
-        """True where there is nothing to do."""
-        return not self.steps
 
     @property
     def differs(self) -> bool:
@@ -81,6 +89,7 @@ class Changes:
         return {
             "name": self.name,
             "target": self.target,
+            "intent": str(self.intent),
             "before": self.before,
             "after": self.after,
             "changes": not self.empty,
@@ -90,6 +99,8 @@ class Changes:
             "image_fits": self.fit.fits,
             "image_fit": {**asdict(self.fit), "rows": [asdict(row) for row in self.fit.rows]},
             "schema": asdict(self.schema),
+            "warnings": list(self.warnings),
+            **({"error": self.refusal.document()} if self.refusal else {}),
         }
 
     def lines(self, *, steps: bool = True) -> Iterator[str]:
@@ -104,7 +115,7 @@ class Changes:
         yield from self._remarks(fit=steps)
 
     def __str__(self) -> str:
-        return "\n".join(self.lines())
+        return "\n".join([*self.lines(), *self._refused()])
 
     def __repr__(self) -> str:
         return f"Changes({self._title()!r}, {len(self.steps)} {'step' if len(self.steps) == 1 else 'steps'})"
@@ -117,7 +128,7 @@ class Changes:
             self._title(),
             notebook.table(("", "What differs", "How"), rows(self.differences)),
             notebook.table(("", "What is done", ""), rows(self.steps)),
-            notebook.lines(self._remarks()),
+            notebook.lines([*self._remarks(), *self._refused()]),
         )
 
     def _remarks(self, *, fit: bool = True) -> Iterator[str]:
@@ -126,7 +137,12 @@ class Changes:
         yield from (f"  ~ signature: {each}" for each in self.schema.compatible)
         if fit:
             yield from self._fit()
+            yield from (f"  ! {warning}" for warning in self.warnings)
         yield from (f"Changed by somebody else since the last deploy: {each}" for each in self.elsewhere)
+
+    def _refused(self) -> Iterator[str]:
+        if self.refusal:
+            yield f"Error [{self.refusal.code}]: {self.refusal}"
 
     def _title(self) -> str:
         place = f"{self.name} on {self.target}: "
@@ -145,8 +161,6 @@ class Changes:
             yield f"  {'✓' if row.fits else '✗'} {row.package:<{widest}}  model {row.wanted or 'any'}, image {row.found or 'none'}"
         yield from (f"  ✗ {reason}" for reason in self.fit.reasons)
         yield from (f"  ! {warning}" for warning in self.fit.warnings)
-        if self.fit.advice and not self.fit.fits:
-            yield f"  What to do: {self.fit.advice}"
 
 
 def _differences(before: Record | None, after: Record, observed: Observed | None) -> Iterator[Change]:
@@ -175,15 +189,26 @@ def _options(before: Mapping[str, Any], after: Mapping[str, Any], elsewhere: set
             yield Change("~", key, _between(shown(before[key]), shown(after[key])))
 
 
-def _steps(plan: Plan[Any], exists: bool) -> Iterator[Change]:
-    """The plan's steps, each once (they run again after serving), without those that only look; then what goes."""
-    forward = [Change("~" if exists and switches(step) else "+", step.describe()) for step in plan.forward if not kind_of(step).startswith("await")]
-    yield from dict.fromkeys(forward)
+def _steps(plan: Plan[Any], observed: Observed | None) -> Iterator[Change]:
+    """The plan's steps, each once (they run again after serving), without those that only look or find done what they do; then what goes."""
+    there = observed.resources if observed else frozenset()
+    forward = [step for step in plan.forward if not kind_of(step).startswith("await")]
+    again = [step for step in forward if getattr(step, "makes", None) in there]
+    exists = bool(observed and observed.traffic)
+    yield from dict.fromkeys(Change(_sign(step, exists), step.describe()) for step in forward if step not in again)
+    if len(again) == len(forward):  # such as a record alone, of which only the text changes
+        yield from dict.fromkeys(Change("~", step.describe()) for step in again)
     yield from dict.fromkeys(Change("~", step.describe()) for step in plan.live)
     if plan.removes:
         yield from (Change("-", str(resource)) for resource in sorted(plan.removes))
     else:
         yield from dict.fromkeys(Change("-", step.describe()) for step in plan.sweep if not plan.forward)
+
+
+def _sign(step: object, exists: bool) -> str:
+    if switches(step):
+        return "~" if exists else "+"
+    return "+" if getattr(step, "makes", True) is not None else "~"
 
 
 def _elsewhere(observed: Observed | None, before: Record | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from deployer.changes import Changes
 from deployer.config_file import ConfigFile
 from deployer.deployment import Deployment, Deployments
 from deployer.errors import ConfigInvalid
-from deployer.events import Event, Report, silent
+from deployer.events import Event, Noticed, Report, silent
 from deployer.lifecycle import Wish
 from deployer.option_help import help_text
 from deployer.optional_verbs import Config, OptionalVerbs
@@ -190,15 +190,28 @@ class DeployClient(OptionalVerbs):
         *,
         intent: Intent | str | None = None,
         environment: str = "compatible",
+        allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Changes:
-        """What a run would do; changes nothing. `intent` is that of an apply, or, where no model is named, of an update."""
+        """What a run would do; changes nothing. What that run would refuse is the answer's `refusal`.
+
+        Args:
+            intent: the verb that follows. Default: an apply where a file says the whole of it; else an update of what is there, which needs no
+                model named, or a create.
+
+        Raises:
+            What the run would raise as it looks: DeploymentExists, DeploymentNotFound, ConfigInvalid, ...
+        """
         self._check_endpoint(endpoint)
         settings = self._settings(config)
         cloud = self._cloud(self._parse(settings))
-        meant = Intent(intent) if intent else Intent.APPLY if self._model_uri(model_uri) else Intent.UPDATE
-        wish = self._wish(meant, name, model_uri, flavor, settings, silent, environment=environment, adopt=adopt)
-        return Changes.of(lifecycle.prospect(self.target, cloud, wish), str(self.uri))
+        meant = Intent(intent) if intent else Intent.APPLY if self._file else None
+        how = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+        wish = self._wish(meant, name, model_uri, flavor, settings, silent, **how)
+        found = lifecycle.prospect(self.target, cloud, wish)
+        noticed: list[Event] = []
+        refusal = lifecycle.refusal(found, wish, noticed.append)
+        return Changes.of(found, str(self.uri), refusal, tuple(each.message for each in noticed if isinstance(each, Noticed)))
 
     def plan_delete(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
         """What `delete_deployment` would remove; changes nothing."""
@@ -215,9 +228,11 @@ class DeployClient(OptionalVerbs):
         options = self._parse(self._settings(config))
         return _removed_by(lifecycle.prospect_prune(self.target, self._cloud(options), self.target.check_name(name), options))
 
-    def diff(self, name: str | None, model_uri: str | None = None, flavor: str | None = None, config: Config = None) -> Changes:
+    def diff(
+        self, name: str | None, model_uri: str | None = None, flavor: str | None = None, config: Config = None, *, intent: Intent | str | None = None
+    ) -> Changes:
         """What differs between the deployment and what it should be: the same as `plan`, of which it prints less."""
-        return self.plan(name, model_uri, flavor, config)
+        return self.plan(name, model_uri, flavor, config, intent=intent)
 
     def get_deployment(self, name: str, endpoint: str | None = None) -> Deployment:
         """One deployment.
@@ -350,7 +365,7 @@ class DeployClient(OptionalVerbs):
         return Deployment.observed(lifecycle.present(self.target, cloud, wanted.name), self.uri)
 
     def _wish(  # noqa: PLR0917 - as above
-        self, intent: Intent, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
+        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
     ) -> Wish:
         """What is asked for; the name is looked at first, the model fetched last."""
         from deployer.provenance import provenance

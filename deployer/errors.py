@@ -26,7 +26,7 @@ DeployerError                       1    a fault of ours, where nothing more exa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class DeployerError(Exception):
@@ -68,6 +68,10 @@ class DeployerError(Exception):
             yield from (f"  | {line}" for line in self.lines)
         if self.advice:
             yield f"What to do: {self.advice}"
+
+    def document(self) -> dict[str, Any]:
+        """JSON-ready: what programs are given of it."""
+        return {"code": self.code, "exit_code": self.exit_code, "message": self.message, "why": self.why, "advice": self.advice}
 
 
 class ConfigInvalid(DeployerError):

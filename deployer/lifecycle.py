@@ -11,6 +11,7 @@ from deployer import engine
 from deployer.errors import (
     ConfigInvalid,
     Conflict,
+    DeployerError,
     DeploymentExists,
     DeploymentNotFound,
     EnvironmentMisfit,
@@ -37,13 +38,14 @@ class Wish:
     """What one command asks for, before anything is known of the cloud.
 
     Attributes:
+        intent: None where it goes by what is there, in a plan: an update of that, or else a create.
         model: None where an update names no model: the one in service stays.
         options: those that the user named for this deployment, by name; `origins` says where.
         standing: what is configured for all deployments, by name: an update takes the record of what serves before these.
     """
 
     name: DeploymentName
-    intent: Intent
+    intent: Intent | None
     model: Model | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     standing: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Wish:
 class Prospect(Generic[ConfigT, Cloud]):
     """What would be done: what is there, what is wanted, the steps between, whether the image fits and what callers would notice."""
 
+    intent: Intent
     observed: Observed | None
     spec: DeploymentSpec[ConfigT]
     plan: Plan[Cloud]
@@ -86,12 +89,23 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         )
     before = observed.record.model.signature if observed and observed.record else None
     return Prospect(
+        intent=request.intent,
         observed=observed,
         spec=spec,
         plan=target.plan(spec, observed),
         fit=fit(spec.model.facts, spec.image, wish.environment),
         schema=schema_changes(before, spec.model.facts.signature) if observed and observed.record else SchemaChanges(),
     )
+
+
+def refusal(found: Prospect[Any, Any], wish: Wish, report: Report) -> DeployerError | None:
+    """The error with which `deploy` would end before it changes anything; None where it would go on, or has nothing to do."""
+    try:
+        if not found.plan.empty:
+            judge(found, wish, report)
+    except (ModelInvalid, SchemaChangeRefused) as error:
+        return error
+    return None
 
 
 def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Report, *, timeout_seconds: float) -> Prospect[ConfigT, Cloud]:
@@ -107,10 +121,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     report(_resolved(first, f"{target.scheme} {target.where(cloud)}" if isinstance(target, SupportsAccounts) else ""))
     if first.plan.empty:
         return first
-    check(first, wish)
-    from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
-
-    look_before_upload(first.spec.model, first.spec.image, wish.environment, report)
+    judge(first, wish, report)
     held = target.claim(wish.name, cloud)
     try:
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
@@ -185,6 +196,18 @@ def present(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName) 
     return observed
 
 
+def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
+    """Refuse what can't work or would break, before anything is changed; what may not work is reported.
+
+    Raises:
+        EnvironmentMisfit, SchemaChangeRefused, ModelInvalid
+    """
+    from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
+
+    check(found, wish)
+    look_before_upload(found.spec.model, found.spec.image, wish.environment, report)
+
+
 def check(found: Prospect[Any, Any], wish: Wish) -> None:
     """Refuse what would break: an image that lacks what the model needs, a signature that breaks today's callers."""
     if not found.fit.fits:
@@ -199,18 +222,19 @@ def check(found: Prospect[Any, Any], wish: Wish) -> None:
 def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
     """The wish with what an update doesn't name taken from the record of the generation in service, the image included."""
     record = observed.record if observed else None
-    if wish.intent is Intent.UPDATE and observed is None:
+    intent = wish.intent or (Intent.UPDATE if observed is not None else Intent.CREATE)
+    if intent is Intent.UPDATE and observed is None:
         raise DeploymentNotFound(f"there is no deployment {wish.name} to update", advice="deploy create makes it; deploy apply does either")
-    if wish.intent is Intent.UPDATE and record is None and wish.model is None:
+    if intent is Intent.UPDATE and record is None and wish.model is None:
         raise Conflict(f"{wish.name} has no generation in service to complete the update from", advice="name the model: -m MODEL")
-    completes = wish.intent is Intent.UPDATE and record is not None
+    completes = intent is Intent.UPDATE and record is not None
     options = {**wish.standing, **(record.options if completes and record else {}), **wish.options}
     model = wish.model or (Model(record.model) if record else None)
     if model is None:
-        raise DeploymentNotFound(f"{wish.name} has no model in service", advice="name the model: -m MODEL")
+        raise DeploymentNotFound(f"there is no deployment {wish.name} whose model could stay", advice="name the model: -m MODEL")
     return Request(
         name=wish.name,
-        intent=wish.intent,
+        intent=intent,
         model=model,
         config=target.config.parse(options, wish.origins, target=target.scheme),
         named=frozenset(wish.options),

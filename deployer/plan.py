@@ -13,7 +13,11 @@ Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
 
 
 class Step(Protocol[Cloud_contra]):
-    """One change, safe to run twice. A frozen dataclass: all that it needs is in its fields, so a plan can be printed, compared and sent as JSON."""
+    """One change, safe to run twice. A frozen dataclass: all that it needs is in its fields, so a plan can be printed, compared and sent as JSON.
+
+    It may have two more attributes. `switch`: True where sending it may move traffic. `makes`: the `Resource` that it makes, None where it makes
+    none: where that is there already, a plan doesn't show the step.
+    """
 
     def describe(self) -> str:
         """What users call it: "model data", "endpoint config churn-c0de7741aa"."""

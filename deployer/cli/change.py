@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -157,8 +158,7 @@ def _deploy(
     if intent is Intent.CREATE and not model.uri and not (place.file and place.file.model):
         raise ConfigInvalid("which model is not said", advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
     if dry_run:
-        clients = [place.client_of(target, models=model) for target in place.targets()]
-        show_changes([client.plan(name, model.uri, model.flavor, intent=intent, **rollout.shared) for client in clients], output)
+        show_changes(session, planned(place, rollout, name, model, intent))
         return
     for target in place.targets():
         with reporting(session, target, quiet=quiet) as report:
@@ -228,8 +228,23 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
     )
 
 
-def show_changes(found: list[Changes], output: str | None, *, steps: bool = True) -> None:
-    """Plans, one a target."""
-    documents = [each.document() for each in found]
+def planned(place: Place, rollout: Rollout, name: str | None, model: ModelChoice, intent: Intent | None) -> list[Changes]:
+    """What a verb would do, on each target; None: the one that fits what is there."""
+    how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, **rollout.shared}
+    return [place.client_of(target, models=model).plan(name, model.uri, model.flavor, **how) for target in place.targets()]
+
+
+def show_changes(session: Session, found: list[Changes], *, steps: bool = True) -> None:
+    """Plans, one a target; `steps`: with what would be done, and as it would end.
+
+    Raises:
+        DeployerError: what the run would refuse; documents have said it already.
+    """
+    form = session.output
+    documents = [(each if steps else replace(each, refusal=None)).document() for each in found]
     text = "\n".join("\n".join(each.lines(steps=steps)) for each in found)
-    emit(output or "", documents[0] if len(documents) == 1 and output != "jsonl" else documents, [each.name for each in found], lambda: text)
+    emit(form, documents[0] if len(documents) == 1 and form != "jsonl" else documents, [each.name for each in found], lambda: text)
+    refused = next((each.refusal for each in found if each.refusal), None)
+    if steps and refused:
+        session.output = ""
+        raise refused

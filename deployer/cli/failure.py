@@ -44,7 +44,7 @@ def report_failure(error: BaseException, session: Session) -> int:
     if session.output in ("json", "yaml", "jsonl"):
         from deployer.cli.output import dump
 
-        failed = {"error": {"code": ours.code, "exit_code": ours.exit_code, "message": ours.message, "why": ours.why, "advice": ours.advice}}
+        failed = {"error": ours.document()}
         with suppress(OSError):  # the disk that standard output goes to may be what is full
             document = [*session.finished, failed] if session.finished else {"event": "failed", **failed} if session.output == "jsonl" else failed
             click.echo(dump(document, session.output))

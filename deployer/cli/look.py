@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from deployer.cli import options
-from deployer.cli.change import show_changes
+from deployer.cli.change import planned, show_changes
 from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import dump, emit
@@ -18,11 +18,12 @@ from deployer.cli.session import Session
 from deployer.deployment import Deployment, GenerationFacts, rfc3339
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.state import short
-from deployer.target import Finding, LogLine, Verdict
+from deployer.target import Finding, Intent, LogLine, Verdict
 from deployer.words import age, shortened, size, table
 
 CHANGES = 8
 WRONG = 2
+_apply = click.option("--apply", is_flag=True, help="As apply would: what is given is the whole of it. Default with a file (-f).")
 _DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
 
 
@@ -63,11 +64,16 @@ def get(session: Session, place: Place, name: str | None, explain_config: bool, 
 @options.place
 @options.model
 @options.rollout
+@_apply
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are changes.")
 @options.output("table", "json", "yaml", "jsonl")
 @options.run
 def plan(**given: Any) -> None:
-    """Show what an apply of this model (or, without a model, an update of these options) would do, and do nothing."""
+    """Show what the command that follows would do, and do nothing.
+
+    That is an update where the deployment is there (it needs no -m: what isn't named stays), a create where it isn't; with --apply, and with a
+    file (-f), an apply. What that command would refuse ends this one as it would end that: the same words and exit code.
+    """
     _compare(steps=True, **given)
 
 
@@ -76,6 +82,7 @@ def plan(**given: Any) -> None:
 @options.place
 @options.model
 @options.rollout
+@_apply
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are differences.")
 @options.output("table", "json", "yaml", "jsonl")
 @options.run
@@ -206,12 +213,12 @@ def _compare(
     rollout: Rollout,
     name: str | None,
     model: ModelChoice,
+    apply: bool,
     exit_code: bool,
     output: str | None,
 ) -> None:
-    clients = [place.client_of(target, models=model) for target in place.targets()]
-    found = [client.plan(name, model.uri, model.flavor, **rollout.shared) for client in clients]
-    show_changes(found, output, steps=steps)
+    found = planned(place, rollout, name, model, Intent.APPLY if apply else None)
+    show_changes(session, found, steps=steps)
     changed = [each for each in found if (not each.empty if steps else each.differs)]
     if exit_code and changed:
         click.get_current_context().exit(CHANGES)

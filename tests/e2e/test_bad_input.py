@@ -217,13 +217,26 @@ def test_a_permission_that_lacks_is_named_and_what_was_made_before_is_gone(opera
     assert ("what was made before is removed" in said) == operation.startswith("Create")
 
 
-def test_a_role_and_an_instance_type_that_are_not_there_are_refused_by_the_cloud_and_taken_back(untouched: Stranger) -> None:
+def test_a_role_that_is_not_there_is_refused_by_the_cloud_and_what_was_made_taken_back(untouched: Stranger) -> None:
     absent = f"arn:aws:iam::{ACCOUNT}:role/absent"
     said = untouched.create("bad", "-C", f"execution_role_arn={absent}").refused("refused", 2)
     assert absent in said and "sagemaker.amazonaws.com" in said and "what was made before is removed" in said
-    said = untouched.create("bad", "-C", "instance_type=ml.m5.lagre").refused("refused", 2)
-    assert "did you mean ml.m5.large?" in said
-    assert len(said) < 2000, "the three hundred others needn't be listed"
+
+
+ASYNCHRONOUS = 'async_inference_config={"OutputConfig": {"S3OutputPath": "s3://sagemaker-answers/"}}'
+SERVERLESS = 'serverless_config={"MemorySizeInMB": 1024, "MaxConcurrency": 1}'
+
+
+@pytest.mark.parametrize("beside", [(), ("-C", ASYNCHRONOUS), ("-C", SERVERLESS)], ids=["plain", "asynchronous", "serverless"])
+def test_an_instance_type_that_is_none_is_refused_before_anything_is_uploaded(beside: tuple[str, ...], untouched: Stranger) -> None:
+    wrong = ("-C", "instance_type=ml.m5.lrge", *beside)
+    untouched.here.control.clear_journal()
+    ways = (("create",), ("create", "--dry-run"), ("plan",), ("apply",))
+    ended = untouched.each(*((*way, "bad", "-t", "sagemaker", "-m", untouched.good, *wrong) for way in ways))
+    said = [each.refused("config-invalid", 2) for each in ended]
+    assert all("ml.m5.lrge is not an instance type of SageMaker endpoints; did you mean ml.m5.large?" in each for each in said)
+    assert len(set(said)) == 1
+    assert not [entry for entry in untouched.here.control.journal() if entry["operation"] in ("PutObject", "CreateMultipartUpload", "CreateModel")]
 
 
 @pytest.mark.parametrize("skip", [0, 12, 20])

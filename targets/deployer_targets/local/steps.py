@@ -10,7 +10,7 @@ from deployer.container import Container
 from deployer.errors import RolloutFailed, TimedOut
 from deployer.events import Report, StepProgressed
 from deployer.state import DeploymentName, Digest, Model, Record, Resource
-from deployer_targets.local import wire
+from deployer_targets.local import names, wire
 from deployer_targets.local.client import LocalCloud
 
 _LOOK_SECONDS = 1.0
@@ -22,6 +22,10 @@ class WriteRecord:
 
     record: Record
     environment: Mapping[str, str] = field(repr=False)
+
+    @property
+    def makes(self) -> Resource:
+        return names.record(self.record.generation)
 
     def describe(self) -> str:
         return f"record {self.record.generation}"
@@ -52,6 +56,10 @@ class CopyModel:
 
     name: DeploymentName
     model: Model
+
+    @property
+    def makes(self) -> Resource:
+        return names.model(self.model.digest)
 
     def describe(self) -> str:
         return "model data"
@@ -86,6 +94,10 @@ class StartContainer:
     def switch(self) -> bool:
         """From here on the traffic may move without us."""
         return self.takes_over
+
+    @property
+    def makes(self) -> Resource:
+        return names.container(self.generation)
 
     def describe(self) -> str:
         return f"container {self.generation}"

@@ -392,6 +392,13 @@ def _loader(data_path: str | None) -> Any:
     return _botocore("loaders").create_loader(data_path)
 
 
+@functools.cache
+def values_of(service: str, shape: str) -> frozenset[str]:
+    """The values that botocore's description of a service allows for one of its enumerations."""
+    loader = _loader(_botocore("session").get_session().get_config_variable("data_path"))
+    return frozenset(loader.load_service_model(service, "service-2")["shapes"][shape]["enum"])
+
+
 def _of_botocore(error: BaseException) -> bool:
     return type(error).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
 

@@ -22,6 +22,7 @@ from deployer_targets.sagemaker.shapes import (
 )
 
 RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z\-]*:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+$", max_length=2048)]
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9]+")
 _TAG = re.compile(r"[\w\s.:/=+\-@]*")
 
 
@@ -46,7 +47,7 @@ class SageMakerConfig(TargetConfig):
     model_data: Annotated[Literal["tar", "prefix"], GENERATION] = Field(
         "tar", description="How the model lies in S3: one tar.gz, or its files as they are, which starts faster."
     )
-    instance_type: Annotated[str, GENERATION] = Field("ml.m5.large", pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$", description="The instance type.")
+    instance_type: Annotated[str, GENERATION] = Field("ml.m5.large", pattern=f"^{_INSTANCE_TYPE.pattern}$", description="The instance type.")
     instance_count: Annotated[int, LIVE] = Field(1, ge=1, description="How many instances; kept as it is where autoscaling owns it.")
     variant_name: Annotated[str, GENERATION] = Field(
         "AllTraffic",
@@ -82,6 +83,15 @@ class SageMakerConfig(TargetConfig):
     mode: Annotated[Literal["create", "replace"] | None, NOTHING] = Field(
         None, description="As MLflow has it, where it makes sense: create and replace; the verb decides. add is refused."
     )
+
+    @field_validator("instance_type", mode="before")
+    @classmethod
+    def _instance_type_as_endpoints_have_it(cls, value: Any) -> Any:
+        """EC2's name of it, or one in capitals, is told how SageMaker writes it."""
+        written = f"ml.{str(value).strip().lower().removeprefix('ml.')}"
+        if isinstance(value, str) and value != written and _INSTANCE_TYPE.fullmatch(written):
+            raise ValueError(f"{value} is not an instance type of SageMaker endpoints; did you mean {written}?")
+        return value
 
     @field_validator("tags", mode="before")
     @classmethod

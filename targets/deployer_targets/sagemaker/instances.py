@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Collection
 
 from deployer.errors import ConfigInvalid
 from deployer.state import Image
@@ -17,6 +19,24 @@ SERVERLESS_GB = 5
 _ARM = re.compile(r"ml\.(?:[cmrtx]\d+g[dn]*|g5g|[a-z]\d+e-gb\d+)\.")
 # A d in the suffix (m5d, c6gd, g4dn, p4de), and the accelerated families whose every size has NVMe.
 _LOCAL_DISK = re.compile(r"ml\.(?:[cmr]\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|g7e?|p3dn|p4de?|p5e?n?|p6[-a-z0-9]*|trn\d+n?|dl1)\.")
+
+
+def check_type(instance_type: str, known: Collection[str]) -> None:
+    """Refuse a type that SageMaker doesn't have, before anything is sent there.
+
+    Args:
+        known: the types that botocore knows; AWS may have one that is younger.
+
+    Raises:
+        ConfigInvalid: with the nearest one there is.
+    """
+    if instance_type not in known:
+        near = difflib.get_close_matches(instance_type, known, n=1, cutoff=0.5)
+        raise ConfigInvalid(
+            f"{instance_type} is not an instance type of SageMaker endpoints" + (f"; did you mean {near[0]}?" if near else ""),
+            why="the installed boto3 doesn't know it",
+            advice="-C instance_type=TYPE with one that it knows; for one that AWS has had for a short time only: pip install --upgrade boto3",
+        )
 
 
 def platform_of(instance_type: str) -> str:

@@ -111,6 +111,7 @@ class SuspendScaling:
 
     home: Home
     registration: scaling.Registration
+    makes = None
 
     def describe(self) -> str:
         return "autoscaling, put aside"

@@ -35,6 +35,7 @@ class DiscardFailed:
     name: DeploymentName
     carrying: str
     timeout_seconds: float = 1200
+    makes = None
 
     def describe(self) -> str:
         return f"endpoint {self.name}, if it failed"

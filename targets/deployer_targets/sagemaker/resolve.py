@@ -11,7 +11,7 @@ from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, Targ
 from deployer.state import Digest, Generation, Image, Observed, Record, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import defaults, instances, plan
-from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.client import Aws, values_of
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import MODEL, Home
 from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
@@ -26,8 +26,9 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     """The spec in full; changes nothing.
 
     Raises:
-        ConfigInvalid: no role, no image, an image or a model that doesn't fit the instance, or another bucket than the deployment's.
+        ConfigInvalid: no such instance type, no role, no image, an image or a model that doesn't fit, or another bucket than the deployment's.
     """
+    _check_instance_type(request.config, observed)
     environment = dict(request.config.env)
     if request.intent is Intent.UPDATE and "env" not in request.named and observed and observed.record:
         environment = _environment_of(observed.record, cloud) or {}
@@ -57,6 +58,13 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     resources = known.resources if known else plan.resources_of(Home(str(config.bucket), request.name), request.model, image, config, secrets)
     record = record_of(request, image, config, resources, secrets=secrets)
     return DeploymentSpec(request.name, request.model, image, config, record, request.environment)
+
+
+def _check_instance_type(config: SageMakerConfig, observed: Observed | None) -> None:
+    """What serves already, perhaps deployed by somebody with a newer boto3, needs no proof."""
+    serving = observed.record.options.get("instance_type") if observed and observed.record else None
+    if config.instance_type != serving:
+        instances.check_type(config.instance_type, values_of("sagemaker", "ProductionVariantInstanceType"))
 
 
 def _bucket(config: SageMakerConfig, observed: Observed | None, cloud: Aws) -> str:

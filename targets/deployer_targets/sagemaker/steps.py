@@ -9,7 +9,7 @@ from typing import Any
 
 from deployer.errors import Conflict, ModelInvalid, Refused, TargetUnavailable
 from deployer.events import Noticed, Report, StepProgressed
-from deployer.state import DeploymentName, Provenance, Record
+from deployer.state import DeploymentName, Provenance, Record, Resource
 from deployer_targets.sagemaker import names, store, upload
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there
@@ -26,6 +26,10 @@ class WriteRecord:
 
     home: Home
     record: Record
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.RECORD, self.record.generation)
 
     def describe(self) -> str:
         return f"record {self.record.generation}"
@@ -48,6 +52,10 @@ class UploadModel:
     to: Destination
     path: Path | None
     size: int = 0
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.DATA, self.to.home.url(self.to.key))
 
     def describe(self) -> str:
         return "model data"
@@ -112,6 +120,10 @@ class CreateModel:
     image_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.MODEL, self.name)
+
     def describe(self) -> str:
         return f"model {self.name}"
 
@@ -163,6 +175,10 @@ class CreateEndpointConfig:
     name: str
     request: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.CONFIG, self.name)
 
     def describe(self) -> str:
         return f"endpoint config {self.name}"

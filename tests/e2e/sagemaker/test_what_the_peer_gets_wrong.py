@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deployer.errors import DeploymentExists, RolloutFailed
+from deployer.errors import ConfigInvalid, DeploymentExists, RolloutFailed
 from tests.e2e.sagemaker.cloud import AwsHere
 from tests.e2e.sagemaker.conftest import Models, User
 
@@ -52,11 +52,26 @@ def test_an_update_keeps_the_old_model_for_a_way_back_which_uploads_nothing(user
     client = user.client()
     client.create_deployment(name, models.doubler)
     client.update_deployment(name, models.tripler)
+    assert [str(each) for each in client.plan(name, models.doubler).steps] == [f"~ endpoint {name}"]
     here.control.clear_journal()
     client.update_deployment(name, models.doubler)
     assert client.predict(name, QUESTION) == [2.0]
     written = [call["operation"] for call in here.control.journal() if call["operation"] in ("CreateModel", "CreateEndpointConfig", "UploadPart")]
     assert written == []
+
+
+def test_a_plan_of_an_update_lists_what_it_makes_and_an_instance_type_that_is_none_is_told_before_it(user: User, here: AwsHere, models: Models):
+    name = user.name()
+    client = user.client()
+    client.create_deployment(name, models.doubler)
+    made = here.everything_of(name)
+    planned = client.plan(name, config={"instance_type": "ml.c5.large"})
+    assert planned.intent == "update"
+    assert [" ".join(str(each).split()[:-1]) for each in planned.steps] == ["+ record", "+ endpoint config", "~ endpoint"]
+    for ask in (client.plan, client.update_deployment, client.apply):
+        with pytest.raises(ConfigInvalid, match=r"ml\.m5\.lrge is not an instance type .*did you mean ml\.m5\.large\?"):
+            ask(name, models.tripler, config={"instance_type": "ml.m5.lrge"})
+    assert here.everything_of(name) == made
 
 
 def test_tags_reach_the_endpoint_its_config_and_its_model(user: User, here: AwsHere, models: Models):

@@ -63,3 +63,29 @@ def test_a_model_that_would_not_fit_the_disk_is_refused_before_the_upload(gigaby
         return
     with pytest.raises(ConfigInvalid, match=f"the model has {gigabytes}"):
         instances.check_disk(gigabytes * 10**9, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [("ml.m5.lrge", "ml.m5.large"), ("ml.m5.Large", "ml.m5.large"), ("ml.c5.xlarg", "ml.c5.xlarge"), ("ml.g5.xxlarge", "ml.g5.xlarge")],
+)
+def test_a_type_that_is_none_is_refused_with_the_nearest(given: str, near: str):
+    with pytest.raises(ConfigInvalid, match=f"{given} is not an instance type of SageMaker endpoints; did you mean {near}") as caught:
+        instances.check_type(given, TYPES)
+    assert "pip install --upgrade boto3" in caught.value.advice
+
+
+def test_every_type_that_botocore_knows_is_one_and_has_the_form_that_options_take():
+    from deployer_targets.sagemaker.config import SageMakerConfig
+
+    for each in TYPES:
+        instances.check_type(each, TYPES)
+        assert SageMakerConfig.parse({"instance_type": each}, target="sagemaker").instance_type == each
+
+
+@pytest.mark.parametrize("given", ["m5.large", "ML.M5.LARGE", "ml.M5.large"])
+def test_the_names_of_others_for_a_type_are_told_ours(given: str):
+    from deployer_targets.sagemaker.config import SageMakerConfig
+
+    with pytest.raises(ConfigInvalid, match=r"did you mean ml\.m5\.large\?"):
+        SageMakerConfig.parse({"instance_type": given}, target="sagemaker")
