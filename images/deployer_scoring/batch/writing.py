@@ -158,7 +158,7 @@ def _as_frame(predictions: Any) -> pd.DataFrame:
         frame = predictions.to_frame(predictions.name if predictions.name is not None else _ONE_COLUMN)
     elif isinstance(predictions, np.ndarray) and predictions.ndim == 2:
         frame = pd.DataFrame(predictions)
-    elif isinstance(predictions, (list, tuple, np.ndarray)):
+    elif isinstance(predictions, (list, tuple, np.ndarray, pd.api.extensions.ExtensionArray)):
         rows = list(predictions)
         frame = pd.DataFrame(rows) if rows and all(isinstance(row, dict) for row in rows) else pd.DataFrame({_ONE_COLUMN: rows})
     elif isinstance(predictions, dict) and all(isinstance(values, (list, np.ndarray, pd.Series)) for values in predictions.values()):

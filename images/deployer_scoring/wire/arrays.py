@@ -8,15 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from deployer_scoring.enforcement.lists import flattened
 from deployer_scoring.schema.signature import Schema, TensorSpec
-from deployer_scoring.wire.packing import packed
+from deployer_scoring.wire.packing import numbers
 
 _KINDS = "fiu"
-_FEW = 32
-_TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}}
 
 
 class Arrays:
@@ -47,10 +42,10 @@ class Arrays:
             Any exception: For the other way to decide.
         """
         if self._unnamed is None:
-            return {name: _array(item, self._dtypes[name]) for name, item in value.items()}
+            return {name: numbers(item, self._dtypes[name]) for name, item in value.items()}
         if type(value[0]) is dict:
             raise TypeError("rows by name")
-        return _array(value, self._unnamed)
+        return numbers(value, self._unnamed)
 
 
 def _is_taken(spec: TensorSpec) -> bool:
@@ -59,20 +54,3 @@ def _is_taken(spec: TensorSpec) -> bool:
     except TypeError:  # no dtype of numpy: requests will be told
         return False
     return dtype.kind in _KINDS and dtype.isnative and (dtype.kind != "f" or dtype.itemsize in {4, 8})
-
-
-def _array(value: Any, dtype: np.dtype[Any]) -> Any:
-    flat, shape = flattened(value)
-    if len(flat) < _FEW:
-        if not set(map(type, flat)) <= _TYPES[dtype.kind]:
-            raise TypeError("not numbers alone")
-        wide = np.array(flat, np.float64 if dtype.kind == "f" else np.int64)
-    else:
-        wide = packed("d" if dtype.kind == "f" else "q", flat)
-    if dtype != wide.dtype and wide.size and not (_bounds(dtype).min <= wide.min() and wide.max() <= _bounds(dtype).max):
-        raise OverflowError("not within the dtype's range")
-    return wide.astype(dtype, copy=False).reshape(shape)
-
-
-def _bounds(dtype: np.dtype[Any]) -> Any:
-    return np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)

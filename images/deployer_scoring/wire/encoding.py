@@ -17,6 +17,7 @@ from typing import Any, Optional
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from deployer_scoring.errors import EncodingError
 from deployer_scoring.wire.jsonbytes import orjson
@@ -123,8 +124,11 @@ def _without_numpy_and_pandas(predictions: Any) -> tuple[Any, Optional[set[type]
         return _records(predictions) or (predictions.to_dict(orient="records"), None)
     if type(predictions) is dict:
         return {name: _plain(item) for name, item in predictions.items()}, None
-    if type(predictions) is list and predictions and isinstance(predictions[0], (np.ndarray, np.generic)):
-        return [*map(_plain, predictions)], None
+    if type(predictions) is list:
+        if predictions and isinstance(predictions[0], (np.ndarray, np.generic)):
+            return [*map(_plain, predictions)], None
+    elif isinstance(predictions, (ExtensionArray, pd.Index)):
+        return list(predictions), None
     return predictions, None
 
 
@@ -153,6 +157,8 @@ def _has_plain_type(dtype: Any) -> bool:
 
 def _default(value: Any) -> Any:
     """What the standard library's encoder asks for a value that it doesn't know."""
+    if value is pd.NA:
+        return None
     if isinstance(value, np.ndarray):
         return [_default_or_same(item) for item in value.tolist()] if value.dtype == object else value.tolist()
     if isinstance(value, np.generic):

@@ -6,7 +6,6 @@ in the signature's order. Tensors of a signature are taken by name, or, where th
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,17 +14,19 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
-from deployer_scoring.enforcement.values import objects
+from deployer_scoring.enforcement.lists import array_of
+from deployer_scoring.enforcement.nested import enforce_value
+from deployer_scoring.enforcement.values import Misfit, column_of, objects
 from deployer_scoring.errors import EncodingError, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema
 from deployer_scoring.wire.decoding import Decoded
+from deployer_scoring.wire.inference_outputs import outputs
 from deployer_scoring.wire.inference_tensors import read, write
 from deployer_scoring.wire.jsonbytes import read_json
 from deployer_scoring.wire.table import Layout, Table
 
-_OUTPUT = "output-{}"
 _NUMERIC = {DataType.boolean, DataType.integer, DataType.long, DataType.float, DataType.double}
 
 
@@ -145,12 +146,12 @@ class InferenceCodec:
             EncodingError: A value has no form as a tensor.
             InvalidInput: An output was asked for that the model doesn't have.
         """
-        outputs = _outputs(predictions, self._outputs)
-        if unknown := asked.outputs.keys() - outputs.keys():
-            raise InvalidInput(f"the model has no output {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(map(repr, outputs))}")
-        wanted = asked.outputs or dict.fromkeys(outputs, asked.binary)
+        found = outputs(predictions, self._outputs)
+        if unknown := asked.outputs.keys() - found.keys():
+            raise InvalidInput(f"the model has no output {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(map(repr, found))}")
+        wanted = asked.outputs or dict.fromkeys(found, asked.binary)
         try:
-            written = [write(name, outputs[name], binary=binary) for name, binary in wanted.items()]
+            written = [write(name, found[name], binary=binary) for name, binary in wanted.items()]
             answer = {
                 "model_name": asked.route.name,
                 "model_version": asked.route.version,
@@ -227,7 +228,7 @@ class _Tensor:
     content_type: str = ""
 
     def column(self, spec: Optional[ColSpec]) -> Any:
-        """Its values as a column: of strings, bytes and dates what the signature says, of nested types what their JSON says."""
+        """Its values as a column: of strings, bytes, dates and what has gaps what the signature says, of nested types what their JSON says."""
         values = self.values
         if values.ndim == 2 and values.shape[1] == 1:
             values = values[:, 0]
@@ -237,21 +238,35 @@ class _Tensor:
             return values if values.ndim == 1 else list(values)
         kind = None if spec is None else spec.type
         try:
-            if kind is DataType.binary:
-                return [_bytes(value, self.content_type) for value in values]
-            if kind is DataType.datetime:
-                return np.array([_text(value) for value in values], dtype="datetime64[ns]")
-            if kind is DataType.string or kind is None:
+            if spec is None:
                 return objects([_text(value) for value in values])
-            return objects([json.loads(_text(value)) for value in values])
-        except (ValueError, TypeError) as error:
+            if not isinstance(kind, DataType):
+                return objects([enforce_value(_unsaid(value), spec.type, spec.required, encoded=True) for value in values])
+            return self._typed(list(values), kind, spec.required)
+        except Misfit as misfit:
+            raise InvalidInput(f"in row {misfit.position + 1} of the input {self.name!r}, {misfit}") from misfit
+        except (ValueError, TypeError) as error:  # an InvalidInput too
             raise InvalidInput(f"the input {self.name!r} can't be read as {kind}: {error}") from error
+
+    def _typed(self, values: list[Any], kind: DataType, required: bool) -> Any:
+        if kind is DataType.binary:
+            encoded = self.content_type == "base64"
+            values = [_text(value) if encoded else _bytes(value) for value in values]
+            return column_of(values, kind, required=required, encoded=encoded)
+        values = [_text(value) for value in values]
+        if kind is DataType.string and required and None in values:
+            raise Misfit("a value is missing: a required string has to be there", values.index(None))
+        return column_of(values, kind, required=required)
 
     def as_dtype(self, wanted: np.dtype[Any]) -> np.ndarray:
         """Its values for a tensor of the signature, whose enforcement judges the rest."""
-        if self.values.dtype != object or wanted.kind not in "US":
+        if self.values.dtype != object or wanted.kind == "O":
             return self.values
-        return np.vectorize(_text if wanted.kind == "U" else _bytes, otypes=[wanted])(self.values) if self.values.size else self.values.astype(wanted)
+        said = _bytes if wanted.kind == "S" else _text
+        try:
+            return array_of([said(value) for value in self.values.ravel()], wanted, encoded=False).reshape(self.values.shape)
+        except ValueError as error:
+            raise InvalidInput(f"the input {self.name!r} can't be read as {wanted}: {error}") from error
 
 
 def _numeric_layout(inputs: Optional[Schema]) -> Optional[Layout]:
@@ -306,38 +321,16 @@ def _framed(columns: dict[Any, Any]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _outputs(predictions: Any, schema: Optional[Schema]) -> dict[str, np.ndarray]:
-    """The answer as arrays by name: the signature's names where they fit, else `output-0` and so on."""
-    names = [each.name for each in schema.inputs if each.name] if schema is not None else []
-    if isinstance(predictions, pd.DataFrame):
-        return {str(name): _array(predictions[name]) for name in predictions.columns}
-    if isinstance(predictions, dict) and predictions:
-        return {str(name): _array(value) for name, value in predictions.items()}
-    if isinstance(predictions, list) and predictions and all(isinstance(row, dict) for row in predictions):
-        keys = predictions[0].keys()
-        if keys and all(row.keys() == keys for row in predictions):
-            return {str(key): _array([row[key] for row in predictions]) for key in keys}
-        return {_OUTPUT.format(0): objects(predictions)}
-    array = _array(predictions)
-    if len(names) > 1 and array.ndim == 2 and array.shape[1] == len(names):
-        return {name: array[:, at] for at, name in enumerate(names)}
-    return {names[0] if len(names) == 1 else _OUTPUT.format(0): array}
+def _unsaid(value: Any) -> Any:
+    """A nested value, which comes as JSON in a string."""
+    text = _text(value)
+    return json.loads(text) if isinstance(text, str) else text
 
 
-def _array(values: Any) -> np.ndarray:
-    if isinstance(values, pd.Series):
-        values = values.to_numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError:  # ragged
-        array = objects(list(values))
-    return array if array.ndim else array.reshape(1)
+def _text(value: Any) -> Any:
+    """Bytes as text; what is none, a gap above all, as it is."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _bytes(value: Any, content_type: str = "") -> bytes:
-    raw = value if isinstance(value, bytes) else str(value).encode()
-    return base64.b64decode(raw, validate=True) if content_type == "base64" else raw
+def _bytes(value: Any) -> Any:
+    return value.encode() if isinstance(value, str) else value

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from collections.abc import Mapping
 from typing import Any, Optional
 
 import numpy as np
+import pandas as pd
 
-from deployer_scoring.enforcement.values import objects
+from deployer_scoring.enforcement.lists import array_of, flattened
+from deployer_scoring.enforcement.values import is_missing, objects, shown
 from deployer_scoring.errors import InvalidInput
+from deployer_scoring.wire.packing import numbers
 
 BYTES = "BYTES"
 _DTYPES = {
@@ -32,7 +36,6 @@ _DTYPES = {
     "FP64": "float64",
 }
 _DATATYPES = {dtype: datatype for datatype, dtype in _DTYPES.items()}
-_KINDS = {"b": "b", "u": "iu", "i": "iu", "f": "iuf"}
 
 
 def datatype(dtype: np.dtype[Any]) -> str:
@@ -74,11 +77,15 @@ def read(item: Mapping[str, Any], binary: Optional[memoryview]) -> np.ndarray:
 def write(name: str, array: np.ndarray, *, binary: bool) -> tuple[dict[str, Any], bytes]:
     """An output, and its bytes where it goes out binary (else none): data is flat, the last dimension the fastest.
 
+    Missing values are null in JSON. Binary data has none: numbers and booleans with gaps go out as FP64 with NaN, missing strings empty.
+
     Args:
         name: Of the output.
-        array: Of any dtype; dates become ISO 8601, what has no datatype its JSON.
+        array: Of any dtype, gaps masked; dates become ISO 8601, what has no datatype its JSON.
         binary: Whether the data goes after the JSON instead of into it.
     """
+    if binary and isinstance(array, np.ma.MaskedArray):
+        array = array.astype(np.float64).filled(np.nan)
     kind = datatype(array.dtype)
     item: dict[str, Any] = {"name": name, "datatype": kind, "shape": list(array.shape)}
     if kind != BYTES:
@@ -86,36 +93,37 @@ def write(name: str, array: np.ndarray, *, binary: bool) -> tuple[dict[str, Any]
             return {**item, "data": array.ravel().tolist()}, b""
         raw = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
     else:
-        values = [_said(value) for value in array.ravel().tolist()] if array.dtype.kind != "M" else np.datetime_as_string(array.ravel()).tolist()
+        values = _datetimes(array.ravel()) if array.dtype.kind == "M" else [_said(value) for value in array.ravel().tolist()]
         if not binary:
             return {**item, **_json_strings(values)}, b""
-        encoded = [value if isinstance(value, bytes) else value.encode() for value in values]
+        encoded = [value if isinstance(value, bytes) else (value or "").encode() for value in values]
         raw = b"".join(len(each).to_bytes(4, "little") + each for each in encoded)
     return {**item, "parameters": {"binary_data_size": len(raw)}}, raw
 
 
 def _of_json(data: list[Any], kind: str) -> np.ndarray:
-    if kind == BYTES:
-        flat = _flattened(data)
-        if wrong := next((value for value in flat if not isinstance(value, str)), None):
-            raise TypeError(f"{wrong!r} is no string")
-        return objects(flat)
-    wanted = np.dtype(_DTYPES[kind])
-    raw = np.array(data) if data else np.empty(0, wanted)
-    if raw.dtype == object and wanted.kind == "f" and all(value is None or type(value) in {int, float} for value in raw.flat):
-        return raw.astype(wanted).ravel()  # null is a missing number
-    if raw.dtype.kind not in _KINDS[wanted.kind]:
-        raise TypeError(f"it holds {_held(raw)}")
-    if wanted.kind in "iu" and raw.size and not (np.iinfo(wanted).min <= int(raw.min()) and int(raw.max()) <= np.iinfo(wanted).max):
-        raise OverflowError(f"it holds {raw.min()} to {raw.max()}")
-    with np.errstate(over="ignore"):
-        return raw.astype(wanted, copy=False).ravel()
+    if kind != BYTES:
+        wanted = np.dtype(_DTYPES[kind])
+        try:
+            return numbers(data, wanted).ravel()
+        except (TypeError, ValueError, OverflowError, struct.error):
+            return _with_gaps(data, wanted)
+    flat = _flattened(data)
+    wrong = [value for value in flat if not isinstance(value, str) and value is not None]
+    if wrong:
+        raise TypeError(f"{shown(wrong[0])} is no string")
+    return objects(flat)
 
 
-def _held(raw: np.ndarray) -> str:
-    return {"U": "strings", "f": "fractions", "b": "booleans", "O": "values of several types, or integers past 64 bits"}.get(
-        raw.dtype.kind, "integers"
-    )
+def _with_gaps(data: list[Any], wanted: np.dtype[Any]) -> np.ndarray:
+    """Values one by one. Missing integers and booleans are None among objects: whether they may be, the column says."""
+    flat, _ = flattened(data)
+    if wanted.kind == "b" and not set(map(type, flat)) <= {bool, type(None)}:
+        raise TypeError("it holds other values than booleans")
+    if wanted.kind == "f" or None not in flat:
+        return array_of(flat, wanted)
+    known = iter(array_of([value for value in flat if value is not None], wanted).tolist())
+    return objects([None if value is None else next(known) for value in flat])
 
 
 def _flattened(data: list[Any]) -> list[Any]:
@@ -140,15 +148,23 @@ def _strings(binary: memoryview) -> np.ndarray:
 
 
 def _said(value: Any) -> Any:
-    """A value of no numeric type as str or bytes."""
+    """A value of no numeric type as str or bytes; None where it is missing."""
     if isinstance(value, (str, bytes)):
         return value
+    if is_missing(value):
+        return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
     return json.dumps(value, default=_default)
 
 
+def _datetimes(values: np.ndarray) -> list[Any]:
+    return [None if missing else text for text, missing in zip(np.datetime_as_string(values).tolist(), np.isnat(values))]
+
+
 def _default(value: Any) -> Any:
+    if value is pd.NA:
+        return None
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if hasattr(value, "isoformat"):
@@ -160,5 +176,6 @@ def _json_strings(values: list[Any]) -> dict[str, Any]:
     try:
         return {"data": [value.decode() if isinstance(value, bytes) else value for value in values]}
     except UnicodeDecodeError:
-        encoded = [base64.b64encode(value if isinstance(value, bytes) else value.encode()).decode() for value in values]
+        raw = [value.encode() if isinstance(value, str) else value for value in values]
+        encoded = [None if value is None else base64.b64encode(value).decode() for value in raw]
         return {"parameters": {"content_type": "base64"}, "data": encoded}

@@ -143,6 +143,54 @@ def test_parameters_that_the_signature_declares_become_params() -> None:
     assert asked.params == {"top": 7}
 
 
+OPTIONAL = Schema(tuple(ColSpec(kind, kind.value, required=False) for kind in DataType))
+REQUIRED = Schema(tuple(ColSpec(kind, kind.value) for kind in DataType))
+SENT: dict[str, tuple[str, Any]] = {
+    "boolean": ("BOOL", True),
+    "integer": ("INT32", 2**31 - 1),
+    "long": ("INT64", 2**53 + 1),
+    "float": ("FP32", 0.5),
+    "double": ("FP64", 0.1),
+    "string": ("BYTES", "a"),
+    "binary": ("BYTES", "aGk="),
+    "datetime": ("BYTES", "2024-02-29T12:00:00.5+01:00"),
+}
+
+
+def sent(*, gaps: bool) -> list[dict[str, Any]]:
+    """A column of each type, whose second value is missing or as the first one."""
+    content_types = {"binary": "base64"}
+    return [tensor(name, kind, [value, None if gaps else value], content_type=content_types.get(name, "")) for name, (kind, value) in SENT.items()]
+
+
+def test_null_is_a_missing_value_of_an_optional_column_of_any_type() -> None:
+    found = enforce(decoded(codec(OPTIONAL), *sent(gaps=True)).data, OPTIONAL)
+    assert found.isna().to_numpy().tolist() == [[False] * 8, [True] * 8]
+    assert found.iloc[0].tolist() == [True, 2**31 - 1, 2**53 + 1, 0.5, 0.1, "a", b"hi", pd.Timestamp("2024-02-29T11:00:00.5")]
+
+
+@pytest.mark.parametrize("name", ["boolean", "integer", "long", "string", "binary"])
+def test_null_is_refused_where_a_required_column_must_have_a_value(name: str) -> None:
+    whole = [each for each in sent(gaps=False) if each["name"] != name]
+    (gap,) = (each for each in sent(gaps=True) if each["name"] == name)
+    with pytest.raises(InvalidInput, match=f"'{name}'.*missing"):
+        enforce(decoded(codec(REQUIRED), gap, *whole).data, REQUIRED)
+
+
+def test_binary_outputs_have_nan_and_empty_strings_for_what_is_missing() -> None:
+    model = codec(COLUMNS)
+    asked = decoded(model, tensor("a", "FP64", [1.0]), tensor("b", "BYTES", ["x"]), parameters={"binary_data_output": True})
+    answer = pd.DataFrame({"i": pd.array([1, None], dtype="Int64"), "b": pd.array([True, None], dtype="boolean"), "s": ["é", None]})
+    encoded = model.encode(answer, asked)
+    length = int.from_bytes(encoded[:4], "big")
+    assert [(each["datatype"], each["parameters"]) for each in json.loads(encoded[4 : 4 + length])["outputs"]] == [
+        ("FP64", {"binary_data_size": 16}),
+        ("FP64", {"binary_data_size": 16}),
+        ("BYTES", {"binary_data_size": 10}),
+    ]
+    assert encoded[4 + length :] == np.array([1, np.nan, 1, np.nan]).tobytes() + b"\x02\0\0\0\xc3\xa9\0\0\0\0"
+
+
 def test_a_missing_number_is_null() -> None:
     values = decoded(codec(), tensor("x", "FP64", [1.5, None])).data
     assert values[0] == 1.5
@@ -160,14 +208,16 @@ def test_a_missing_number_is_null() -> None:
         (tensor("a", "FP64", [1, 2], [3]), "'a' has 2 values, which the shape [3] can't hold"),
         (tensor("a", "FP64", [1], [10**30]), "can't hold"),
         (tensor("a", "FP64", [1], [-1]), "needs a shape"),
-        (tensor("a", "FP64", ["1"]), "it holds strings"),
-        (tensor("a", "FP64", [True]), "it holds booleans"),
+        (tensor("a", "FP64", ["1"]), "'1' is no number"),
+        (tensor("a", "FP64", [True]), "True is no number"),
         (tensor("a", "FP64", [[1, 2], [3]], [3]), "can't be read as FP64"),
-        (tensor("a", "INT64", [1.5]), "it holds fractions"),
-        (tensor("a", "INT8", [200]), "it holds 200 to 200"),
-        (tensor("a", "UINT8", [-1]), "it holds -1 to -1"),
-        (tensor("a", "INT64", [2**70]), "past 64 bits"),
-        (tensor("a", "BOOL", [1]), "it holds integers"),
+        (tensor("a", "INT64", [1.5]), "1.5 is no whole number"),
+        (tensor("a", "INT8", [200]), "200 is out of the range of int8"),
+        (tensor("a", "UINT8", [-1]), "-1 is out of the range of uint8"),
+        (tensor("a", "INT64", [2**70]), "is out of the range of int64"),
+        (tensor("a", "BOOL", [1]), "other values than booleans"),
+        (tensor("a", "BOOL", ["true", None]), "other values than booleans"),
+        (tensor("a", "FP32", [1e39]), "out of the range of float32"),
         (tensor("a", "BYTES", [1]), "1 is no string"),
         (tensor("a", "FP64", [1], binary_data_size=8), "0 bytes are left of the body"),
         ({**tensor("a", "FP64", [1]), "parameters": []}, "must be an object"),
@@ -216,6 +266,26 @@ def test_a_wrong_request_is_told_what_is_wrong(body: bytes, said: str) -> None:
         ("a", [("output-0", "BYTES", [1], ["a"])]),
         (3.5, [("output-0", "FP64", [1], [3.5])]),
         (np.array(["2024-02-29"], dtype="datetime64[ns]"), [("output-0", "BYTES", [1], ["2024-02-29T00:00:00.000000000"])]),
+        (pd.array([1, 2], dtype="Int32"), [("output-0", "INT32", [2], [1, 2])]),
+        (pd.Series([2**53 + 1, None], dtype="Int64"), [("output-0", "INT64", [2], [2**53 + 1, None])]),
+        (pd.DataFrame({"b": pd.array([False, None], dtype="boolean")}), [("b", "BOOL", [2], [False, None])]),
+        (pd.DataFrame({"f": pd.array([1.5, None], dtype="Float64")}), [("f", "FP64", [2], [1.5, None])]),
+        (pd.DataFrame({"s": pd.array(["a", None], dtype="string")}), [("s", "BYTES", [2], ["a", None])]),
+        (pd.DataFrame({"s": ["a", None]}), [("s", "BYTES", [2], ["a", None])]),
+        (
+            pd.Series(["2024-02-29", None], dtype="datetime64[ns]"),
+            [("output-0", "BYTES", [2], ["2024-02-29T00:00:00.000000000", None])],
+        ),
+        (pd.Series(pd.to_datetime(["2024-02-29", None]).tz_localize("UTC")), [("output-0", "BYTES", [2], ["2024-02-29T00:00:00+00:00", None])]),
+        (pd.Series(pd.Categorical(["a", None])), [("output-0", "BYTES", [2], ["a", None])]),
+        (pd.Series(pd.Categorical([1, 2])), [("output-0", "INT64", [2], [1, 2])]),
+        ([1, None], [("output-0", "INT64", [2], [1, None])]),
+        ([True, pd.NA], [("output-0", "BOOL", [2], [True, None])]),
+        ([None, 1.5], [("output-0", "FP64", [2], [None, 1.5])]),
+        (["a", None], [("output-0", "BYTES", [2], ["a", None])]),
+        ([b"\xff", None], [("output-0", "BYTES", [2], ["/w==", None])]),
+        ([{"low": 1, "high": None}], [("low", "INT64", [1], [1]), ("high", "BYTES", [1], [None])]),
+        ([None], [("output-0", "BYTES", [1], [None])]),
     ],
 )
 def test_every_kind_of_prediction_becomes_tensors(predictions: Any, outputs: list[Any]) -> None:
