@@ -82,7 +82,8 @@ def _by_value(values: Series, dtype: DataType, required: bool) -> Series:
 def _without_category(values: Series) -> Series:
     if not isinstance(values.dtype, pd.CategoricalDtype):
         return values
-    return values.astype(object if values.hasnans else values.cat.categories.dtype)  # type: ignore[call-overload,no-any-return,unused-ignore]
+    held = values.cat.categories.dtype
+    return values.astype(object if values.hasnans and held.kind in "biu" else held)  # type: ignore[call-overload,no-any-return,unused-ignore]
 
 
 def _whole(name: object, values: Series, dtype: DataType, required: bool) -> Series:

@@ -68,7 +68,13 @@ def _array(value: Any, expected: Array, required: bool, encoded: bool) -> Any:
         raise refusal(f"the items of a list can't be cast safely to {expected.dtype}: {error}") from error
     if isinstance(value, list):
         return _listed(column)
-    return column.astype(expected.dtype.to_numpy()) if column.dtype == object and None not in column else column
+    return _of_text(column, expected.dtype) if column.dtype == object and None not in column else column
+
+
+def _of_text(column: Any, kind: DataType) -> Any:
+    """Strings or bytes in numpy's own kind of array, as MLflow has them, but where that would cut off NULs at an end."""
+    texts = column.astype(kind.to_numpy())
+    return texts if texts.tolist() == column.tolist() else column
 
 
 def _listed(column: Any) -> list[Any]:

@@ -179,6 +179,10 @@ def _series_type(column: Any) -> ColumnType:
         column = column.infer_objects()
     if column.dtype.kind != "O":
         return _dtype_type(column.dtype)
+    if not len(column):
+        return DataType.string
+    if pd.api.types.infer_dtype(column.astype(object), skipna=True) in {"datetime", "datetime64"}:
+        return DataType.datetime  # of several zones, which MLflow has no type for
     try:
         return _items_type(column.to_list())
     except PydanticData:

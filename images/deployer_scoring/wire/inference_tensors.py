@@ -85,7 +85,7 @@ def write(name: str, array: np.ndarray, *, binary: bool) -> tuple[dict[str, Any]
         binary: Whether the data goes after the JSON instead of into it.
     """
     if binary and isinstance(array, np.ma.MaskedArray):
-        array = array.astype(np.float64).filled(np.nan)
+        array = np.ma.filled(array.astype(np.float64), np.nan)
     kind = datatype(array.dtype)
     item: dict[str, Any] = {"name": name, "datatype": kind, "shape": list(array.shape)}
     if kind != BYTES:
@@ -105,7 +105,8 @@ def _of_json(data: list[Any], kind: str) -> np.ndarray:
     if kind != BYTES:
         wanted = np.dtype(_DTYPES[kind])
         try:
-            return numbers(data, wanted).ravel()
+            found: np.ndarray = numbers(data, wanted)
+            return found.ravel()
         except (TypeError, ValueError, OverflowError, struct.error):
             return _with_gaps(data, wanted)
     flat = _flattened(data)

@@ -10,9 +10,9 @@ from pandas.api.extensions import ExtensionArray
 
 from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.enforcement.nested import enforce_value
-from deployer_scoring.enforcement.values import Misfit, column_of
+from deployer_scoring.enforcement.values import Misfit, column_of, objects
 from deployer_scoring.errors import InvalidInput
-from deployer_scoring.schema.datatypes import Array, DataType, Map, Object
+from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.wire.bounds import check_columns_of, check_rows, check_text, is_wasteful_text
 from deployer_scoring.wire.frames import from_split
@@ -56,11 +56,22 @@ def from_inputs(value: Any, schema: Optional[Schema]) -> Any:
             return from_split({"data": value}, schema)
     if isinstance(value, dict):
         check_columns_of(value)
+        if schema is not None and _has_columns(value, specs):
+            return from_inputs([dict(zip(value, cells)) for cells in zip(*value.values())], schema)
         return {name: _converted(item, specs.get(name)) for name, item in value.items()}
     if isinstance(value, list) and all(isinstance(row, dict) for row in value):
         check_rows(value)
         return [{name: _converted(item, specs.get(name)) for name, item in row.items()} for row in value]
     return _converted(value, schema.inputs[0] if schema is not None else None)
+
+
+def _has_columns(value: dict[str, Any], specs: dict[Any, Any]) -> bool:
+    """Whether an object holds columns of a model that takes nested values, and not the one row that it would be for MLflow: lists of one
+    length, one of them under a name that takes no list."""
+    kinds = [specs[name].type for name in value if isinstance(specs.get(name), ColSpec)]
+    if not any(isinstance(kind, (Array, Object, Map)) for kind in kinds) or all(isinstance(kind, (Array, AnyType)) for kind in kinds):
+        return False
+    return all(isinstance(each, list) for each in value.values()) and len(set(map(len, value.values()))) == 1
 
 
 def _columns_of_rows(rows: list[Any], schema: Optional[Schema]) -> dict[str, Any]:
@@ -132,8 +143,10 @@ def _array(value: Any, kind: Array) -> Any:
     """A list as an array, as MLflow has it, where it makes one."""
     if not isinstance(value, list):
         return value
+    if kind.dtype is DataType.binary or (isinstance(kind.dtype, DataType) and None in value):
+        return objects(value)
     try:
-        return np.array(value, "datetime64[ns]" if kind.dtype is DataType.datetime else None)
+        return np.array(value, kind.dtype.to_numpy() if isinstance(kind.dtype, DataType) and value else None)
     except ValueError:  # lists that differ in length
         return value
 

@@ -44,7 +44,7 @@ def numbers(value: Any, dtype: np.dtype[Any]) -> Any:
     if len(flat) < _FEW or dtype.kind == "b":
         if not set(map(type, flat)) <= _TYPES[dtype.kind]:
             raise TypeError("not numbers alone")
-        wide = np.array(flat, {"f": np.float64, "b": np.bool_}.get(dtype.kind, np.int64))
+        wide: Any = np.array(flat, {"f": np.float64, "b": np.bool_}.get(dtype.kind, np.int64))
     else:
         wide = packed("d" if dtype.kind == "f" else "q", flat)
     if dtype != wide.dtype and wide.size and not (_bounds(dtype).min <= wide.min() and wide.max() <= _bounds(dtype).max):
