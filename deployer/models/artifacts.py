@@ -37,18 +37,20 @@ def fetch_artifact(uri: str, folder: Path) -> Path:
 
 
 def _from_store(uri: ModelUri, folder: Path) -> Path:
-    from deployer.models.stores import location
+    from deployer.events import silent
+    from deployer.models.stores import errors, location, opened
+    from deployer.models.transfer import download
 
-    fsspec = _module("fsspec", uri.public, "'deployer-ml[remote]'")
-    protocol, path, options = location(uri)
-    try:
-        system = fsspec.filesystem(protocol, **options)
-    except ImportError as error:
-        raise _missing(uri.public, "'deployer-ml[remote]'") from error
-    target = folder / path.rpartition("/")[2]
-    if not system.exists(path):
-        raise ModelNotFound(f"there is nothing at {uri.public}", advice="look at the bucket and the path; names are told apart by case")
-    system.get(path, str(target), recursive=bool(system.isdir(path)))
+    with errors(uri):
+        store = opened(uri)
+        listed = store.listed()
+        if not listed:
+            raise ModelNotFound(f"there is nothing at {uri.public}", advice="look at the bucket and the path; names are told apart by case")
+        target = folder / location(uri)[1].rpartition("/")[2]
+        if [file.path for file in listed] == [""]:
+            store.get(listed[0], target, lambda _: None)
+        else:
+            download(listed, store.get, target, uri.public, silent)
     return target
 
 

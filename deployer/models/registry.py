@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import logging
 import os
 import tempfile
 import warnings
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
+from deployer.errors import ConfigInvalid, ExtraMissing, ModelNotFound
 from deployer.events import Report
 from deployer.models import cache
 from deployer.models.content import ignored
+from deployer.models.registry_faults import errors
 from deployer.models.transfer import Arrived, RemoteFile, download
-from deployer.models.uri import ModelUri, candidate_name
+from deployer.models.uri import ModelUri, candidate_name, spelled
 from deployer_scoring.model.mlmodel import FILE
 
 # Unless the user says otherwise: an answer within seconds where no server is, no bar of its own over ours, and no word to anybody else.
@@ -54,7 +56,8 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
     fresh id each time that a model is saved.
 
     Args:
-        tracking_uri, registry_uri: MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI, or MLflow's own defaults, where they are left out.
+        tracking_uri, registry_uri: MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI, or MLflow's own defaults, where they are left out. A server
+            that the URI itself names (`models://PROFILE@databricks/NAME/VERSION`) goes before all of them.
 
     Raises:
         ExtraMissing: MLflow, or what it needs for this store, isn't installed.
@@ -63,7 +66,8 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
         PermissionDenied, CredentialsInvalid, TargetUnavailable: what the server says, or that it doesn't answer.
         MachineFault: the disk is full.
     """
-    with _session(uri, tracking_uri, registry_uri) as mlflow, _errors(uri, mlflow):
+    with _session(uri, tracking_uri, registry_uri) as mlflow, errors(uri, mlflow):
+        _look_for_databases(mlflow)
         source, repository = _resolved(uri, mlflow.MlflowClient(), mlflow)
         listed = [file for file in _listed(repository, source.path) if not ignored(file.path)]
         if not any(file.path == FILE for file in listed):
@@ -88,8 +92,32 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
         return cache.kept(candidate_name(uri.text), key, make), source
 
 
+@contextmanager
+def _less_said() -> Iterator[None]:
+    """MLflow warns of each way in which it found no credentials of Databricks, and then raises an error that says it all."""
+    logger = logging.getLogger("mlflow.utils.databricks_utils")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _look_for_databases(mlflow: Any) -> None:
+    """MLflow makes a database where none is, in the current directory if nobody names a server: that is no place to look for a model."""
+    for server in {str(mlflow.get_tracking_uri()), str(mlflow.get_registry_uri())}:
+        parts = urlsplit(server)
+        file = Path(parts.path[1:])
+        if parts.scheme == "sqlite" and parts.path.strip("/") and not file.exists():
+            raise ConfigInvalid(
+                f"there is no MLflow database {file.name} in {spelled(file.absolute().parent)}",
+                advice="name the server: MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI, --tracking-uri or --registry-uri",
+            )
+
+
 def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[Source, Any]:
-    if uri.scheme == "mlflow-artifacts":
+    if uri.scheme in {"mlflow-artifacts", "dbfs"}:
         return Source(uri.text.rstrip("/")), _repository(uri.text.rstrip("/"))
     if uri.scheme == "runs":
         return _of_run(uri, client)
@@ -209,87 +237,22 @@ def _session(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) 
             mlflow: Any = importlib.import_module("mlflow")
         except ImportError as error:
             raise ExtraMissing.named("mlflow", uri.public) from error
-        if tracking_uri:
-            restored.callback(mlflow.set_tracking_uri, mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None)
-            mlflow.set_tracking_uri(tracking_uri)
-        if registry_uri:
-            restored.callback(mlflow.set_registry_uri, os.environ.get("MLFLOW_REGISTRY_URI"))
-            mlflow.set_registry_uri(registry_uri)
+        if uri.server or uri.scheme == "dbfs":
+            restored.enter_context(_less_said())
+            registry_uri = uri.server or "databricks"
+            tracking_uri = registry_uri.replace("databricks-uc", "databricks")
+        for kind, place, wanted in (("tracking", "_tracking_service", tracking_uri), ("registry", "_model_registry", registry_uri)):
+            if wanted:
+                pointing = getattr(mlflow, f"set_{kind}_uri")
+                set_before = getattr(importlib.import_module(f"mlflow.tracking.{place}.utils"), f"_{kind}_uri", None)
+                restored.callback(_set_variable, f"MLFLOW_{kind.upper()}_URI", os.environ.get(f"MLFLOW_{kind.upper()}_URI"))
+                restored.callback(pointing, set_before)
+                pointing(wanted)
         yield mlflow
 
 
-@contextmanager
-def _errors(uri: ModelUri, mlflow: Any) -> Iterator[None]:
-    try:
-        with cache.machine_faults():
-            yield
-    except DeployerError:
-        raise
-    except ImportError as error:
-        missing = error.name or "a package"
-        raise ExtraMissing(
-            f"{uri.public} is kept where MLflow needs {missing} to read, which is not installed",
-            why=" ".join(str(error).split()),
-            advice=f"pip install {_PACKAGES.get(missing, missing)}",
-        ) from error
-    except Exception as error:
-        raise _translated(uri, error, _without_password(str(mlflow.get_tracking_uri()))) from error
-
-
-# Modules of MLflow's artifact stores and of its local databases, where the package is called otherwise.
-_PACKAGES = {"azure": "azure-storage-blob", "google": "google-cloud-storage", "sqlalchemy": "mlflow", "alembic": "mlflow"}
-
-
-def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
-    text = " ".join(str(error).split())
-    code = str(getattr(error, "error_code", ""))
-    absent = code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"} or (code == "INVALID_PARAMETER_VALUE" and "not found" in text)
-    silent = "API request to" in text or "Max retries exceeded" in text or code == "TEMPORARILY_UNAVAILABLE" or isinstance(error, OSError)
-    if "No space left on device" in text or "Disk quota exceeded" in text:
-        return cache.disk_full()
-    for applies, kind, message, advice in (
-        (
-            code == "UNAUTHENTICATED" or "error code 401" in text,
-            CredentialsInvalid,
-            f"{server} does not accept these credentials",
-            "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
-        ),
-        (
-            code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"} or "error code 403" in text,
-            PermissionDenied,
-            f"{uri.public} may not be read with these credentials of {server}",
-            "ask for read permission on it",
-        ),
-        (
-            absent or "error code 404" in text or isinstance(error, FileNotFoundError),
-            ModelNotFound,
-            f"{uri.public} does not exist on {server}",
-            "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the server",
-        ),
-        (
-            "unsupported URI" in text,
-            ConfigInvalid,
-            f"{uri.public} can't be looked up at {server}: that is no model registry which MLflow can read here",
-            "name the server: MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI, --tracking-uri or --registry-uri",
-        ),
-        (
-            code == "INVALID_PARAMETER_VALUE",
-            ConfigInvalid,
-            f"{uri.public} is refused by {server}",
-            "MLFLOW_TRACKING_URI and MLFLOW_REGISTRY_URI name the server",
-        ),
-        (
-            silent,
-            TargetUnavailable,
-            f"the MLflow server {server} does not answer",
-            "look at MLFLOW_TRACKING_URI and the network, and run the command again",
-        ),
-    ):
-        if applies:
-            return kind(message, why=text, advice=advice)
-    return DeployerError(f"{uri.public} could not be fetched from {server}", why=f"{type(error).__name__}: {text}")
-
-
-def _without_password(server: str) -> str:
-    parts = urlsplit(server)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme in {"http", "https"} else server
+def _set_variable(name: str, value: str | None) -> None:
+    """MLflow's setters write their variable, too, and not all of them take it back."""
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value

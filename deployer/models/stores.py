@@ -1,4 +1,4 @@
-"""Object stores by fsspec: a model is the files below a prefix, or one archive."""
+"""Object stores, by boto3 or fsspec: a model is the files below a prefix, or one archive."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Report
-from deployer.models import archives, cache
+from deployer.models import archives, cache, s3
 from deployer.models.content import ignored
 from deployer.models.transfer import Arrived, RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name
@@ -22,7 +21,15 @@ from deployer.models.uri import ModelUri, candidate_name
 _AZURE = frozenset({"wasb", "wasbs", "abfs", "abfss", "az"})
 # Whatever a store tells that changes with the content: S3, Google, Azure, and any file system with times.
 _MARKS = ("ETag", "etag", "md5Hash", "content_md5", "generation", "LastModified", "last_modified", "mtime", "updated")
-_NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "TokenRetrievalError", "SSOTokenLoadError", "CredentialRetrievalError"}
+_ABSENT = ("NoSuchBucket", "NoSuchKey", "404")  # as botocore writes them
+_NO_CREDENTIALS = {
+    "NoCredentialsError",
+    "ProfileNotFound",
+    "PartialCredentialsError",
+    "TokenRetrievalError",
+    "SSOTokenLoadError",
+    "CredentialRetrievalError",
+}
 _NO_ANSWER = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError", "ClientConnectorError"}
 _WRONG_CREDENTIALS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "AuthenticationFailed"}
 
@@ -36,9 +43,9 @@ def fetch(uri: ModelUri, report: Report) -> Path:
         ModelInvalid: one file, which is no archive.
         MachineFault: the disk is full.
     """
-    with _errors(uri):
-        system, path = _system(uri)
-        listed = _listed(system, path)
+    with errors(uri):
+        store = opened(uri)
+        listed = store.listed()
         if not listed:
             raise ModelNotFound(f"there is nothing at {uri.public}", advice="look at the bucket and the path; names are told apart by case")
         key = [uri.public.rstrip("/"), [[file.path, file.size, file.mark] for file in listed]]
@@ -46,11 +53,11 @@ def fetch(uri: ModelUri, report: Report) -> Path:
 
         def make(directory: Path) -> None:
             if single is None:
-                download(listed, partial(_get, system, path), directory, uri.public, report)
+                download(listed, store.get, directory, uri.public, report)
                 return
             with tempfile.TemporaryDirectory(dir=directory) as spool:
                 whole = [replace(single, path="archive")]
-                download(whole, lambda _, target, arrived: _get(system, path, single, target, arrived), Path(spool), uri.public, report)
+                download(whole, lambda _, target, arrived: store.get(single, target, arrived), Path(spool), uri.public, report)
                 with (Path(spool) / "archive").open("rb") as archive:
                     archives.unpack(archive, directory, uri.public)
 
@@ -76,45 +83,67 @@ def location(uri: ModelUri) -> tuple[str, str, Mapping[str, str]]:
     return protocol, f"{parts.netloc}{parts.path}".rstrip("/"), {"endpoint_url": endpoint} if endpoint else {}
 
 
-def _system(uri: ModelUri) -> tuple[Any, str]:
+class Store(Protocol):
+    """Where a URI leads."""
+
+    def listed(self) -> list[RemoteFile]:
+        """All files at or below it, sorted; one file alone has an empty relative path."""
+        ...
+
+    def get(self, file: RemoteFile, target: Path, arrived: Arrived) -> None:
+        """Fetch one file, telling of its bytes as they arrive."""
+        ...
+
+
+def opened(uri: ModelUri) -> Store:
+    """What reads a URI: boto3 for S3 where it is installed, else fsspec.
+
+    Raises:
+        ExtraMissing: the client of this store isn't installed.
+    """
     protocol, path, options = location(uri)
+    if protocol == "s3" and (bucket := s3.opened(path, options.get("endpoint_url"))):
+        return bucket
     try:
         import fsspec
 
         # A listing of an earlier call in this process would hide what changed since.
-        return fsspec.filesystem(protocol, use_listings_cache=False, **options), path
+        return _FileSystem(fsspec.filesystem(protocol, use_listings_cache=False, **options), path)
     except ImportError as error:
-        raise ExtraMissing.named("remote", uri.public) from error
+        raise ExtraMissing.named("sagemaker" if protocol == "s3" else "remote", uri.public) from error
 
 
-def _listed(system: Any, path: str) -> list[RemoteFile]:
-    """All files at or below a path, sorted; one file alone has an empty relative path."""
-    found: Mapping[str, Mapping[str, Any]] = system.find(path, detail=True)
-    files = []
-    for name, info in sorted(found.items()):
-        relative = name.strip("/").removeprefix(path.strip("/")).lstrip("/")
-        if not relative.endswith("/") and not ignored(relative):
-            mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
-            files.append(RemoteFile(relative, int(info.get("size") or 0), mark))
-    return files
+class _FileSystem:
+    """A file system of fsspec."""
 
+    def __init__(self, system: Any, path: str) -> None:
+        self._system, self._path = system, path
 
-def _get(system: Any, path: str, file: RemoteFile, target: Path, arrived: Arrived) -> None:
-    """Fetch one file, telling of its bytes as the client does."""
-    from fsspec.callbacks import Callback
+    def listed(self) -> list[RemoteFile]:
+        found: Mapping[str, Mapping[str, Any]] = self._system.find(self._path, detail=True)
+        files = []
+        for name, info in sorted(found.items()):
+            relative = name.strip("/").removeprefix(self._path.strip("/")).lstrip("/")
+            if not relative.endswith("/") and not ignored(relative):
+                mark = next((str(info[key]) for key in _MARKS if info.get(key)), "")
+                files.append(RemoteFile(relative, int(info.get("size") or 0), mark))
+        return files
 
-    known = 0
+    def get(self, file: RemoteFile, target: Path, arrived: Arrived) -> None:
+        from fsspec.callbacks import Callback
 
-    def hook(size: int | None, value: int, **_: object) -> None:
-        nonlocal known
-        known, more = value, value - known
-        arrived(more)
+        known = 0
 
-    system.get_file(f"{path}/{file.path}".rstrip("/"), str(target), callback=Callback(hooks={"arrived": hook}))
+        def hook(size: int | None, value: int, **_: object) -> None:
+            nonlocal known
+            known, more = value, value - known
+            arrived(more)
+
+        self._system.get_file(f"{self._path}/{file.path}".rstrip("/"), str(target), callback=Callback(hooks={"arrived": hook}))
 
 
 @contextmanager
-def _errors(uri: ModelUri) -> Iterator[None]:
+def errors(uri: ModelUri) -> Iterator[None]:
     """Turn what the store's client raises into our errors; its classes are known by name, for none of them is imported here."""
     try:
         with cache.machine_faults():
@@ -133,6 +162,8 @@ def _translated(uri: ModelUri, error: Exception) -> DeployerError:
     chain = [error, *_causes(error)]
     names = {type(each).__name__ for each in chain}
     text = " ".join(str(error).split())
+    if any(f"({code})" in text for code in _ABSENT):
+        return ModelNotFound(f"there is nothing at {uri.public}", why=text, advice="look at the bucket and the path")
     if names & _NO_CREDENTIALS or any(code in text for code in _WRONG_CREDENTIALS):
         return CredentialsInvalid(
             f"{uri.public} can't be read with these credentials", why=text, advice="look at the cloud's credentials of this shell"

@@ -13,7 +13,7 @@ from deployer.errors import ConfigInvalid
 
 FORMS = (
     "a directory, file:, s3://, gs://, wasbs://, abfss://, http(s)://, runs:/RUN/PATH, models:/NAME/VERSION, models:/NAME@ALIAS, "
-    "models:/m-ID or mlflow-artifacts:/PATH"
+    "models:/m-ID, mlflow-artifacts:/PATH or dbfs:/PATH; models://PROFILE@databricks/NAME/VERSION, too"
 )
 
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
@@ -32,8 +32,10 @@ _SCHEMES = {
     "file": Kind.LOCAL,
     **dict.fromkeys(("s3", "s3a", "s3n", "gs", "gcs", "wasb", "wasbs", "abfs", "abfss", "az"), Kind.STORE),
     **dict.fromkeys(("http", "https"), Kind.WEB),
-    **dict.fromkeys(("runs", "models", "mlflow-artifacts"), Kind.MLFLOW),
+    **dict.fromkeys(("runs", "models", "mlflow-artifacts", "dbfs"), Kind.MLFLOW),
 }
+_DATABRICKS = {"models": ("databricks", "databricks-uc"), "runs": ("databricks",), "dbfs": ("databricks",)}
+"""What may stand for the server in a URI, behind a profile: all that MLflow knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,17 @@ class ModelUri:
     @property
     def public(self) -> str:
         """What may be printed and recorded: without user, password and query (a presigned address is a secret)."""
-        if self.kind is Kind.LOCAL or self.scheme in {"runs", "models"}:
+        if self.kind is Kind.LOCAL or self.scheme in _DATABRICKS:
             return self.text
         parts = urlsplit(self.text)
         keeps_user = self.kind is Kind.STORE  # the container in wasbs://CONTAINER@ACCOUNT.blob.core.windows.net
         return parts._replace(netloc=parts.netloc if keeps_user else parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def server(self) -> str | None:
+        """The server that the URI itself names, as MLflow calls it: "databricks://PROFILE"; None where the settings say which it is."""
+        user, _, host = urlsplit(self.text).netloc.rpartition("@") if self.scheme in _DATABRICKS else ("", "", "")
+        return (f"{host.lower()}://{user}" if user else host.lower()) or None
 
     @property
     def path(self) -> Path:
@@ -88,10 +96,22 @@ def parse(text: str) -> ModelUri:
         return ModelUri(text, "file", Kind.LOCAL)
     scheme = match[1].lower()
     if scheme in _SCHEMES:
+        _look_at_server(text, scheme)
         return ModelUri(text, scheme, _SCHEMES[scheme])
     if Path(text).exists():
         return ModelUri(text, "file", Kind.LOCAL)
     raise ConfigInvalid(f"{text} is no model URI: nothing here reads {scheme}:", advice=f"it is one of: {FORMS}")
+
+
+def _look_at_server(text: str, scheme: str) -> None:
+    """Refuse a server that isn't known rather than look for the model at another."""
+    known, parts = _DATABRICKS.get(scheme), urlsplit(text)
+    host = parts.netloc.rpartition("@")[2]
+    if known and host and host.lower() not in known:
+        raise ConfigInvalid(
+            f"{scheme}://{host}{parts.path} names a server, {host}, and after {scheme}:// only {' or '.join(known)} is known as one",
+            advice=f"write {scheme}:/{host}{parts.path}, or {scheme}://PROFILE@databricks/...; --tracking-uri and --registry-uri name other servers",
+        )
 
 
 def candidate_name(uri: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from deployer.errors import ConfigInvalid, ModelNotFound
 from deployer.models.artifacts import fetch_artifact
-from tests.e2e.test_model_uris import _put, python_with_s3fs, web  # noqa: F401  the last two are fixtures
+from tests.e2e.test_model_uris import _put, python_for_s3, web  # noqa: F401  the last two are fixtures
 
 _FETCH = """
 import json, pathlib, sys, tempfile
@@ -41,7 +41,7 @@ def test_an_artifact_of_the_web_is_fetched(web: tuple[str, Path], tmp_path: Path
         fetch_artifact("ftp://host/file", tmp_path)
 
 
-def test_files_and_prefixes_are_fetched_from_s3(python_with_s3fs: Path) -> None:  # noqa: F811
+def test_files_and_prefixes_are_fetched_from_s3(python_for_s3: Path) -> None:  # noqa: F811
     from moto.server import ThreadedMotoServer
 
     root = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_files_and_prefixes_are_fetched_from_s3(python_with_s3fs: Path) -> None:
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
         variables = {**os.environ, **keys, "PYTHONPATH": f"{root}:{root}/images", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
         uris = ["s3://things/w.txt", "s3://things/tree", "s3://things/tree/", "s3://things/absent"]
-        command = [str(python_with_s3fs), "-c", _FETCH, *uris]
+        command = [str(python_for_s3), "-c", _FETCH, *uris]
         done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
     finally:
         store.stop()

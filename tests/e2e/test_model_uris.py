@@ -308,13 +308,15 @@ for uri in sys.argv[1:]:
 """
 
 
-@pytest.fixture(scope="module")
-def python_with_s3fs() -> Path:
+@pytest.fixture(params=["boto3", "s3fs"])
+def python_for_s3(request: pytest.FixtureRequest) -> Path:
+    """This one, which has boto3; and one of its own with s3fs, which pins another botocore, and without boto3."""
+    if request.param == "boto3":
+        return Path(sys.executable)
     return environment(("s3fs>=2024.6", "httpx", "isal", "packaging", "pydantic", "pyyaml", "tenacity"))
 
 
-def test_a_prefix_and_an_archive_are_fetched_from_s3(python_with_s3fs: Path, saved: dict[str, Path]) -> None:
-    """In an environment of its own: s3fs pins an older botocore than the rest of the suite uses."""
+def test_a_prefix_and_an_archive_are_fetched_from_s3(python_for_s3: Path, saved: dict[str, Path]) -> None:
     from moto.server import ThreadedMotoServer
 
     model = saved["sklearn"]
@@ -324,11 +326,12 @@ def test_a_prefix_and_an_archive_are_fetched_from_s3(python_with_s3fs: Path, sav
         host, port = store.get_host_and_port()
         endpoint = f"http://{host}:{port}"
         _put(endpoint, "models", {f"churn/{file.path}": file.source.read_bytes() for file in files(model)})
+        _put(endpoint, "models", {"churn2/MLmodel": b"another's", "churn/": b""})
         _put(endpoint, "models", {"churn.tar.gz": gzip.decompress(b"".join(TarGz(model)))})
         root = Path(__file__).parents[2]
         uris = ["s3://models/churn", "s3://models/churn/", "s3://models/churn.tar.gz", "s3://models/absent", "s3://no-such-bucket/x"]
         done = subprocess.run(
-            [str(python_with_s3fs), "-c", _FETCH, *uris],
+            [str(python_for_s3), "-c", _FETCH, *uris],
             check=False,
             capture_output=True,
             text=True,

@@ -73,6 +73,47 @@ def test_what_nobody_fetches_is_refused_with_what_is_known(uri: str) -> None:
     assert "models:/NAME@ALIAS" in caught.value.advice
 
 
+@pytest.mark.parametrize(
+    ("uri", "server"),
+    [
+        ("models://prof@databricks/churn/1", "databricks://prof"),
+        ("models://Prof@Databricks/churn/1", "databricks://Prof"),
+        ("models://scope:prefix@databricks/churn/1", "databricks://scope:prefix"),
+        ("models://databricks/churn/1", "databricks"),
+        ("models://prof@databricks-uc/main.ml.churn@champion", "databricks-uc://prof"),
+        ("runs://prof@databricks/0123/model", "databricks://prof"),
+        ("dbfs://prof@databricks/models/churn", "databricks://prof"),
+        ("models:/churn/1", None),
+        ("models:///churn/1", None),
+        ("dbfs:/models/churn", None),
+        ("mlflow-artifacts://host:5000/1", None),
+        ("s3://databricks/churn", None),
+    ],
+)
+def test_a_uri_may_name_the_server_itself(uri: str, server: str | None) -> None:
+    assert parse(uri).server == server
+    assert parse(uri).public == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "advice"),
+    [
+        ("models://churn/1", "write models:/churn/1"),
+        ("models://prof@elsewhere/churn/1", "models://PROFILE@databricks/"),
+        ("models://mlflow.example.com:5000/churn/1", "--registry-uri"),
+        ("runs://0123/model", "write runs:/0123/model"),
+        ("runs://prof@databricks-uc/0123/model", "runs://PROFILE@databricks/"),
+        ("dbfs://models/churn", "write dbfs:/models/churn"),
+        ("models://user:geheim@host/churn/1", "models://PROFILE@databricks/"),
+    ],
+)
+def test_a_server_that_nobody_knows_is_refused_and_not_left_out(uri: str, advice: str) -> None:
+    with pytest.raises(ConfigInvalid, match="names a server") as caught:
+        parse(uri)
+    assert advice in caught.value.advice
+    assert "geheim" not in str(caught.value)
+
+
 def test_a_directory_with_a_colon_in_its_name_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("v1:final").mkdir()
