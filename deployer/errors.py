@@ -28,9 +28,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from deployer_scoring.masking import masked
+from deployer_scoring.printable import one_line, uncoloured
+
 
 class DeployerError(Exception):
     """The base of all errors that a user sees. `str(error)` is all of it, so that a log which shows an exception shows what to do as well.
+
+    Secrets in what it quotes are masked; `str(error)` steers no terminal.
 
     Attributes:
         code: the kind's stable name, a section of docs/errors.md.
@@ -46,14 +51,14 @@ class DeployerError(Exception):
     usual_advice: ClassVar[str] = "please report it with what --debug shows; the same command may be run again"
 
     def __init__(self, message: str, *, why: str = "", advice: str = "", lines: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.message = message
-        self.why = why
-        self.advice = advice or self.usual_advice
-        self.lines = lines
+        self.message = masked(message)
+        super().__init__(self.message)
+        self.why = masked(why)
+        self.advice = masked(advice) if advice else self.usual_advice
+        self.lines = tuple(map(masked, lines))
 
     def __str__(self) -> str:
-        return "\n".join((self.message, *self.details()))
+        return "\n".join((one_line(self.message), *self.details()))
 
     def __repr__(self) -> str:
         said = {"why": self.why, "advice": self.advice, "lines": self.lines}
@@ -62,12 +67,12 @@ class DeployerError(Exception):
     def details(self) -> Iterator[str]:
         """What follows the message, line by line: why, the container's last lines, what to do."""
         if self.why:
-            yield f"Why: {self.why}"
+            yield f"Why: {one_line(self.why)}"
         if self.lines:
             yield "The container's last lines:"
-            yield from (f"  | {line}" for line in self.lines)
+            yield from (f"  | {one_line(uncoloured(line))}" for line in self.lines)
         if self.advice:
-            yield f"What to do: {self.advice}"
+            yield f"What to do: {one_line(self.advice)}"
 
     def document(self) -> dict[str, Any]:
         """JSON-ready: what programs are given of it."""

@@ -6,15 +6,23 @@ def report(event: Event) -> None: ...
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+
+from deployer_scoring.masking import masked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The base: when it happened (UTC)."""
+    """The base: when it happened (UTC). Secrets in its texts are masked."""
 
     time: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, str) and (shown := masked(value)) != value:
+                object.__setattr__(self, each.name, shown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

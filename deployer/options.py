@@ -9,10 +9,11 @@ from enum import StrEnum
 from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from deployer.errors import ConfigInvalid
 from deployer.state import Digest, digest_of
+from deployer_scoring.masking import masked
 
 
 class Takes(StrEnum):
@@ -53,6 +54,13 @@ class TargetConfig(BaseModel):
     timeout_seconds: Annotated[int, NOTHING] = Field(1200, gt=0, description="How long to wait, in seconds.")
     keep: Annotated[int, NOTHING] = Field(1, ge=0, description="How many generations before the current one stay, for a way back.")
     archive: Annotated[bool, NOTHING] = Field(False, description="Keep all earlier generations.")
+
+    @field_validator("image_url")
+    @classmethod
+    def _image_without_password(cls, value: str | None) -> str | None:
+        if value and masked(value) != value:
+            raise ValueError("an image's reference has no password in it: docker login keeps those of registries")
+        return value
 
     @classmethod
     def marks(cls) -> Mapping[str, Mark]:

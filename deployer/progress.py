@@ -9,6 +9,7 @@ from typing import TextIO
 from deployer.events import Event, Noticed, Resolved, RollbackStarted, StepFailed, StepFinished, StepProgressed
 from deployer.state import short
 from deployer.words import duration, size
+from deployer_scoring.printable import one_line
 
 LABEL_WIDTH = 16
 PLAIN_PROGRESS_SECONDS = 10.0
@@ -26,7 +27,7 @@ class Lines:
 
     def __call__(self, event: Event) -> None:
         for line in self._lines(event):
-            print(line, file=self.stream, flush=True)
+            print(one_line(line), file=self.stream, flush=True)
 
     def _lines(self, event: Event) -> Iterator[str]:
         if isinstance(event, Resolved):

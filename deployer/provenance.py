@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deployer.state import Provenance
 from deployer.version import __version__
+from deployer_scoring.masking import masked
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _Environment = Mapping[str, str]
@@ -26,9 +27,9 @@ def provenance(environment: Mapping[str, str] | None = None, directory: Path | N
     known = os.environ if environment is None else environment
     job, commit, user = next(found for read in _SYSTEMS if (found := read(known)) is not None)
     return Provenance(
-        user=user or _user(known),
-        job=job,
-        commit=commit or git_commit(Path.cwd() if directory is None else directory),
+        user=masked(user or _user(known)),
+        job=masked(job),
+        commit=masked(commit) or git_commit(Path.cwd() if directory is None else directory),
         time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         tool=__version__,
     )

@@ -15,6 +15,7 @@ from packaging.version import InvalidVersion, Version
 
 from deployer.errors import ModelInvalid
 from deployer.state import Digest, digest_of
+from deployer_scoring.masking import without_secrets
 from deployer_scoring.version import OLDEST_PYTHON
 
 _DISTRIBUTIONS: Mapping[str, str] = {
@@ -27,7 +28,6 @@ _DISTRIBUTIONS: Mapping[str, str] = {
 _MACHINES: Mapping[str, str] = {"amd64": "x86_64", "arm64": "aarch64"}
 NEWER_PYTHON = f"save it again on a newer Python, {OLDEST_PYTHON} or later"
 """The advice for a model whose Python is too old."""
-_URL_USER = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^/@\s]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Need:
 
 def need(line: str) -> Need:
     """Read one line; one that isn't PEP 508 (a path, a bare URL) gets the name that a wheel's file or `#egg=` gives away."""
-    public = without_credentials(line.strip())
+    public = without_secrets(line.strip())
     try:
         parsed = Requirement(line)
     except InvalidRequirement:
@@ -139,11 +139,6 @@ def pinned_version(requirements: Iterable[str], distribution: str) -> str:
     return next((str(each.pinned) for each in map(need, requirements) if each.name == canonicalize_name(distribution) and each.pinned), "")
 
 
-def without_credentials(requirement: str) -> str:
-    """A requirement as it may be printed, recorded and digested: user and password are taken out of its URL."""
-    return _URL_USER.sub(r"\1", requirement)
-
-
 def lock_digest(requirements: Iterable[str], python_version: str) -> Digest:
     """The digest of what is asked for: models whose requirements and Python's minor version agree share it, and so an environment.
 
@@ -153,7 +148,7 @@ def lock_digest(requirements: Iterable[str], python_version: str) -> Digest:
 
 
 def _normal(line: str) -> str:
-    public = without_credentials(line.strip())
+    public = without_secrets(line.strip())
     try:
         parsed = Requirement(public)
     except InvalidRequirement:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer_scoring.printable import one_line
+
 
 def size(count: float) -> str:
     """Bytes: "812 B", "2.1 MB", "1.0 GB" (powers of 1000, as clouds bill)."""
@@ -45,7 +47,7 @@ def age(then: datetime | None, now: datetime | None = None) -> str:
 
 def table(rows: Iterable[Sequence[str]]) -> str:
     """Columns padded to their widest cell, three spaces apart, no space at a line's end."""
-    whole = [list(row) for row in rows]
+    whole = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[index]) for row in whole if index < len(row)) for index in range(max(map(len, whole), default=0))]
     return "\n".join("   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip() for row in whole)
 

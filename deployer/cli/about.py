@@ -11,7 +11,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.groups import HelpfulGroup
-from deployer.cli.output import emit
+from deployer.cli.output import emit, say
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.version import __version__
@@ -53,7 +53,7 @@ def targets(session: Session, output: str | None) -> None:
     text = table([("", *classes), *((verb, *("yes" if has[name] else "no" for name in classes)) for verb, has in rows)]) if classes else ""
     emit(output or "", {**document, **{name: {"missing": error.advice} for name, error in missing.items()}}, [*classes, *missing], lambda: text)
     for name, error in missing.items():
-        click.echo(f"{name}: {error.message}: {error.advice}", err=True)
+        say(f"{name}: {error.message}: {error.advice}", err=True)
 
 
 @click.command(name="help")
@@ -106,7 +106,7 @@ def schema(session: Session, output: str | None) -> None:
         try:
             configs[name] = target_class(entry)().config
         except DeployerError as error:
-            click.echo(f"without {name}: {error.message}: {error.advice}", err=True)
+            say(f"without {name}: {error.message}: {error.advice}", err=True)
     emit(output or "json", schema_of(configs), [], str)
 
 

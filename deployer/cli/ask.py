@@ -134,8 +134,8 @@ def _printed(answer: Payload, output: str | None) -> bytes:
     if output == "table":
         return table(rows_of(predictions)).encode()
     if output == "jsonl" and isinstance(predictions, list):
-        return "\n".join(dump(each, output) for each in predictions).encode()
-    return dump(found, output).encode()
+        return "\n".join(dump(each, output, secrets=True) for each in predictions).encode()
+    return dump(found, output, secrets=True).encode()
 
 
 def rows_of(predictions: Any) -> list[Sequence[str]]:

@@ -12,7 +12,7 @@ import click
 from deployer.changes import Changes
 from deployer.cli import options
 from deployer.cli.options import ModelChoice, Place, Rollout
-from deployer.cli.output import emit
+from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.client import DeployClient
@@ -98,7 +98,7 @@ def delete(
         if quiet:
             click.echo(each)
         elif output in (None, "table"):
-            click.echo(f"{each} is deleted from {client.uri}." if removed else f"There is no {each} on {client.uri}: nothing to do.")
+            say(f"{each} is deleted from {client.uri}." if removed else f"There is no {each} on {client.uri}: nothing to do.")
         elif output != "jsonl":
             _finish(session, each, {"name": each, "target": str(client.uri), "deleted": removed})
     _close(session)
@@ -167,7 +167,7 @@ def _deploy(
         if quiet:
             click.echo(done.name)
         elif output in (None, "table"):
-            click.echo(closing(done, seen.resolved))
+            say(closing(done, seen.resolved))
         else:
             _finish(session, done.name, {"event": "deployed", **done.document()} if output == "jsonl" else done.document())
     _close(session)

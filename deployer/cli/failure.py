@@ -10,8 +10,11 @@ from contextlib import suppress
 
 import click
 
+from deployer.cli.output import dump, say
 from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
+from deployer_scoring.masking import learn
+from deployer_scoring.printable import one_line
 
 _MACHINE = {
     errno.ENOSPC: "the disk is full",
@@ -37,13 +40,12 @@ def report_failure(error: BaseException, session: Session) -> int:
         # Whoever read us has gone: nothing is left to say, and Python's own flush at exit must not say it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    learn(*sys.argv[1:], *os.environ.values())
     ours = as_ours(error, session)
     if session.debug:
-        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-    click.echo(failure_text(ours), err=True)
+        say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    say(failure_text(ours), err=True)
     if session.output in ("json", "yaml", "jsonl"):
-        from deployer.cli.output import dump
-
         failed = {"error": ours.document()}
         with suppress(OSError):  # the disk that standard output goes to may be what is full
             document = [*session.finished, failed] if session.finished else {"event": "failed", **failed} if session.output == "jsonl" else failed
@@ -53,7 +55,7 @@ def report_failure(error: BaseException, session: Session) -> int:
 
 def failure_text(error: DeployerError) -> str:
     """What happened and how it stands now, then why, then what to do."""
-    return "\n".join((f"Error [{error.code}]: {_sentence(error.message)}", *(f"  {line}" for line in error.details())))
+    return "\n".join((f"Error [{error.code}]: {_sentence(one_line(error.message))}", *(f"  {line}" for line in error.details())))
 
 
 def as_ours(error: BaseException, session: Session) -> DeployerError:

@@ -6,7 +6,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.options import Place
-from deployer.cli.output import dump
+from deployer.cli.output import dump, pass_on, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
@@ -57,8 +57,8 @@ def run_local(
             port=port,
             detach=detach,
             on_event=report,
-            log=lambda line: click.echo(line, err=True),
-            ready=(lambda _: None) if detach else lambda each: click.echo(each.text),
+            log=lambda line: pass_on(line, err=True),
+            ready=(lambda _: None) if detach else lambda each: say(each.text),
         )
     if not detach:
         return
@@ -66,4 +66,4 @@ def run_local(
     if output in ("json", "yaml"):
         click.echo(dump(document, output))
     else:
-        click.echo(f"{started.text}\n  deploy logs   -t local -n {started.name} -F\n  deploy delete -t local -n {started.name}")
+        say(f"{started.text}\n  deploy logs   -t local -n {started.name} -F\n  deploy delete -t local -n {started.name}")

@@ -11,7 +11,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.options import Place
-from deployer.cli.output import emit
+from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
@@ -81,7 +81,7 @@ def build_and_push_container(
         )
         image = build_and_push(wanted, None if no_push else _repository(place, registry, container_name), report)
     if quiet:
-        click.echo(image.reference)
+        say(image.reference)
     elif output != "jsonl":
         emit(output or "", asdict(image), [image.reference], lambda: f"{image.reference} is ready" + (f", tag {image.tag}." if image.tag else "."))
 

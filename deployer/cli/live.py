@@ -15,6 +15,7 @@ from rich.text import Text
 from deployer.events import Event, Noticed, Report, Resolved, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
 from deployer.progress import LABEL_WIDTH, Steps, header, step_line
 from deployer.words import duration, size
+from deployer_scoring.printable import one_line
 
 
 @contextmanager
@@ -53,12 +54,12 @@ class Drawing:
             return
         running = self.running.setdefault(event.label, Running(event.label, self.console.get_time()))
         if isinstance(event, StepProgressed):
-            running.said = self.steps.progressed(event)
+            running.said = one_line(self.steps.progressed(event))
             running.done, running.total, running.unit = event.done, event.total, event.unit
 
     def _print(self, text: str, style: str = "") -> None:
         """Text as it is: what a cloud or a model is called is no markup."""
-        self.console.print(Text(text, style=style))
+        self.console.print(Text(one_line(text), style=style))
 
     def __rich__(self) -> RenderableType:
         now = self.console.get_time()

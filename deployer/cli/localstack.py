@@ -10,7 +10,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.groups import HelpfulGroup
-from deployer.cli.output import dump, emit
+from deployer.cli.output import dump, emit, pass_on
 from deployer.cli.session import Session
 from deployer.words import table
 
@@ -116,7 +116,7 @@ def env(session: Session, output: str | None) -> None:
 
     variables = cloud.environment()
     text = "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
-    emit(output or "", dict(variables), list(variables), lambda: text)
+    click.echo(text if output in (None, "table") else dump(dict(variables), output, secrets=True))
 
 
 @localstack.command(cls=options.Following)
@@ -133,7 +133,7 @@ def logs(session: Session, follow: bool, journal: bool) -> None:
         return
     try:
         for line in cloud.logs(follow=follow):
-            click.echo(line)
+            pass_on(line)
     except KeyboardInterrupt:
         if not follow:
             raise

@@ -13,13 +13,14 @@ from deployer.cli import options
 from deployer.cli.change import planned, show_changes
 from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
-from deployer.cli.output import dump, emit
+from deployer.cli.output import dump, emit, pass_on, say
 from deployer.cli.session import Session
 from deployer.deployment import Deployment, GenerationFacts, rfc3339
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.state import short
 from deployer.target import Finding, Intent, LogLine, Verdict
 from deployer.words import age, shortened, size, table
+from deployer_scoring.printable import one_line
 
 CHANGES = 8
 WRONG = 2
@@ -36,7 +37,7 @@ def list_deployments(session: Session, place: Place, output: str | None) -> None
     client = place.client()
     found = client.list_deployments()
     if not found and output in (None, "table"):
-        click.echo(f"There are no deployments on {client.uri}.", err=True)
+        say(f"There are no deployments on {client.uri}.", err=True)
     emit(output or "", [each.document() for each in found], [each.name for each in found], lambda: list_table(found))
 
 
@@ -56,7 +57,7 @@ def get(session: Session, place: Place, name: str | None, explain_config: bool, 
         emit(output or "", [asdict(row) for row in rows], [row.option for row in rows], lambda: text)
         return
     rows = explained(deployment, client.settings(), client.target.config) if output in (None, "table") else []
-    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(description(deployment, rows)))
+    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(map(one_line, description(deployment, rows))))
 
 
 @click.command()
@@ -105,7 +106,10 @@ def logs(*, session: Session, place: Place, name: str | None, follow: bool, tail
     lines = client.logs(client.name_for(name, None), follow=follow, tail=tail)
     try:
         for line in lines:
-            click.echo(dump(_line_document(line), "jsonl") if output == "jsonl" else _line_text(line, timestamps))
+            if output == "jsonl":
+                click.echo(dump(_line_document(line), "jsonl", secrets=True))
+            else:
+                pass_on(_line_text(line, timestamps))
     except KeyboardInterrupt:
         if not follow:
             raise
@@ -126,7 +130,7 @@ def doctor(ctx: click.Context, session: Session, place: Place, output: str | Non
     for finding in _findings(place):
         found.append(finding)
         if output in (None, "table"):
-            click.echo(_finding_text(finding))
+            say(_finding_text(finding))
         elif output == "jsonl":
             click.echo(dump(asdict(finding), "jsonl"))
     if output in ("json", "yaml"):
@@ -239,8 +243,8 @@ def _findings(place: Place) -> Iterator[Finding]:
 
 
 def _finding_text(finding: Finding) -> str:
-    text = f"  {_DOCTOR_SIGNS[finding.verdict]} {finding.subject:<16}  {finding.detail}".rstrip()
-    return text + (f"\n      {finding.advice}" if finding.advice and finding.verdict is not Verdict.OK else "")
+    text = one_line(f"  {_DOCTOR_SIGNS[finding.verdict]} {finding.subject:<16}  {finding.detail}".rstrip())
+    return text + (f"\n      {one_line(finding.advice)}" if finding.advice and finding.verdict is not Verdict.OK else "")
 
 
 def _line_text(line: LogLine, timestamps: bool) -> str:

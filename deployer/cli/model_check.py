@@ -18,6 +18,7 @@ from deployer.requirements import minor_of, python_too_old
 from deployer.state import Model, short
 from deployer.target import SupportsSizeLimits
 from deployer.words import size, table
+from deployer_scoring.printable import one_line
 
 if TYPE_CHECKING:
     from deployer.checks import Checked, Finding, Surroundings
@@ -96,7 +97,8 @@ def _rows(checked: Checked) -> list[tuple[str, str]]:
 
 def _lines(finding: Finding) -> str:
     place = f"{finding.file}: " if finding.file else ""
-    return f"  {_sign(finding.severity)} {place}{finding.what}" + (f"\n      {finding.advice}" if finding.advice else "")
+    said = one_line(f"{place}{finding.what}")
+    return f"  {_sign(finding.severity)} {said}" + (f"\n      {one_line(finding.advice)}" if finding.advice else "")
 
 
 def _sign(severity: str) -> str:

@@ -10,6 +10,7 @@ import click
 from deployer.cli import options
 from deployer.cli.model_options import env_manager, ignored_of_mlflow, variables_of
 from deployer.cli.options import ModelChoice
+from deployer.cli.output import pass_on, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
@@ -83,6 +84,6 @@ def serve(
             port=port,
             host=host,
             report=report,
-            log=lambda line: click.echo(line, err=True),
-            ready=lambda started: click.echo(started.text),
+            log=lambda line: pass_on(line, err=True),
+            ready=lambda started: say(started.text),
         )

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
+from deployer_scoring.masking import masked, masked_all
+from deployer_scoring.printable import CONTROL, coloured, one_line, printable
+
 FORMATS = ("table", "json", "yaml", "name", "jsonl")
 
 
-def dump(document: Any, form: str) -> str:
-    """One document as text."""
+def say(text: str, *, err: bool = False) -> None:
+    """Print for people: secrets masked, what would steer a terminal escaped."""
+    click.echo(printable(masked(text)), err=err)
+
+
+def pass_on(line: str, *, err: bool = False) -> None:
+    """Print a line of a container's log. To a terminal goes nothing but its text and colours, to a file or a pipe the line as it is."""
+    if (sys.stderr if err else sys.stdout).isatty():
+        click.echo(coloured(line), err=err)
+    else:
+        click.echo(line.encode("utf-8", "replace"), err=err)
+
+
+def dump(document: Any, form: str, *, secrets: bool = False) -> str:
+    """One document as text; its secrets are masked, but where they are what was asked for, or are no business of ours (a model's answer)."""
+    document = document if secrets else masked_all(document)
     if form == "yaml":
         import yaml
 
@@ -24,11 +42,11 @@ def emit(form: str, document: Any, names: Sequence[str], text: Callable[[], str]
     """Print a result to stdout. `document` is JSON-ready; in a list each is a line of its own with jsonl."""
     if form == "name":
         for name in names:
-            click.echo(name)
+            say(one_line(name))
     elif form in ("", "table"):
         shown = text()
         if shown:
-            click.echo(shown)
+            say(shown)
     elif form == "jsonl" and isinstance(document, list):
         for each in document:
             click.echo(dump(each, form))
@@ -37,4 +55,5 @@ def emit(form: str, document: Any, names: Sequence[str], text: Callable[[], str]
 
 
 def _json(document: Any, indent: int | None = None) -> str:
-    return json.dumps(document, indent=indent, ensure_ascii=False, default=str)
+    text = json.dumps(document, indent=indent, ensure_ascii=False, default=lambda value: masked(str(value)))
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)  # what JSON lets through and a terminal obeys

@@ -12,11 +12,14 @@ from deployer.cli.output import dump
 from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.events import Event, Noticed, Report, Resolved, StepFinished, StepProgressed, StepStarted, document
 from deployer.progress import Lines
+from deployer_scoring.masking import masked
+from deployer_scoring.printable import one_line
 
 
 @contextmanager
 def reporting(session: Session, target: str, *, quiet: bool = False) -> Iterator[Report]:
     """The report for one run, drawn as the session's output format and the terminal have it. Progress goes to stderr, JSON lines to stdout."""
+    target = masked(target)
     if session.output == "jsonl":
         yield _noting(session, JsonLines(sys.stdout))
     elif quiet or session.output in ("json", "yaml", "name"):
@@ -68,4 +71,4 @@ class Warnings:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, Noticed) and event.level == "warning":
-            print(f"warning: {event.message}", file=self.stream, flush=True)
+            print(f"warning: {one_line(event.message)}", file=self.stream, flush=True)

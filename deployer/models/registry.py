@@ -23,6 +23,7 @@ from deployer.models.content import ignored
 from deployer.models.registry_faults import errors
 from deployer.models.transfer import Arrived, RemoteFile, download
 from deployer.models.uri import ModelUri, candidate_name, spelled
+from deployer_scoring.masking import learn
 from deployer_scoring.model.mlmodel import FILE
 
 # Unless the user says otherwise: an answer within seconds where no server is, no bar of its own over ours, and no word to anybody else.
@@ -228,6 +229,7 @@ def _contents(listed: list[RemoteFile]) -> str:
 @contextmanager
 def _session(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) -> Iterator[Any]:
     """MLflow, pointed at the servers that were asked for; afterwards it and the environment are as they were."""
+    learn(tracking_uri, registry_uri, os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_REGISTRY_URI"))
     with ExitStack() as restored:
         for name, value in _QUIET.items():
             if name not in os.environ:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, ExtraMissing, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.models import cache
 from deployer.models.uri import ModelUri
+from deployer_scoring.masking import without_secrets
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def errors(uri: ModelUri, mlflow: Any) -> Iterator[None]:
             advice=f"pip install {_PACKAGES.get(missing, missing)}",
         ) from error
     except Exception as error:
-        raise _translated(uri, error, _without_password(uri.server or str(mlflow.get_tracking_uri()))) from error
+        raise _translated(uri, error, without_secrets(uri.server or str(mlflow.get_tracking_uri()))) from error
 
 
 _OURS = '"deployer-ml[mlflow]"'
@@ -82,7 +82,7 @@ def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
             f"pip install {_OURS}",
         ),
         (
-            "unsupported URI" in text,
+            "unsupported URI" in text or "must be a valid http or https URI" in text or type(error).__name__ == "InvalidUrlException",
             ConfigInvalid,
             f"{uri.public} can't be looked up at {server}: that is no model registry which MLflow can read here",
             "name the server: MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI, --tracking-uri or --registry-uri",
@@ -103,8 +103,3 @@ def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
         if applies:
             return kind(message, why=text, advice=advice)
     return DeployerError(f"{uri.public} could not be fetched from {server}", why=f"{type(error).__name__}: {text}")
-
-
-def _without_password(server: str) -> str:
-    parts = urlsplit(server)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if parts.scheme in {"http", "https"} else server

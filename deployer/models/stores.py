@@ -78,6 +78,9 @@ def location(uri: ModelUri) -> tuple[str, str, Mapping[str, str]]:
         return "abfs", f"{container}{parts.path}".rstrip("/"), {"account_name": host.partition(".")[0]}
     protocol = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}.get(uri.scheme, uri.scheme)
     endpoint = os.environ.get("MLFLOW_S3_ENDPOINT_URL") if protocol == "s3" else None
+    if "@" in parts.netloc:
+        advice = f"write {uri.scheme}://BUCKET/PATH; credentials are the environment's or a profile's"
+        raise ConfigInvalid(f"{uri.text} has credentials in it, which no bucket's address takes", advice=advice)
     if not parts.netloc:
         raise ConfigInvalid(f"{uri.text} names no bucket", advice=f"write {uri.scheme}://BUCKET/PATH")
     return protocol, f"{parts.netloc}{parts.path}".rstrip("/"), {"endpoint_url": endpoint} if endpoint else {}

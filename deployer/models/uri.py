@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from deployer.errors import ConfigInvalid
+from deployer_scoring.masking import learn, without_secrets
 
 FORMS = (
     "a directory, file:, s3://, gs://, wasbs://, abfss://, http(s)://, runs:/RUN/PATH, models:/NAME/VERSION, models:/NAME@ALIAS, "
@@ -56,9 +57,7 @@ class ModelUri:
         """What may be printed and recorded: without user, password and query (a presigned address is a secret)."""
         if self.kind is Kind.LOCAL or self.scheme in _DATABRICKS:
             return self.text
-        parts = urlsplit(self.text)
-        keeps_user = self.kind is Kind.STORE  # the container in wasbs://CONTAINER@ACCOUNT.blob.core.windows.net
-        return parts._replace(netloc=parts.netloc if keeps_user else parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        return without_secrets(self.text).partition("?")[0].partition("#")[0]
 
     @property
     def server(self) -> str | None:
@@ -89,6 +88,7 @@ def parse(text: str) -> ModelUri:
     Raises:
         ConfigInvalid: empty, or of a scheme that isn't known.
     """
+    learn(text)
     if not text.strip():
         raise ConfigInvalid("a model URI is empty", advice=f"it is one of: {FORMS}")
     match = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):", text)

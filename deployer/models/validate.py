@@ -10,9 +10,10 @@ from deployer.errors import ModelInvalid
 from deployer.models.content import ModelFile, content_digest, files
 from deployer.models.kinds import Fault, fault_of
 from deployer.models.opened import faults
-from deployer.requirements import distribution_of, pinned_version, without_credentials
+from deployer.requirements import distribution_of, pinned_version
 from deployer.state import ModelFacts
 from deployer_scoring.errors import MLModelError
+from deployer_scoring.masking import without_secrets
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE, MLModel, read_mlmodel
 
@@ -45,7 +46,7 @@ def validate(directory: Path, uri: str = "") -> ModelFacts:
         size=sum(file.size for file in listed),
         framework=framework(model, needs),
         python_version=python,
-        requirements=tuple(without_credentials(line) for line in needs),
+        requirements=tuple(map(without_secrets, needs)),
         signature=model.signature.to_dict() if model.signature else None,
         run_id=model.run_id or "",
         loader_module=model.pyfunc.loader_module,

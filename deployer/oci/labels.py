@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
+from deployer_scoring.masking import without_secrets
+
 RUNTIME = "io.deployer.runtime"
 """The version of the scoring runtime inside."""
 PYTHON = "io.deployer.python"
@@ -21,7 +23,7 @@ ACCEPTS_BIND_TO_PORT = "com.amazonaws.sagemaker.capabilities.accept-bind-to-port
 
 def packages_label(packages: Iterable[str]) -> str:
     """The value of `PACKAGES` for lines of a lock."""
-    return json.dumps(sorted(packages), separators=(",", ":"))
+    return json.dumps(sorted(map(without_secrets, packages)), separators=(",", ":"))
 
 
 def package_lines(labels: Mapping[str, str]) -> tuple[str, ...] | None:

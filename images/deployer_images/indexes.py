@@ -15,11 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from deployer_scoring.masking import learn
+
 _PIP_OPTIONS = ("index-url", "extra-index-url", "find-links", "trusted-host", "cert", "no-index", "keyring-provider")
 _UV_INDEX_VARIABLES = ("UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX")
 # Those of the interpreter and of the activated environment would lead uv, or the build of a source distribution, astray.
 _ASTRAY = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PROJECT_ENVIRONMENT")
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+@")
 
 
 def uv_variables(ca_bundle: Path | None = None) -> dict[str, str]:
@@ -30,6 +31,7 @@ def uv_variables(ca_bundle: Path | None = None) -> dict[str, str]:
     """
     variables = {name: value for name, value in os.environ.items() if name not in _ASTRAY}
     pip = dict(_pip_options())
+    learn(*pip.values(), *(value for name, value in variables.items() if name.startswith("UV_") or name.lower().endswith("_proxy")))
     if not any(variables.get(name) for name in _UV_INDEX_VARIABLES) and not any(map(_names_an_index, _uv_files())):
         variables |= _translated(pip)
     if trusted := pip.get("trusted-host"):
@@ -39,11 +41,6 @@ def uv_variables(ca_bundle: Path | None = None) -> dict[str, str]:
     if pip.get("keyring-provider", "auto") != "disabled" and shutil.which("keyring"):
         variables.setdefault("UV_KEYRING_PROVIDER", "subprocess")
     return variables
-
-
-def without_credentials(text: str) -> str:
-    """The text with `user:password@` taken out of every URL in it."""
-    return _CREDENTIALS.sub("", text)
 
 
 def _translated(pip: Mapping[str, str]) -> dict[str, str]:

@@ -22,8 +22,8 @@ from deployer.errors import ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
 from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
-from deployer_images.indexes import without_credentials
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
+from deployer_scoring.masking import without_secrets
 
 _FRESH_SECONDS = 24 * 3600
 _PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
@@ -136,7 +136,7 @@ def _compiled(
             ca_bundle=ca_bundle,
             timeout_seconds=timeout_seconds,
         )
-    return tuple(sorted(without_credentials(line.strip()) for line in listed.splitlines() if line.strip() and not line.startswith("#")))
+    return tuple(sorted(without_secrets(line.strip()) for line in listed.splitlines() if line.strip() and not line.startswith("#")))
 
 
 def _kept(file: Path) -> Lock | None:

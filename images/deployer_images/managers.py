@@ -21,7 +21,6 @@ from deployer.errors import ConfigInvalid, MachineFault, ModelInvalid
 from deployer.requirements import need, refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.environments import Say, environment, minor_of
-from deployer_images.indexes import without_credentials
 from deployer_images.locks import name_of
 from deployer_images.uv import OURS, installed_interpreter
 from deployer_scoring.errors import ScoringError
@@ -183,7 +182,7 @@ def _run(command: Sequence[str], doing: str) -> str:
         raise MachineFault(f"{command[0]} can't be run", why=str(fault)) from fault
     if not done.returncode:
         return done.stdout
-    lines = [line.strip() for line in without_credentials(done.stderr or done.stdout).splitlines() if line.strip()]
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines[-3:]
     why = "; ".join(dict.fromkeys(told))[:600]
     if "No space left" in why:

@@ -14,7 +14,7 @@ from uv import find_uv_bin
 
 from deployer.errors import CredentialsInvalid, DeployerError, MachineFault, ModelInvalid, TargetUnavailable
 from deployer_images import cache
-from deployer_images.indexes import uv_variables, without_credentials
+from deployer_images.indexes import uv_variables
 
 _NO_NETWORK = re.compile(
     r"error sending request|dns error|tcp connect error|timed out|connection (?:refused|reset)|Request failed after|invalid peer cert", re.I
@@ -52,7 +52,7 @@ def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = No
         except subprocess.TimeoutExpired:
             raise TargetUnavailable(f"no answer after {timeout_seconds:.0f} s while {doing}", advice="check the network and the indexes") from None
     if done.returncode:
-        raise _fault(doing, without_credentials(done.stderr))
+        raise _fault(doing, done.stderr)
     return done.stdout
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer_localstack.aws_request import Call
+from deployer_scoring.masking import masked
 
 _KEPT = 100_000
 _LONGEST = 256
@@ -60,8 +61,8 @@ def summary(value: Any) -> Any:
         return {key: _hidden(inner) if str(key).lower() in _HIDDEN else summary(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [summary(inner) for inner in value[:50]]
-    if isinstance(value, str) and len(value) > _LONGEST:
-        return value[:_LONGEST] + "…"
+    if isinstance(value, str):
+        return masked(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
     return value
 
 

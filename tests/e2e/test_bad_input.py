@@ -9,10 +9,14 @@ import resource
 import shutil
 import socket
 import subprocess
+import tarfile
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -367,6 +371,65 @@ def test_the_values_of_env_are_printed_and_kept_nowhere_but_in_the_model(strange
     # The same secret has no name in common: what stands for it is made up anew each time.
     assert json.loads(made[0].out.splitlines()[-1])["generation"] not in made[1].out
     assert [each.exit_code for each in stranger.each(("delete", *mine), ("delete", *yours))] == [0, 0]
+
+
+def test_no_secret_of_an_address_is_printed_or_kept(stranger: Stranger) -> None:
+    needs = f"ours @ git+https://{SECRET}@github.com/o/ours@v1\nmore @ https://h.io/more-1.0-py3-none-any.whl?X-Token={SECRET}\n"
+    model = stranger.directory / "addressed"
+    shutil.copytree(stranger.good, model)
+    (model / "requirements.txt").write_text(f"--extra-index-url https://me:{SECRET}@h.io/simple\n{needs}")
+    given = {
+        "JENKINS_URL": "https://ci.example.com",
+        "BUILD_URL": f"https://me:{SECRET}@ci.example.com/job/7/?token={SECRET}",
+        "UV_INDEX": f"http://me:{SECRET}@127.0.0.1:1/simple",
+        "PIP_FIND_LINKS": f"http://me:{SECRET}@127.0.0.1:1/links",
+        "HTTPS_PROXY": f"http://me:{SECRET}@127.0.0.1:1",
+        "MLFLOW_TRACKING_URI": f"http://me:{SECRET}@127.0.0.1:1",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }
+    mine = ("-t", "sagemaker", "-n", "addressed")
+    web = HTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(stranger.directory)))
+    with tarfile.open(stranger.directory / "addressed.tgz", "w:gz") as archive:
+        archive.add(model, ".")
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    try:
+        url = f"http://me:{SECRET}@127.0.0.1:{web.server_address[1]}/addressed.tgz?X-Amz-Signature={SECRET}&sig={SECRET}"
+        made = stranger.deploy("create", *mine, "-m", url, "--env", "image", "-o", "jsonl", "--debug", env=given)
+    finally:
+        web.shutdown()
+        web.server_close()
+    assert made.exit_code == 0, made.said
+    looks = stranger.each(
+        ("plan", *mine, "-m", "addressed", "--debug"),
+        ("diff", *mine, "-m", "addressed", "-o", "json"),
+        ("get", *mine, "-o", "yaml"),
+        ("get", *mine, "--explain-config"),
+        ("list", "-t", "sagemaker", "-o", "json"),
+        ("doctor", "-t", "sagemaker"),
+        ("logs", *mine),
+        ("models", "check", "addressed", "--index", "--debug"),
+        ("models", "check", "models:/churn/1", "--debug"),
+        ("models", "predict", "-m", "addressed", "-i", "nowhere.csv", "--debug"),
+        ("create", "-t", "sagemaker", "-n", "nothing", "-m", "doubler", "-C", f"endpoint_url=http://me:{SECRET}@127.0.0.1:1", "--debug"),
+        ("create", "-t", "sagemaker", "-n", "nothing", "-m", "doubler", "-C", f"image_url=me:{SECRET}@127.0.0.1:1/scoring:1", "--debug"),
+        ("create", "-t", "sagemaker", "-n", "nothing", "-m", f"s3://me:{SECRET}@bucket/model", "--debug"),
+        env=given,
+    )
+    assert [each.exit_code for each in looks if each.exit_code == 1] == []
+    assert [each.said for each in (made, *looks) if SECRET in each.said] == []
+    kept = _kept_texts(stranger, "addressed")
+    assert "https://***@ci.example.com/job/7/" in kept and "git+https://github.com/o/ours@v1" in kept
+    assert SECRET not in kept
+    assert SECRET not in json.dumps(stranger.here.control.journal())
+    # What a model holds itself is nobody's to change.
+    states = [path for path in stranger.here.directory.rglob("*") if path.is_file() and "model" not in path.parts]
+    assert states
+    assert [path for path in states if SECRET.encode() in path.read_bytes()] == []
+    assert stranger.deploy("delete", *mine).exit_code == 0
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
 
 
 def _guesses() -> list[str]:

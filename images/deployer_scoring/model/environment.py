@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Optional
 
 from deployer_scoring.errors import LoadError
+from deployer_scoring.masking import learn, masked
 from deployer_scoring.model.requirements import constraints, requirements
+from deployer_scoring.printable import printable
 
 _ADVICE = "build the image with them instead (deploy build-and-push-container --for MODEL), or serve with an image that has them"
 
@@ -53,11 +55,13 @@ def _install(uv: str, wanted: tuple[str, ...], constrained: tuple[str, ...], dir
     limits.write_text("\n".join(constrained))
     command = [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable, "--target", str(directory)]
     command += ["--constraint", str(limits), *wanted]
+    learn(*wanted, *constrained, *os.environ.values())
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        sys.stderr.write(done.stderr)
+        said = masked(done.stderr)
+        sys.stderr.write(printable(said))
         shutil.rmtree(directory, ignore_errors=True)
-        said = " ".join(done.stderr.split())
+        said = " ".join(said.split())
         unreachable = any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "resolve host"))
         reason = "the package index can't be reached (a network-isolated container never can)" if unreachable else said[-400:]
         raise LoadError(f"the model's packages could not be installed: {reason}; {_ADVICE}")

@@ -15,6 +15,7 @@ from typing import Any, Optional
 from urllib.parse import parse_qsl
 
 from deployer_scoring.errors import InvalidInput
+from deployer_scoring.masking import masked
 from deployer_scoring.server.compression import decompressed
 from deployer_scoring.server.handling import Handling
 from deployer_scoring.server.journal import Exchange
@@ -338,6 +339,8 @@ class Connection(asyncio.Protocol):
     def _record(self, status: int, sent: int, traced: Optional[str]) -> None:
         head = self._head or NO_HEAD
         target = head.target.partition("?")[0]
+        if "@" in target and target[0] != "/":  # a whole address, as proxies are asked for, with somebody's password
+            target = masked(target)
         seconds = perf_counter() - self._started
         self._site.ended(Exchange(head.method, target, head.path, status, seconds, self._size, sent, self._id, traced))
 

@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Callable, NamedTuple, Optional
 
+from deployer_scoring.printable import one_line, printable
 from deployer_scoring.server.metrics import Recorder
 
 FORMS = ("text", "json")
@@ -81,9 +82,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry)
 
 
+class TextFormatter(logging.Formatter):
+    """The same for people: what a client or a model put into a message makes no line of its own and moves no cursor."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        record.message = one_line(record.message)
+        return super().formatMessage(record)
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def formatter(form: str) -> logging.Formatter:
     """How the server's own messages are written."""
-    return JsonFormatter() if form == "json" else logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return JsonFormatter() if form == "json" else TextFormatter()
 
 
 def _stamp(seconds: float) -> str:

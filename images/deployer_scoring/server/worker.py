@@ -68,10 +68,13 @@ def work(post: Post) -> None:
 
 def say_why(error: BaseException) -> None:
     """The stack of the model's own error, then one line that says it all: platforms show the last lines of a log."""
+    from deployer_scoring.masking import masked
+    from deployer_scoring.printable import one_line
+
     if error.__cause__ is not None:
         traceback.print_exception(type(error.__cause__), error.__cause__, error.__cause__.__traceback__)
     message = str(error) if isinstance(error, ScoringError) else f"{type(error).__name__}: {error}"
-    sys.stderr.write(f"the model could not be loaded: {' '.join(message.split())}\n")
+    sys.stderr.write(f"the model could not be loaded: {one_line(masked(' '.join(message.split())))}\n")
 
 
 class _Worker:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, ExtraMissing, PermissionDenied
 from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
 from deployer.version import __version__
+from deployer_scoring.masking import learn
 from deployer_targets.sagemaker import faults
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.faults import Absent, AlreadyThere
@@ -319,6 +320,7 @@ def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | Non
         ConfigInvalid: the region isn't one of any partition, or the profile doesn't exist.
         ExtraMissing: botocore isn't installed.
     """
+    learn(endpoint_url, *(value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")))
     connection = Connection(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
     try:
         connection.check_region()
