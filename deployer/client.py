@@ -192,12 +192,14 @@ class DeployClient(OptionalVerbs):
         environment: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
+        allow_build: bool = False,
     ) -> Changes:
         """What a run would do; changes nothing. What that run would refuse is the answer's `refusal`.
 
         Args:
             intent: the verb that follows. Default: an apply where a file says the whole of it; else an update of what is there, which needs no
                 model named, or a create.
+            allow_build: whether packages that have no wheel may be built, which runs their code, to learn what would be installed.
 
         Raises:
             What the run would raise as it looks: DeploymentExists, DeploymentNotFound, ConfigInvalid, ...
@@ -206,7 +208,7 @@ class DeployClient(OptionalVerbs):
         settings = self._settings(config)
         cloud = self._cloud(self._parse(settings))
         meant = Intent(intent) if intent else Intent.APPLY if self._file else None
-        how = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+        how = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt, "allow_build": allow_build}
         wish = self._wish(meant, name, model_uri, flavor, settings, silent, **how)
         found = lifecycle.prospect(self.target, cloud, wish)
         noticed: list[Event] = []

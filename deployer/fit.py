@@ -71,7 +71,7 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
     if mode == "at-start":
         return _verdict(model, image, python, reasons, [], summary="the model's packages are installed when the container starts")
     if image.packages is None:
-        warning = f"{_called(image)} does not list its packages, so nobody has checked that it has what the model needs"
+        warning = image.unlisted or f"{_called(image)} does not list its packages, so nobody has checked that it has what the model needs"
         return _verdict(model, image, python, reasons, [warning], summary=warning)
     packages: dict[str, str] = {canonicalize_name(name): found for name, found in image.packages.items()}
     judged = [_exact(each, packages) if mode == "exact" else _compatible(each, packages, model) for each in _needs(model, image)]

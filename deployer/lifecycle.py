@@ -53,6 +53,7 @@ class Wish:
     environment: str = "compatible"
     allow_schema_change: bool = False
     adopt: bool = False
+    allow_build: bool = False
     provenance: Provenance = field(default_factory=Provenance)
 
 
@@ -242,6 +243,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         environment=wish.environment,
         provenance=wish.provenance,
         adopt=wish.adopt,
+        allow_build=wish.allow_build,
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
@@ -16,6 +18,7 @@ from packaging.version import InvalidVersion, Version
 from deployer.errors import ModelInvalid
 from deployer.state import Digest, digest_of
 from deployer_scoring.masking import without_secrets
+from deployer_scoring.model.own_paths import path_of
 from deployer_scoring.version import OLDEST_PYTHON
 
 _DISTRIBUTIONS: Mapping[str, str] = {
@@ -139,6 +142,20 @@ def pinned_version(requirements: Iterable[str], distribution: str) -> str:
     return next((str(each.pinned) for each in map(need, requirements) if each.name == canonicalize_name(distribution) and each.pinned), "")
 
 
+def digested(requirement: str, directory: Path) -> str:
+    """A requirement of what lies in the model's directory with the digest of that: another file under the same name is another requirement."""
+    path = path_of(requirement)
+    if path is None or "#sha256=" in requirement:
+        return requirement
+    address, separator, marker = requirement.partition(" ; ")
+    return f"{address}#sha256={_digest(directory / path)}{separator}{marker}"
+
+
+def stated_links(folders: Iterable[str], directory: Path) -> tuple[str, ...]:
+    """Folders of packages in the model's directory with the digest of what lies in them, "code#sha256=…"."""
+    return tuple(f"{folder}#sha256={_digest(directory / folder)}" for folder in folders)
+
+
 def lock_digest(requirements: Iterable[str], python_version: str) -> Digest:
     """The digest of what is asked for: models whose requirements and Python's minor version agree share it, and so an environment.
 
@@ -166,3 +183,13 @@ def _named_by_address(line: str) -> str:
         return str(parse_wheel_filename(unquote(urlsplit(address).path).rsplit("/", 1)[-1])[0])
     except (InvalidWheelFilename, ValueError):
         return ""
+
+
+def _digest(place: Path) -> str:
+    """Of a file's bytes, or of the names and bytes of all that is in a directory."""
+    if place.is_file():
+        return hashlib.sha256(place.read_bytes()).hexdigest()
+    whole = hashlib.sha256()
+    for file in sorted(file for file in place.rglob("*") if file.is_file() and not {"__pycache__", ".git"} & set(file.parts)):
+        whole.update(f"{file.relative_to(place).as_posix()}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
+    return whole.hexdigest()

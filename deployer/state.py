@@ -59,6 +59,8 @@ class ModelFacts:
         size: bytes of all files.
         framework: "sklearn 1.9.1", for people.
         requirements: as the model pins them, one PEP 508 requirement each.
+        beside: what else tells its environment from others with the same requirements, as pip's options: constraints, folders of packages, and
+            what is installed before all else.
         signature: MLflow's JSON of inputs, outputs and params, or None.
         loader_module: the module that loads it; one of mlflow's needs mlflow in the image.
     """
@@ -69,6 +71,7 @@ class ModelFacts:
     framework: str = ""
     python_version: str = ""
     requirements: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     signature: Mapping[str, Any] | None = None
     registered_name: str = ""
     version: str = ""
@@ -79,7 +82,7 @@ class ModelFacts:
     def from_document(cls, document: Mapping[str, Any]) -> ModelFacts:
         """Read back what `asdict` wrote; keys that a later version of this tool added are ignored."""
         known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
-        return cls(**{**known, "requirements": tuple(known.get("requirements", ()))})
+        return cls(**{**known, **{name: tuple(known.get(name, ())) for name in ("requirements", "beside")}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Image:
     Attributes:
         reference: registry/repository@sha256:…, never a moving tag.
         packages: name to version of what is installed inside, from the image's label; None where it has none (an image of somebody else).
+        unlisted: why `packages` is None, a sentence without its end, where more is known than that nobody has listed them.
         stand_in: names the process runtime instead of holding files: a cloud without a container engine runs it as a local process.
     """
 
@@ -112,6 +116,7 @@ class Image:
     runtime: str = ""
     packages: Mapping[str, str] | None = None
     stand_in: bool = False
+    unlisted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class Request(Generic[ConfigT]):
         config: validated options; `named` are those that this run names itself.
         image: the reference in service (update), which stays where it still fits and no image_url is named.
         environment: how strictly the image must fit the model: compatible, exact, image or at-start.
+        allow_build: whether packages may be built, which runs their code, to learn what would be installed.
     """
 
     name: DeploymentName
@@ -66,6 +67,7 @@ class Request(Generic[ConfigT]):
     environment: str = "compatible"
     provenance: Provenance = field(default_factory=Provenance)
     adopt: bool = False
+    allow_build: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ sources         its Python files, parsed
 examples        its input example against its signature
 knowledge       which versions load what, which distribution brings which module
 surroundings    the environment that it is held against
-versions, imports, needs, check        the findings
+versions, imports, binaries, needs, check        the findings
 """
 
 from deployer.checks.before import look_before_upload

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from deployer.checks.binaries import check_binaries
 from deployer.checks.containers import Pickled, pickles
 from deployer.checks.examples import check_example
 from deployer.checks.files import check_files
@@ -94,7 +95,8 @@ def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) ->
     inside = {file.path.removeprefix(f"{folder}/"): file for file in listed if folder and file.path.startswith(f"{folder}/")}
     sources = {path: _source(file, there.python) for path, file in inside.items() if path.endswith(".py")}
     scripts = {file.path: _source(file, there.python) for file in listed if file.path in _scripts(model)}
-    modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources))
+    elsewhere = frozenset(file.path for file in listed) - {f"{folder}/{path}" for path in inside}
+    modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources), elsewhere)
     return _Seen(model, facts, there, listed, tuple(pickles(listed, most=most)), modules, scripts)
 
 
@@ -123,6 +125,8 @@ def _findings(seen: _Seen) -> Iterator[Finding]:
     yield from seen.modules.shadows()
     yield from check_example(seen.model)
     yield from _of_requirements(seen)
+    names = frozenset(str(each) for pickled in seen.pickled for each in pickled.facts.imports)
+    yield from check_binaries(seen.there, names, required.source(seen.model.directory))
     yield from _of_signature(seen.model)
 
 
@@ -192,7 +196,7 @@ def _of_sources(seen: _Seen) -> Iterator[Finding]:
 
 
 def _of_requirements(seen: _Seen) -> Iterator[Finding]:
-    if not (file := _requirements_file(seen.model.directory)):
+    if not (file := required.source(seen.model.directory)):
         return  # that there is none was said of the files
     found = check_requirements(seen.facts.requirements, file, seen.facts.python_version)
     # Where the environment is made already, what the requirements say of making one stops nothing.
@@ -226,7 +230,3 @@ def _python_file(model: MLModel) -> str:
     """The file that says with which Python the model was saved."""
     others = (name for name in (required.PYTHON_ENV, required.CONDA) if (model.directory / name).exists())
     return MLMODEL if model.pyfunc.python_version else next(others, "")
-
-
-def _requirements_file(directory: Path) -> str:
-    return next((name for name in (required.REQUIREMENTS, required.CONDA) if (directory / name).exists()), "")

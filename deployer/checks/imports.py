@@ -25,12 +25,14 @@ class Modules:
         code: the model's own Python files, by their path below its code folder ("shifting/arithmetic.py").
         folder: the code folder's name, for messages; "" where the model has none.
         others: what else lies in the code folder by path, extension modules say.
+        elsewhere: the model's files outside its code folder.
     """
 
     surroundings: Surroundings
     code: Mapping[str, Source] = field(default_factory=dict)
     folder: str = ""
     others: frozenset[str] = frozenset()
+    elsewhere: frozenset[str] = frozenset()
 
     def find_fault(self, file: str, wanted: Global, how: str = "imports") -> Iterator[Finding]:
         """What is wrong with importing this name (or, without one, module), where anything is."""
@@ -88,6 +90,9 @@ class Modules:
         there = "lacks it" if certain else "is not known to have it"
         if knowledge.standard(top, ""):
             return error("missing-module", file, f"it {how} {module}, which Python {self.surroundings.python} no longer has", "save the model anew")
+        if local := self._local(top):
+            what, advice = local
+            return warning("missing-module", file, f"it {how} {module}, which is {what}", advice)
         return Finding(
             Severity.ERROR if certain else Severity.WARNING,
             "missing-module",
@@ -95,8 +100,27 @@ class Modules:
             f"it {how} {module}, and {self.surroundings.name} {there}"
             if certain
             else f"it {how} {module}, which nothing in {self.surroundings.name} is known to bring",
-            f"add {distribution} to the model's requirements, or its source to the code folder",
+            f"add {distribution} to the model's requirements"
+            if knowledge.well_known(top)
+            else f"if it is a module of your project, save the model again with code_paths=; if a package, add {distribution} to the requirements",
         )
+
+    def _local(self, top: str) -> tuple[str, str] | None:
+        """What a module is that no package brings, as far as the model's own files or its name tell, and what to do about it."""
+        if knowledge.well_known(top):
+            return None
+        ends = (f"/{top}.py", f"/{top}/__init__.py")
+        for path in sorted(self.code):
+            if f"/{path}".endswith(ends):
+                place = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                advice = f"import it as {place}, or save the model again with its folder's files in code_paths="
+                return f"{self.folder}/{path} in the code folder, where it is called {place}", advice
+        for path in sorted(self.elsewhere):
+            if f"/{path}".endswith(ends):
+                return f"the model's file {path}, which is not in its code folder", "save the model again with that file in code_paths="
+        if knowledge.of_projects(top):
+            return "a module of the project that saved the model, and not in its code folder", "save the model again with it in code_paths="
+        return None
 
     def _in_code(self, file: str, wanted: Global) -> Iterator[Finding]:
         """A module of the code folder has to be in it, with the name that is asked for."""

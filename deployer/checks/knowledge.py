@@ -194,6 +194,20 @@ def well_known(module: str) -> bool:
     return module in _MODULES or module.lower().replace("_", "-") in _BRINGS
 
 
+_OF_PROJECTS = re.compile(
+    r"_*(my|our)_\w+|src|app|apps|lib|libs|core|common|shared|base|config|configs|conf|settings|constants?|utils?|\w+_utils?|utilities|helpers?|tools"
+    r"|scripts?|main|run|train(ing|er)?|train_\w+|predict(ion|or)?|inference|serving|serve|score|scoring|evaluat(e|ion)|model|models|modell?ing|\w+_model"
+    r"|pipelines?|preprocess(ing|or)?|preprocess_\w+|postprocess(ing)?|transform(s|er|ers|ation)?|features?|feature_\w+|encoders?|datasets?|data|data_\w+"
+    r"|loaders?|\w+_loader|wrappers?|\w+_wrapper|modules?|packages?|project|code|custom|custom_\w+|notebooks?|experiments?|steps|tasks|layers|nets?|networks?"
+)
+_WITH_A_DISTRIBUTION = {"datasets", "transformers", "transformer", "evaluate", "modules"}
+
+
+def of_projects(module: str) -> bool:
+    """Whether a top-level module has a name that projects give to their own files. Indexes have packages of such names, which are other things."""
+    return module not in _WITH_A_DISTRIBUTION and _OF_PROJECTS.fullmatch(module) is not None
+
+
 def brought_by(distributions: frozenset[str]) -> frozenset[str]:
     """These, and what they are known to bring, at any depth."""
     found, new = set(distributions), set(distributions)

@@ -10,6 +10,7 @@ from packaging.specifiers import SpecifierSet
 from deployer.checks.finding import Finding, error, note, warning
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.requirements import Need, need
+from deployer_scoring.model.own_paths import path_of
 
 FILE = "requirements.txt"
 _OTHER_SYSTEMS = re.compile(r"pywin32|pywinpty|pypiwin32|wmi|appnope|pyobjc(-.*)?|windows-curses|macfsevents|tensorflow-(macos|metal|intel)")
@@ -30,12 +31,16 @@ def check_requirements(requirements: tuple[str, ...], file: str, python: str) ->
 
 
 def _one(each: Need, file: str) -> Iterator[Finding]:
-    if each.url and ("://" not in each.line or "file:" in each.line):
-        what = f"{each.line} is a path of the machine that saved the model"
-        yield error("requirement-path", file, what, "name a released version, or put the source into the code folder (code_paths=)")
-    elif each.url and re.search(r"\b(git|hg|svn|bzr)\+", each.line):
+    if each.url and re.search(r"\b(git|hg|svn|bzr)\+", each.line):
         what = f"{each.line} is built from its repository: whoever makes the environment needs that tool and access"
         yield note("requirement-repository", file, what, "name a released version")
+    elif (path := path_of(each.line)) is not None:
+        if not path.endswith(".whl"):
+            what = f"{path} is source, which whoever makes the environment builds by running its code"
+            yield note("requirement-source", file, what, "put its wheel into the code folder (code_paths=)")
+    elif each.url and ("://" not in each.line or "file:" in each.line):
+        what = f"{each.line} is a path of the machine that saved the model"
+        yield error("requirement-path", file, what, "name a released version, or put its wheel into the code folder (code_paths=), and name that")
     elif _OTHER_SYSTEMS.fullmatch(each.name) and each.marker is None:
         yield warning("requirement-system", file, f"{each.name} is not for Linux, on which models are served", "remove it, or give it a marker")
 

@@ -25,12 +25,14 @@ class Surroundings:
         python: its minor version, "3.11"; "" where nobody says.
         packages: the versions of each distribution that it has or may have, by canonical name.
         complete: whether nothing else is there; false where requirements bring others that nobody has resolved.
+        compiled_before: of compiled packages that use numpy and that an index had before numpy 2, the day on which it got them.
     """
 
     name: str
     python: str = ""
     packages: Mapping[str, SpecifierSet] = field(default_factory=dict)
     complete: bool = False
+    compiled_before: Mapping[str, str] = field(default_factory=dict)
 
     def excludes(self, distribution: str, wanted: str) -> str:
         """What is there of a distribution, "numpy==1.23.5", where that can't be one of the `wanted` versions; "" where it can or isn't known."""
@@ -52,9 +54,10 @@ def of_requirements(requirements: Iterable[str], python: str) -> Surroundings:
     return Surroundings("the requirements", minor, _merged(needs))
 
 
-def of_lock(packages: Iterable[str], python: str) -> Surroundings:
+def of_lock(packages: Iterable[str], python: str, compiled_before: Mapping[str, str] | None = None) -> Surroundings:
     """What an index gives for the requirements: exact versions of everything."""
-    return Surroundings("what the requirements resolve to", minor_of(python), _merged(map(need, packages)), complete=True)
+    name = "what the requirements resolve to"
+    return Surroundings(name, minor_of(python), _merged(map(need, packages)), complete=True, compiled_before=compiled_before or {})
 
 
 def of_image(image: Image) -> Surroundings:

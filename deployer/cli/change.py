@@ -230,7 +230,7 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
 
 def planned(place: Place, rollout: Rollout, name: str | None, model: ModelChoice, intent: Intent | None) -> list[Changes]:
     """What a verb would do, on each target; None: the one that fits what is there."""
-    how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, **rollout.shared}
+    how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, "allow_build": rollout.allow_build, **rollout.shared}
     return [place.client_of(target, models=model).plan(name, model.uri, model.flavor, **how) for target in place.targets()]
 
 

@@ -67,13 +67,15 @@ def build_and_push_container(
     from deployer_images.builder import BuildOptions, build_and_push
 
     with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
+        model = fetch(for_model, report) if for_model else None
         wanted = BuildOptions(
             push=not no_push,
             base_image=base_image,
             python=python,
             platform=platform,
             requirements=requirements,
-            model=fetch(for_model, report).facts if for_model else None,
+            model=model.facts if model else None,
+            directory=model.path if model else None,
             ca_bundle=ca_bundle,
             container_name=container_name,
             runtime=runtime,

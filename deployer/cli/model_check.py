@@ -14,7 +14,6 @@ from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, ModelInvalid
-from deployer.requirements import minor_of, python_too_old
 from deployer.state import Model, short
 from deployer.target import SupportsSizeLimits
 from deployer.words import size, table
@@ -37,6 +36,7 @@ _PLAIN = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
 @click.option("--python", metavar="MINOR", help="Hold it against this Python, 3.12; default: the one that it was saved with.")
 @click.option("--image", metavar="IMAGE", help="Hold it against what this image has; default: against its own requirements.")
 @click.option("--index", is_flag=True, help="Ask the package index, as uv has it configured, whether the requirements can be had.")
+@click.option("--allow-build", is_flag=True, help="With --index: build packages that have no wheel, which runs their code.")
 @options.output("table", "json", "yaml")
 @options.run
 def check(
@@ -48,9 +48,10 @@ def check(
     python: str | None,
     image: str | None,
     index: bool,
+    allow_build: bool,
     output: str | None,
 ) -> None:
-    """Say what a model needs and what would break where it is served. Nothing of it is run or imported.
+    """Say what a model needs and what would break where it is served. Nothing of it is run or imported, nor of its packages.
 
     \b
     Looked at: what its pickles import and call, versions of Python, numpy, pandas and scikit-learn that don't go together, its code, its
@@ -64,7 +65,7 @@ def check(
         raise ConfigInvalid("which model is not said", advice="deploy models check MODEL")
     with reporting(session, uri, quiet=output is not None) as report:
         found = fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
-    there, unresolved = _surroundings(found, python, image, index)
+    there, unresolved = _surroundings(found, python, image, index, allow_build)
     checked = check_model(found, there=there, limit=_limit(place))
     if unresolved:
         checked = replace(checked, findings=(unresolved, *checked.findings))
@@ -115,39 +116,24 @@ def _verdict(checked: Checked) -> str:
     return f"{', '.join(said)}, held against {checked.against}." if said else f"Nothing was found that would break, held against {checked.against}."
 
 
-def _surroundings(model: Model, python: str | None, image: str | None, index: bool) -> tuple[Surroundings, Finding | None]:
+def _surroundings(model: Model, python: str | None, image: str | None, index: bool, build: bool) -> tuple[Surroundings, Finding | None]:
     """The environment that is meant, and why the index has none where that was asked for."""
     from deployer.checks import of_image, of_requirements
     from deployer.checks.api import described
 
     facts = model.facts
     wanted = python or facts.python_version
+    if build and not index:
+        raise ConfigInvalid("--allow-build says how --index may find out what would be installed", advice="add --index, or leave --allow-build out")
     if image and (index or python):
         raise ConfigInvalid("--image says what is there, --index and --python ask what would be", advice="leave one of them out")
     if image:
         return of_image(described(image)), None
     if index:
-        return _of_index(model, wanted)
+        from deployer_images.resolved import resolved
+
+        return resolved(model, wanted, build=build, timeout_seconds=INDEX_SECONDS)
     return of_requirements(facts.requirements, wanted), None
-
-
-def _of_index(model: Model, python: str) -> tuple[Surroundings, Finding | None]:
-    from deployer.checks import of_lock, of_requirements
-    from deployer.checks.finding import error
-    from deployer_images.locks import locked
-    from deployer_images.uv import OURS
-    from deployer_scoring.model.requirements import constraints, requirements
-
-    assert model.path is not None
-    minor = minor_of(python) or OURS
-    if python_too_old(minor):
-        return of_requirements(model.facts.requirements, python), None  # which is said anyway
-    try:
-        lock = locked(requirements(model.path), minor, constraints=constraints(model.path), timeout_seconds=INDEX_SECONDS)
-    except ModelInvalid as refusal:
-        said = f"no index has what satisfies them for Python {minor}: {refusal.why}"
-        return of_requirements(model.facts.requirements, python), error("requirements-unsatisfiable", "requirements.txt", said, refusal.advice)
-    return of_lock(lock.packages, python), None
 
 
 def _limit(place: Place) -> Limit | None:

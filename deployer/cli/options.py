@@ -228,6 +228,7 @@ class Rollout:
     adopt: bool
     allow_schema_change: bool = False
     endpoint: str | None = None
+    allow_build: bool = False
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -246,6 +247,7 @@ def rollout(command: Command) -> Command:
     @click.option("--allow-schema-change", is_flag=True, help="Deploy a model whose signature breaks today's callers.")
     @click.option("--adopt", is_flag=True, help="Take over what carries the name but isn't ours.")
     @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+    @click.option("--allow-build", is_flag=True, help="Build packages without a wheel for a plan, which runs their code.")
     @functools.wraps(command)
     def wrapped(
         *,
@@ -256,10 +258,11 @@ def rollout(command: Command) -> Command:
         allow_schema_change: bool,
         adopt: bool,
         endpoint: str | None,
+        allow_build: bool,
         **others: Any,
     ) -> Any:
         flags = {"timeout_seconds": (timeout, "--timeout"), "synchronous": (False if no_wait else None, "--no-wait")}
-        return command(place=place.with_flags(flags), rollout=Rollout(environment, adopt, allow_schema_change, endpoint), **others)
+        return command(place=place.with_flags(flags), rollout=Rollout(environment, adopt, allow_schema_change, endpoint, allow_build), **others)
 
     return wrapped  # type: ignore[return-value]
 

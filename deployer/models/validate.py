@@ -10,7 +10,7 @@ from deployer.errors import ModelInvalid
 from deployer.models.content import ModelFile, content_digest, files
 from deployer.models.kinds import Fault, fault_of
 from deployer.models.opened import faults
-from deployer.requirements import distribution_of, pinned_version
+from deployer.requirements import digested, distribution_of, pinned_version, stated_links
 from deployer.state import ModelFacts
 from deployer_scoring.errors import MLModelError
 from deployer_scoring.masking import without_secrets
@@ -36,17 +36,23 @@ def validate(directory: Path, uri: str = "") -> ModelFacts:
         model = read_mlmodel(directory)
         listed = files(directory)
         _refuse_faults(uri, model, listed)
-        needs = required.requirements(directory)
+        needs, build = required.needs(directory), required.build_dependencies(directory)
         python = model.pyfunc.python_version or required.python_version(directory) or ""
     except MLModelError as error:
         raise invalid(uri, directory, error) from error
+    requirements = tuple(digested(without_secrets(line), directory) for line in needs.requirements)
     return ModelFacts(
         uri=uri,
         digest=content_digest(listed),
         size=sum(file.size for file in listed),
-        framework=framework(model, needs),
+        framework=framework(model, requirements),
         python_version=python,
-        requirements=tuple(map(without_secrets, needs)),
+        requirements=requirements,
+        beside=(
+            *(f"--constraint {digested(without_secrets(line), directory)}" for line in needs.constraints),
+            *(f"--find-links {folder}" for folder in stated_links(needs.links, directory)),
+            *(f"--build {without_secrets(line)}" for line in build),
+        ),
         signature=model.signature.to_dict() if model.signature else None,
         run_id=model.run_id or "",
         loader_module=model.pyfunc.loader_module,

@@ -4,7 +4,9 @@ builder                     `deploy build-and-push-container`: decides what is t
 context, Dockerfile         what goes in, unpacked by uv on this machine; how it is put together
 dockerbuild, engine         the docker engine, by its SDK
 standin                     an image of labels alone, for a cloud without an engine
-locks, environments         from what a model asks for to exact versions, and to an environment on this machine
-uv, indexes, cache          running uv, with the indexes that pip or uv are configured with; what is made once is kept
+wanted, locks, installing   from what a model asks for to exact versions, and to their files
+environments, managers      an environment of them on this machine
+resolved                    what `deploy models check --index` finds
+uv, faults, indexes, cache  running uv, with the indexes that pip or uv are configured with; what is made once is kept
 runtimes                    containers that run: under docker, or as processes
 """

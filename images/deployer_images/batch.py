@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployer.checks.binaries import advice_on_import
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, ModelInvalid
 from deployer.events import Noticed, Report, StepFinished, StepProgressed, StepStarted, silent
 from deployer_images.managers import LOCAL, UV, interpreter_for
@@ -156,13 +157,16 @@ def _fault(last: dict[str, Any], code: int, job: Job) -> DeployerError:
     known = {
         "InvalidInput": ConfigInvalid(f"the input doesn't fit the model: {message}", advice="correct the input"),
         "EncodingError": ConfigInvalid(message, advice="-o FILE.jsonl takes any answer"),
-        "LoadError": ModelInvalid("the model can't be loaded", why=message, advice=_advice(job)),
+        "LoadError": ModelInvalid("the model can't be loaded", why=message, advice=_advice(job, message)),
         "ModelFailure": ModelInvalid("the model failed", why=message, advice="correct the input, or the model"),
     }
     return known.get(kind) or ModelInvalid(message)
 
 
-def _advice(job: Job) -> str:
+def _advice(job: Job, message: str) -> str:
+    known = advice_on_import(message)
+    if known:
+        return known
     if job.manager == LOCAL:
         return "install what it needs, or use --env-manager uv, which makes an environment that has it"
     return "correct its requirements; deploy models check says what it imports"

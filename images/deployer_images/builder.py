@@ -17,6 +17,7 @@ from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag,
 from deployer.oci.manifest import sha256
 from deployer.requirements import python_too_old, refuse_old_python
 from deployer_images import cache, context, dockerbuild, engine, scoring, standin
+from deployer_images import wanted as packages
 from deployer_images.environments import minor_of
 from deployer_images.locks import Lock, locked
 from deployer_images.runtimes import DOCKER, PROCESS
@@ -38,6 +39,7 @@ class BuildOptions:
         python: minor version; default: the model's, else that of this process.
         requirements: packages to add (`--with`), PEP 508.
         model: build for everything that this model pins (`--for`).
+        directory: that model's, with its own packages and constraints; without it, its requirements alone count.
         ca_bundle: certificates that package indexes are trusted by; they never enter the image.
         container_name: what the image is called where it isn't pushed.
         runtime: docker for a real image, process for a stand-in (the local cloud alone takes one); None: docker where an engine answers, else a
@@ -51,6 +53,7 @@ class BuildOptions:
     platform: str = "linux/amd64"
     requirements: tuple[str, ...] = ()
     model: ModelFacts | None = None
+    directory: Path | None = None
     ca_bundle: Path | None = None
     container_name: str = CONTAINER_NAME
     runtime: str | None = None
@@ -102,13 +105,23 @@ class _Wanted:
         return cls(options, runtime, python, options.base_image or f"python:{python}-slim")
 
     @property
-    def requirements(self) -> tuple[str, ...]:
-        return (*(self.options.model.requirements if self.options.model else ()), *self.options.requirements)
+    def whole_python(self) -> str:
+        """Its version as the model or the options have it, with its patch where they say."""
+        return self.options.python or (self.options.model.python_version if self.options.model else "") or self.python
+
+    @property
+    def packages(self) -> packages.Wanted:
+        """What is to be installed."""
+        model, directory = self.options.model, self.options.directory
+        of_model = packages.Wanted.of_model(directory) if directory else packages.Wanted(model.requirements if model else ())
+        return of_model.with_requirements(*self.options.requirements)
 
     @property
     def inputs(self) -> str:
         """The digest of what the image is made from; the same whatever the order of the requirements, and without credentials of theirs."""
-        made_of = [self.runtime, self.base_image, self.python, self.options.platform, lock_digest(self.requirements, self.python)]
+        asked = (*(self.options.model.requirements if self.options.model else ()), *self.options.requirements)
+        beside = self.options.model.beside if self.options.model else ()
+        made_of = [self.runtime, self.base_image, self.python, self.options.platform, lock_digest((*asked, *beside), self.python)]
         return sha256(cache.key(*made_of, scoring.requirements(), scoring.digest(), context.DOCKERFILE.read_text()).encode())
 
     @property
@@ -175,7 +188,7 @@ def _build(wanted: _Wanted, repository: Repository | None, report: Report) -> Im
     built = None if wanted.options.rebuild else builder.find(wanted.inputs)
     if built is None:
         lock = _locked(wanted, wanted.options.platform, report)
-        with context.context(lock, wanted.options.ca_bundle) as archive:
+        with context.context(lock, wanted.packages, wanted.options.ca_bundle) as archive:
             arguments = {"BASE_IMAGE": wanted.base_image, "PYTHON": wanted.python}
             built = builder.build(archive, arguments, wanted.labels(lock), wanted.options.platform, pull=wanted.options.rebuild)
     if repository is None:
@@ -187,7 +200,7 @@ def _build(wanted: _Wanted, repository: Repository | None, report: Report) -> Im
 def _locked(wanted: _Wanted, platform: str, report: Report) -> Lock:
     begun = time.monotonic()
     report(StepStarted(step="resolve_packages", label="packages"))
-    lock = locked(wanted.requirements, wanted.python, platform=platform, ca_bundle=wanted.options.ca_bundle)
+    lock = locked(wanted.packages, wanted.whole_python, platform=platform, ca_bundle=wanted.options.ca_bundle)
     detail = f"{len(lock.packages)} of the model's, {len(lock.runtime)} of the runtime's"
     report(StepFinished(step="resolve_packages", label="packages", detail=detail, seconds=time.monotonic() - begun))
     return lock

@@ -18,8 +18,10 @@ from typing import IO
 
 from deployer.private import private_directory
 from deployer_images import cache, scoring
+from deployer_images.installing import install
 from deployer_images.locks import Lock, uv_platform
-from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
+from deployer_images.uv import OURS, installed_interpreter, interpreter
+from deployer_images.wanted import Wanted
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
 _PYTHON_IN_IMAGE = b"#!/opt/deployer/venv/bin/python"
@@ -27,8 +29,8 @@ _SHEBANG = re.compile(rb"\A#!.*python.*")
 
 
 @contextmanager
-def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
-    """The build context for a lock, as a tar file; the same files give the same bytes.
+def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
+    """The build context for a lock of what is wanted, as a tar file; the same files give the same bytes.
 
     Raises:
         ModelInvalid, TargetUnavailable, MachineFault: uv could not install a package, and why.
@@ -39,8 +41,10 @@ def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
         directory = Path(name)
         for part in ("packages", "runtime", "scripts"):
             (directory / part).mkdir()
-        _unpack(lock.packages, directory / "packages", lock, ca_bundle)
-        _unpack(lock.runtime, directory / "runtime", lock, ca_bundle)
+        python = installed_interpreter(lock.python) or interpreter(OURS)
+        where = ("--python", str(python), "--python-version", lock.python, *uv_platform(lock.platform))
+        install(lock.packages, lock, wanted, "--target", str(directory / "packages"), *where, ca_bundle=ca_bundle)
+        install(lock.runtime, lock, wanted, "--target", str(directory / "runtime"), *where, ca_bundle=ca_bundle)
         scoring.copy(directory / "runtime")
         _move_scripts(directory / "runtime" / "bin", directory / "runtime" / "bin")
         shutil.rmtree(directory / "runtime" / "pandas" / "tests", ignore_errors=True)  # a third of pandas
@@ -49,19 +53,6 @@ def context(lock: Lock, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
         _archive(directory, archive)
         archive.seek(0)
         yield archive
-
-
-def _unpack(packages: tuple[str, ...], target: Path, lock: Lock, ca_bundle: Path | None) -> None:
-    if not packages:
-        return
-    python = installed_interpreter(lock.python) or interpreter(OURS)
-    uv(
-        *("pip", "install", "--quiet", "--no-deps", "--requirements", "-", "--target", str(target)),
-        *("--python", str(python), "--python-version", lock.python, *uv_platform(lock.platform)),
-        stdin="\n".join(packages),
-        doing="installing the requirements",
-        ca_bundle=ca_bundle,
-    )
 
 
 def _move_scripts(source: Path, target: Path) -> None:

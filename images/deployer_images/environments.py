@@ -16,33 +16,37 @@ from pathlib import Path
 from deployer.errors import ConfigInvalid
 from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
+from deployer_images.installing import install
 from deployer_images.locks import Lock, locked
 from deployer_images.uv import interpreter, uv
+from deployer_images.wanted import Wanted
 
 Say = Callable[[str], None]
 
 
-def environment(requirements: Sequence[str], python_version: str, *, constraints: Sequence[str] = (), say: Say = lambda _: None) -> Path:
-    """The interpreter of an environment that has these requirements and the scoring runtime.
+def environment(wanted: Wanted, python_version: str, *, say: Say = lambda _: None) -> Path:
+    """The interpreter of an environment that has what is wanted and the scoring runtime.
 
     Args:
-        requirements: PEP 508 requirements, in any order.
-        python_version: "3.11.7" or "3.11": the minor version counts.
-        constraints: versions to keep to without requiring the packages.
+        python_version: "3.11.7" or "3.11". The interpreter is one of its minor version; the packages are for the whole.
         say: told, in a sentence, what takes long.
 
     Raises:
-        ModelInvalid: nothing satisfies them. TargetUnavailable: no package index answers. MachineFault: no such Python, disk full.
+        ModelInvalid: nothing satisfies it. TargetUnavailable: no package index answers. MachineFault: no such Python, disk full.
     """
     minor = minor_of(python_version)
     refuse_old_python(minor)
     interpreter(minor)  # before anything is resolved for a Python that can't be had
-    return _environment(locked(requirements, minor, constraints=constraints), say)
+    return _environment(locked(wanted, python_version), wanted, say)
 
 
-def environment_of(packages: Sequence[str], python_version: str, *, say: Say = lambda _: None) -> Path:
-    """The same for exact versions, as the label of an image lists them: nothing is resolved, nothing added but the runtime's own source."""
-    return _environment(Lock(minor_of(python_version), tuple(sorted(packages)), ()), say)
+def environment_of(packages: Sequence[str], python_version: str, *, found: Wanted | None = None, say: Say = lambda _: None) -> Path:
+    """The same for exact versions, as the label of an image lists them: nothing is resolved, nothing added but the runtime's own source.
+
+    Args:
+        found: what says where the model's own packages lie, where it has any.
+    """
+    return _environment(Lock(minor_of(python_version), tuple(sorted(packages)), ()), found or Wanted(), say)
 
 
 def minor_of(python_version: str) -> str:
@@ -56,13 +60,13 @@ def minor_of(python_version: str) -> str:
     raise ConfigInvalid(f"{python_version!r} is not a version of Python", advice="give it as 3.11")
 
 
-def _environment(lock: Lock, say: Say) -> Path:
+def _environment(lock: Lock, wanted: Wanted, say: Say) -> Path:
     runtime = cache.root() / "runtimes" / cache.key(lock.python, lock.runtime, scoring.digest())
-    directory = cache.root() / "environments" / cache.key(lock.python, lock.packages, runtime.name)
+    directory = cache.root() / "environments" / cache.key(lock.python, lock.packages, wanted.links, sorted(wanted.hashes.items()), runtime.name)
 
     def make_runtime(target: Path) -> None:
         if lock.runtime:
-            _install(lock.runtime, "--target", str(target), "--python", str(interpreter(lock.python)))
+            install(lock.runtime, lock, wanted, "--target", str(target), "--python", str(interpreter(lock.python)))
         scoring.copy(target)
 
     def make_environment(target: Path) -> None:
@@ -77,15 +81,10 @@ def _environment(lock: Lock, say: Say) -> Path:
             str(target),
             doing="making an environment",
         )
-        if lock.packages:
-            _install(lock.packages, "--python", str(target / "bin" / "python"))
+        install(lock.packages, lock, wanted, "--python", str(target / "bin" / "python"))
         (site_packages,) = target.glob("lib/python*/site-packages")
         # Python reads .pth files in the order of their names, and appends what they name.
         (site_packages / "zzz-deployer-runtime.pth").write_text(f"{runtime}\n")
 
     cache.made(runtime, make_runtime)
     return cache.made(directory, make_environment) / "bin" / "python"
-
-
-def _install(packages: Sequence[str], *where: str) -> None:
-    uv("pip", "install", "--quiet", "--no-deps", *where, "--requirements", "-", stdin="\n".join(packages), doing="installing the requirements")

@@ -10,9 +10,9 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,13 @@ from packaging.utils import canonicalize_name
 
 from deployer.errors import ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
-from deployer.requirements import refuse_old_python
+from deployer.requirements import minor_of, need, refuse_old_python
 from deployer_images import cache, scoring
-from deployer_images.uv import OURS, installed_interpreter, interpreter, uv
+from deployer_images.faults import NeedsBuild
+from deployer_images.uv import OURS, installed_interpreter, interpreter, uv, whole_version
+from deployer_images.wanted import Wanted
 from deployer_scoring.masking import without_secrets
+from deployer_scoring.model.own_paths import SOURCE, path_of
 
 _FRESH_SECONDS = 24 * 3600
 _PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
@@ -37,12 +40,14 @@ class Lock:
         packages: the model's.
         runtime: what the scoring runtime needs and the model doesn't bring.
         platform: "linux/arm64", or "" for this machine.
+        hashes: the digests of the files of each, "sha256:…"; nothing of what has none, a repository say.
     """
 
     python: str
     packages: tuple[str, ...]
     runtime: tuple[str, ...]
     platform: str = ""
+    hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -51,47 +56,69 @@ class Lock:
 
 
 def locked(
-    requirements: Sequence[str],
+    wanted: Wanted,
     python: str,
     *,
-    constraints: Sequence[str] = (),
     platform: str = "",
     ca_bundle: Path | None = None,
     timeout_seconds: float | None = None,
+    build: bool = True,
 ) -> Lock:
-    """The exact versions for these requirements, by uv, with the indexes that uv or pip are configured with.
+    """The exact versions for what is wanted, by uv, with the indexes that uv or pip are configured with.
 
     An answer is kept for a day; an older one serves where no index answers. URLs lose their credentials before they are written anywhere.
 
     Args:
-        requirements: PEP 508 requirements; their order means nothing.
-        python: the minor version of Python, "3.11".
-        constraints: versions to keep to without requiring the packages.
+        python: the version of Python, "3.11.7"; where its patch isn't said, that of the interpreter on this machine counts.
         platform: "linux/amd64", "linux/arm64", or "" for this machine.
         timeout_seconds: how long each run of uv may take.
+        build: whether a package may be built, which runs its code, where nothing else says what it requires. Without, versions that have no
+            wheel are as if they weren't there, and nothing is fetched from a repository.
 
     Raises:
         ModelInvalid: no versions satisfy them, or the runtime doesn't run on that Python. TargetUnavailable: no index answers.
+        NeedsBuild: without a build they are not known.
     """
     refuse_old_python(python)
-    asked = sorted(requirements)
-    file = (
-        cache.root() / "locks" / f"{cache.key(lock_digest(asked, python), lock_digest(constraints, python), platform, scoring.requirements())}.json"
-    )
-    kept = _kept(file)
-    if kept and time.time() - file.stat().st_mtime < _FRESH_SECONDS:
+    whole = whole_version(python)
+    key = cache.key(lock_digest(wanted.requirements, python), whole, wanted.identity, platform, scoring.requirements())
+    built = cache.root() / "locks" / f"{key}.json"
+    if kept := _fresh(built):
+        return kept  # was it built, that was then
+    file = built if build else built.with_suffix(".wheels.json")
+    if kept := _fresh(file):
         return kept
+    kept = _kept(file)
+    if not build and (source := [*filter(None, map(built_from, wanted.requirements))]):
+        raise NeedsBuild.of(source)
+    ask = partial(_compiled, wanted=wanted, python=whole, platform=platform, ca_bundle=ca_bundle, timeout_seconds=timeout_seconds, build=build)
     try:
-        ask = partial(_compiled, python=python, platform=platform, ca_bundle=ca_bundle, timeout_seconds=timeout_seconds)
-        packages = ask(asked, given=("--constraint", tuple(constraints))) if asked else ()
-        runtime = _beside(packages, ask)
+        asked = sorted(wanted.requirements)
+        packages = ask(asked, given=("--constraint", wanted.constraints)) if asked else {}
+        packages |= _beside(packages, wanted.build, ask)
+        runtime = _beside(packages, scoring.requirements(), ask)
     except TargetUnavailable:
         if kept:
             return kept
         raise
-    lock = Lock(python, packages, runtime, platform)
+    hashes = {line: given for line, given in {**packages, **runtime}.items() if given}
+    lock = Lock(minor_of(python), tuple(sorted(packages)), tuple(sorted(runtime)), platform, hashes)
     cache.write(file, json.dumps(asdict(lock)))
     return lock
+
+
+def built_from(line: str) -> str:
+    """What a line of requirements or of a lock is, where it has to be built: "gx comes from a repository"; empty for wheels and names."""
+    each = need(line)
+    if not each.url:
+        return ""
+    address = _address(each.line)
+    name, path = each.name or path_of(line) or address, address.partition("#")[0].partition("?")[0]
+    if re.search(r"\b(git|hg|svn|bzr)\+", address):
+        return f"{name} comes from a repository"
+    if path.endswith(".whl"):
+        return ""
+    return f"{name} is a source distribution" if SOURCE.search(path) else f"{name} is a directory of source"
 
 
 def uv_platform(platform: str) -> tuple[str, ...]:
@@ -104,43 +131,91 @@ def name_of(line: str) -> str:
     return canonicalize_name(re.split(r"[\s=@\[;]", line, maxsplit=1)[0])
 
 
-def _beside(packages: tuple[str, ...], ask: Callable[..., tuple[str, ...]]) -> tuple[str, ...]:
-    """The runtime's packages that go with the model's: by their declared ranges, or, where these allow no choice, against them."""
+Hashed = dict[str, tuple[str, ...]]
+"""Lines of a lock, and the digests of their files."""
+
+
+def _beside(packages: Hashed, more: Sequence[str], ask: Callable[..., Hashed]) -> Hashed:
+    """What is needed beside these packages and goes with them: by their declared ranges, or, where these allow no choice, against them."""
+    have = {name_of(line) for line in packages}
+    lacking = [line for line in more if name_of(line) not in have]
+    if not lacking:
+        return {}
     try:
-        found = ask(scoring.requirements(), given=("--constraint", packages))
+        found = ask(lacking, given=("--constraint", tuple(packages)))
+    except NeedsBuild:
+        raise
     except ModelInvalid:
-        found = ask(scoring.requirements(), given=("--override", packages))
-    own = {name_of(line) for line in packages}
-    return tuple(line for line in found if name_of(line) not in own)
+        found = ask(lacking, given=("--override", tuple(packages)))
+    return {line: hashes for line, hashes in found.items() if name_of(line) not in have}
 
 
 def _compiled(
     requirements: Sequence[str],
     *,
     given: tuple[str, tuple[str, ...]],
+    wanted: Wanted,
     python: str,
     platform: str,
     ca_bundle: Path | None,
     timeout_seconds: float | None,
-) -> tuple[str, ...]:
+    build: bool,
+) -> Hashed:
     option, lines = given
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "given.txt"
-        file.write_text("\n".join(lines))
+        file.write_text("\n".join(map(wanted.installable, lines)))
         # Any interpreter will do to resolve for another version; only a source distribution's metadata needs one at all.
         listed = uv(
-            *("pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--python", str(installed_interpreter(python) or interpreter(OURS))),
+            *(
+                "pip",
+                "compile",
+                "-",
+                "--quiet",
+                "--no-header",
+                "--no-annotate",
+                "--python",
+                str(installed_interpreter(minor_of(python)) or interpreter(OURS)),
+            ),
             *("--python-version", python, *uv_platform(platform), *((option, str(file)) if lines else ())),
-            stdin="\n".join(requirements),
+            *(("--generate-hashes",) if build else ("--no-build",)),
+            *wanted.folders,
+            stdin="\n".join(map(wanted.installable, requirements)),
             doing="resolving the requirements",
             ca_bundle=ca_bundle,
             timeout_seconds=timeout_seconds,
+            repositories=build,
         )
-    return tuple(sorted(without_secrets(line.strip()) for line in listed.splitlines() if line.strip() and not line.startswith("#")))
+    found = dict(_lines(listed, [*requirements, *lines], wanted))
+    # What its files say without a build is enough to resolve it, but not to install it.
+    if not build and (source := [*filter(None, map(built_from, found))]):
+        raise NeedsBuild.of(source)
+    return found
+
+
+def _lines(listed: str, asked: Sequence[str], wanted: Wanted) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The lines of a requirements file with their hashes, what lies in the model's directory said as it was asked for."""
+    own = {_address(wanted.installable(line)): _address(line) for line in asked if path_of(line)}
+    must = {name_of(line): hashes for line, hashes in wanted.hashes.items()}
+    for line in listed.replace("\\\n", " ").splitlines():
+        text, *hashes = line.split("--hash=")
+        if (text := without_secrets(text.strip())) and not text.startswith(("#", "--")):
+            name, separator, address = text.partition(" @ ")
+            kept = name + separator + own.get(address, address) if separator else own.get(text, text)
+            yield kept, must.get(name_of(kept)) or tuple(each.strip() for each in hashes)
+
+
+def _address(line: str) -> str:
+    return line.partition(" ; ")[0].rpartition(" @ ")[2]
+
+
+def _fresh(file: Path) -> Lock | None:
+    return _kept(file) if file.exists() and time.time() - file.stat().st_mtime < _FRESH_SECONDS else None
 
 
 def _kept(file: Path) -> Lock | None:
     with suppress(OSError, ValueError, TypeError, KeyError):
         document = json.loads(file.read_text())
-        return Lock(document["python"], tuple(document["packages"]), tuple(document["runtime"]), document["platform"])
+        hashes = {line: tuple(given) for line, given in document["hashes"].items()}
+        return Lock(document["python"], tuple(document["packages"]), tuple(document["runtime"]), document["platform"], hashes)
     return None

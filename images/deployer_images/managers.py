@@ -10,19 +10,21 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
-from packaging.utils import canonicalize_name
 
 from deployer.errors import ConfigInvalid, MachineFault, ModelInvalid
-from deployer.requirements import need, refuse_old_python
+from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.environments import Say, environment, minor_of
+from deployer_images.faults import BuildFailed, fault_of
 from deployer_images.locks import name_of
 from deployer_images.uv import OURS, installed_interpreter
+from deployer_images.wanted import Wanted
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import parse_mlmodel
@@ -30,15 +32,8 @@ from deployer_scoring.model.mlmodel import parse_mlmodel
 UV, LOCAL, VIRTUALENV, CONDA = "uv", "local", "virtualenv", "conda"
 MANAGERS = (UV, LOCAL, VIRTUALENV, CONDA)
 
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an environment should have."""
-
-    requirements: tuple[str, ...]
-    constraints: tuple[str, ...]
-    python: str
-    conda_file: Path | None = None
+Described = Mapping[str, Any] | None
+"""A conda environment, as `required.conda_environment` gives it; None where the model has none."""
 
 
 def interpreter_for(model: Path, manager: str, *, more: Sequence[str] = (), say: Say = lambda _: None) -> Path:
@@ -56,69 +51,75 @@ def interpreter_for(model: Path, manager: str, *, more: Sequence[str] = (), say:
     """
     if manager == LOCAL:
         return Path(sys.executable)
-    wanted = _wanted(model, more)
+    wanted, version = Wanted.of_model(model, more), _python_of(model)
     if manager == UV:
-        return environment(wanted.requirements, wanted.python, constraints=wanted.constraints, say=say)
+        return environment(wanted, version, say=say)
+    python = minor_of(version)
     if manager == VIRTUALENV:
-        return _kept("virtualenvs", wanted, lambda target: _make_virtualenv(target, wanted), say)
+        return _kept("virtualenvs", wanted, python, lambda target: _make_virtualenv(target, wanted, python), say)
     if manager == CONDA:
-        program = _conda()
-        return _kept("conda", wanted, lambda target: _make_conda(program, target, wanted), say)
+        program, described = _conda(), required.conda_environment(model) if not more else None
+        return _kept("conda", wanted, f"{python} {described}", lambda target: _make_conda(program, target, wanted, python, described), say)
     raise ConfigInvalid(f"{manager} is not an environment manager", advice=f"take one of {', '.join(MANAGERS)}")
 
 
-def _wanted(model: Path, more: Sequence[str]) -> Wanted:
+def _python_of(model: Path) -> str:
     try:
-        listed, held = required.requirements(model), required.constraints(model)
         python = parse_mlmodel(model).pyfunc.python_version or required.python_version(model) or OURS
     except ScoringError as fault:
-        raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
+        raise ModelInvalid(f"the model's Python can't be read: {fault}") from fault
     refuse_old_python(python, otherwise="--env-manager local tries it with the Python that runs this")
-    replaced = {need(line).name for line in more}
-    kept = (line for line in listed if need(line).name not in replaced)
-    conda = model / required.CONDA
-    return Wanted((*kept, *more), held, minor_of(python), conda if conda.is_file() and not more else None)
+    return python
 
 
-def _kept(kind: str, wanted: Wanted, make: Callable[[Path], None], say: Say) -> Path:
-    described = wanted.conda_file.read_text(encoding="utf-8") if wanted.conda_file and kind == "conda" else ""
-    key = cache.key(wanted.python, sorted(wanted.requirements), sorted(wanted.constraints), described, scoring.digest())
+def _kept(kind: str, wanted: Wanted, of: str, make: Callable[[Path], None], say: Say) -> Path:
+    """The interpreter of an environment of this kind, of Python alone or with a conda environment's file."""
+    key = cache.key(of, sorted(wanted.requirements), wanted.identity, scoring.digest())
 
     def made(target: Path) -> None:
-        say(f"making an environment for Python {wanted.python}; it is kept for the next time")
+        say(f"making an environment for Python {of.partition(' ')[0]}; it is kept for the next time")
         make(target)
+        _pip(target, _lacking(target, wanted.build), wanted)
         _add_runtime(target)
 
     return cache.made(cache.root() / kind / key, made) / "bin" / "python"
 
 
-def _make_virtualenv(target: Path, wanted: Wanted) -> None:
-    python = installed_interpreter(wanted.python)
+def _make_virtualenv(target: Path, wanted: Wanted, minor: str) -> None:
+    python = installed_interpreter(minor)
     if python is None:
         raise MachineFault(
-            f"Python {wanted.python} is not on this machine, and virtualenv can't fetch it",
-            advice=f"install it (pyenv install {wanted.python}), or use --env-manager uv, which fetches it",
+            f"Python {minor} is not on this machine, and virtualenv can't fetch it",
+            advice=f"install it (pyenv install {minor}), or use --env-manager uv, which fetches it",
         )
     tool = shutil.which("virtualenv")
     command = [tool, "--quiet", "--python", str(python)] if tool else [str(python), "-m", "venv"]
     _run([*command, str(target)], "making a virtual environment")
-    if wanted.requirements:
-        _pip(target, wanted.requirements, wanted.constraints)
+    _pip(target, wanted.build, wanted)  # as pip has it: what the requirements want otherwise replaces it
+    _pip(target, wanted.requirements, wanted)
 
 
-def _make_conda(program: Path, target: Path, wanted: Wanted) -> None:
+def _make_conda(program: Path, target: Path, wanted: Wanted, python: str, described: Described) -> None:
     shutil.rmtree(target)  # conda makes it itself, and only where nothing is
-    file = target.with_name(f"{target.name}.yaml")
-    file.write_text(wanted.conda_file.read_text(encoding="utf-8") if wanted.conda_file else _conda_file(wanted))
-    create = ("create", "--yes") if program.name.startswith("micromamba") else ("env", "create", "--quiet")
-    try:
+    with tempfile.TemporaryDirectory() as folder:
+        file, limits = Path(folder) / "conda.yaml", Path(folder) / "constraints.txt"
+        file.write_text(yaml.safe_dump(_described(wanted, python, described, limits)), encoding="utf-8")
+        create = ("create", "--yes") if program.name.startswith("micromamba") else ("env", "create", "--quiet")
         _run([str(program), *create, "--prefix", str(target), "--file", str(file)], f"making an environment with {program.name}")
-    finally:
-        file.unlink()
 
 
-def _conda_file(wanted: Wanted) -> str:
-    return yaml.safe_dump({"channels": ["conda-forge"], "dependencies": [f"python={wanted.python}", "pip", {"pip": [*wanted.requirements]}]})
+def _described(wanted: Wanted, python: str, described: Described, limits: Path) -> Mapping[str, Any]:
+    """The model's conda environment, or one made up of its requirements; pip finds in it what lies in the model's directory."""
+    needs = required.Needs(wanted.requirements, wanted.constraints, (), wanted.hashes)
+    given = described or {"channels": ["conda-forge"], "dependencies": [f"python={python}", "pip", {"pip": needs}]}
+
+    def lines(needs: required.Needs) -> list[str]:
+        limits.write_text("\n".join(map(wanted.installable, needs.constraints)))
+        folders = [f"{option} {folder}" for option, folder in zip(wanted.folders[::2], wanted.folders[1::2], strict=True)]
+        return [*folders, *([f"--constraint {limits}"] if needs.constraints else []), *map(wanted.installable, needs.requirements)]
+
+    listed = [{"pip": lines(each["pip"])} if isinstance(each, dict) and "pip" in each else each for each in given.get("dependencies") or ()]
+    return {**given, "dependencies": listed}
 
 
 def _conda() -> Path:
@@ -140,36 +141,40 @@ def _conda() -> Path:
 
 def _add_runtime(target: Path) -> None:
     """The scoring runtime's source, and those of its packages that aren't there, none of the model's being changed for them."""
-    there = _run([*_python_of(target), "-m", "pip", "list", "--format", "freeze"], "looking at what is installed").splitlines()
-    have = {name_of(line) for line in there if line}
-    if lacking := [line for line in scoring.requirements() if canonicalize_name(name_of(line)) not in have]:
-        _pip(target, lacking, [line for line in there if "==" in line])
+    lacking = _lacking(target, scoring.requirements())
+    _pip(target, lacking, Wanted(constraints=tuple(line for line in _installed(target) if "==" in line)))
     runtime = target / "deployer-runtime"
     scoring.copy(runtime)
     (site_packages,) = target.glob("lib/python*/site-packages")
     (site_packages / "zzz-deployer-runtime.pth").write_text(f"{runtime}\n")
 
 
-def _pip(target: Path, requirements: Sequence[str], constraints: Sequence[str]) -> None:
-    limits = target / "constraints.txt"
-    limits.write_text("\n".join(constraints))
-    command = [
-        *_python_of(target),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--constraint",
-        str(limits),
-    ]
-    _run([*command, *requirements], "installing the requirements")
+def _lacking(target: Path, requirements: Sequence[str]) -> tuple[str, ...]:
+    have = {name_of(line) for line in _installed(target)}
+    return tuple(line for line in requirements if name_of(line) not in have)
 
 
-def _python_of(target: Path) -> tuple[str, ...]:
-    return (str(target / "bin" / "python"),)
+def _installed(target: Path) -> list[str]:
+    command = [str(target / "bin" / "python"), "-m", "pip", "list", "--format", "freeze"]
+    return [line for line in _run(command, "looking at what is installed").splitlines() if line]
+
+
+def _pip(target: Path, requirements: Sequence[str], wanted: Wanted) -> None:
+    """Install requirements among those that are wanted."""
+    if not requirements:
+        return
+    limits, file = target / "constraints.txt", target / "requirements.txt"
+    limits.write_text("\n".join(map(wanted.installable, wanted.constraints)))
+    file.write_text(
+        "\n".join(" ".join((wanted.installable(line), *(f"--hash={each}" for each in _hashes(line, requirements, wanted)))) for line in requirements)
+    )
+    command = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", "--no-input"]
+    _run([*command, "--constraint", str(limits), *wanted.folders, "--requirement", str(file)], "installing the requirements")
+
+
+def _hashes(line: str, requirements: Sequence[str], wanted: Wanted) -> tuple[str, ...]:
+    """The digests that a requirement's file must have. pip wants them for all that it installs or for nothing."""
+    return wanted.hashes.get(line, ()) if all(each in wanted.hashes for each in requirements) else ()
 
 
 def _run(command: Sequence[str], doing: str) -> str:
@@ -182,9 +187,12 @@ def _run(command: Sequence[str], doing: str) -> str:
         raise MachineFault(f"{command[0]} can't be run", why=str(fault)) from fault
     if not done.returncode:
         return done.stdout
-    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    said = f"{done.stdout}\n{done.stderr}"
+    known = fault_of(doing, said)
+    if isinstance(known, BuildFailed) or "No space left" in said:
+        raise known
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     told = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")] or lines[-3:]
-    why = "; ".join(dict.fromkeys(told))[:600]
-    if "No space left" in why:
-        raise MachineFault(f"the disk is full while {doing}", why=why, advice="free some space, or set XDG_CACHE_HOME")
-    raise ModelInvalid(f"{doing} failed", why=why, advice="correct the model's requirements, or use --env-manager uv")
+    raise ModelInvalid(
+        f"{doing} failed", why="; ".join(dict.fromkeys(told))[:600], advice="correct the model's requirements, or use --env-manager uv"
+    )

@@ -1,4 +1,4 @@
-"""Running uv, and saying in one sentence what it could not do. It is the binary of the PyPI package, never one that happens to be on PATH."""
+"""Running uv, the binary of the PyPI package, never one that happens to be on PATH."""
 
 from __future__ import annotations
 
@@ -12,27 +12,25 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from deployer.errors import CredentialsInvalid, DeployerError, MachineFault, ModelInvalid, TargetUnavailable
+from deployer.errors import DeployerError, MachineFault, TargetUnavailable
 from deployer_images import cache
+from deployer_images.faults import fault_of
 from deployer_images.indexes import uv_variables
 
-_NO_NETWORK = re.compile(
-    r"error sending request|dns error|tcp connect error|timed out|connection (?:refused|reset)|Request failed after|invalid peer cert", re.I
-)
-_NO_ACCESS = re.compile(r"\b(?:401 Unauthorized|403 Forbidden)\b|returned a?n? ?(?:401|403)")
-_NO_SOLUTION = re.compile(
-    r"No solution found|not found in the package registry|unsatisfiable|has no wheels|Failed to build|Couldn't parse requirement"
-)
+_GIT_FETCHES_NOTHING = {"GIT_ALLOW_PROTOCOL": "none"}
 
 
-def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = None, timeout_seconds: float | None = None) -> str:
+def uv(
+    *arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = None, timeout_seconds: float | None = None, repositories: bool = True
+) -> str:
     """Run uv and give its standard output.
 
     Args:
         doing: what is being done, for the error: "resolving the model's requirements".
+        repositories: whether git may fetch anything.
 
     Raises:
-        ModelInvalid: the requirements can't be satisfied, or one can't be built.
+        ModelInvalid: the requirements can't be satisfied. BuildFailed: one can't be built. NeedsBuild: it was told to build nothing.
         TargetUnavailable: an index doesn't answer, or not in time. CredentialsInvalid: it wants others.
         MachineFault: the disk is full, or anything else.
     """
@@ -45,14 +43,14 @@ def uv(*arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = No
                 text=True,
                 check=False,
                 cwd=elsewhere,
-                env=uv_variables(ca_bundle),
+                env=uv_variables(ca_bundle) | ({} if repositories else _GIT_FETCHES_NOTHING),
                 pass_fds=cache.held(),
                 timeout=timeout_seconds,
             )
         except subprocess.TimeoutExpired:
             raise TargetUnavailable(f"no answer after {timeout_seconds:.0f} s while {doing}", advice="check the network and the indexes") from None
     if done.returncode:
-        raise _fault(doing, done.stderr)
+        raise fault_of(doing, done.stderr)
     return done.stdout
 
 
@@ -83,6 +81,19 @@ def interpreter(minor: str) -> Path:
     return found
 
 
+@functools.cache
+def whole_version(python: str) -> str:
+    """A version of Python with its patch, "3.11.7": as it is where it has one, else that of the interpreter on this machine, if there is one."""
+    if match := re.match(r"\s*(\d+\.\d+\.\d+)", python):
+        return match[1]
+    minor = ".".join(python.strip().split(".")[:2])
+    found = installed_interpreter(minor)
+    if found is None:
+        return minor
+    said = subprocess.run([found, "-I", "-c", "import platform; print(platform.python_version())"], capture_output=True, text=True, check=False)
+    return whole_version(said.stdout) if re.match(r"\d+\.\d+\.\d+", said.stdout) else minor
+
+
 def _found(minor: str, *options: str) -> Path | None:
     try:
         return Path(uv("python", "find", "--no-project", *options, minor, doing="looking for Python").strip())
@@ -103,26 +114,3 @@ def _of_pyenv(minor: str) -> Path | None:
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = sorted(root.glob(f"{minor}.*/bin/python"), key=lambda path: [int(part) for part in re.findall(r"\d+", path.parts[-3])])
     return found[-1] if found else None
-
-
-def _fault(doing: str, said: str) -> DeployerError:
-    why = _sentence(said)
-    if "No space left on device" in said or "os error 28" in said:
-        return MachineFault(f"the disk is full while {doing}", why=why, advice="free some space; ~/.cache/uv and ~/.cache/deployer may be removed")
-    if _NO_ACCESS.search(said):
-        return CredentialsInvalid(
-            f"a package index refuses us while {doing}", why=why, advice="check its credentials: the index URL, ~/.netrc or the keyring"
-        )
-    if _NO_NETWORK.search(said):
-        advice = "check the network, the proxy and the certificates (SSL_CERT_FILE), and the indexes that pip or uv are configured with"
-        return TargetUnavailable(f"no package index answers while {doing}", why=why, advice=advice)
-    if _NO_SOLUTION.search(said):
-        return ModelInvalid(f"{doing} found no way to satisfy them", why=why, advice="correct the model's requirements, or save it again")
-    return MachineFault(f"uv failed while {doing}", why=why)
-
-
-def _sentence(said: str) -> str:
-    """uv's own words, without its drawing: the error and its causes, the most telling first."""
-    lines = [re.sub(r"^\s*(error|cause|caused by|hint|x|×|╰─▶|├─▶|│)[:\s]*", "", line, flags=re.I).strip() for line in said.splitlines()]
-    words = [line for line in lines if line and not line.startswith("warning")]
-    return "; ".join(dict.fromkeys(words[:4]))[:600]

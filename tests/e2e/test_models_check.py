@@ -142,6 +142,19 @@ def test_the_index_says_whether_the_requirements_can_be_had(tmp_path: Path) -> N
     assert "deployer-a-package-that-no-index-has" in finding["what"]
 
 
+def test_the_index_says_what_was_built_for_another_numpy(tmp_path: Path) -> None:
+    model = model_of(tmp_path)
+    (model / "pickles.py").write_text("")
+    (model / "requirements.txt").write_text("scikit-learn==1.2.1\n")
+    code, document = command(str(model), "--index")
+    assert code == 2
+    (finding,) = [each for each in document["findings"] if each["code"] == "numpy-2-binary"]
+    assert finding["what"].startswith("scikit-learn 1.2.1 is built for numpy 1")
+    assert finding["advice"] == "add numpy<2 to the model's requirements"
+    (model / "requirements.txt").write_text("scikit-learn==1.2.1\nnumpy<2\n")
+    assert command(str(model), "--index")[0] == 0
+
+
 def test_the_libraries_of_the_model_are_not_imported() -> None:
     script = (
         "import sys; from deployer.models import fetch; from deployer.checks import check_model\n"

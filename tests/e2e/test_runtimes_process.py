@@ -22,6 +22,7 @@ from deployer.oci import labels
 from deployer_images import locks, uv
 from deployer_images.runtimes import Running, find, wait_healthy
 from deployer_images.runtimes.process import Process
+from deployer_images.wanted import Wanted
 from tests.models import copied_model, saved_model
 
 ROW = {"dataframe_split": {"columns": ["x"], "data": [[1.5], [2]]}}
@@ -77,7 +78,7 @@ def test_nothing_of_the_callers_environment_is_seen_by_the_model(tmp_path: Path,
 
 
 def test_an_image_s_label_decides_the_packages(lines: list[bytes]) -> None:
-    lock = locks.locked((), uv.OURS)
+    lock = locks.locked(Wanted(), uv.OURS)
     label = {labels.PACKAGES: labels.packages_label(lock.all), labels.PYTHON: uv.OURS}
     model = saved_model("sklearn")  # needs scikit-learn, which the label doesn't have
     running = Process().start(container(model, labels=label), name="misfit", log=lines.append)

@@ -18,14 +18,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from deployer.container import Container, Mount
-from deployer.errors import MachineFault, ModelInvalid
+from deployer.errors import MachineFault
 from deployer.oci import labels
 from deployer_images.environments import environment, environment_of
 from deployer_images.runtimes.running import STOP_SECONDS, Lines, Log, Running
 from deployer_images.uv import OURS
+from deployer_images.wanted import Wanted
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.model.mlmodel import parse_mlmodel
-from deployer_scoring.model.requirements import constraints, python_version, requirements
+from deployer_scoring.model.requirements import python_version
 
 _MODEL_PLACE = "/opt/ml/model"
 _MODE = "DEPLOYER_ENV"
@@ -134,13 +135,8 @@ def _interpreter(container: Container, model: Path | None, log: Log) -> Path:
     python = container.labels.get(labels.PYTHON) or (_python_of(model) if model else "") or OURS
     packages = labels.package_lines(container.labels)
     if packages is not None and not _installs_at_start(container):
-        return environment_of(packages, python, say=say)
-    try:
-        if model is None:
-            return environment((), python, say=say)
-        return environment(requirements(model), python, constraints=constraints(model), say=say)
-    except ScoringError as fault:
-        raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
+        return environment_of(packages, python, found=Wanted.of_model(model) if model else None, say=say)
+    return environment(Wanted.of_model(model) if model else Wanted(), python, say=say)
 
 
 def _installs_at_start(container: Container) -> bool:

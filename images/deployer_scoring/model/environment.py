@@ -6,17 +6,20 @@ They go into a fresh temporary directory that stands first on sys.path; nothing 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Optional
 
 from deployer_scoring.errors import LoadError
 from deployer_scoring.masking import learn, masked
-from deployer_scoring.model.requirements import constraints, requirements
+from deployer_scoring.model.own_paths import on_this_machine, path_of
+from deployer_scoring.model.requirements import build_dependencies, needs
 from deployer_scoring.printable import printable
 
 _ADVICE = "build the image with them instead (deploy build-and-push-container --for MODEL), or serve with an image that has them"
@@ -32,36 +35,94 @@ def install_requirements(model: Path) -> Optional[Path]:
         LoadError: uv isn't here, or can't install them; without a network it never can.
         MLModelError: The model's requirements can't be read.
     """
-    wanted = requirements(model)
-    if not wanted:
+    if not needs(model).requirements:
         return None
-    uv = _uv()
+    uv = find_uv()
     if uv is None:
         raise LoadError(f"DEPLOYER_ENV=at-start needs uv in the image, which isn't there; {_ADVICE}")
     directory = Path(tempfile.mkdtemp(prefix="deployer-packages-"))
-    _install(uv, wanted, constraints(model), directory)
+    command = [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable, "--target", str(directory)]
+    with tempfile.TemporaryDirectory() as folder:
+        _install([*command, *asked(model, Path(folder))], directory)
+        if lacking := lacking_in(directory, model, Path(folder)):
+            _install([*command, *lacking], directory)
     sys.path.insert(0, str(directory))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))  # for processes that a model starts
     return directory
 
 
-def _uv() -> Optional[str]:
+def find_uv() -> Optional[str]:
+    """uv beside the Python that runs, or on PATH."""
     beside = Path(sysconfig.get_path("scripts")) / "uv"
     return str(beside) if beside.is_file() else shutil.which("uv")
 
 
-def _install(uv: str, wanted: tuple[str, ...], constrained: tuple[str, ...], directory: Path) -> None:
-    limits = directory / "constraints.txt"
-    limits.write_text("\n".join(constrained))
-    command = [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable, "--target", str(directory)]
-    command += ["--constraint", str(limits), *wanted]
-    learn(*wanted, *constrained, *os.environ.values())
+def asked(model: Path, folder: Path, more: Iterable[str] = ()) -> list[str]:
+    """What uv is asked to install for a model, as options; its files go into a folder that is there as long.
+
+    Where the model's requirements are a lock with digests, no other file is taken.
+
+    Args:
+        more: Requirements beside the model's.
+    """
+    wanted, extra = needs(model), tuple(more)
+    lines = [
+        " ".join([_installable(line, model, folder), *(f"--hash={each}" for each in wanted.hashes.get(line, ()))]) for line in wanted.requirements
+    ]
+    limits = [_installable(line, model, folder) for line in wanted.constraints]
+    links = [part for link in wanted.links for part in ("--find-links", str((model / link).resolve()))]
+    learn(*lines, *extra, *limits, *os.environ.values())
+    locked = not extra and all(line in wanted.hashes for line in wanted.requirements)
+    return [*_files(folder, [*lines, *extra], limits), *links, *(["--require-hashes"] if locked else [])]
+
+
+def lacking_in(packages: Path, model: Path, folder: Path) -> list[str]:
+    """The same for what python_env.yaml has installed before all else, as far as these installed packages don't bring it; empty where they do."""
+    there = [each.name[: -len(".dist-info")].rpartition("-") for each in packages.glob("*.dist-info")]
+    names = {_canonical(name) for name, _, _ in there}
+    lines = [line for line in build_dependencies(model) if _canonical(line) not in names]
+    return _files(folder, lines, [f"{name}=={version}" for name, _, version in there]) if lines else []
+
+
+def _installable(line: str, model: Path, folder: Path) -> str:
+    path = path_of(line)
+    if path is None:
+        return line
+    place = model / path
+    if place.is_dir():  # a build writes into it, and the model's directory may be read-only
+        place = Path(shutil.copytree(place, Path(tempfile.mkdtemp(dir=folder)) / "source"))
+    return on_this_machine(line, place)
+
+
+def _files(folder: Path, lines: Iterable[str], limits: Iterable[str]) -> list[str]:
+    options = []
+    for option, content in (("--requirements", lines), ("--constraint", limits)):
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=".txt")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(content))
+        options += [option, name]
+    return options
+
+
+def _canonical(requirement: str) -> str:
+    """The name in a requirement, as indexes spell it."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\s=<>!~@\[;]", requirement.strip(), maxsplit=1)[0]).lower()
+
+
+def _install(command: list[str], directory: Path) -> None:
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = masked(done.stderr)
         sys.stderr.write(printable(said))
         shutil.rmtree(directory, ignore_errors=True)
-        said = " ".join(said.split())
-        unreachable = any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "resolve host"))
-        reason = "the package index can't be reached (a network-isolated container never can)" if unreachable else said[-400:]
-        raise LoadError(f"the model's packages could not be installed: {reason}; {_ADVICE}")
+        raise LoadError(f"the model's packages could not be installed: {_reason(said)}; {_ADVICE}")
+
+
+def _reason(said: str) -> str:
+    """Why uv could not install them, by its last words; a builder's own are told from the index's."""
+    words = " ".join(line.strip() for line in said.splitlines() if not line.startswith("hint:")).split()
+    last = " ".join(words)[-400:]
+    if built := re.search(r"Failed to (?:download and )?build `([^`]+)`", said):
+        return f"{built.group(1)} could not be built: {last}"
+    unreachable = any(word in said.lower() for word in ("dns", "connect", "network", "timed out", "resolve host"))
+    return "the package index can't be reached (a network-isolated container never can)" if unreachable else last

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple, Optional, Union
 
 import yaml
 
 from deployer_scoring.errors import MLModelError, SchemaError
+from deployer_scoring.model.own_paths import forward, leads_out
 from deployer_scoring.schema.signature import ModelSignature, ParamSchema, Schema
 
 FILE = "MLmodel"
 FLAVOR = "python_function"
 _PLACE = f"flavors.{FLAVOR}"
+_DEEPEST = 4  # flavors.python_function.artifacts.NAME.path
 # Under these keys mlflow's flavors keep, each in its own block, the path of what they load.
 _OWN_PATHS = (
     "data",
@@ -125,6 +127,8 @@ def read_mlmodel(directory: Path) -> MLModel:
     """
     model = parse_mlmodel(directory)
     for each in model.named:
+        if leads_out(each.path):
+            raise MLModelError(FILE, each.key, f"leads out of the model's directory: {each.path}", "Save the model again.")
         if each.needed and not each.there:
             raise MLModelError(FILE, each.key, f"the file {each.path} is not in the model's directory", each.advice)
     return model
@@ -137,7 +141,7 @@ def parse_mlmodel(directory: Path) -> MLModel:
         MLModelError: As `read_mlmodel`, but for the files that the MLmodel names.
     """
     document = _document(directory)
-    flavors = _flavors(document)
+    flavors = {name: _forward(flavor, directory) for name, flavor in _flavors(document).items()}
     return MLModel(
         directory=directory,
         pyfunc=_python_function(flavors[FLAVOR]),
@@ -195,6 +199,15 @@ def _flavors(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
             "Save it with a flavor of mlflow that writes one (mlflow.sklearn, mlflow.pyfunc and most others do).",
         )
     return flavors
+
+
+def _forward(value: Any, directory: Path, depth: int = 0) -> Any:
+    """A flavor whose paths may have been written on Windows, with those that lead to something here."""
+    if isinstance(value, str):
+        return forward(value, directory) if "\\" in value else value
+    if isinstance(value, dict) and depth < _DEEPEST:
+        return {key: _forward(each, directory, depth + 1) for key, each in value.items()}
+    return value
 
 
 def _python_function(flavor: Mapping[str, Any]) -> PythonFunction:
@@ -292,7 +305,9 @@ def _is_there(directory: Path, path: str) -> bool:
 
 def _relative(value: object) -> Optional[str]:
     """A path within the model's directory; None for what isn't one (absolute paths stem from the machine that saved the model)."""
-    return value if isinstance(value, str) and value and not PurePosixPath(value).is_absolute() and "://" not in value else None
+    if not isinstance(value, str) or not value or "://" in value or PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute():
+        return None
+    return value
 
 
 def _path(flavor: Mapping[str, Any], key: str) -> Optional[str]:
@@ -301,7 +316,7 @@ def _path(flavor: Mapping[str, Any], key: str) -> Optional[str]:
         return None
     if not isinstance(value, str):
         raise MLModelError(FILE, f"{_PLACE}.{key}", f"is not a path: {value!r}", "Save the model again.")
-    if PurePosixPath(value).is_absolute() or ".." in PurePosixPath(value).parts:
+    if leads_out(value):
         raise MLModelError(FILE, f"{_PLACE}.{key}", f"leads out of the model's directory: {value}", "Save the model again.")
     return value
 

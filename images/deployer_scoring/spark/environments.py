@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
-from typing import Optional
 
 from deployer_scoring.errors import LoadError
+from deployer_scoring.model.environment import asked, find_uv, lacking_in
 from deployer_scoring.model.mlmodel import parse_mlmodel
-from deployer_scoring.model.requirements import constraints, python_version, requirements
+from deployer_scoring.model.own_paths import path_of
+from deployer_scoring.model.requirements import build_dependencies, needs, python_version
 from deployer_scoring.spark.client import locked, own_directory
 
 # What the model process needs itself; the model's requirements decide which versions.
@@ -28,27 +28,39 @@ def environment(model: Path) -> Path:
         LoadError: uv isn't on the executor, or can't make it: what it said is in the message.
         MLModelError: The model's requirements can't be read.
     """
-    wanted, limits = (*requirements(model), *_OWN), constraints(model)
     python = parse_mlmodel(model).pyfunc.python_version or python_version(model) or sys.version.split()[0]
-    key = hashlib.sha256("\n".join([python, *wanted, "-c", *limits]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr([python, needs(model), build_dependencies(model), _own_files(model)]).encode()).hexdigest()[:16]
     directory = own_directory(Path(tempfile.gettempdir()) / f"deployer-environments-{os.getuid()}") / key
     done = directory / "complete"
     with locked(directory.with_suffix(".lock")):
         if not done.exists():
             shutil.rmtree(directory, ignore_errors=True)
-            _make(directory, python, wanted, limits)
+            _make(directory, python, model)
             done.touch()
     return directory / "bin" / "python"
 
 
-def _make(directory: Path, python: str, wanted: tuple[str, ...], limits: tuple[str, ...]) -> None:
-    uv = _uv()
+def _own_files(model: Path) -> list[str]:
+    """The digests of what the requirements name in the model's directory: another file under the same name makes another environment."""
+    wanted = needs(model)
+    places = [model / path for line in (*wanted.requirements, *wanted.constraints) if (path := path_of(line))] + [
+        model / link for link in wanted.links
+    ]
+    files = sorted({file for place in places for file in (place.rglob("*") if place.is_dir() else [place]) if file.is_file()})
+    return [f"{file.relative_to(model)} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+
+
+def _make(directory: Path, python: str, model: Path) -> None:
+    uv = find_uv()
     if uv is None:
         raise LoadError("env_manager='uv' needs uv on the executors: install it in their Python environment, or use env_manager='local'")
     _run(uv, "venv", "--quiet", "--no-project", "--python", python, str(directory))
-    file = directory / "constraints.txt"
-    file.write_text("\n".join(limits))
-    _run(uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(directory / "bin" / "python"), "--constraint", str(file), *wanted)
+    install = (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(directory / "bin" / "python"))
+    (packages,) = directory.glob("lib/python*/site-packages")
+    with tempfile.TemporaryDirectory() as folder:
+        _run(*install, *asked(model, Path(folder), _OWN))
+        if lacking := lacking_in(packages, model, Path(folder)):
+            _run(*install, *lacking)
 
 
 def _run(*command: str) -> None:
@@ -56,8 +68,3 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=clean)
     if done.returncode:
         raise LoadError(f"the model's Python environment could not be made on this executor: {' '.join(done.stderr.split())[-800:]}")
-
-
-def _uv() -> Optional[str]:
-    beside = Path(sysconfig.get_path("scripts")) / "uv"
-    return str(beside) if beside.is_file() else shutil.which("uv")

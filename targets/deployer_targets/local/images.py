@@ -10,12 +10,15 @@ from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineF
 from deployer.fit import fit
 from deployer.oci import general_tag, labels, model_tag, python_of
 from deployer.requirements import python_too_old
-from deployer.state import Digest, Image, ModelFacts, Observed, digest_of
+from deployer.state import Digest, Image, Model, ModelFacts, Observed, digest_of
 from deployer.target import Finding, Verdict
 from deployer_images import engine, scoring
 from deployer_images.builder import CONTAINER_NAME
-from deployer_images.locks import Lock, locked
+from deployer_images.faults import NeedsBuild
+from deployer_images.locks import locked
 from deployer_images.uv import OURS
+from deployer_images.wanted import Wanted
+from deployer_scoring.model.own_paths import path_of
 from deployer_targets.local.config import LocalConfig
 
 if TYPE_CHECKING:
@@ -26,17 +29,17 @@ STAND_IN_PREFIX = "process/"
 """Begins the reference of a stand-in: no registry has it."""
 
 
-def runtime_for(config: LocalConfig, model: ModelFacts, observed: Observed | None, environment: str) -> str:
+def runtime_for(config: LocalConfig, model: Model, observed: Observed | None, environment: str, *, build: bool = False) -> str:
     """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits, else processes."""
     if config.runtime != "auto":
         return config.runtime
     if config.image_url:
         return PROCESS if config.image_url.startswith(STAND_IN_PREFIX) else DOCKER
     recorded = str(observed.record.options.get("runtime", "")) if observed and observed.record else ""
-    return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, environment).stand_in else DOCKER)
+    return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, environment, build=build).stand_in else DOCKER)
 
 
-def image_for(config: LocalConfig, model: ModelFacts, kept: str | None, environment: str) -> Image:
+def image_for(config: LocalConfig, model: Model, kept: str | None, environment: str, *, build: bool = False) -> Image:
     """The image of a deployment: the one named, else the one in service if it fits, else the one built for the model, else the general one.
 
     Whether the general one fits is not asked here: the caller tells the user package by package.
@@ -44,6 +47,7 @@ def image_for(config: LocalConfig, model: ModelFacts, kept: str | None, environm
     Args:
         kept: the reference in service, on an update.
         environment: how strictly an image must fit: see `deployer.fit`.
+        build: whether packages may be built to learn what a stand-in will have.
 
     Raises:
         MachineFault: docker doesn't have it. TargetUnavailable, ExtraMissing: docker can't be asked.
@@ -53,12 +57,12 @@ def image_for(config: LocalConfig, model: ModelFacts, kept: str | None, environm
     if config.runtime == PROCESS:
         if config.image_url and not config.image_url.startswith(STAND_IN_PREFIX):
             raise ConfigInvalid(f"the process runtime can't run the image {config.image_url}", advice="-C runtime=docker, or leave image_url out")
-        return stand_in(model, next(iter(stands_in), None))
+        return stand_in(model, next(iter(stands_in), None), build=build)
     if config.image_url:
         return docker_image(config.image_url)
-    if kept and kept not in stands_in and (found := _fitting(model, environment, kept)):
+    if kept and kept not in stands_in and (found := _fitting(model.facts, environment, kept)):
         return found
-    return built_image(model, environment)
+    return built_image(model.facts, environment)
 
 
 def outdated(image: Image) -> bool:
@@ -75,22 +79,27 @@ def built_image(model: ModelFacts, environment: str) -> Image:
     return _fitting(model, environment, *_names(model)) or docker_image(_names(model)[-1])
 
 
-def own_image(model: ModelFacts, environment: str) -> Image:
+def own_image(model: Model, environment: str, *, build: bool = False) -> Image:
     """A scoring image of this version that docker has here and that fits the model; else a stand-in."""
     try:
-        return _fitting(model, environment, *_names(model)) or stand_in(model)
+        return _fitting(model.facts, environment, *_names(model.facts)) or stand_in(model, build=build)
     except (TargetUnavailable, ExtraMissing):
-        return stand_in(model)
+        return stand_in(model, build=build)
 
 
-def stand_in(model: ModelFacts, kept: str | None = None) -> Image:
-    """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction."""
-    python = python_of(model)
+def stand_in(model: Model, kept: str | None = None, *, build: bool = False) -> Image:
+    """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction.
+
+    Args:
+        kept: the reference of one in service.
+        build: whether packages may be built, which runs their code, to learn which versions it will have. It need not be known: whoever
+            starts the process builds them.
+    """
+    python = python_of(model.facts)
     reference = kept or f"{STAND_IN_PREFIX}{CONTAINER_NAME}:{general_tag(python)}"
-    lock = _lock(model, python)
-    packages = labels.package_versions({labels.PACKAGES: labels.packages_label(lock.all)}) if lock else None
+    packages, unlisted = _packages(model, model.facts.python_version or python, build)
     version = reference.partition(":")[2].rpartition("-py")[0]
-    return Image(reference, digest_of(reference), python_version=python, runtime=version, packages=packages, stand_in=True)
+    return Image(reference, digest_of(reference), python_version=python, runtime=version, packages=packages, stand_in=True, unlisted=unlisted)
 
 
 def docker_image(reference: str) -> Image:
@@ -147,14 +156,20 @@ def _fitting(model: ModelFacts, environment: str, *references: str) -> Image | N
     return None
 
 
-def _lock(model: ModelFacts, python: str) -> Lock | None:
-    """The exact versions that the process runtime installs; None where no index can say, or where it runs on no such Python."""
+def _packages(model: Model, python: str, build: bool) -> tuple[Mapping[str, str] | None, str]:
+    """Name to version of what the process runtime installs; None where no index can say or a build would have to, and why."""
     if python_too_old(python):
-        return None
+        return None, ""
+    if model.path is None and any(map(path_of, (*model.facts.requirements, *model.facts.beside))):
+        return None, "what is installed is not known without the model's directory, which has packages of its own"
     try:
-        return locked(model.requirements, python)
+        wanted = Wanted.of_model(model.path) if model.path else Wanted(model.facts.requirements)
+        lock = locked(wanted, python, build=build)
     except TargetUnavailable:
-        return None
+        return None, ""
+    except NeedsBuild as refusal:
+        return None, refusal.message
+    return labels.package_versions({labels.PACKAGES: labels.packages_label(lock.all)}), ""
 
 
 def _inspected(client: DockerClient, reference: str) -> dict[str, Any] | None:

@@ -171,13 +171,13 @@ def _image(config: TargetConfig, model: Model, runtime: str | None, environment:
     if environment != "image":
         refuse_old_python(model.facts.python_version)
     if runtime == images.PROCESS:
-        return images.stand_in(model.facts)
+        return images.stand_in(model)
     if config.image_url:
         with suppress(DeployerError):  # not there yet, or no docker to ask: whoever starts it pulls it
             return images.docker_image(config.image_url)
         return Image(config.image_url, digest_of(config.image_url), tag=config.image_url)
     if runtime != images.DOCKER:
-        return images.own_image(model.facts, environment)
+        return images.own_image(model, environment)
     image = images.built_image(model.facts, environment)
     verdict = fit(model.facts, image, environment)
     if not verdict.fits:

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -75,12 +76,15 @@ class Local:
         config = request.config
         if request.intent is Intent.UPDATE and observed and observed.serving and "env" not in request.named:
             config = config.model_copy(update={"env": dict(environments.get(observed.serving, {}))})
-        config = config.model_copy(update={"runtime": images.runtime_for(config, request.model.facts, observed, request.environment)})
+        config = config.model_copy(
+            update={"runtime": images.runtime_for(config, request.model, observed, request.environment, build=request.allow_build)}
+        )
         secret_id = _secret_id(config, observed, environments)
-        image = images.image_for(config, request.model.facts, request.image, request.environment)
+        image_for = partial(images.image_for, config, request.model, environment=request.environment, build=request.allow_build)
+        image = image_for(kept=request.image)
         generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         if images.outdated(image) and not (observed and observed.serving == generation):
-            image = images.image_for(config, request.model.facts, None, request.environment)
+            image = image_for(kept=None)
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         resources = names.of_generation(request.name, generation, request.model.digest)
         record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from deployer.errors import CredentialsInvalid, MachineFault, ModelInvalid, TargetUnavailable
-from deployer_images import indexes, uv
+from deployer_images import indexes
+from deployer_images.faults import BuildFailed, fault_of
 from deployer_images.indexes import uv_variables
 from deployer_images.locks import Lock, name_of
 
@@ -98,11 +99,30 @@ def test_a_lock_lists_everything_that_is_installed() -> None:
             "401",
         ),
         ("error: failed to write to file\n  Caused by: No space left on device (os error 28)", MachineFault, "No space left"),
+        (
+            "error: Failed to build `ours==1.0`\n  cause: The build backend returned an error\n"
+            "\n         [stdout]\n         looking\n\n         [stderr]\n         connection refused\n         fatal: no libfoo.h\n\nhint: x",
+            BuildFailed,
+            "fatal: no libfoo.h",
+        ),
+        (
+            "error: subprocess-exited-with-error\n  × Getting requirements did not run successfully.\n  ╰─> [2 lines of output]\n      looking\n"
+            "      fatal: no libfoo.h\n      [end of output]\nERROR: Failed to build 'ours' when getting requirements to build wheel",
+            BuildFailed,
+            "fatal: no libfoo.h",
+        ),
+        (
+            "error: Failed to build `ours==1.0`\n  cause: Failed to install requirements from `setup.py` build\n  cause: No solution found",
+            ModelInvalid,
+            "Failed to install requirements",
+        ),
+        ("error: Failed to download `a==1`\n  cause: Hash mismatch for `a==1`\n\n  Expected:\n    sha256:00", ModelInvalid, "Hash mismatch"),
+        ("error: Distribution not found at: file:///x/a-1-py3-none-any.whl", ModelInvalid, "Distribution not found"),
         ("error: something else", MachineFault, "something else"),
     ],
 )
 def test_what_uv_says_becomes_one_of_our_errors(said: str, kind: type[Exception], why: str) -> None:
-    fault = uv._fault("resolving the requirements", said)
+    fault = fault_of("resolving the requirements", said)
     assert type(fault) is kind
     assert why in fault.why
     assert "hunter2" not in f"{fault.message} {fault.why}"

@@ -95,7 +95,7 @@ def test_a_sound_model_has_nothing_to_be_said_of(models: Models) -> None:
     ],
 )
 def test_names_that_only_other_versions_have(models: Models, imported: str, requirement: str, expected: dict[str, Severity]) -> None:
-    models.write("requirements.txt", f"mlflow==3.17.2\n{requirement}\n")
+    models.write("requirements.txt", f"mlflow==3.17.2\n{'' if 'numpy' in requirement else 'numpy==1.26.4'}\n{requirement}\n")
     models.write("model.pkl", importing(imported))
     assert models.codes() == expected
 
@@ -111,9 +111,56 @@ def test_names_that_only_other_versions_have(models: Models, imported: str, requ
     ],
 )
 def test_the_version_that_an_estimator_was_saved_by(models: Models, saved: str, pinned: str, tree: bool, expected: dict[str, Severity]) -> None:
-    models.write("requirements.txt", f"mlflow==3.17.2\nscikit-learn=={pinned}\n")
+    models.write("requirements.txt", f"mlflow==3.17.2\nnumpy==1.23.5\nscikit-learn=={pinned}\n")
     models.write("model.pkl", importing(*(["sklearn.tree._tree Tree"] if tree else []), version=saved))
     assert models.codes() == expected
+
+
+@pytest.mark.parametrize(
+    ("requirements", "python", "severity"),
+    [
+        ("scikit-learn==1.2.1", "3.11.7", WARNING),
+        ("scikit-learn==1.2.1\nnumpy", "3.11.7", WARNING),
+        ("scikit-learn<1.3\nnumpy>=1.23", "3.11.7", WARNING),
+        ("pandas==2.0.3\nnumpy>=1.23,<3", "3.11.7", WARNING),
+        ("scikit-learn==1.2.1\nnumpy<2", "3.11.7", None),
+        ("scikit-learn==1.2.1\nnumpy==1.26.4", "3.11.7", None),
+        ("scikit-learn==1.3.2", "3.11.7", None),  # it says numpy<2 itself
+        ("pandas==2.1.4", "3.11.7", None),
+        ("scikit-learn==1.4.2", "3.11.7", None),
+        ("scikit-learn", "3.11.7", None),
+        ("scikit-learn==1.2.1", "3.8.10", None),  # which has no numpy 2
+    ],
+)
+def test_packages_built_for_numpy_1_where_numpy_2_may_be(models: Models, requirements: str, python: str, severity: Severity | None) -> None:
+    models.write("requirements.txt", f"mlflow==2.22.0\n{requirements}\n")
+    models.write("model.pkl", importing("numpy.core.multiarray scalar"))
+    models.flavor["python_version"] = python
+    found = [each for each in models.check().findings if each.code == "numpy-2-binary"]
+    assert [each.severity for each in found] == ([severity] if severity else [])
+    assert all("add numpy<2" in each.advice and "written with numpy 1" in each.what for each in found)
+
+
+def test_packages_built_for_numpy_1_beside_numpy_2_are_an_error(models: Models) -> None:
+    there = of_lock(["scikit-learn==1.2.1", "pandas==2.2.2", "scikit-image==0.22.0", "odd==1.0", "numpy==2.2.6"], "3.11", {"odd": "2023-05-01"})
+    found = [(each.severity, each.what.partition(" ")[0]) for each in models.check(there=there).findings if each.code == "numpy-2-binary"]
+    assert found == [(ERROR, "scikit-image"), (ERROR, "scikit-learn"), (WARNING, "odd==1.0")]
+    assert "numpy-2-binary" not in models.codes(there=of_lock(["scikit-learn==1.2.1", "numpy==1.26.4"], "3.11", {"odd": "2023-05-01"}))
+
+
+def test_a_local_module_is_named_as_what_it_is_before_a_package_is_advised(models: Models) -> None:
+    models.flavor |= {"code": "code", "loader_module": "ours"}
+    models.write("model.pkl", importing("builtins dict"))
+    models.write("code/ours.py", "import helpers, steps, training, acme_things, lightgbm\n")
+    models.write("code/project/helpers.py", "")
+    models.write("artifacts/steps/__init__.py", "")
+    found = {each.what.split(",")[0].split()[-1]: (each.severity, each.what, each.advice) for each in models.check().findings}
+    assert "which is code/project/helpers.py in the code folder, where it is called project.helpers" in found["helpers"][1]
+    assert "which is the model's file artifacts/steps/__init__.py, which is not in its code folder" in found["steps"][1]
+    assert "which is a module of the project that saved the model" in found["training"][1]
+    assert all("code_paths=" in found[name][2] and "add" not in found[name][2] for name in ("helpers", "steps", "training"))
+    assert found["acme_things"][2].index("code_paths=") < found["acme_things"][2].index("add acme-things")
+    assert found["lightgbm"][2] == "add lightgbm to the model's requirements"
 
 
 def test_functions_are_bound_to_the_python_that_made_them(models: Models) -> None:
