@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -10,7 +11,7 @@ from typing import Any
 from deployer import notebook
 from deployer.state import Observed, Record, Status
 from deployer.target import Summary, TargetUri
-from deployer.words import flat, shown
+from deployer.words import flat, rfc3339, shown
 
 HIDDEN = "(hidden)"
 _SECRET_KEYS = frozenset({"env", "environment", "environmentvariables", "environment_variables"})
@@ -88,6 +89,11 @@ class Deployment(Mapping[str, Any]):
     history: History = field(default_factory=History)
     columns: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def page(self) -> str:
+        """Where a browser tries it, if the scoring server itself is what the URL leads to; else empty."""
+        return f"{self.url}/docs" if re.fullmatch(r"http://[^/]+", self.url) else ""
 
     @classmethod
     def observed(cls, observed: Observed, uri: TargetUri) -> Deployment:
@@ -200,10 +206,6 @@ def without_secrets(value: Any, *, hide: bool = False) -> Any:
         named = hide and all(isinstance(each, Mapping) and {"name", "value"} <= {str(key).lower() for key in each} for each in value)
         return [_hide_value(each) if named else without_secrets(each, hide=hide) for each in value]
     return HIDDEN if hide and value is not None else value
-
-
-def rfc3339(time: datetime) -> str:
-    return time.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _hide_value(variable: Mapping[str, Any]) -> dict[str, Any]:

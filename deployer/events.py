@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 
+from deployer.words import rfc3339
 from deployer_scoring.masking import masked
 
 
@@ -113,7 +114,7 @@ def silent(_: Event) -> None:
 def document(event: Event) -> dict[str, object]:
     """The event as one JSON-ready mapping: its kind in snake case under `event`, its time in RFC 3339, empty fields left out."""
     fields = {key: value for key, value in asdict(event).items() if value not in ("", None) and key != "time"}
-    return {"time": event.time.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "event": _snake(type(event).__name__), **fields}
+    return {"time": rfc3339(event.time), "event": _snake(type(event).__name__), **fields}
 
 
 def _snake(name: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from deployer.state import Provenance
 from deployer.version import __version__
+from deployer.words import rfc3339
 from deployer_scoring.masking import masked
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -30,7 +31,7 @@ def provenance(environment: Mapping[str, str] | None = None, directory: Path | N
         user=masked(user or _user(known)),
         job=masked(job),
         commit=masked(commit) or git_commit(Path.cwd() if directory is None else directory),
-        time=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        time=rfc3339(datetime.now(UTC)),
         tool=__version__,
     )
 

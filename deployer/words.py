@@ -45,11 +45,59 @@ def age(then: datetime | None, now: datetime | None = None) -> str:
     return f"{seconds:.0f} s"
 
 
-def table(rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, three spaces apart, no space at a line's end."""
+def rfc3339(time: datetime) -> str:
+    """The one form that times are written in: UTC, to the second."""
+    moment = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def table(rows: Iterable[Sequence[str]], *, width: int | None = None, hide: Sequence[str] = ()) -> str:
+    """Columns padded to their widest cell, three spaces apart, no space at a line's end.
+
+    Args:
+        width: what a line may have, lest a terminal break it amid a word; None: whatever it needs.
+        hide: the headings of the columns that may go for that, the first one first; where that isn't enough, the longest cells are cut.
+    """
     whole = [[one_line(cell) for cell in row] for row in rows]
+    for heading in hide:
+        if width is None or _longest(whole) <= width:
+            break
+        whole = _without(whole, heading)
+    while width is not None and _longest(whole) > width and _cut(whole, _longest(whole) - width):
+        pass
+    return _padded(whole)
+
+
+def _longest(rows: list[list[str]]) -> int:
+    return max(map(len, _padded(rows).splitlines()), default=0)
+
+
+def _without(rows: list[list[str]], heading: str) -> list[list[str]]:
+    gone = {index for index, cell in enumerate(rows[0]) if cell == heading} if rows else set()
+    return [[cell for index, cell in enumerate(row) if index not in gone] for row in rows]
+
+
+def _cut(rows: list[list[str]], excess: int) -> bool:
+    """Shorten the widest column; False where none is left that has room."""
+    widths = [max(len(row[index]) for row in rows if index < len(row)) for index in range(max(map(len, rows), default=0))]
+    widest = max(range(len(widths)), key=lambda index: widths[index], default=None)
+    if widest is None or widths[widest] <= _SHORTEST:
+        return False
+    others = sorted(widths)[-2] if len(widths) > 1 else 0
+    room = max(widths[widest] - excess, min(others, widths[widest] - 1), _SHORTEST)
+    for row in rows:
+        if widest < len(row) and len(row[widest]) > room:
+            row[widest] = row[widest][: room - 1].rstrip() + "…"
+    return True
+
+
+def _padded(whole: list[list[str]]) -> str:
     widths = [max(len(row[index]) for row in whole if index < len(row)) for index in range(max(map(len, whole), default=0))]
     return "\n".join("   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)).rstrip() for row in whole)
+
+
+_SHORTEST = 8
+"""What a cell is cut to at most."""
 
 
 def shortened(uri: str, longest: int = 40) -> str:

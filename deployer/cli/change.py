@@ -224,6 +224,7 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
             f"{deployment.name} is ready on {deployment.target}, generation {deployment.generation}.",
             f"  deploy predict {where} -i example.json",
             f"  deploy logs    {where} -F",
+            *([f"  {deployment.page} is a page to try it"] if deployment.page else []),
         )
     )
 

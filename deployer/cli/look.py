@@ -13,13 +13,13 @@ from deployer.cli import options
 from deployer.cli.change import planned, show_changes
 from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
-from deployer.cli.output import dump, emit, pass_on, say
+from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
-from deployer.deployment import Deployment, GenerationFacts, rfc3339
+from deployer.deployment import Deployment, GenerationFacts
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.state import short
 from deployer.target import Finding, Intent, LogLine, Verdict
-from deployer.words import age, shortened, size, table
+from deployer.words import age, rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
 
 CHANGES = 8
@@ -36,9 +36,14 @@ def list_deployments(session: Session, place: Place, output: str | None) -> None
     """List the deployments on a target."""
     client = place.client()
     found = client.list_deployments()
-    if not found and output in (None, "table"):
+    if not found and (output or "") in TEXT:
         say(f"There are no deployments on {client.uri}.", err=True)
-    emit(output or "", [each.document() for each in found], [each.name for each in found], lambda: list_table(found))
+    emit(
+        output or "",
+        [each.document() for each in found],
+        [each.name for each in found],
+        lambda: list_table(found, width_of(output or ""), whole=output == "wide"),
+    )
 
 
 @click.command()
@@ -53,11 +58,12 @@ def get(session: Session, place: Place, name: str | None, explain_config: bool, 
     deployment = client.get_deployment(client.name_for(name, None))
     if explain_config:
         rows = explained(deployment, client.settings(), client.target.config)
-        text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)])
+        text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)], width=width_of(output or ""))
         emit(output or "", [asdict(row) for row in rows], [row.option for row in rows], lambda: text)
         return
-    rows = explained(deployment, client.settings(), client.target.config) if output in (None, "table") else []
-    emit(output or "", deployment.document(), [deployment.name], lambda: "\n".join(map(one_line, description(deployment, rows))))
+    form = output or ""
+    rows = explained(deployment, client.settings(), client.target.config) if form in TEXT else []
+    emit(form, deployment.document(), [deployment.name], lambda: "\n".join(map(one_line, description(deployment, rows, width_of(form)))))
 
 
 @click.command()
@@ -139,7 +145,7 @@ def doctor(ctx: click.Context, session: Session, place: Place, output: str | Non
         ctx.exit(WRONG)
 
 
-def list_table(found: list[Deployment]) -> str:
+def list_table(found: list[Deployment], width: int | None = None, *, whole: bool = False) -> str:
     """One row a deployment; the target's own columns between generation and age, a reason at the end where something is wrong."""
     if not found:
         return ""
@@ -149,16 +155,16 @@ def list_table(found: list[Deployment]) -> str:
         row = [
             each.name,
             str(each.status),
-            shortened(each.model),
+            each.model if whole else shortened(each.model),
             each.generation,
             *(each.columns.get(column, "") for column in own),
             age(each.created),
         ]
         rows.append([*row, " ".join(each.reason.split())] if each.reason else row)
-    return table(rows)
+    return table(rows, width=width, hide=("GENERATION", *reversed(own), "AGE", "MODEL"))
 
 
-def description(deployment: Deployment, rows: list[Row]) -> Iterator[str]:
+def description(deployment: Deployment, rows: list[Row], width: int | None = None) -> Iterator[str]:
     """One deployment in full; `rows` are its options with where each comes from."""
     yield f"{deployment.name} on {deployment.target}"
     yield f"Status      {deployment.status}" + (f": {deployment.reason}" if deployment.reason else "")
@@ -174,8 +180,11 @@ def description(deployment: Deployment, rows: list[Row]) -> Iterator[str]:
         yield "Traffic     " + ", ".join(f"{generation} {percent} %" for generation, percent in deployment.traffic.items())
     if deployment.url:
         yield f"URL         {deployment.url}"
-    yield from _options(deployment, rows)
-    yield from _history(deployment)
+    if deployment.page:
+        yield f"Page        {deployment.page}"
+    inner = width and width - 2
+    yield from _options(deployment, rows, inner)
+    yield from _history(deployment, inner)
 
 
 def _model(generation: GenerationFacts) -> str:
@@ -190,15 +199,15 @@ def _model(generation: GenerationFacts) -> str:
     return f"{generation.model}  {', '.join(fact for fact in facts if fact)}"
 
 
-def _options(deployment: Deployment, rows: list[Row]) -> Iterator[str]:
+def _options(deployment: Deployment, rows: list[Row], width: int | None) -> Iterator[str]:
     """Those of the record that are set."""
     known = [(row.option, row.value, row.origin) for row in rows if row.value and row.option in deployment.options]
     if known:
         yield "Options"
-        yield from (f"  {line}" for line in table(known).splitlines())
+        yield from (f"  {line}" for line in table(known, width=width).splitlines())
 
 
-def _history(deployment: Deployment) -> Iterator[str]:
+def _history(deployment: Deployment, width: int | None) -> Iterator[str]:
     if not deployment.history:
         return
     rows = []
@@ -206,7 +215,7 @@ def _history(deployment: Deployment) -> Iterator[str]:
         serves = f"{each.percent} %" if each.percent else "incoming" if each.generation == deployment.incoming else ""
         rows.append((each.generation, shortened(each.model), serves, each.time, each.author))
     yield "History"
-    yield from (f"  {line}" for line in table(rows).splitlines())
+    yield from (f"  {line}" for line in table(rows, width=width).splitlines())
 
 
 def _compare(

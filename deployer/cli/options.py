@@ -162,7 +162,7 @@ def _interruptible(session: Session) -> Iterator[None]:
 
 def output(*formats: str) -> Callable[[Command], Command]:
     """-o with these formats (default: all)."""
-    return click.option("-o", "--output", type=click.Choice(formats or FORMATS), help="What to print: text for people (table), or a document.")
+    return click.option("-o", "--output", type=click.Choice(formats or FORMATS), help="What to print: text for people (table, wide), or a document.")
 
 
 def quiet(command: Command) -> Command:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,7 +14,22 @@ import click
 from deployer_scoring.masking import masked, masked_all
 from deployer_scoring.printable import CONTROL, coloured, one_line, printable
 
-FORMATS = ("table", "json", "yaml", "name", "jsonl")
+FORMATS = ("table", "wide", "json", "yaml", "name", "jsonl")
+
+TEXT = ("", "table", "wide")
+"""What is for people: wide is a table with all columns, however long its lines."""
+
+
+def width_of(form: str) -> int | None:
+    """What a line of text may have: as much as the terminal, or COLUMNS, says; None where nobody looks at it there, or all is wanted."""
+    if form == "wide" or not (sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()):
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def is_plain() -> bool:
+    """Whether the terminal is to get text alone: no color, nothing drawn twice (https://no-color.org; CLICOLOR=0; a terminal that can't)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("CLICOLOR") == "0" or os.environ.get("TERM", "") in ("dumb", "unknown")
 
 
 def say(text: str, *, err: bool = False) -> None:
@@ -43,7 +60,7 @@ def emit(form: str, document: Any, names: Sequence[str], text: Callable[[], str]
     if form == "name":
         for name in names:
             say(one_line(name))
-    elif form in ("", "table"):
+    elif form in TEXT:
         shown = text()
         if shown:
             say(shown)

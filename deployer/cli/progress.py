@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from deployer.cli.output import dump
+from deployer.cli.output import dump, is_plain
 from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.events import Event, Noticed, Report, Resolved, StepFinished, StepProgressed, StepStarted, document
 from deployer.progress import Lines
@@ -24,7 +24,7 @@ def reporting(session: Session, target: str, *, quiet: bool = False) -> Iterator
         yield _noting(session, JsonLines(sys.stdout))
     elif quiet or session.output in ("json", "yaml", "name"):
         yield _noting(session, Warnings(sys.stderr))
-    elif sys.stderr.isatty():
+    elif sys.stderr.isatty() and not is_plain():
         from deployer.cli.live import live
 
         with live(target) as draw:

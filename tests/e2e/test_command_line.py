@@ -54,6 +54,9 @@ def test_from_a_model_to_answers_and_back_to_nothing(deploy: Run) -> None:
     created = deploy("create", "-t", "local", "-n", "numbers", "-m", str(saved_model("doubler")), "-C", "runtime=process")
     assert created.returncode == 0, created.stderr
     assert created.stdout.startswith("numbers is ready on local, generation ")
+    page = created.stdout.splitlines()[-1].split()[0]
+    assert httpx.get(page, trust_env=False).headers["content-type"].startswith("text/html")
+    assert f"Page        {page}" in deploy("get", "numbers", "-t", "local").stdout
     assert json.loads(deploy("predict", "-t", "local", "-n", "numbers", stdin=QUESTION).stdout) == {"predictions": [2.0, 5.0]}
 
     updated = deploy("update", "-t", "local", "-n", "numbers", "-m", str(saved_model("tripler")), "-o", "json")
@@ -123,7 +126,11 @@ def test_run_local_answers_the_curl_that_it_prints_and_ends_with_its_process(dep
     command = [DEPLOY, "run-local", "-t", "sagemaker", "-m", str(saved_model("doubler")), "--runtime", "process"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().split()[2]
+        said = process.stdout.readline()
+        url = said.split()[2]
+        assert f"{url}/docs" in said
+        front = httpx.get(f"{url}/", follow_redirects=True, trust_env=False)
+        assert (str(front.url), front.status_code) == (f"{url}/docs", 200)
         curl = shlex.split(process.stdout.readline())
         assert curl[:3] == ["curl", "-sS", f"{url}/invocations"]
         asked = httpx.post(curl[2], content=curl[-1], headers={"content-type": "application/json"}, trust_env=False)

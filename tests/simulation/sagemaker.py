@@ -62,6 +62,7 @@ class SimulatedConnection(Connection):
     """The real one, with simulated services at its end."""
 
     region = REGION
+    endpoint_url = None
     identity = Identity(ACCOUNT, "aws", f"arn:aws:iam::{ACCOUNT}:user/somebody")
 
     def __init__(self, wire: Wire) -> None:

@@ -62,6 +62,7 @@ class Service:
             "/metrics": lambda: Response(200, self._metrics.text(), CONTENT_TYPE),
             "/openapi.json": self._openapi,
             "/docs": self._docs,
+            "/": self._front,
         }
 
     async def handle(self, request: Request) -> Response:
@@ -189,6 +190,12 @@ class Service:
             model = self.dispatcher.model if self.dispatcher else None
             self._described["openapi"] = _json(200, document(model, name=(self.names or ["model"])[0], multi_model=self._models is not None))
         return self._described["openapi"]
+
+    def _front(self) -> Response:
+        """Whoever opens the server in a browser is led to the page, where there is one."""
+        if self._models is not None:
+            return self._docs()
+        return Response(307, headers={"location": "/docs"})
 
     def _docs(self) -> Response:
         if "docs" not in self._described:

@@ -61,7 +61,7 @@ class LocalRun:
 
     @property
     def text(self) -> str:
-        return f"ready on {self.url} ({self.runtime})\n  {self.curl}"
+        return f"ready on {self.url} ({self.runtime}), a page to try it at {self.url}/docs\n  {self.curl}"
 
 
 def run(

@@ -71,6 +71,13 @@ class Connection:
         variables = (os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION"))
         return self._named_region or next(filter(None, variables), "the profile's region")
 
+    @property
+    def runtime_url(self) -> str:
+        """Where endpoints are asked: AWS's own address, or the local cloud's."""
+        named = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or os.environ.get("AWS_ENDPOINT_URL")
+        suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return named.rstrip("/") if named else f"https://runtime.sagemaker.{self.region}.{suffix}"
+
     @functools.cached_property
     def identity(self) -> Identity:
         answer = self.call("sts", "get_caller_identity")

@@ -114,6 +114,7 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
         return _endpointless(name, home, shelf, resources, saved)
     registered = scaling.registered(cloud, name, endpoint.description)
     status = status_of(endpoint.status)
+    asynchronous = "AsyncInferenceConfig" in endpoint.description
     return Observed(
         name=name,
         status=status,
@@ -124,7 +125,7 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
         owned_elsewhere={"instance_count": counts_of(endpoint.description)} if registered or saved else {},
         # In service with a reason tells of an update that went back: what serves is well.
         reason="" if status is Status.READY else endpoint.reason,
-        url=f"https://runtime.sagemaker.{cloud.region}.{_suffix(cloud)}/endpoints/{name}/invocations",
+        url=f"{cloud.connection.runtime_url}/endpoints/{name}/{'async-invocations' if asynchronous else 'invocations'}",
         detail={
             "bucket": home.bucket,
             "config": endpoint.carried,
@@ -254,7 +255,3 @@ def data_of(model: Description) -> str:
     container = model.get("PrimaryContainer") or {}
     source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
     return str(source.get("S3Uri") or container.get("ModelDataUrl") or "")
-
-
-def _suffix(cloud: Aws) -> str:
-    return "amazonaws.com.cn" if cloud.region.startswith("cn-") else "amazonaws.com"

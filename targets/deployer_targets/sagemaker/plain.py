@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from typing import Any
+
+from deployer.words import rfc3339
 
 
 def plain(value: Any) -> Any:
@@ -13,4 +15,6 @@ def plain(value: Any) -> Any:
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(each) for each in value]
+    if isinstance(value, datetime):
+        return rfc3339(value)
     return value.isoformat() if isinstance(value, date) else value

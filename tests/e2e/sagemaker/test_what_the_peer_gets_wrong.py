@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import pytest
 
 from deployer.errors import ConfigInvalid, DeploymentExists, RolloutFailed
@@ -65,6 +66,9 @@ def test_a_plan_of_an_update_lists_what_it_makes_and_an_instance_type_that_is_no
     client = user.client()
     client.create_deployment(name, models.doubler)
     made = here.everything_of(name)
+    url = client.get_deployment(name).url
+    assert url == f"{here.environment['AWS_ENDPOINT_URL']}/endpoints/{name}/invocations"
+    assert httpx.post(url, json=QUESTION, trust_env=False).json() == {"predictions": [2.0]}
     planned = client.plan(name, config={"instance_type": "ml.c5.large"})
     assert planned.intent == "update"
     assert [" ".join(str(each).split()[:-1]) for each in planned.steps] == ["+ record", "+ endpoint config", "~ endpoint"]

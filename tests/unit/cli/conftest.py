@@ -50,7 +50,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "work"
     place.mkdir()
     monkeypatch.chdir(place)
-    for name in ("DEPLOYER_TARGET", "DEPLOYER_DEBUG", "GITHUB_RUN_ID", "GITLAB_CI", "BUILD_TAG", "JENKINS_URL"):
+    for name in ("DEPLOYER_TARGET", "DEPLOYER_DEBUG", "GITHUB_RUN_ID", "COLUMNS", "NO_COLOR", "GITLAB_CI", "BUILD_TAG", "JENKINS_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / "config"))

@@ -110,6 +110,12 @@ def test_a_draining_server_still_predicts_but_asks_for_no_more() -> None:
     assert answered("GET", "/v2/health/live", prepare=draining)[0] == 200
 
 
+def test_the_root_leads_to_the_page() -> None:
+    for method in ("GET", "HEAD"):
+        (response,) = answers((method, "/"))
+        assert (response.status, response.headers["location"]) == (307, "/docs")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "allow"),
     [
@@ -118,7 +124,7 @@ def test_a_draining_server_still_predicts_but_asks_for_no_more() -> None:
         ("DELETE", "/metrics", 405, "GET, HEAD"),
         ("HEAD", "/ping", 200, None),
         ("HEAD", "/docs", 200, None),
-        ("GET", "/", 404, None),
+        ("POST", "/", 405, "GET, HEAD"),
         ("GET", "/models", 404, None),
         ("GET", "/invocations/", 404, None),
     ],
