@@ -121,4 +121,6 @@ def completion(ctx: click.Context, shell: str) -> None:
     if completer is None:
         raise ConfigInvalid(f"{shell} can't be completed")
     name = ctx.find_root().info_name or "deploy"
+    if shell == "bash":
+        click.echo('COMP_WORDBREAKS="${COMP_WORDBREAKS//:}"  # targets and models have colons')
     click.echo(completer(ctx.find_root().command, {}, name, f"_{name}_COMPLETE".replace("-", "_").upper()).source())

@@ -17,7 +17,8 @@ from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from deployer.oci import Repository
+    from deployer.oci import Image, Repository
+    from deployer.state import Model
 
 DEFAULT_TARGET = "sagemaker"
 CONTAINER_NAME = "deployer-scoring"
@@ -32,7 +33,9 @@ CONTAINER_NAME = "deployer-scoring"
 @click.option("--python", metavar="MINOR", help="The Python inside, 3.11; default: the model's, else this one.")
 @click.option("--platform", type=click.Choice(["linux/amd64", "linux/arm64"]), default="linux/amd64", show_default=True, help="What it runs on.")
 @click.option("--with", "requirements", multiple=True, metavar="REQUIREMENT", help="A package to add; repeatable.")
-@click.option("--for", "for_model", metavar="MODEL", help="Everything that this model pins.")
+@click.option(
+    "--for", "for_models", multiple=True, metavar="MODEL", help="Everything that this model pins; repeatable: an image for each set of versions."
+)
 @click.option(
     "--ca-bundle",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -55,37 +58,46 @@ def build_and_push_container(
     python: str | None,
     platform: str,
     requirements: tuple[str, ...],
-    for_model: str | None,
+    for_models: tuple[str, ...],
     ca_bundle: Path | None,
     runtime: str | None,
     rebuild: bool,
     output: str | None,
     quiet: bool,
 ) -> None:
-    """Build the scoring image and push it, once: one image serves every model that fits it. The second time there is nothing to do."""
+    """Build the scoring image and push it, once: one image serves every model that fits it. The second time there is nothing to do.
+
+    With several --for each model gets an image that fits it; models that pin the same share one.
+    """
     from deployer.models import fetch
     from deployer_images.builder import BuildOptions, build_and_push
 
+    images: dict[str, Image] = {}
     with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
-        model = fetch(for_model, report) if for_model else None
-        wanted = BuildOptions(
-            push=not no_push,
-            base_image=base_image,
-            python=python,
-            platform=platform,
-            requirements=requirements,
-            model=model.facts if model else None,
-            directory=model.path if model else None,
-            ca_bundle=ca_bundle,
-            container_name=container_name,
-            runtime=runtime,
-            rebuild=rebuild,
-        )
-        image = build_and_push(wanted, None if no_push else _repository(place, registry, container_name), report)
+        repository = None if no_push else _repository(place, registry, container_name)
+        models: list[Model | None] = [fetch(each, report) for each in for_models]
+        for model in models or [None]:
+            wanted = BuildOptions(
+                push=not no_push,
+                base_image=base_image,
+                python=python,
+                platform=platform,
+                requirements=requirements,
+                model=model.facts if model else None,
+                directory=model.path if model else None,
+                ca_bundle=ca_bundle,
+                container_name=container_name,
+                runtime=runtime,
+                rebuild=rebuild,
+            )
+            image = build_and_push(wanted, repository, report)
+            images[image.reference] = image
     if quiet:
-        say(image.reference)
+        say("\n".join(images))
     elif output != "jsonl":
-        emit(output or "", asdict(image), [image.reference], lambda: f"{image.reference} is ready" + (f", tag {image.tag}." if image.tag else "."))
+        documents = [asdict(each) for each in images.values()]
+        text = "\n".join(f"{each.reference} is ready" + (f", tag {each.tag}." if each.tag else ".") for each in images.values())
+        emit(output or "", documents[0] if len(documents) == 1 else documents, list(images), lambda: text)
 
 
 def _repository(place: Place, registry: str | None, container_name: str) -> Repository:

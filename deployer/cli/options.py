@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -172,8 +173,8 @@ def quiet(command: Command) -> Command:
 def name(command: Command) -> Command:
     """NAME or -n: the command gets `name`, None where it is to be taken from the file or the model."""
 
-    @click.argument("named", metavar="[NAME]", required=False)
-    @_name_option
+    @click.argument("named", metavar="[NAME]", required=False, shell_complete=complete_name)
+    @_name_option()
     @functools.wraps(command)
     def wrapped(*, named: str | None, name: str | None, **others: Any) -> Any:
         return command(name=_one_name((named,) if named else (), name)[0], **others)
@@ -184,8 +185,8 @@ def name(command: Command) -> Command:
 def names(command: Command) -> Command:
     """The same for any number of names: the command gets `names`, empty where the file is to say it."""
 
-    @click.argument("named", metavar="[NAME]...", nargs=-1)
-    @_name_option
+    @click.argument("named", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
+    @_name_option()
     @functools.wraps(command)
     def wrapped(*, named: tuple[str, ...], name: str | None, **others: Any) -> Any:
         return command(names=tuple(each for each in _one_name(named, name) if each), **others)
@@ -193,7 +194,9 @@ def names(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
-_name_option = click.option("-n", "--name", metavar="NAME", help="The deployment's name, as NAME alone; default: the file's, else the model's.")
+def _name_option() -> Callable[[Command], Command]:
+    text = "The deployment's name, as NAME alone; default: the file's, else the model's."
+    return click.option("-n", "--name", metavar="NAME", shell_complete=complete_name, help=text)
 
 
 def _one_name(named: tuple[str, ...], name: str | None) -> tuple[str | None, ...]:
@@ -209,7 +212,15 @@ def _one_name(named: tuple[str, ...], name: str | None) -> tuple[str | None, ...
 def model(command: Command) -> Command:
     """-m, --flavor and where to look: the command gets `model: ModelChoice`."""
 
-    @click.option("-m", "--model-uri", "--model", "uri", metavar="MODEL", help="A path, s3:, runs:/, models:/name/version, models:/name@alias, ...")
+    @click.option(
+        "-m",
+        "--model-uri",
+        "--model",
+        "uri",
+        metavar="MODEL",
+        shell_complete=complete_model,
+        help="A path, s3:, runs:/, models:/name/version, models:/name@alias, ...",
+    )
     @click.option("--flavor", metavar="FLAVOR", help="The model's flavor; python_function is the only one.")
     @click.option("--tracking-uri", metavar="URI", help="MLflow's tracking server, for runs:/; default: MLFLOW_TRACKING_URI.")
     @click.option("--registry-uri", metavar="URI", help="MLflow's model registry, for models:/; default: MLFLOW_REGISTRY_URI.")
@@ -271,6 +282,22 @@ def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str)
     from deployer.targets import available
 
     return [scheme for scheme in available() if scheme.startswith(incomplete)]
+
+
+def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The deployments of the target that the line names so far, or DEPLOYER_TARGET does."""
+    from deployer.cli.completing import deployments
+
+    target = ctx.params.get("target") or os.environ.get("DEPLOYER_TARGET")
+    return [name for name in deployments(target) if name.startswith(incomplete)] if target else []
+
+
+def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Registered models and their versions; else directories. A shell breaks words at colons: what it has is completed as it stands."""
+    from deployer.cli.completing import directories, registered
+
+    uris = [uri for uri in registered() if uri.startswith(incomplete)] if not incomplete or "models:/".startswith(incomplete[:8]) else []
+    return [*uris, *([] if ":" in incomplete else directories(incomplete))]
 
 
 def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

@@ -68,7 +68,7 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
         MachineFault: the disk is full.
     """
     with _session(uri, tracking_uri, registry_uri) as mlflow, errors(uri, mlflow):
-        _look_for_databases(mlflow)
+        look_for_databases(mlflow)
         source, repository = _resolved(uri, mlflow.MlflowClient(), mlflow)
         listed = [file for file in _listed(repository, source.path) if not ignored(file.path)]
         if not any(file.path == FILE for file in listed):
@@ -105,7 +105,7 @@ def _less_said() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def _look_for_databases(mlflow: Any) -> None:
+def look_for_databases(mlflow: Any) -> None:
     """MLflow makes a database where none is, in the current directory if nobody names a server: that is no place to look for a model."""
     for server in {str(mlflow.get_tracking_uri()), str(mlflow.get_registry_uri())}:
         parts = urlsplit(server)

@@ -116,6 +116,15 @@ def test_an_image_is_built_once(line: Line) -> None:
     assert line.build_for(saved_model("tripler")) == first, "models with the same lock share an image"
 
 
+def test_several_models_get_images_that_fit_each(line: Line) -> None:
+    wanted = [argument for name in ("doubler", "tripler", "sklearn") for argument in ("--for", str(saved_model(name)))]
+    built = line.deploy("build-and-push-container", "-t", "sagemaker", "--runtime", line.runtime, *wanted, *line.base, "-q").split()
+    assert len(built) == len(set(built)) == 2, "doubler and tripler share one"
+    assert line.deploy("build-and-push-container", "-t", "sagemaker", "--runtime", line.runtime, *wanted, *line.base, "-q").split() == built
+    for name in ("doubler", "sklearn"):
+        line.deploy("plan", f"planned-{name}", "-t", "sagemaker", "-m", str(saved_model(name)))
+
+
 class _Stream:
     """Requests by plain boto3, one after another, for as long as the block runs."""
 
