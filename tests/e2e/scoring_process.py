@@ -102,7 +102,7 @@ def serving(model: Path | None, *, python: Path | str = sys.executable, ready: b
         **variables,
     }
     command = [str(python), "-m", "deployer_scoring", "serve", "--host", "127.0.0.1", "--port", "0"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     try:
         served = Served(process)
         with served.client:

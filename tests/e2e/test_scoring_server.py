@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -216,11 +216,28 @@ def test_the_model_is_found_below_azure_s_directory(tmp_path: Path) -> None:
         assert served.ask(rows(1)).json() == {"predictions": [2.0]}
 
 
-def test_sigterm_finishes_what_runs_and_exits_with_0() -> None:
+def sigterm(served: Served) -> None:
+    os.kill(served.process.pid, signal.SIGTERM)
+
+
+def sigint(served: Served) -> None:
+    os.kill(served.process.pid, signal.SIGINT)
+
+
+def ctrl_c(served: Served) -> None:
+    """As a terminal sends it: to every process of the group."""
+    os.killpg(served.process.pid, signal.SIGINT)
+
+
+stopped = pytest.mark.parametrize("stop", [sigterm, sigint, ctrl_c])
+
+
+@stopped
+def test_a_signal_finishes_what_runs_and_exits_with_0(stop: Callable[[Served], None]) -> None:
     with serving(saved_model("slow")) as served, ThreadPoolExecutor(4) as threads:
         running = [threads.submit(served.ask, rows(value)) for value in (1.0, 0.5)]
         time.sleep(0.3)
-        os.kill(served.process.pid, signal.SIGTERM)
+        stop(served)
         time.sleep(0.1)
         assert served.client.get("/v2/health/live").status_code == 200
         assert served.client.get("/v2/health/ready").status_code == 503
@@ -230,7 +247,8 @@ def test_sigterm_finishes_what_runs_and_exits_with_0() -> None:
             served.ask(rows(0))
 
 
-def test_no_request_of_a_steady_stream_is_lost_while_sigterm_arrives() -> None:
+@stopped
+def test_no_request_of_a_steady_stream_is_lost_while_a_signal_arrives(stop: Callable[[Served], None]) -> None:
     with serving(saved_model("doubler"), DEPLOYER_DRAIN_SECONDS="3") as served:
         outcomes: list[int] = []
         heard = threading.Event()
@@ -244,7 +262,7 @@ def test_no_request_of_a_steady_stream_is_lost_while_sigterm_arrives() -> None:
         with ThreadPoolExecutor(3) as threads:
             streams = [threads.submit(stream) for _ in range(3)]
             time.sleep(0.4)
-            os.kill(served.process.pid, signal.SIGTERM)
+            stop(served)
             before = len(outcomes)
             time.sleep(0.6)
             heard.set()
@@ -255,9 +273,10 @@ def test_no_request_of_a_steady_stream_is_lost_while_sigterm_arrives() -> None:
         assert 0 < before < len(outcomes)
 
 
-def test_sigterm_while_loading_ends_the_server_at_once() -> None:
+@stopped
+def test_a_signal_while_loading_ends_the_server_at_once(stop: Callable[[Served], None]) -> None:
     with serving(saved_model("slow"), ready=False) as served:
-        os.kill(served.process.pid, signal.SIGTERM)
+        stop(served)
         started = time.monotonic()
         assert served.ended() == 0
         assert time.monotonic() - started < 2

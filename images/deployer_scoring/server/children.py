@@ -18,7 +18,7 @@ def forked(main: Callable[[], Any]) -> int:
     """Fork; the child runs a function, and ends with it.
 
     Args:
-        main: Run in the child with default signal handling and no event loop; the child's exit code is 1 where it raises, else 0.
+        main: Run in the child with default signal handling, but for SIGINT, and no event loop; the child's exit code is 1 where it raises, else 0.
 
     Returns:
         The child's process id.
@@ -45,8 +45,9 @@ def forked(main: Callable[[], Any]) -> int:
 
 def _become_child(parent: int) -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGALRM):
+    for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: what it means is for the parent to say
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
     asyncio._set_running_loop(None)
     asyncio.set_event_loop(None)

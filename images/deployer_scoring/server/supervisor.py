@@ -62,7 +62,7 @@ class Supervisor:
             elif number == signal.SIGALRM:
                 self._tell(signal.SIGKILL)
             else:
-                self._stop(number)
+                self._stop()
         return self._code
 
     def _fork(self, index: int) -> None:
@@ -80,7 +80,7 @@ class Supervisor:
     def _replace(self, index: int, since: float, status: int) -> None:
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == self._fatal:
             self._code = 1
-            self._stop(signal.SIGINT)
+            self._stop()
         if self._stopping:
             return
         _log.error("worker %d ended by itself (%s) and is started again", index, _ending(status))
@@ -88,18 +88,20 @@ class Supervisor:
         if self._false_starts > _MOST_FALSE_STARTS:
             _log.error("workers end as soon as they are started: giving up")
             self._code = 1
-            self._stop(signal.SIGINT)
+            self._stop()
             return
         if self._false_starts > 2:
             time.sleep(0.05 * 2**self._false_starts / 8)
         self._restarted()
         self._fork(index)
 
-    def _stop(self, number: int) -> None:
-        self._stopping = True
-        self._stopped()
-        signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
-        self._tell(number)
+    def _stop(self) -> None:
+        """Have the workers drain and end; asked again, end as soon as what they have begun is answered."""
+        if not self._stopping:
+            self._stopping = True
+            self._stopped()
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
+        self._tell(signal.SIGTERM)
 
     def _tell(self, number: int) -> None:
         for pid in self._pids:

@@ -53,7 +53,7 @@ class Post(NamedTuple):
 
 
 def work(post: Post) -> None:
-    """Serve until SIGTERM or SIGINT, and then as long as what was begun takes. Ends the process."""
+    """Serve until SIGTERM, and then as long as what was begun takes. Ends the process."""
     gc.set_threshold(20_000, 50, 100)
     worker = _Worker(post)
     loop = _new_event_loop()
@@ -97,8 +97,7 @@ class _Worker:
         self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter, models=self._models)
         self._lines = Lines()
         self._site = self._new_site()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self._stop, number)
+        self._loop.add_signal_handler(signal.SIGTERM, self._stop)
         if self._prepared.library_threads > 1:
             allow_threads(self._prepared.library_threads)
         self._host()
@@ -179,8 +178,8 @@ class _Worker:
             self._apart.sweep()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
-    def _stop(self, number: int) -> None:
-        if self._site.closing or number == signal.SIGINT or not self._dispatchers:
+    def _stop(self) -> None:
+        if self._site.closing or not self._dispatchers:
             self._end()
             return
         self._service.draining = self._site.closing = True

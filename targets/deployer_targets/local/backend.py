@@ -149,7 +149,14 @@ class Backend:
         log = self._lines.writer(self.order.generation)
         try:
             runtime = runtimes.find(self.order.runtime)
-            self._running = await asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log)
+            starting = asyncio.ensure_future(asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log))
+            leaving = asyncio.ensure_future(self._leaving.wait())
+            await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            leaving.cancel()
+            if not starting.done():  # an environment may take minutes to be made, and who wants to be gone doesn't wait for it
+                starting.add_done_callback(_stop_late)
+                raise _Died("it was stopped before it had started")
+            self._running = starting.result()
         except DeployerError as error:
             raise _Died(f"it couldn't be started: {error.message}" + (f": {error.why}" if error.why else "")) from error
         except OSError as error:
@@ -209,6 +216,12 @@ class Backend:
     def _become(self, state: State, reason: str = "") -> None:
         self.state, self.reason = state, reason
         self._changed()
+
+
+def _stop_late(starting: asyncio.Future[runtimes.Running]) -> None:
+    """Stop a container that came to be when it wasn't wanted any more."""
+    if not starting.cancelled() and starting.exception() is None:
+        starting.get_loop().run_in_executor(None, starting.result().stop, 0.0)
 
 
 async def _answers(address: tuple[str, int], path: str) -> bool:

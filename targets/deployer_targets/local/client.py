@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ import deployer_images
 import deployer_scoring
 import deployer_targets
 from deployer.container import Container
-from deployer.errors import Conflict, DeploymentNotFound, MachineFault, TargetUnavailable
+from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, TargetUnavailable
 from deployer.state import DeploymentName, Digest, Model, Record
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
@@ -75,8 +76,11 @@ class LocalCloud:
 
     # Changing
 
-    def claim(self, name: DeploymentName) -> LocalCloud:
+    def claim(self, name: DeploymentName, leash: int | None = None) -> LocalCloud:
         """This cloud held by a new run. Starts the supervisor where there is none: one that nothing follows for 30 s ends by itself.
+
+        Args:
+            leash: the reading end of a pipe: a supervisor that is started ends, with all that it has, when nobody holds the writing end any more.
 
         Raises:
             MachineFault: it can't be started here.
@@ -87,15 +91,23 @@ class LocalCloud:
             with suppress(DeploymentNotFound):
                 held._ask(name, "take", claimant=held.run)
                 return held
-            self.start(name)  # at once done while one that is being deleted answers its last requests
+            self.start(name, leash)  # at once done while one that is being deleted answers its last requests
         raise TargetUnavailable(f"the supervisor of {name} doesn't come to its end", advice=f"see {self.place.log(name)}")
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, leash: int | None = None) -> None:
         """Start a supervisor unless there is one."""
         home.prepare(self.place)
         command = [sys.executable, "-P", "-m", "deployer_targets.local.supervisor", name, str(self.place.sockets), str(self.place.models)]
+        held = () if leash is None else (leash,)
         started = subprocess.run(
-            command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, start_new_session=True, env=_environment()
+            [*command, *map(str, held)],
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=_environment(),
+            pass_fds=held,
         )
         if started.returncode:
             said = started.stderr.strip().splitlines()
@@ -175,14 +187,17 @@ class LocalCloud:
                 self._order(name, "stop")
                 ended(_ANSWER_SECONDS)
 
-    def leash(self, name: str) -> Any:
-        """A connection; when it's closed, however that comes, the supervisor ends with all that it has."""
-        connection = self._connected(name, None)
-        with connection.makefile("rwb") as stream:
-            stream.write(wire.line({"verb": "leash"}))
-            stream.flush()
-            stream.readline()
-        return connection
+    def end(self, name: str, supervisor: int, seconds: float) -> None:
+        """The same within so many seconds, whatever hangs: past them the supervisor's processes are killed, and its containers die with it."""
+        deadline = time.monotonic() + seconds
+        with home.watched(self.place, name) as ended:
+            with suppress(DeployerError):
+                self._ask(name, "stop", patience=seconds)
+            if not ended(max(0.0, deadline - time.monotonic())):
+                with suppress(ProcessLookupError):
+                    os.killpg(supervisor, signal.SIGKILL)
+                ended(_ANSWER_SECONDS)
+        home.tidy(self.place, name)
 
     def unleash(self, name: str) -> None:
         """Let the supervisor live on without who held the leash."""

@@ -19,13 +19,16 @@ from typing import Any
 from deployer.errors import Conflict, DeploymentNotFound, Refused
 from deployer.state import Record, short
 from deployer_targets.local import home, wire
-from deployer_targets.local.backend import Backend, Limits, Order, State
+from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
 from deployer_targets.local.lines import Lines
 from deployer_targets.local.names import Place
 from deployer_targets.local.proxy import Proxy, Unavailable
 
 IDLE_SECONDS = 30.0
 """How long a supervisor without a record or container waits for a client before it goes."""
+
+_STOPPED_WITHIN_SECONDS = 10.0
+"""How long, at the end of all, a container that was told to stop, and then killed, may keep the supervisor waiting."""
 
 _GONE = ".gone"
 """Ends the name of a model's directory that is being removed."""
@@ -55,7 +58,7 @@ class Deployment:
         self.last_used = time.monotonic()
         self._leaving: dict[str, asyncio.Task[None]] = {}
         self._changed = asyncio.Event()
-        self.leashed = True
+        self._leashed = True
         self._ending: asyncio.Task[None] | None = None
 
     # What clients ask.
@@ -212,7 +215,7 @@ class Deployment:
 
     def unleash(self) -> dict[str, Any]:
         """Live on when who holds the leash ends."""
-        self.leashed = False
+        self._leashed = False
         return {}
 
     # What the process asks.
@@ -221,6 +224,11 @@ class Deployment:
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())
 
+    def let_go(self) -> None:
+        """Who held the leash has ended."""
+        if self._leashed:
+            self.begin_to_end()
+
     @property
     def idle(self) -> bool:
         """Nothing is here, and nobody came for a while."""
@@ -228,9 +236,11 @@ class Deployment:
 
     async def _end(self) -> None:
         await self.proxy.close()
+        drain = max((backend.limits.drain_timeout for backend in self.backends.values()), default=0.0)
         for generation in list(self.backends):
             self._retire(generation)
-        await asyncio.gather(*self._leaving.values())
+        if self._leaving:
+            await asyncio.wait(self._leaving.values(), timeout=drain + STOP_SECONDS + _STOPPED_WITHIN_SECONDS)
         self.proxy.abort()
         await asyncio.to_thread(home.clear, self.place, self.name)
         self.gone.set()

@@ -68,20 +68,22 @@ def tidy(place: Place, name: str) -> bool:
 
 
 @contextmanager
-def watched(place: Place, name: str) -> Iterator[Callable[[float], None]]:
+def watched(place: Place, name: str) -> Iterator[Callable[[float], bool]]:
     """A function that waits, so many seconds at most, until the supervisor that lives now has ended: it gives up the lock with its last breath."""
     try:
         directory = os.open(place.home(name), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        yield lambda _: None
+        yield lambda _: True
         return
 
-    def ended(seconds: float) -> None:
+    def ended(seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
+        while True:
             with suppress(BlockingIOError):
                 fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
+                return True
+            if time.monotonic() > deadline:
+                return False
             time.sleep(_LOOK_SECONDS)
 
     try:

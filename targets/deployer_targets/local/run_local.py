@@ -1,18 +1,19 @@
 """`deploy run-local`: what a target would run, on this machine, behind a port of one's choice.
 
 It is a local deployment without a name of the user's and without a copy of the model: a supervisor owns the port and the container. In the
-foreground it's held on a leash, a connection that ends with this process however that ends, and everything with it.
+foreground it's held on a leash, a pipe that is there before the supervisor is: it ends with this process however that ends, and everything with it.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -40,6 +41,7 @@ from deployer_targets.local.steps import AwaitReady, OpenPort, StartContainer, S
 HOST = "127.0.0.1"
 _GENERATION = "run-local"
 _STARTUP_SECONDS = 1800.0
+_ENDING_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
 _EXAMPLE_ROWS = 2
 
@@ -76,6 +78,7 @@ def run(
     log: Callable[[str], None] = lambda _: None,
     ready: Callable[[LocalRun], None] | None = None,
     startup_seconds: float = _STARTUP_SECONDS,
+    ending_seconds: float = _ENDING_SECONDS,
 ) -> LocalRun:
     """Start a container and wait until it is healthy; then return (`detach`), or stay until Ctrl-C or SIGTERM and remove everything.
 
@@ -85,6 +88,7 @@ def run(
         host: the address to listen on.
         log: gets each line of the container, in the foreground; from a thread.
         ready: told once it answers; by default the text goes to `log`.
+        ending_seconds: how long all of the cleaning up may take; past them, what hangs is killed.
 
     Raises:
         MachineFault: the port is taken, or the runtime isn't there.
@@ -93,7 +97,7 @@ def run(
     """
     chosen = _runtime(runtime, container)
     name = DeploymentName(f"{names.name_for(f'run-local-{model_path.name}')[:54].rstrip('-')}-{secrets.token_hex(4)}")
-    with _terminated_like_interrupted(), _held(name, detach) as cloud:
+    with _terminated_like_interrupted(), _held(name, ending_seconds, detach=detach) as cloud:
         if not detach:
             _follow(name, cloud, log)
         try:
@@ -186,26 +190,29 @@ def _image(config: TargetConfig, model: Model, runtime: str | None, environment:
 
 
 @contextmanager
-def _held(name: DeploymentName, detach: bool) -> Iterator[LocalCloud]:
+def _held(name: DeploymentName, ending_seconds: float, *, detach: bool) -> Iterator[LocalCloud]:
     """A supervisor of that name, for as long as the block runs; if `detach`, longer, unless the block fails."""
-    cloud = LocalCloud().claim(name)
-    leash = cloud.leash(name)
+    with _leash() as leash:
+        cloud = LocalCloud().claim(name, leash)
+        found = cloud.describe(name)
+        with ExitStack() as ending:
+            if found:
+                ending.callback(cloud.end, name, found.pid, ending_seconds)
+            yield cloud
+            if detach and cloud.describe(name):
+                cloud.unleash(name)
+                ending.pop_all()
+
+
+@contextmanager
+def _leash() -> Iterator[int]:
+    """The reading end of a pipe. Its writing end is this process's alone, for as long as the block runs."""
+    reading, writing = os.pipe()
     try:
-        yield cloud
-    except BaseException:
-        _end(name, cloud)
-        raise
+        yield reading
     finally:
-        if not detach:
-            _end(name, cloud)
-        elif cloud.describe(name):
-            cloud.unleash(name)
-        leash.close()
-
-
-def _end(name: DeploymentName, cloud: LocalCloud) -> None:
-    with suppress(DeployerError):
-        cloud.stop(name)
+        os.close(reading)
+        os.close(writing)
 
 
 def _follow(name: DeploymentName, cloud: LocalCloud, log: Callable[[str], None]) -> None:

@@ -34,7 +34,7 @@ class Control:
 
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
-        self._streams: Mapping[str, Verb] = {"logs": self._logs, "leash": self._leash}
+        self._streams: Mapping[str, Verb] = {"logs": self._logs}
         self._free: Mapping[str, Verb] = {each.__name__: each for each in (deployment.describe, deployment.environments, deployment.take)}
         held = (
             deployment.write_record,
@@ -96,14 +96,6 @@ class Control:
             with contextlib.suppress(asyncio.CancelledError, ConnectionError):
                 await task
 
-    async def _leash(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """End with the client that holds this connection, however it ends, unless it was unleashed before."""
-        await _send(writer, {"ok": {}})
-        while await reader.read(1024):
-            pass
-        if self._deployment.leashed:
-            await self._deployment.stop()
-
 
 async def _send(writer: asyncio.StreamWriter, document: Mapping[str, Any]) -> None:
     writer.write(wire.line(document))
@@ -114,12 +106,20 @@ async def _result(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
 
-async def supervise(name: str, place: Place, listener: socket.socket) -> None:
-    """Serve until stopped: by a client, by SIGTERM or SIGINT, or for want of anything to do."""
+async def supervise(name: str, place: Place, listener: socket.socket, leash: int | None) -> None:
+    """Serve until stopped: by a client, by SIGTERM or SIGINT, by the end of who holds the leash, or for want of anything to do."""
     deployment = Deployment(name, place)
     control = Control(deployment)
+    loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, deployment.begin_to_end)
+        loop.add_signal_handler(each, deployment.begin_to_end)
+    if leash is not None:
+
+        def let_go() -> None:
+            loop.remove_reader(leash)
+            deployment.let_go()
+
+        loop.add_reader(leash, let_go)
     server = await asyncio.start_unix_server(control.serve, sock=listener, limit=wire.LINE_LIMIT)
     async with server:
         while not deployment.gone.is_set():
@@ -133,8 +133,14 @@ async def supervise(name: str, place: Place, listener: socket.socket) -> None:
                     await asyncio.sleep(0.005)
 
 
-def main(name: str, sockets: str, models: str) -> int:
-    """Start in the background; returns in the caller once the control socket takes connections, or somebody else's does."""
+def main(name: str, sockets: str, models: str, leash: str = "") -> int:
+    """Start in the background; returns in the caller once the control socket takes connections, or somebody else's does.
+
+    Args:
+        leash: The number of a pipe's reading end. It ends when nobody holds the writing end any more, and the supervisor with it.
+    """
+    if leash:
+        os.set_inheritable(int(leash), False)
     place = Place(Path(sockets), Path(models))
     deadline = time.monotonic() + _START_SECONDS
     while home.hold(place, name) is None:  # once it's held it is for life: whoever waits for it knows when there is no supervisor any more
@@ -149,8 +155,12 @@ def main(name: str, sockets: str, models: str) -> int:
     listener = wire.bind(place.socket(name))
     if os.fork():
         return 0
+    os.setsid()
     _detach(place.log(name), place.home(name))
-    asyncio.run(supervise(name, place, listener))
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(supervise(name, place, listener, int(leash) if leash else None))
+    # All is cleared. What a thread still waits for (an environment that is being made, an engine that doesn't answer) is waited for no longer.
+    os.killpg(0, signal.SIGKILL)
     return 0
 
 

@@ -10,22 +10,27 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 import pytest
 
+from deployer.container import Container, Mount
 from deployer.models import fetch
 from deployer.state import DeploymentName
 from deployer_targets.local import run_local
+from deployer_targets.local.backend import Limits
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
 from deployer_targets.local.run_local import LocalRun
 from deployer_targets.local.target import Local
 from tests.e2e.local.conftest import eventually, files_below
-from tests.models import saved_model
+from tests.models import copied_model, saved_model
 
 PROGRAM = """
     import sys
@@ -42,7 +47,7 @@ PROGRAM = """
     target, model = Local(), fetch(sys.argv[1])
     spec = run_local.local_spec(target, model, LocalConfig(), "process")
     try:
-        run_local.run(target.container(spec), model_path=model.path, runtime="process", port=int(sys.argv[2]), log=say)
+        run_local.run(target.container(spec), model_path=model.path, runtime="process", port=int(sys.argv[2]), log=say, ending_seconds=3)
     except DeployerError as error:
         say(f"{error.code} {error.message} {error.why}")
         sys.exit(error.exit_code)
@@ -94,6 +99,80 @@ def test_nothing_is_left_however_it_ends(cloud: LocalCloud, blow: signal.Signals
     eventually(lambda: cloud.names() == [])
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/ping", trust_env=False)
+
+
+def processes(cloud: LocalCloud) -> list[str]:
+    """Command lines of all that was started for this cloud and lives."""
+    mark, found = os.fsencode(cloud.place.sockets.parent), []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes() + (line := (entry / "cmdline").read_bytes()):
+                found.append(line.decode(errors="replace"))
+    return found
+
+
+def test_killed_at_any_moment_it_leaves_no_process(cloud: LocalCloud) -> None:
+    """From its own start over the supervisor's, before and after that has forked, to the container's and its first answer."""
+    with ExitStack() as stack:
+        started = time.monotonic()
+        runs = [stack.enter_context(running("doubler")) for _ in range(12)]
+        until_forked = [threading.Thread(target=_kill_once_forked, args=(process,)) for process in runs[:3]]
+        for thread in until_forked:
+            thread.start()
+        for number, process in enumerate(runs[3:]):
+            time.sleep(max(0.0, started + 0.8 + 0.5 * number - time.monotonic()))
+            process.kill()
+        for thread in until_forked:
+            thread.join()
+        for process in runs:
+            process.wait()
+    eventually(lambda: processes(cloud) == [], 20)
+    assert cloud.names() == []
+
+
+def _kill_once_forked(process: subprocess.Popen[str]) -> None:
+    """Kill it as soon as it has a child, which is the supervisor on its way."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        with suppress(OSError):
+            if children.read_text().strip():
+                process.kill()
+
+
+@pytest.mark.parametrize("blow", [signal.SIGTERM, signal.SIGINT])
+def test_a_supervisor_that_hangs_holds_nobody_up(cloud: LocalCloud, blow: signal.Signals) -> None:
+    with running("doubler") as process:
+        ready(process)
+        (name,) = cloud.names()
+        found = cloud.describe(name)
+        assert found is not None
+        os.kill(found.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        process.send_signal(blow)
+        assert process.wait(30) == 0
+        assert time.monotonic() - began < 10
+    eventually(lambda: processes(cloud) == [], 20)
+    assert cloud.names() == []
+
+
+def test_what_takes_long_to_be_made_is_not_waited_for(cloud: LocalCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that isn't made yet, as its index doesn't answer."""
+    model = copied_model("doubler", tmp_path / "model")
+    (model / "requirements.txt").write_text("not-there==1\n")
+    name = DeploymentName("waits")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        held = cloud.claim(name)
+        container = Container("none", ("serve",), 8080, mounts=(Mount(model, "/opt/ml/model"),))
+        held.load(name, "one", container, "process", asdict(Limits()), model=None)
+        silent.settimeout(60)
+        asked, _ = silent.accept()
+        with asked:
+            began = time.monotonic()
+            held.stop(name)
+            assert time.monotonic() - began < 5
+            eventually(lambda: processes(cloud) == [], 10)
 
 
 def test_interrupted_while_it_loads_leaves_nothing(cloud: LocalCloud) -> None:
