@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from deployer.errors import (
     Conflict,
-    CredentialsInvalid,
     DeployerError,
     Interrupted,
     MachineFault,
     ModelInvalid,
+    PermissionDenied,
     Refused,
     RollbackFailed,
     RolloutFailed,
@@ -75,7 +75,7 @@ def take_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerEr
 
     Raises:
         RollbackFailed: not all of it could be removed; what to do.
-        Interrupted, or an error of the kind of `cause`: it is gone, and the error says so; or, where the credentials are no good any more, it stays.
+        Interrupted, or an error of the kind of `cause`: it is gone, and the error says so; or, where nothing of it is allowed, it stays.
         Conflict: a newer run took over.
     """
     if not plan.back:
@@ -99,8 +99,8 @@ def take_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerEr
 
 
 def _stranded(cause: DeployerError, error: DeployerError | KeyboardInterrupt) -> DeployerError:
-    """The way back failed. Credentials that have run out are no failure of it: nothing can be undone with them, and all of it by the next run."""
-    if isinstance(cause, CredentialsInvalid) and isinstance(error, CredentialsInvalid):
+    """The way back failed. What isn't allowed in either direction is no failure of it: all of it can be undone by a run that may."""
+    if isinstance(cause, PermissionDenied) and isinstance(error, PermissionDenied):
         return type(cause)(
             f"{cause.message}; what was made so far stays, what served still serves",
             why=cause.why,

@@ -221,6 +221,18 @@ def test_a_permission_that_lacks_is_named_and_what_was_made_before_is_gone(opera
     assert ("what was made before is removed" in said) == operation.startswith("Create")
 
 
+@pytest.mark.parametrize(("operation", "skip"), [("GetObject", 0), ("GetObject", 3), ("DeleteObject*", 0)])
+def test_what_s3_denies_on_the_way_back_is_told_as_that_and_left_to_a_delete(operation: str, skip: int, untouched: Stranger) -> None:
+    control = untouched.here.control
+    refusal = {"code": "AccessDenied", "message": "Access Denied", "status": 403}
+    control.add_fault("error", service="s3", operation=operation, skip=skip, count=None, **refusal)
+    control.add_fault("error", operation="CreateModel", count=None, **refusal)  # so that there is a way back whatever is read
+    said = untouched.create("bad", timeout=90).refused("permission-denied", 4)
+    assert "what was made so far stays" in said and "deploy delete" in said
+    control.clear_faults()
+    assert untouched.deploy("delete", "-t", "sagemaker", "-n", "bad").exit_code == 0
+
+
 def test_a_role_that_is_not_there_is_refused_by_the_cloud_and_what_was_made_taken_back(untouched: Stranger) -> None:
     absent = f"arn:aws:iam::{ACCOUNT}:role/absent"
     said = untouched.create("bad", "-C", f"execution_role_arn={absent}").refused("refused", 2)

@@ -9,6 +9,7 @@ import pytest
 from deployer import engine
 from deployer.errors import (
     Conflict,
+    CredentialsInvalid,
     DeployerError,
     Interrupted,
     PermissionDenied,
@@ -123,6 +124,22 @@ def test_a_way_back_that_fails_says_so_with_the_cause() -> None:
     assert error.lines == ("last words",)
     assert "discard failed" in error.message
     assert "same command" in error.advice
+
+
+@pytest.mark.parametrize("cause", [PermissionDenied, CredentialsInvalid])
+@pytest.mark.parametrize("back", [PermissionDenied, CredentialsInvalid])
+def test_what_is_allowed_in_neither_direction_is_told_as_that(cause: type[DeployerError], back: type[DeployerError]) -> None:
+    cloud, error = ran(Plan(forward=(Note("make", cause), SWITCH), back=(Note("discard", back), Note("remove"))))
+    assert cloud == ["make", "discard"]
+    assert (type(error), error.exit_code) == (cause, 4)
+    assert "what was made so far stays" in error.message
+    assert "deploy delete" in error.advice
+
+
+@pytest.mark.parametrize(("cause", "back"), [(PermissionDenied, TargetUnavailable), (RolloutFailed, PermissionDenied), (Refused, PermissionDenied)])
+def test_any_other_way_back_that_fails_is_told_as_such(cause: type[DeployerError], back: type[DeployerError]) -> None:
+    _, error = ran(Plan(forward=(Note("make", cause), SWITCH), back=(Note("discard", back), Note("remove"))))
+    assert (type(error), error.exit_code) == (RollbackFailed, 9)
 
 
 def test_a_rival_met_on_the_way_back_is_a_conflict() -> None:
