@@ -99,7 +99,7 @@ def environment(python_version: str, platform: str) -> Mapping[str, str]:
 
 def minor_of(python_version: str) -> str:
     """ "3.11" of "3.11.7"; empty where it's no version."""
-    match = re.match(r"\s*(\d+\.\d+)", python_version)
+    match = re.match(r"\s*(\d{1,3}\.\d{1,3})(?!\d)", python_version)
     return match[1] if match else ""
 
 

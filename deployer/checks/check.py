@@ -23,13 +23,16 @@ from deployer.checks.sources import Source, imports_of_function, read_source
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.errors import DeployerError
-from deployer.models.content import ModelFile, files
+from deployer.models.content import ModelFile, files, unreadable
 from deployer.models.opened import opened
 from deployer.requirements import NEWER_PYTHON, minor_of, python_too_old
 from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE as MLMODEL
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
+
+_LARGEST_SOURCE = 1 << 19
+_MOST_SOURCE = 1 << 23
 
 Limit = Callable[[ModelFacts], None]
 """Refuses, with one of our errors, a model that is too large for where it should go."""
@@ -93,15 +96,28 @@ def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) ->
     model, listed = parse_mlmodel(directory), files(directory)
     folder = (model.pyfunc.code or "").strip("/")
     inside = {file.path.removeprefix(f"{folder}/"): file for file in listed if folder and file.path.startswith(f"{folder}/")}
-    sources = {path: _source(file, there.python) for path, file in inside.items() if path.endswith(".py")}
-    scripts = {file.path: _source(file, there.python) for file in listed if file.path in _scripts(model)}
+    sources = _sources({path: file for path, file in inside.items() if path.endswith(".py")}, there.python)
+    scripts = _sources({file.path: file for file in listed if file.path in _scripts(model)}, there.python)
     elsewhere = frozenset(file.path for file in listed) - {f"{folder}/{path}" for path in inside}
     modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources), elsewhere)
     return _Seen(model, facts, there, listed, tuple(pickles(listed, most=most)), modules, scripts)
 
 
-def _source(file: ModelFile, python: str) -> Source:
-    return read_source(file.source.read_bytes(), python)
+def _sources(files: Mapping[str, ModelFile], python: str) -> dict[str, Source]:
+    """Files of Python, read as far as that takes seconds; nothing is known of the others."""
+    found, left = dict[str, Source](), _MOST_SOURCE
+    for path, file in files.items():
+        left -= file.size
+        read = file.size <= _LARGEST_SOURCE and left > 0
+        found[path] = read_source(_read(file), python) if read else Source()
+    return found
+
+
+def _read(file: ModelFile) -> bytes:
+    try:
+        return file.source.read_bytes()
+    except OSError as fault:
+        raise unreadable(file.source, fault) from fault
 
 
 def _scripts(model: MLModel) -> set[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
-import json
 import lzma
 import zipfile
 import zlib
@@ -19,9 +18,11 @@ from typing import Any, BinaryIO, cast
 
 from deployer.checks.pickles import MOST_OPERATIONS, BrokenPickle, Global, PickleFacts, read_pickle
 from deployer.models.content import ModelFile, unreadable
+from deployer_scoring.documents import load_json
 
 _PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".p"}
 _MOST_DECOMPRESSED = 1 << 28
+_MOST_DESCRIBED = 1 << 24
 _COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
@@ -86,9 +87,9 @@ def _named_so(path: str, handle: BinaryIO, head: bytes, most: int) -> Iterator[P
     opened = next((opens for magic, opens in _COMPRESSED.items() if head.startswith(magic)), None)
     try:
         if opened is not None:
-            yield from _read(path, opened(handle), most, certain=True)
+            yield from _read(path, cast(BinaryIO, _Limited(opened(handle))), most, certain=True)
         elif head.startswith(_ZLIB):
-            content = zlib.decompressobj().decompress(handle.read(), _MOST_DECOMPRESSED)
+            content = zlib.decompressobj().decompress(handle.read(_MOST_DECOMPRESSED), _MOST_DECOMPRESSED)
             yield from _read(path, io.BytesIO(content), most, certain=True)
         else:
             yield from _read(path, handle, most, certain=True)
@@ -102,10 +103,11 @@ def _in_zip(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
             for name in archive.namelist():
                 member = PurePosixPath(name)
                 if name == "schema.json":
-                    yield from _skops(path, archive.read(name))
+                    with archive.open(name) as described:
+                        yield from _skops(path, described.read(_MOST_DESCRIBED))
                 elif member.suffix.lower() in _PICKLE_NAMES:
                     with archive.open(name) as opened:
-                        yield from _read(f"{path}!{name}", cast(BinaryIO, opened), most, certain=True)
+                        yield from _read(f"{path}!{name}", cast(BinaryIO, _Limited(opened)), most, certain=True)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
         yield Pickled(path, PickleFacts(), broken=f"it is a zip that can't be read: {error}")
 
@@ -115,11 +117,51 @@ def _read(path: str, handle: BinaryIO, most: int, *, certain: bool) -> Iterator[
     facts = PickleFacts()
     try:
         read_pickle(handle, facts, most=most)
+    except _Enough:
+        facts.whole = False
     except BrokenPickle as error:
         if certain:
             yield Pickled(path, facts, broken=str(error))
         return
     yield Pickled(path, facts)
+
+
+class _Enough(Exception):
+    """So much was decompressed."""
+
+
+class _Limited:
+    """What is decompressed while it is read, as far as that takes seconds: a few bytes may stand for any number."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._at = file, 0
+        self.peek = file.peek
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        self._look(size)
+        data: bytes = self._file.read(size)
+        self._at += len(data)
+        return data
+
+    def readline(self) -> bytes:
+        self._look(0)
+        line: bytes = self._file.readline(_MOST_DECOMPRESSED - self._at)
+        self._at += len(line)
+        return line
+
+    def seek(self, offset: int, whence: int) -> int:
+        assert whence == io.SEEK_CUR
+        self._look(offset)
+        self._at += offset
+        self._file.seek(offset, whence)
+        return self._at
+
+    def _look(self, size: int) -> None:
+        if self._at + size > _MOST_DECOMPRESSED:
+            raise _Enough
 
 
 def _is_pickle(head: bytes) -> bool:
@@ -129,7 +171,7 @@ def _is_pickle(head: bytes) -> bool:
 def _skops(path: str, schema: bytes) -> Iterator[Pickled]:
     """skops' own description: a tree of nodes, each with its class and the loader for it."""
     try:
-        document = json.loads(schema)
+        document = load_json(schema.decode())
     except ValueError as error:
         yield Pickled(path, PickleFacts(), "skops", broken=f"its schema.json is not JSON: {error}")
         return

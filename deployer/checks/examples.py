@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from deployer.checks.finding import Finding, note, warning
+from deployer_scoring.documents import load_json
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.model.text import is_file, read_text
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema
 
@@ -26,13 +29,16 @@ def check_example(model: MLModel) -> Iterator[Finding]:
     if not file:
         return
     path = model.directory / file
-    if not path.is_file():
+    if not is_file(path):
         yield warning("example-missing", file, "the MLmodel names it as the input example, but it is not there", "save the model again")
         return
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = load_json(read_text(path))
     except (OSError, ValueError) as fault:
-        yield warning("example-broken", file, f"the input example is not JSON: {fault}", "save the model again")
+        if getattr(fault, "errno", None) == errno.EFBIG:
+            yield note("example-unread", file, "the input example is so large that it was not looked at")
+            return
+        yield warning("example-broken", file, f"the input example can't be read as JSON: {fault}", "save the model again")
         return
     yield from _serving_example(model.directory, info)
     schema = model.signature.inputs if model.signature else None
@@ -44,7 +50,7 @@ def check_example(model: MLModel) -> Iterator[Finding]:
 
 def _serving_example(directory: Path, info: Any) -> Iterator[Finding]:
     name = info.get("serving_input_path")
-    if name and not (directory / str(name)).is_file():
+    if name and not is_file(directory / str(name)):
         yield note("example-missing", str(name), "the MLmodel names it as an example of a request, but it is not there", "save the model again")
 
 
@@ -52,7 +58,8 @@ def _table(document: Any) -> tuple[list[Any] | None, list[list[Any]] | None]:
     """Names and rows of a saved frame (orient split, or a list of records); None for rows that are neither."""
     if isinstance(document, dict) and isinstance(document.get("data"), list):
         rows = [row for row in document["data"][:_ROWS] if isinstance(row, list)]
-        return document.get("columns"), rows
+        columns = document.get("columns")
+        return columns if isinstance(columns, list) else None, rows
     if isinstance(document, list) and document and all(isinstance(row, dict) for row in document):
         names = list(dict.fromkeys(name for row in document[:_ROWS] for name in row))
         return names, [[row.get(name) for name in names] for row in document[:_ROWS]]
@@ -92,7 +99,7 @@ def _may_be(value: Any, kind: DataType) -> bool:
     """Whether a JSON value may stand for one of this type. Integers for double pass: pandas may have written 1.0 as 1."""
     if kind in _NUMBERS:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and (kind not in _WHOLE or float(value).is_integer())
+        return number and (kind not in _WHOLE or isinstance(value, int) or value.is_integer())
     if kind is DataType.boolean:
         return isinstance(value, bool)
     if kind is DataType.datetime:

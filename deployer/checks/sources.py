@@ -47,6 +47,8 @@ def read_source(content: bytes, python: str) -> Source:
     minor = int(python.partition(".")[2]) if python.startswith("3.") else sys.version_info.minor
     try:
         tree = ast.parse(content, feature_version=(3, min(minor, sys.version_info.minor)))
+    except (RecursionError, MemoryError):
+        return Source(error="it is nested too deeply")  # MemoryError is how CPython's parser says so
     except (SyntaxError, ValueError) as error:
         if minor > sys.version_info.minor:
             return Source()
@@ -68,16 +70,18 @@ def imports_of_function(code: bytes, names: tuple[str, ...], python: str) -> tup
 
 
 def _imports(tree: ast.AST) -> Iterator[Import]:
-    for node in ast.iter_child_nodes(tree):
+    """In the order of the file; without recursion, for an expression may be nested deeper than the stack."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, ast.Import):
             yield from (Import(each.name, node.lineno) for each in node.names)
         elif isinstance(node, ast.ImportFrom):
             yield Import(node.module or "", node.lineno, node.level)
         elif isinstance(node, ast.Try):
-            for part in (*node.orelse, *node.finalbody):
-                yield from _imports(ast.Module([part], []))
+            waiting += reversed((*node.orelse, *node.finalbody))
         elif not (isinstance(node, ast.If) and _is_for_checkers(node.test)):
-            yield from _imports(node)
+            waiting += reversed(list(ast.iter_child_nodes(node)))
 
 
 def _is_for_checkers(test: ast.expr) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 from deployer.errors import MachineFault
 from deployer.private import private_directory
 
+_RESERVE = 64 << 20  # bytes of the disk that others need to go on
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -53,6 +54,7 @@ def kept(name: str, key: object, make: Callable[[Path], None]) -> Path:
     place = root() / f"{re.sub(r'[^A-Za-z0-9._-]', '-', name)[:60].lstrip('.-') or 'model'}-{digest}"
     with machine_faults(), _locked(place):
         if not place.exists():
+            _sweep()
             partial = place.with_name(f"{place.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             try:
@@ -63,6 +65,16 @@ def kept(name: str, key: object, make: Callable[[Path], None]) -> Path:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
     return place
+
+
+def look_for_room(directory: Path, size: int) -> None:
+    """Refuse to write so many bytes more below a directory where its disk would be left without any.
+
+    Raises:
+        MachineFault: it would.
+    """
+    if shutil.disk_usage(directory).free - size < _RESERVE:
+        raise disk_full()
 
 
 @contextmanager
@@ -86,6 +98,17 @@ def disk_full() -> MachineFault:
         f"the disk that holds {root()} is full, so the model could not be fetched; nothing half-made is left",
         advice="make room, or name another directory by XDG_CACHE_HOME",
     )
+
+
+def _sweep() -> None:
+    """Remove what runs that were killed have half made: nobody holds its lock."""
+    for partial in root().glob("*.partial"):
+        with partial.with_name(f".{partial.name.removesuffix('.partial')}.lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -29,6 +30,11 @@ from deployer.state import Digest
 
 IGNORED = frozenset({".git", "__pycache__", ".DS_Store"})
 IGNORED_AT_TOP = frozenset({"registered_model_meta"})
+
+MOST_FILES = 100_000
+"""Of one model."""
+DEEPEST = 64
+"""Folders within folders."""
 
 _FORMAT = b"deployer model 1\0"
 _READERS = min(4, os.cpu_count() or 1)
@@ -58,11 +64,15 @@ def files(directory: Path) -> tuple[ModelFile, ...]:
     """The files of a model, sorted by path: what is digested, packaged, or uploaded one by one as a prefix.
 
     Raises:
-        ModelInvalid: a link out of the directory, a broken link or one that goes round, a socket or device, a name that isn't UTF-8.
+        ModelInvalid: a link out of the directory, a broken link or one that goes round, a socket or device, a name that isn't UTF-8; more
+            files or levels than a model has.
         MachineFault: something can't be read.
     """
     root = Path(os.path.realpath(directory))
-    return tuple(sorted(_walk(root, root, "", (root,)), key=lambda file: file.path))
+    found = tuple(islice(_walk(root, root, "", (root,)), MOST_FILES + 1))
+    if len(found) > MOST_FILES:
+        raise ModelInvalid(f"the model {root} has more than {MOST_FILES} files", advice="name the model's own directory, or save what it needs alone")
+    return tuple(sorted(found, key=lambda file: file.path))
 
 
 def content_digest(files: Iterable[ModelFile]) -> Digest:
@@ -121,9 +131,11 @@ def combined(digests: Iterable[tuple[ModelFile, bytes]]) -> Digest:
 
 def _walk(root: Path, directory: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[ModelFile]:
     """The files below one real directory; `above` are the real directories that lead to it, itself included."""
+    if len(above) > DEEPEST:
+        raise ModelInvalid(f"the model {root} has folders within folders, more than {DEEPEST} levels", advice="save it with fewer")
     try:
         with os.scandir(directory) as listing:
-            entries = list(listing)
+            entries = list(islice(listing, MOST_FILES + 1))
     except OSError as error:
         raise unreadable(directory, error) from error
     for entry in entries:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,9 +64,9 @@ def _from_mlflow(uri: ModelUri, report: Report, tracking_uri: str | None, regist
 
 def _local(uri: ModelUri) -> Path:
     path = uri.path
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113  Path's own raises at a name that no file can have
         return _unpacked(path, uri)
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112
         raise ModelNotFound(f"there is no directory {path}", advice="name the directory that mlflow's save_model wrote, or another model URI")
     return path.resolve()
 

@@ -96,9 +96,13 @@ def parse(text: str) -> ModelUri:
         return ModelUri(text, "file", Kind.LOCAL)
     scheme = match[1].lower()
     if scheme in _SCHEMES:
+        try:
+            urlsplit(text)
+        except ValueError as error:
+            raise ConfigInvalid(f"{text} is no model URI: {error}", advice=f"it is one of: {FORMS}") from error
         _look_at_server(text, scheme)
         return ModelUri(text, scheme, _SCHEMES[scheme])
-    if Path(text).exists():
+    if os.path.exists(text):  # noqa: PTH110  Path's own raises at a name that no file can have
         return ModelUri(text, "file", Kind.LOCAL)
     raise ConfigInvalid(f"{text} is no model URI: nothing here reads {scheme}:", advice=f"it is one of: {FORMS}")
 

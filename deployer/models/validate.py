@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,12 @@ def framework(model: MLModel, requirements: tuple[str, ...]) -> str:
     if name == "mlflow":
         return f"pyfunc {model.mlflow_version}" if model.mlflow_version else "pyfunc"
     flavor: Mapping[str, Any] = model.flavors.get(name, {})
-    stated = [value for key, value in flavor.items() if key.endswith("_version") and key not in {"python_version", "pickle_version"} and value]
-    version = str(next(iter(stated), "")) or pinned_version(requirements, distribution_of(name))
+    stated = [
+        value
+        for key, value in flavor.items()
+        if key.endswith("_version") and key not in {"python_version", "pickle_version"} and isinstance(value, (str, int, float))
+    ]
+    version = str(next(filter(None, stated), "")) or pinned_version(requirements, distribution_of(name))
     return f"{name} {version}".strip()
 
 
@@ -103,7 +108,7 @@ def _refusal(uri: str, found: list[Fault]) -> ModelInvalid:
 def _nearby(directory: Path) -> str:
     """A hint where the model is one level further down."""
     try:
-        below = sorted(path.parent.name for path in directory.glob(f"*/{FILE}"))
+        below = sorted(path.parent.name for path in islice(directory.glob(f"*/{FILE}"), 100))
     except OSError:
         return ""
     return f"there is one in {', '.join(below[:3])}: name that directory" if below else ""

@@ -14,11 +14,15 @@ from typing import Optional
 
 BAD_REQUEST = "BAD_REQUEST"
 INVALID_PARAMETER_VALUE = "INVALID_PARAMETER_VALUE"
-_LONGEST = 2000  # characters of a message: one that quotes a body must not be as long as it
+_LONGEST = 2000  # characters of a message: one that quotes a body or a file must not be as long as it
 
 
 class ScoringError(Exception):
     """The root of the runtime's own errors."""
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}"
 
 
 class MLModelError(ScoringError):
@@ -33,9 +37,9 @@ class MLModelError(ScoringError):
             message: What is wrong, as a clause that follows the place.
             advice: What to do, as a sentence; empty where nothing is known.
         """
-        self.file, self.key, self.message, self.advice = file, key, message, advice
-        place = f"{file}, {key}" if key else file
-        super().__init__(f"{place}: {message}" + (f". {advice}" if advice else ""))
+        self.file, self.key, self.message, self.advice = _shortened(file), key and _shortened(key), _shortened(message), advice
+        place = f"{self.file}, {self.key}" if key else self.file
+        super().__init__(f"{place}: {self.message}" + (f". {advice}" if advice else ""))
 
     def __reduce__(self) -> tuple[type, tuple[str, Optional[str], str, str]]:
         return type(self), (self.file, self.key, self.message, self.advice)
@@ -58,7 +62,7 @@ class InvalidInput(ScoringError, ValueError):
     """
 
     def __init__(self, message: str, *, error_code: str = BAD_REQUEST, status: int = 400) -> None:
-        super().__init__(message if len(message) <= _LONGEST else f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}")
+        super().__init__(_shortened(message))
         self.error_code, self.status = error_code, status
 
 

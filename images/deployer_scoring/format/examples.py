@@ -15,8 +15,10 @@ from typing import Any, Optional
 import numpy as np
 import pandas as pd
 
+from deployer_scoring.documents import load_json
 from deployer_scoring.errors import MLModelError, SchemaError
 from deployer_scoring.format.inference import infer_params, is_sparse
+from deployer_scoring.model.text import read_text
 from deployer_scoring.schema.signature import Schema
 from deployer_scoring.wire.frames import from_split
 from deployer_scoring.wire.instances import from_inputs
@@ -124,11 +126,11 @@ def read_example_params(directory: Path, info: Optional[Mapping[str, Any]]) -> O
 def read_serving_input(directory: Path, info: Optional[Mapping[str, Any]]) -> Optional[str]:
     """The saved request; None where none was saved."""
     name = info.get("serving_input_path") if info is not None else None
-    return None if name is None else (directory / str(name)).read_text(encoding="utf-8")
+    return None if name is None else read_text(directory / str(name))
 
 
 def _content(directory: Path, info: Mapping[str, Any]) -> Any:
-    return json.loads((directory / str(info["artifact_path"])).read_text(encoding="utf-8"))
+    return load_json(read_text(directory / str(info["artifact_path"])))
 
 
 def _parts(data: Any) -> tuple[dict[str, Any], Any, dict[str, Any]]:

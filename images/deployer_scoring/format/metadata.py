@@ -11,9 +11,11 @@ from typing import Any, Optional, Union
 
 import yaml
 
+from deployer_scoring.documents import load_yaml
 from deployer_scoring.errors import MLModelError
 from deployer_scoring.format.packages import version_of
 from deployer_scoring.model.mlmodel import FILE
+from deployer_scoring.model.text import read_text
 from deployer_scoring.schema.signature import ModelSignature, ParamSchema, Schema
 
 
@@ -130,7 +132,7 @@ class Model:
         file = Path(str(path)[len("file://") :] if str(path).startswith("file:///") else path).expanduser()
         file = file / FILE if file.is_dir() else file
         try:
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
+            document = load_yaml(read_text(file))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise MLModelError(str(file), None, f"can't be read: {error}", "Name a directory that holds an MLmodel file, or the file.") from error
         if not isinstance(document, dict):

@@ -11,7 +11,9 @@ from typing import Any, Optional, Union
 
 import yaml
 
+from deployer_scoring.documents import load_yaml
 from deployer_scoring.errors import LoadError
+from deployer_scoring.model.text import read_text
 
 
 class _Said:
@@ -100,7 +102,7 @@ def read_config(path: Path) -> dict[str, Any]:
         FileNotFoundError: No such file.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(read_text(path))
     except yaml.YAMLError as error:
         raise ValueError(f"the config {path} is not valid YAML: {error}") from error
     if not isinstance(document, dict):

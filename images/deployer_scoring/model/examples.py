@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from deployer_scoring.documents import load_json
+from deployer_scoring.errors import MLModelError
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.model.text import is_file, read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +27,12 @@ def shaped_as_example(frame: pd.DataFrame, model: MLModel) -> Any:
 def _json_example(model: MLModel) -> Any:
     """The example where it was saved as plain JSON; None for frames and arrays, whose input needs no other shape."""
     info = model.saved_input_example_info or {}
-    file = model.directory / str(info.get("artifact_path") or "")
-    if info.get("type") != "json_object" or not file.is_file():
+    name = str(info.get("artifact_path") or "")
+    file = model.directory / name
+    if info.get("type") != "json_object" or not is_file(file):
         return None
-    example = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        example = load_json(read_text(file))
+    except (OSError, ValueError) as error:
+        raise MLModelError(name, None, f"can't be read as JSON: {error}", "Save the model again.") from error
     return example["inputs"] if info.get("params") and isinstance(example, dict) else example

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Optional, Union
 
 import yaml
 
+from deployer_scoring.documents import load_yaml
 from deployer_scoring.errors import MLModelError, SchemaError
 from deployer_scoring.model.own_paths import forward, leads_out
+from deployer_scoring.model.text import exists, read_bytes
 from deployer_scoring.schema.signature import ModelSignature, ParamSchema, Schema
 
 FILE = "MLmodel"
@@ -166,7 +168,7 @@ def _document(directory: Path) -> Mapping[str, Any]:
     if not directory.is_dir():
         raise MLModelError(str(directory), None, "is not a directory" if directory.exists() else "there is no such directory", advice)
     try:
-        document = yaml.safe_load((directory / FILE).read_text(encoding="utf-8"))
+        document = load_yaml(read_bytes(directory / FILE).decode("utf-8-sig"), twice=False)
     except FileNotFoundError:
         raise MLModelError(FILE, None, f"there is no such file in {directory}", advice) from None
     except OSError as error:
@@ -188,6 +190,9 @@ def _broken_yaml(file: str, error: yaml.YAMLError) -> MLModelError:
 
 def _flavors(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     flavors = {name: flavor for name, flavor in _mapping(document, "flavors", "flavors").items() if isinstance(flavor, dict)}
+    for place, mapping in (("flavors", flavors), *((f"flavors.{name}", flavor) for name, flavor in flavors.items())):
+        if odd := [key for key in mapping if not isinstance(key, str)]:
+            raise MLModelError(FILE, place, f"has a key that is no text: {odd[0]!r}", "Save the model again.")
     if FLAVOR not in flavors and isinstance(document.get(FLAVOR), dict):
         flavors[FLAVOR] = document[FLAVOR]
     if FLAVOR not in flavors:
@@ -300,7 +305,7 @@ def _named(model: MLModel) -> Iterator[Named]:
 def _is_there(directory: Path, path: str) -> bool:
     """Whether a path that an MLmodel names is there; Paddle's are what its files' names begin with."""
     place = directory / path
-    return place.exists() or (place.parent.is_dir() and any(each.name.startswith(f"{place.name}.pd") for each in place.parent.iterdir()))
+    return exists(place) or (exists(place.parent / ".") and any(each.name.startswith(f"{place.name}.pd") for each in place.parent.iterdir()))
 
 
 def _relative(value: object) -> Optional[str]:
@@ -324,6 +329,8 @@ def _path(flavor: Mapping[str, Any], key: str) -> Optional[str]:
 def _text(document: Mapping[str, Any], key: str) -> Optional[str]:
     """A scalar as text: YAML reads an unquoted 3.8 as a number and a time as a datetime."""
     value = document.get(key)
+    if isinstance(value, (dict, list, set, bytes)):
+        raise MLModelError(FILE, key, f"is no text: {value!r}", "Save the model again.")
     return None if value is None else str(value)
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Optional
 
 import yaml
 
+from deployer_scoring.documents import load_yaml
 from deployer_scoring.errors import MLModelError
 from deployer_scoring.model.own_paths import inside, own
 from deployer_scoring.model.text import read_text
@@ -29,6 +30,10 @@ _OPTION = re.compile(
 )
 _LETTERS = {"requirement": "r", "constraint": "c", "editable": "e", "find-links": "f"}
 _DEEPEST = 20
+MOST = 10_000
+"""Requirements of a model."""
+_LONGEST = 4096
+_MOST_PARENTHESES = 50
 
 
 class Needs(NamedTuple):
@@ -162,6 +167,10 @@ class _Reader:
     def _requirement(self, line: str, folder: Path, name: str, *, constrains: bool) -> None:
         # pip's options of one requirement stand behind the specifier.
         text, *options = re.split(r"\s+--(?=[a-z])", line)
+        if len(text) > _LONGEST or text.count("(") > _MOST_PARENTHESES:  # whoever takes it apart would run out of stack or time
+            raise MLModelError(name, None, f"is no requirement: {text[:60]}…", "Correct the line, or save the model again.")
+        if len(self.requirements) + len(self._constraints) >= MOST:
+            raise MLModelError(name, None, f"lists more than {MOST} requirements", "Save the model again with those that it needs.")
         found = own(text.strip(), self._directory, folder, name)
         (self._constraints if constrains else self.requirements).append(found)
         if hashes := tuple(re.sub(r"^hash\s*[=\s]\s*", "", each).strip() for each in options if each.startswith("hash")):
@@ -194,7 +203,10 @@ def _conda_packages(directory: Path) -> Iterator[str]:
 def _conda_pip(directory: Path) -> Iterator[str]:
     for dependency in _list(directory, CONDA, "dependencies") or ():
         if isinstance(dependency, dict):
-            yield from (str(each) for each in dependency.get("pip") or ())
+            listed = dependency.get("pip") or ()
+            if not isinstance(listed, (list, tuple)):
+                raise MLModelError(CONDA, "dependencies.pip", "is not a list", "Save the model again, or correct the file.")
+            yield from map(str, listed)
 
 
 def _pip_version(conda: str) -> str:
@@ -218,7 +230,7 @@ def _yaml(directory: Path, name: str) -> Mapping[str, Any]:
     if not (directory / name).exists():
         return {}
     try:
-        document = yaml.safe_load(_read(directory, directory / name))
+        document = load_yaml(_read(directory, directory / name))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = name if mark is None else f"{name}:{mark.line + 1}"

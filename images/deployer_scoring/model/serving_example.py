@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from deployer_scoring.documents import load_json
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.model.text import read_text
 from deployer_scoring.schema.datatypes import AnyType, Array, ColumnType, DataType, Map, Object
 from deployer_scoring.schema.signature import Schema, TensorSpec
 
 _SERVING_FILE = "serving_input_example.json"
+_MOST_VALUES = 1_000_000
 _SCALARS: Mapping[DataType, Any] = {
     DataType.boolean: True,
     DataType.integer: 1,
@@ -39,7 +43,7 @@ def serving_example(model: MLModel, rows: int = 3) -> Optional[Example]:
     document = _saved(model)
     if document is not None:
         return Example(_json(_shortened(document, rows)))
-    if model.signature and model.signature.inputs:
+    if model.signature and model.signature.inputs and not _is_large(model.signature.inputs):
         return Example(_json(_made_up(model.signature.inputs)), saved=False)
     return None
 
@@ -62,7 +66,7 @@ def _saved(model: MLModel) -> Any:
 def _read(file: Path) -> Any:
     """A JSON file with NaN as null, as the standard has it; None where it isn't there or is none."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"), parse_constant=lambda _: None)
+        return load_json(read_text(file), parse_constant=lambda _: None)
     except (OSError, ValueError):
         return None
 
@@ -78,6 +82,11 @@ def _shortened(document: Any, rows: int) -> Any:
         return {**document, "dataframe_records": records[:rows]}
     lists = [key for key in ("inputs", "instances") if isinstance(document.get(key), list)]
     return {**document, **{key: document[key][:rows] for key in lists}}
+
+
+def _is_large(schema: Schema) -> bool:
+    """Whether a request made up for it would be no example, but a burden: a tensor of an image is one."""
+    return sum(math.prod(max(1, length) for length in each.shape) for each in schema.tensors) > _MOST_VALUES
 
 
 def _made_up(schema: Schema) -> Any:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Optional, Union
 
@@ -201,7 +202,7 @@ class Object(Pickled):
         names = [each.name for each in properties]
         if not names:
             raise SchemaError("an object needs at least one property")
-        if twice := {name for name in names if names.count(name) > 1}:
+        if twice := repeated(names):
             raise SchemaError(f"an object has these properties more than once: {', '.join(sorted(twice))}")
         self._set(properties=tuple(sorted(properties, key=lambda each: each.name)))
 
@@ -262,6 +263,11 @@ def as_type(given: Union[ColumnType, str]) -> ColumnType:
     if isinstance(given, (DataType, Array, Object, Map, AnyType)):
         return given
     raise SchemaError(f"{given!r} is not a type; MLflow's are {', '.join(DataType.__members__)}, and Array, Object, Map and AnyType")
+
+
+def repeated(names: Iterable[str]) -> set[str]:
+    """Those that stand more than once."""
+    return {name for name, count in Counter(names).items() if count > 1}
 
 
 def kind_of(item: Any) -> str:

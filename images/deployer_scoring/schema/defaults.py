@@ -54,7 +54,10 @@ def _scalar(name: str, dtype: DataType, value: Any) -> Any:
         return value
     if type(value) not in _ACCEPTED[dtype]:
         raise SchemaError(f"the default of the parameter {name} must be {dtype}, not {value!r}")
-    return float(value) if dtype in {DataType.float, DataType.double} else value
+    try:
+        return float(value) if dtype in {DataType.float, DataType.double} else value
+    except OverflowError as error:
+        raise SchemaError(f"the default of the parameter {name} is larger than any {dtype}") from error
 
 
 def _datetime(name: str, text: str) -> dt.datetime:

@@ -7,11 +7,13 @@ Nothing here needs numpy or pandas, so that a deploying machine reads models wit
 from __future__ import annotations
 
 import json
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from deployer_scoring.documents import load_json
 from deployer_scoring.errors import SchemaError
 from deployer_scoring.schema.datatypes import (
     AnyType,
@@ -25,6 +27,7 @@ from deployer_scoring.schema.datatypes import (
     as_type,
     column_type,
     kind_of,
+    repeated,
 )
 from deployer_scoring.schema.defaults import default_of, json_default
 from deployer_scoring.schema.pickled import Pickled
@@ -50,6 +53,13 @@ __all__ = [
 ]
 
 Json = typing.Mapping[str, Any]
+_MOST_DIMENSIONS = 64
+"""Of a numpy array, since numpy 2."""
+# Names of dtypes as numpy has them, and the codes that it takes for them.
+_DTYPE = re.compile(
+    r"bool_?|u?int(8|16|32|64|c|p)?|u?(byte|short|long|longlong)|float(16|32|64|80|96|128)?|half|single|double|c?longdouble"
+    r"|complex(64|128|160|192|256)?|(str|bytes|void)_?\d*|unicode|object_?|(datetime|timedelta)64(\[\w+\])?|[<>|=]?[?a-zA-Z]\d*(\[\w+\])?"
+)
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -297,8 +307,7 @@ class ParamSchema(Pickled):
 
     def __init__(self, params: Sequence[ParamSpec]) -> None:
         self._set(params=tuple(params))
-        names = [each.name for each in self.params]
-        if twice := {name for name in names if names.count(name) > 1}:
+        if twice := repeated(each.name for each in self.params):
             raise SchemaError(f"these parameters are declared more than once: {', '.join(sorted(twice))}")
 
     def __str__(self) -> str:
@@ -377,7 +386,7 @@ def _dtype_name(dtype: Any) -> str:
 
 def _load_list(text: str) -> list[Any]:
     try:
-        items = json.loads(text)
+        items = load_json(text)
     except ValueError as error:
         raise SchemaError(f"not valid JSON: {error}") from error
     if not isinstance(items, list):
@@ -399,8 +408,10 @@ def _tensor(item: Json) -> TensorSpec:
     spec = item.get("tensor-spec")
     if not isinstance(spec, dict) or not {"dtype", "shape"} <= spec.keys():
         raise SchemaError("a tensor needs `tensor-spec` with `dtype` and `shape`")
-    if not isinstance(spec["shape"], list) or not all(isinstance(length, int) for length in spec["shape"]):
-        raise SchemaError(f"the shape of a tensor is a list of integers, not {spec['shape']!r}")
+    if not _is_shape(spec["shape"]):
+        raise SchemaError(f"the shape of a tensor is a list of at most {_MOST_DIMENSIONS} integers, not {spec['shape']!r}")
+    if not isinstance(spec["dtype"], str) or not _DTYPE.fullmatch(spec["dtype"]):
+        raise SchemaError(f"the dtype of a tensor is one of numpy's, not {spec['dtype']!r}")
     return TensorSpec(str(spec["dtype"]), tuple(spec["shape"]), _name(item))
 
 
@@ -411,7 +422,13 @@ def _param(item: Any) -> ParamSpec:
     if not isinstance(dtype, (DataType, Object)):
         raise SchemaError(f"the parameter {item['name']} can't be {dtype}")
     shape = item.get("shape")
+    if shape is not None and not _is_shape(shape):
+        raise SchemaError(f"the shape of the parameter {item['name']} must be absent or [-1], not {shape!r}")
     return ParamSpec(str(item["name"]), dtype, item["default"], None if shape is None else tuple(shape))
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and len(value) <= _MOST_DIMENSIONS and all(type(length) is int for length in value)
 
 
 def _name(item: Json) -> Optional[str]:
