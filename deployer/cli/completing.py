@@ -28,9 +28,16 @@ def deployments(target: str) -> list[str]:
     """The names on a target, as they were a moment ago."""
     with suppress(Exception):
         if target.partition(":")[0].removeprefix("deployer-") == "local":
-            return _deployments(target)
+            return _here()
         return _kept("deployments", target)
     return []
+
+
+def _here() -> list[str]:
+    """Those on this machine have a directory each, which is looked at faster than the target is imported."""
+    home, names = (importlib.import_module(f"deployer_targets.local.{module}") for module in ("home", "names"))
+    found: list[str] = home.names(names.Place.of())
+    return found
 
 
 def registered() -> list[str]:
