@@ -106,7 +106,7 @@ def _of_json(data: list[Any], kind: str) -> np.ndarray:
         wanted = np.dtype(_DTYPES[kind])
         try:
             found: np.ndarray = numbers(data, wanted)
-            return found.ravel()
+            return found if found.ndim == 1 else found.ravel()
         except (TypeError, ValueError, OverflowError, struct.error):
             return _with_gaps(data, wanted)
     flat = _flattened(data)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from deployer_scoring.enforcement.lists import flattened
-
 _FEW = 32
+_WIDE = {"f": np.float64, "i": np.int64, "u": np.int64, "b": np.bool_}
 _TYPES: dict[str, set[type]] = {"f": {float, int}, "i": {int}, "u": {int}, "b": {bool}}
 
 
@@ -25,7 +25,7 @@ def packed(code: str, values: Sequence[Any]) -> Any:
         struct.error: Text, gaps, or for integers a fraction or one past 64 bits.
         Unlike: A boolean, which packing takes for 1 or 0.
     """
-    array = np.frombuffer(bytearray(struct.pack(f"{len(values)}{code}", *values)), code)
+    array = np.frombuffer(bytearray(struct.Struct(f"{len(values)}{code}").pack(*values)), code)
     perhaps = np.flatnonzero((array == 0) | (array == 1))
     if perhaps.size:
         few = perhaps.size < len(values) // 4
@@ -40,17 +40,27 @@ def numbers(value: Any, dtype: np.dtype[Any]) -> Any:
     Raises:
         TypeError, ValueError, OverflowError, struct.error: Anything else is among them, or the lists make no array.
     """
-    flat, shape = flattened(value)
-    if len(flat) < _FEW or dtype.kind == "b":
-        if not set(map(type, flat)) <= _TYPES[dtype.kind]:
+    flat, shape = _flattened(value)
+    kind = dtype.kind
+    if len(flat) < _FEW or kind == "b":
+        if not set(map(type, flat)) <= _TYPES[kind]:
             raise TypeError("not numbers alone")
-        wide: Any = np.array(flat, {"f": np.float64, "b": np.bool_}.get(dtype.kind, np.int64))
+        found: Any = np.array(flat, _WIDE[kind])
     else:
-        wide = packed("d" if dtype.kind == "f" else "q", flat)
-    if dtype != wide.dtype and wide.size and not (_bounds(dtype).min <= wide.min() and wide.max() <= _bounds(dtype).max):
-        raise OverflowError("not within the dtype's range")
-    return wide.astype(dtype, copy=False).reshape(shape)
+        found = packed("d" if kind == "f" else "q", flat)
+    if dtype != found.dtype:
+        bounds: Any = np.finfo(dtype) if kind == "f" else np.iinfo(dtype)
+        if flat and not (bounds.min <= found.min() and found.max() <= bounds.max):
+            raise OverflowError("not within the dtype's range")
+        found = found.astype(dtype)
+    return found if len(shape) == 1 else found.reshape(shape)
 
 
-def _bounds(dtype: np.dtype[Any]) -> Any:
-    return np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
+def _flattened(value: Any) -> tuple[Sequence[Any], list[int]]:
+    """As `lists.flattened`, without a look at the values: what is none of a list's stands among them, or raises."""
+    level, shape = value, [len(value)]
+    while level and type(level[0]) is list:
+        (length,) = set(map(len, level))
+        shape.append(length)
+        level = tuple(chain.from_iterable(level))  # which a call takes as its arguments without a copy
+    return level, shape
