@@ -188,6 +188,49 @@ def enforced_params(case: HeldParams) -> list[Any]:
     ]
 
 
+# Columns in Parquet, and the type that takes them all the same as in process.
+STORED: dict[str, tuple[Any, str]] = {
+    "integers with a gap": (pd.array([2**53 + 1, None], dtype="Int64"), "long"),
+    "integers with a gap, as other tools write them": (pd.Series([2**53 + 1, None], dtype=object), "long"),
+    "small integers with a gap": (pd.array([1, None], dtype="Int8"), "integer"),
+    "integers with a gap for doubles": (pd.Series([1, None], dtype=object), "double"),
+    "whole floats": (pd.Series([1.0, 5.0]), "long"),
+    "booleans with a gap": (pd.array([True, None], dtype="boolean"), "boolean"),
+    "booleans with a gap, as other tools write them": (pd.Series([True, None], dtype=object), "boolean"),
+    "categories": (pd.Series(pd.Categorical(["a", "b"])), "string"),
+    "categories with a gap": (pd.Series(pd.Categorical(["a", None])), "string"),
+    "strings with a gap": (pd.array(["a", None], dtype="string"), "string"),
+    "bytes with a gap": (pd.Series([b"a", None], dtype=object), "binary"),
+    "datetimes with a zone": (pd.Series(pd.to_datetime(["2026-01-02", None])).dt.tz_localize("Europe/Paris"), "datetime"),
+    "dates": (pd.Series([datetime.date(2026, 1, 2), None], dtype=object), "datetime"),
+}
+REFUSED: dict[str, tuple[Any, str]] = {
+    "fractions": (pd.Series([1.5, 2.0]), "long"),
+    "large integers": (pd.Series([2**31, 1]), "integer"),
+    "integers for booleans": (pd.Series([1, 7]), "boolean"),
+    "text for booleans": (pd.Series(["true", "x"]), "boolean"),
+    "text for doubles": (pd.Series(["1", "2"]), "double"),
+    "integers for strings": (pd.Series([1, 2]), "string"),
+    "text for binary": (pd.Series(["aGk=", "!!!"]), "binary"),
+}
+
+
+def stored(values: Any, kind: str) -> list[str]:
+    """What reaches the model of a column in Parquet, and of the same in process."""
+    schema = OurSchema.from_json(json.dumps([{"type": kind, "name": "x", "required": False}]))
+    model = MLModel(Path(), PythonFunction("recorder"), {}, OurSignature(inputs=schema))
+    frame, file = pd.DataFrame({"x": values}), io.BytesIO()
+    frame.to_parquet(file)
+    scorer = Scorer(model, Loaded(Recorder()))
+    said = []
+    for ask in (lambda: json.loads(scorer.answer(file.getvalue(), "application/vnd.apache.parquet"))["predictions"], lambda: scorer.predict(frame)):
+        try:
+            said.append(json.dumps(ask()["data"]))
+        except InvalidInput as error:
+            said.append(f"refused: {error}")
+    return said
+
+
 def copied(data: Any) -> Any:
     return data.copy() if hasattr(data, "copy") else data
 
@@ -209,6 +252,8 @@ def main() -> None:
     found = {
         "requests": results,
         "predictions": {name: written(value) for name, value in PREDICTIONS.items()},
+        "stored": {name: stored(*case) for name, case in {**STORED, **REFUSED}.items()},
+        "refused": [*REFUSED],
         "data": {case.name: enforced(case) for case in HELD},
         "params": {case.name: enforced_params(case) for case in HELD_PARAMS},
     }

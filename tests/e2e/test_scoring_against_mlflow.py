@@ -82,6 +82,15 @@ def test_each_difference_on_purpose_is_there() -> None:
         assert idle == []
 
 
+def test_parquet_gives_a_model_what_the_same_frame_in_process_does() -> None:
+    found, refused = verdicts()["stored"], verdicts()["refused"]
+    # pandas' own strings come back in the dtype that pandas has for them, and a gap as that dtype's.
+    said = {name: [re.sub("NAType: <NA>|NoneType: None|string", "", each.replace("float: nan", "")) for each in pair] for name, pair in found.items()}
+    assert {name: pair for name, pair in said.items() if pair[0].replace('"str"', '"object"') != pair[1].replace('"str"', '"object"')} == {}
+    assert sorted(name for name, (ours, _) in found.items() if ours.startswith("refused")) == sorted(refused)
+    assert all("'x'" in found[name][0] for name in refused)
+
+
 def test_where_mlflow_hints_at_missing_values_the_advice_is_to_use_double() -> None:
     hinted = {
         name: (theirs, ours)

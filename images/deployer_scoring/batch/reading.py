@@ -22,6 +22,7 @@ from deployer_scoring.batch.records import Records, records_at_a_time
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.wire.decoding import Decoder
+from deployer_scoring.wire.frames import frame_of_arrow
 from deployer_scoring.wire.table import Table
 
 _WHOLE = 1 << 60
@@ -44,7 +45,7 @@ def chunks(file: BinaryIO, form: str, model: MLModel, rows: Optional[int]) -> It
         return _csv(file, model, many)
     if form == "jsonl":
         return _json_lines(file, model, many)
-    return _parquet(file, many) if form == "parquet" else _json(file, model)
+    return _parquet(file, model, many) if form == "parquet" else _json(file, model)
 
 
 def seekable(file: BinaryIO) -> BinaryIO:
@@ -198,17 +199,18 @@ def _holding_both(one: Any, other: Any) -> Any:
     return np.result_type(one, other) if numbers else str
 
 
-def _parquet(file: BinaryIO, rows: int) -> Iterator[Chunk]:
+def _parquet(file: BinaryIO, model: MLModel, rows: int) -> Iterator[Chunk]:
+    schema = model.signature.inputs if model.signature else None
     try:
         from pyarrow import parquet
     except ImportError:
         raise InvalidInput(_NEEDS_PYARROW, status=415) from None
     try:
         opened = parquet.ParquetFile(file)
-        nullable = _columns_with_gaps(opened)
+        nullable = _columns_with_gaps(opened) if schema is None else frozenset()
         first = 0
         for batch in opened.iter_batches(batch_size=min(rows, max(opened.metadata.num_rows, 1))):
-            frame = _widened(batch.to_pandas(), nullable)
+            frame = _widened(frame_of_arrow(batch, schema), nullable)
             yield Chunk(frame, first, len(frame), _share(file, first + len(frame), opened.metadata.num_rows), place=_row_after(first))
             first += len(frame)
     except (OSError, ValueError) as error:  # pyarrow's own errors are of these

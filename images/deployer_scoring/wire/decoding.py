@@ -190,7 +190,7 @@ def _decode(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
         return _decode_json(read_json(body), model)
     if kind.media == "text/csv":
         return Decoded(from_csv(body, inputs), None)
-    return Decoded(from_parquet(body), None)
+    return Decoded(from_parquet(body, inputs), None)
 
 
 def _has_huge_number(value: Any) -> bool:

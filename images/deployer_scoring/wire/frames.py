@@ -6,6 +6,7 @@ server does (`dataframe_from_parsed_json`, `parse_csv_input`), so that a model s
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from typing import Any, Optional
 
@@ -75,18 +76,31 @@ def from_csv(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
         raise InvalidInput(f"the body makes no DataFrame; CSV with a header row was expected: {error}") from error
 
 
-def from_parquet(body: bytes) -> pd.DataFrame:
+def from_parquet(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
     """A DataFrame of a Parquet file, where the environment has a library that reads it.
 
     Raises:
         InvalidInput: Not Parquet, or nothing here reads it (415).
     """
     try:
-        return pd.read_parquet(io.BytesIO(body))
+        return _read_parquet(body, schema)
     except ImportError as error:
         raise InvalidInput("nothing that reads Parquet is installed here; send JSON or CSV", status=415) from error
     except Exception as error:
         raise InvalidInput(f"the body makes no DataFrame; a Parquet file was expected: {error}") from error
+
+
+def frame_of_arrow(table: Any, schema: Optional[Schema]) -> pd.DataFrame:
+    """The DataFrame of Arrow's rows. For a signature, integers beside missing values stay integers: as floats they would lose digits."""
+    return table.to_pandas(integer_object_nulls=schema is not None)  # type: ignore[no-any-return]
+
+
+def _read_parquet(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
+    if schema is None or importlib.util.find_spec("pyarrow") is None:
+        return pd.read_parquet(io.BytesIO(body))  # by whichever library there is
+    from pyarrow import parquet
+
+    return frame_of_arrow(parquet.read_table(io.BytesIO(body)), schema)
 
 
 def csv_types(schema: Schema) -> dict[Any, Any]:
