@@ -26,6 +26,7 @@ STRICTER = [
     _EACH + r"(integer|long|float|double) from \['[\d.]+', '\d'\]",
     _EACH + r"float from \[1e\+300, 1.0\]",
     f"(bool with None|text of numbers|objects of large int) for {_OPTIONAL}(double|long)",
+    "a number past a double",
     # strings and binary
     _EACH + r"string from \[(1|1.5|True), (2|None|False)\]",
     _EACH + r"string from \[\['a'\], \['b'\]\]",
@@ -90,7 +91,7 @@ EARLIER = [
     _ARRAYS + r"double from \[\[1.0\], \[2.0\]\]",
     "a matrix for one named column",
 ]
-_REFUSED_FOR_A_VALUE = re.compile(r"\bis (no|not|out of the range|missing)\b")
+_REFUSED_FOR_A_VALUE = re.compile(r"\bis (no|not|out of the range|past the range|missing)\b")
 
 
 def differs_on_purpose(name: str, theirs_taken: bool, ours_taken: bool, message: str) -> bool:

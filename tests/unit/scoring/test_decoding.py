@@ -158,7 +158,7 @@ def test_csv_can_not_express_tensors() -> None:
     "text",
     [
         "[NaN, Infinity, -Infinity]",
-        "[1e400, -1e400, 1e-400]",
+        "[1e-400, 1e308, -1E+308]",
         "[18446744073709551615, 18446744073709551616, -9223372036854775809]",
         "[123456789012345678901234567890]",
         '["\\ud800"]',
@@ -172,6 +172,12 @@ def test_json_is_read_as_the_standard_library_reads_it(monkeypatch: pytest.Monke
     if not with_orjson:
         monkeypatch.setattr(jsonbytes, "orjson", None)
     assert repr(read_json(text.encode())) == repr(json.loads(text.encode()))
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e309", "1" * 400 + ".5"])
+def test_a_number_past_a_double_is_not_made_infinity(number: str) -> None:
+    with pytest.raises(InvalidInput, match=r"number -?1.* is past the range of a double"):
+        read_json(f"[0.5, {number}]".encode())
 
 
 def test_json_in_utf_16_is_read_as_the_standard_library_reads_it() -> None:
