@@ -59,7 +59,7 @@ def clients(doubler: Served) -> dict[str, Any]:
 
 def test_kserve_s_client_is_served(clients: dict[str, Any]) -> None:
     found = clients["kserve"]
-    assert found.pop("said").startswith("the data of the input 'x' can't be read as FP64: it holds strings, '400 Bad Request'")
+    assert found.pop("said").startswith("the data of the input 'x' can't be read as FP64: 'text' is no number, '400 Bad Request'")
     assert found == {"live": True, "ready": True, "model": True, "answered": ["seven", "doubler", "output-0", [3.0, 5.0]], "binary": [6.0, 8.0]}
 
 
