@@ -71,7 +71,7 @@ def _wrapped(inputs: Any) -> dict[str, Any]:
 
 def _split(frame: Any) -> dict[str, Any]:
     """Columns and rows of a DataFrame, every kind of missing value as null. The index is ours to keep: models don't see it."""
-    whole = frame.astype(object).where(frame.notna(), None).to_dict(orient="split", index=False)
+    whole = frame.astype(object).where(frame.notna(), None).to_dict(orient="split")
     return {"columns": whole["columns"], "data": whole["data"]}
 
 
