@@ -59,11 +59,12 @@ class InvalidInput(ScoringError, ValueError):
     Attributes:
         status: The HTTP status of the answer.
         error_code: MLflow's name for the kind of error, in the answer's body.
+        row: Which of the data's rows is at fault, from 0; None where that isn't known.
     """
 
-    def __init__(self, message: str, *, error_code: str = BAD_REQUEST, status: int = 400) -> None:
+    def __init__(self, message: str, *, error_code: str = BAD_REQUEST, status: int = 400, row: Optional[int] = None) -> None:
         super().__init__(_shortened(message))
-        self.error_code, self.status = error_code, status
+        self.error_code, self.status, self.row = error_code, status, row
 
 
 class ModelFailure(ScoringError):

@@ -13,7 +13,7 @@ import typing
 from types import MethodType
 from typing import Any, Callable, Optional
 
-from deployer_scoring.errors import InvalidInput
+from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object, Property, SparkMLVector
 from deployer_scoring.schema.hinted import held_against
 from deployer_scoring.schema.hints import InvalidHint, TypeFromExample, UnsupportedHint, input_schema, says_nothing_of_columns
@@ -174,11 +174,22 @@ def takes_context(parameters: typing.Mapping[str, Any]) -> bool:
 
 def validate_model_input(args: Any, kwargs: Any, position: int, hint: Any, parameter: str) -> tuple[Any, Any]:
     """What the wrapped predicts in pickles of MLflow call by name (its `_validate_model_input`)."""
-    if parameter in kwargs:
-        return args, {**kwargs, parameter: held_against(kwargs[parameter], hint)}
-    if len(args) > position:
-        return (*args[:position], held_against(args[position], hint), *args[position + 1 :]), kwargs
+    try:
+        if parameter in kwargs:
+            return args, {**kwargs, parameter: held_against(kwargs[parameter], hint)}
+        if len(args) > position:
+            return (*args[:position], held_against(args[position], hint), *args[position + 1 :]), kwargs
+    except InvalidInput as error:  # as the wrapped predict knows it, which takes others for a fault of its own
+        raise MlflowError(str(error), error.error_code, row=error.row) from error
     return args, kwargs
+
+
+class MlflowError(InvalidInput):
+    """MLflow's exception, in pickles: the request's fault only where its code says so."""
+
+    def __init__(self, message: str, error_code: Any = "INTERNAL_ERROR", row: Optional[int] = None, **_: Any) -> None:
+        code = error_code if isinstance(error_code, str) else "INTERNAL_ERROR"
+        super().__init__(message, error_code=code, status=400 if code == INVALID_PARAMETER_VALUE else 500, row=row)
 
 
 class FuncInfo(typing.NamedTuple):
@@ -202,6 +213,6 @@ MLFLOW_NAMES: dict[tuple[str, str], Any] = {
     ("mlflow.models.signature", "_TypeHints"): TypeHints,
     **{("mlflow.types.schema", each.__name__): each for each in _SCHEMA},
     ("mlflow.types.type_hints", "TypeFromExample"): TypeFromExample,
-    ("mlflow.exceptions", "MlflowException"): InvalidInput,
+    ("mlflow.exceptions", "MlflowException"): MlflowError,
 }
 """What stands for MLflow's module and name in pickles. A pickle that names anything else of mlflow needs mlflow."""

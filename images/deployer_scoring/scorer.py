@@ -287,7 +287,9 @@ def _watched(pieces: Iterator[Any]) -> Iterator[Any]:
 
 
 def _as_ours(error: Exception) -> Exception:
-    """The model's failure, or the request's where mlflow inside the model blames it (an MlflowException that stands for a 4xx)."""
+    """The model's failure, or the request's: where its type hint refuses the input, or mlflow inside it does (an exception that stands for a 4xx)."""
+    if isinstance(error, InvalidInput) and error.status < 500:
+        return error
     status = getattr(error, "get_http_status_code", None)
     if callable(status) and 400 <= status() < 500:
         return InvalidInput(str(error), error_code=str(getattr(error, "error_code", "BAD_REQUEST")))

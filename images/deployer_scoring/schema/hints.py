@@ -1,22 +1,22 @@
 """Type hints as schemas: what the hint of a predict's input says of the columns (MLflow's `types.type_hints`).
 
-`list[X]` is one unnamed column of X, where X is a scalar, a list, a `dict[str, X]`, a pydantic model, a Union or Any. pydantic is asked
-only where a hint is a class that could be one of its models.
+`list[X]` is one unnamed column of X, where X is a scalar, a list, a `dict[str, X]`, a pydantic model, a Union or Any. What MLflow has no column
+type for and JSON writes as text is a column of strings: dates, times, UUIDs; an Enum or Literal is of its values' type, a Decimal is any.
 """
 
 from __future__ import annotations
 
-import sys
+import datetime as dt
+import decimal
+import enum
 import types
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union, get_args, get_origin
+import uuid
+from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin
 
 from deployer_scoring.errors import SchemaError
 from deployer_scoring.schema.datatypes import AnyType, Array, ColumnType, DataType, Map, Object, Property
+from deployer_scoring.schema.pydantic_models import fields_of, is_model
 from deployer_scoring.schema.signature import ColSpec, Schema
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
 
 TypeFromExample = TypeVar("TypeFromExample")
 """The hint of a predict that wants its input in the form of the model's input example."""
@@ -29,8 +29,15 @@ SCALARS: dict[Any, DataType] = {
     bool: DataType.boolean,
     float: DataType.double,
     bytes: DataType.binary,
-    datetime: DataType.datetime,
+    dt.datetime: DataType.datetime,
 }
+WRITTEN: dict[Any, ColumnType] = {
+    dt.date: DataType.string,
+    dt.time: DataType.string,
+    uuid.UUID: DataType.string,
+    decimal.Decimal: AnyType(),
+}
+"""What has no column type of its own, and the one of its form in JSON."""
 _SUPPORTED = "use list[X], where X is int, str, bool, float, bytes, datetime, a pydantic model, a list or dict[str, ...] of these, or Any"
 _NOT_OPTIONAL = "the input as a whole can't be Optional: use a pydantic model whose fields are"
 
@@ -102,17 +109,18 @@ def element_of_list(hint: Any) -> Any:
     return elements[0]
 
 
-def is_pydantic(hint: Any) -> bool:
-    """Whether a hint is a pydantic model; pydantic isn't imported to find out."""
-    pydantic = sys.modules.get("pydantic")
-    try:
-        return pydantic is not None and issubclass(hint, pydantic.BaseModel)
-    except TypeError:
-        return False
+def is_choice(hint: Any) -> bool:
+    """Whether a hint names all its values: an Enum or a Literal."""
+    return get_origin(hint) is Literal or isinstance(hint, enum.EnumMeta)
+
+
+def choices_of(hint: Any) -> dict[Any, Any]:
+    """What stands in JSON for each value of an Enum or a Literal."""
+    return {each: each for each in get_args(hint)} if get_origin(hint) is Literal else {each.value: each for each in hint}
 
 
 def shown(hint: Any) -> str:
-    return hint.__name__ if is_pydantic(hint) or type(hint) is type else str(hint)
+    return hint.__name__ if is_model(hint) or type(hint) is type else str(hint)
 
 
 def _one_column(hint: Any) -> Schema:
@@ -126,10 +134,9 @@ def _column(hint: Any) -> tuple[ColumnType, bool]:
     """The column type of a hint, and whether a value is required."""
     if hint is Any:
         return AnyType(), True
-    if isinstance(hint, type) and hint in SCALARS:
-        return SCALARS[hint], True
-    if is_pydantic(hint):
-        return _object(hint), True
+    known = _known(hint)
+    if known is not None:
+        return known, True
     origin, elements = get_origin(hint), get_args(hint)
     if origin is list:
         return Array(_column(element_of_list(hint))[0]), True
@@ -138,6 +145,15 @@ def _column(hint: Any) -> tuple[ColumnType, bool]:
     if origin in UNIONS:
         return _union(elements)
     raise unknown(hint)
+
+
+def _known(hint: Any) -> Optional[ColumnType]:
+    """The column type of a class or a Literal; None for other hints."""
+    if is_model(hint):
+        return _object(hint)
+    if is_choice(hint):
+        return _of_values(choices_of(hint))
+    return (SCALARS.get(hint) or WRITTEN.get(hint)) if isinstance(hint, type) else None
 
 
 def unknown(hint: Any) -> SchemaError:
@@ -163,11 +179,24 @@ def _union(elements: tuple[Any, ...]) -> tuple[ColumnType, bool]:
     return AnyType(), NONE not in elements
 
 
-def _object(model: type[BaseModel]) -> Object:
+def _of_values(values: Any) -> ColumnType:
+    types_of_values = {SCALARS.get(type(each)) for each in values}
+    return types_of_values.pop() or AnyType() if len(types_of_values) == 1 else AnyType()
+
+
+def _object(model: Any) -> Object:
     properties = []
-    for name, field in model.model_fields.items():
-        dtype, required = _column(field.annotation)
-        if not required and field.is_required():
+    for name, annotation, is_required in fields_of(model):
+        dtype, required = _column_of_field(annotation)
+        if not required and is_required:
             raise InvalidHint(f"the field {name} of {model.__name__} is Optional without a default: set it to None")
         properties.append(Property(name, dtype, required))
     return Object(properties)
+
+
+def _column_of_field(annotation: Any) -> tuple[ColumnType, bool]:
+    """As `_column`; any for what only pydantic knows."""
+    try:
+        return _column(annotation)
+    except UnsupportedHint:
+        return AnyType(), True

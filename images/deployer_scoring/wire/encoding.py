@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import base64
 import datetime
+import decimal
+import enum
 import json
 import math
+import uuid
 from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any, Optional
@@ -48,7 +51,14 @@ def _by_the_standard_library(value: Any, wrapped: bool, kind: str) -> bytes:
     try:
         return json.dumps({"predictions": value} if wrapped else value, default=_default).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise EncodingError(f"the model's answer, {kind}, can't be written as JSON: {error}") from error
+        raise EncodingError(f"the model's answer, {kind}, can't be written as JSON: {_in_words(error)}") from error
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, RecursionError) or "Circular reference" in str(error):
+        return "it is nested too deeply, or holds itself"
+    said = str(error)
+    return f"a key of an object is a {said.rpartition(' not ')[2]}; keys are strings" if said.startswith("keys must be") else said
 
 
 def _written(value: Any, types: Optional[set[type]]) -> Optional[bytes]:
@@ -161,14 +171,33 @@ def _default(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray):
         return [_default_or_same(item) for item in value.tolist()] if value.dtype == object else value.tolist()
+    if isinstance(value, (complex, np.complexfloating)):
+        raise TypeError("complex numbers are not a type of JSON")
+    if isinstance(value, np.longdouble):
+        return float(value)  # its `item` is itself
     if isinstance(value, np.generic):
         return value.item()  # of a datetime64 in nanoseconds an integer, else a date: MLflow's way
     if isinstance(value, (bytes, bytearray)):
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, (datetime.date, datetime.time)):  # a datetime and pandas' Timestamp are dates
         return value.isoformat()
+    return _written_as_text(value)
+
+
+def _written_as_text(value: Any) -> Any:
+    """What type hints may name, in the form in which they take it; a pydantic model as its fields."""
     if hasattr(value, "model_dump") and hasattr(type(value), "model_fields"):
-        return value.model_dump()  # a pydantic model
+        return value.model_dump()
+    if hasattr(value, "dict") and hasattr(type(value), "__fields__"):
+        return value.dict()  # of pydantic 1
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (uuid.UUID, decimal.Decimal)):
+        return str(value)
+    if isinstance(value, datetime.timedelta):
+        return pd.Timedelta(value).isoformat()
+    if isinstance(value, (set, frozenset)):
+        return [*value]
     raise TypeError(f"{type(value).__name__} is not a type of JSON")
 
 

@@ -94,5 +94,5 @@ def test_a_function_is_a_model(tmp_path: Path) -> None:
     model = load_model(tmp_path / "m")
     assert model.predict([1.0, 3.0]) == [0.5, 1.5]
     assert model.predict(pd.DataFrame({"x": [5.0]})) == [2.5]
-    with pytest.raises(InvalidInput, match="at 0: float was expected, not str"):
+    with pytest.raises(InvalidInput, match="in row 1: a number was expected, not a string"):
         model.predict(["x"])

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import decimal
+import enum
 import json
-from typing import Any
+import uuid
+from typing import Any, Optional, Set
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import v1
 
 from deployer_scoring.errors import EncodingError
 from deployer_scoring.wire import encoding
@@ -67,17 +72,72 @@ def test_predictions_are_written_with_the_values_of_mlflow(monkeypatch: pytest.M
     assert repr(json.loads(encode(predictions, wrapped=True))["predictions"]) == expected
 
 
-@pytest.mark.parametrize("value", [{1}, object(), 1 + 2j, datetime.timedelta(1), {(1, 2): 3}, [pd.Series([1])]])
-def test_what_has_no_json_form_is_refused(value: Any) -> None:
-    with pytest.raises(EncodingError, match="can't be written as JSON"):
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (object(), "object is not a type of JSON"),
+        (1 + 2j, "complex numbers are not a type of JSON"),
+        (np.array([1 + 2j]), "complex numbers are not a type of JSON"),
+        ([np.clongdouble(1)], "complex numbers are not a type of JSON"),
+        (pd.DataFrame({"a": [1j]}), "complex numbers are not a type of JSON"),
+        ({(1, 2): 3}, "a key of an object is a tuple; keys are strings"),
+        ([pd.Series([1])], "Series is not a type of JSON"),
+    ],
+)
+def test_what_has_no_json_form_is_refused(value: Any, said: str) -> None:
+    with pytest.raises(EncodingError, match=f"can't be written as JSON: {said}$"):
         encode(value, wrapped=True)
 
 
 def test_a_list_that_holds_itself_is_refused() -> None:
     value: list[Any] = []
     value.append(value)
-    with pytest.raises(EncodingError):
+    with pytest.raises(EncodingError, match="nested too deeply, or holds itself"):
         encode(value, wrapped=True)
+
+
+class Colour(enum.Enum):
+    red = "red"
+
+
+class Item(pydantic.BaseModel):
+    id: uuid.UUID = uuid.UUID(int=1)
+    at: datetime.datetime = datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc)
+    price: decimal.Decimal = decimal.Decimal("1.10")
+    colour: Colour = Colour.red
+    tags: Set[str] = {"a"}
+    after: Optional[datetime.timedelta] = None
+
+
+class OldItem(v1.BaseModel):
+    at: datetime.date = datetime.date(2026, 1, 2)
+
+
+ITEM = {"id": str(uuid.UUID(int=1)), "at": "2026-01-02T00:00:00+00:00", "price": "1.10", "colour": "red", "tags": ["a"], "after": None}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ([Item()], [ITEM]),
+        ({"items": [Item()]}, {"items": [ITEM]}),
+        (pd.DataFrame({"item": [Item()], "n": [1]}), [{"item": ITEM, "n": 1}]),
+        ([OldItem()], [{"at": "2026-01-02"}]),
+        ([uuid.UUID(int=1), decimal.Decimal("0.1"), Colour.red], [ITEM["id"], "0.1", "red"]),
+        (pd.Series([decimal.Decimal("0.1")], name="s"), [{"s": "0.1"}]),
+        (np.array([uuid.UUID(int=1)], object), [ITEM["id"]]),
+        ([datetime.timedelta(minutes=5)], ["P0DT0H5M0S"]),
+        ([datetime.time(3, 4)], ["03:04:00"]),
+        ([np.longdouble("0.1")], [0.1]),
+        (np.array([0.1], np.longdouble), [0.1]),
+        (np.longdouble(2), 2.0),
+        ({"a": np.longdouble(2)}, {"a": 2.0}),
+        (pd.DataFrame({"a": np.array([0.5], np.longdouble)}), [{"a": 0.5}]),
+        ([[np.longdouble(2)]], [[2.0]]),
+    ],
+)
+def test_what_type_hints_may_name_is_written_in_the_form_in_which_it_is_taken(value: Any, written: Any) -> None:
+    assert json.loads(encode(value, wrapped=False)) == written
 
 
 def test_a_pydantic_model_is_written_as_its_dump() -> None:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ import pytest
 from deployer_scoring.errors import InvalidInput, LoadError, ModelFailure
 from deployer_scoring.loaders.loading import Loaded, load
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction, parse_mlmodel
+from deployer_scoring.python_model import MlflowError, PythonModel, validate_model_input
 from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 from deployer_scoring.scorer import Scorer
+from deployer_scoring.wire.inference_codec import Route
 
 X = ModelSignature(Schema((ColSpec(DataType.double, "x"),)), None, ParamSchema((ParamSpec("top", DataType.long, 3),)))
 BODY = b'{"inputs": {"x": [1.5]}}'
@@ -146,6 +148,48 @@ def test_an_exception_of_mlflow_inside_the_model_keeps_whose_fault_it_is(status:
 
     with pytest.raises(kind, match="the type hint wants a string"):
         scorer(Model()).predict({"x": [1.5]})
+
+
+@pytest.mark.parametrize("codec", ["invocations", "v2"])
+def test_input_that_a_type_hint_refuses_is_the_request_s_fault(codec: str) -> None:
+    class Model(PythonModel):
+        def predict(self, model_input: List[int]) -> List[int]:  # type: ignore[override]
+            if 7 in model_input:
+                raise ValueError("seven")
+            return model_input
+
+    hinted = MLModel(Path(), PythonFunction("a"), {}, ModelSignature(Schema((ColSpec(DataType.long),))), is_signature_from_type_hint=True)
+    asked = Scorer(hinted, Loaded(Model()))
+
+    def answer(*values: Any) -> bytes:
+        if codec == "invocations":
+            return asked.answer(json.dumps({"inputs": values}).encode(), "application/json")
+        kind = "BYTES" if isinstance(values[0], str) else "INT64"
+        tensor = {"name": "x", "datatype": kind, "shape": [len(values)], "data": values}
+        return asked.answer(json.dumps({"inputs": [tensor]}).encode(), str(Route("m", "1")), "v2")
+
+    assert b"5" in answer(5)
+    with pytest.raises(InvalidInput) as refused:
+        answer("1", "a")
+    assert refused.value.status == 400
+    with pytest.raises(ModelFailure, match="seven"):
+        answer(7)
+
+
+def test_the_exception_of_mlflow_in_pickles_is_the_request_s_fault_only_where_it_says_so() -> None:
+    class Model:
+        def predict(self, data: Any) -> Any:
+            raise error
+
+    error = MlflowError("no")
+    with pytest.raises(ModelFailure, match="no"):
+        scorer(Model()).predict({"x": [1.5]})
+    error = MlflowError("no", "INVALID_PARAMETER_VALUE")
+    with pytest.raises(InvalidInput, match="no"):
+        scorer(Model()).predict({"x": [1.5]})
+    with pytest.raises(MlflowError) as refused:
+        validate_model_input((["a"],), {}, 0, List[int], "model_input")
+    assert refused.value.status == 400
 
 
 @pytest.mark.parametrize(
