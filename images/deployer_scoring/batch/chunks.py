@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import InvalidInput
 
-_ROW = re.compile(r"\Ain row \d+ of ")
+_ROW = re.compile(r"\Ain row \d+(?: of (?P<of>)|, |: )")
 
 Place = Callable[[int], str]
 """Says where a row of a chunk is in the file, "line 7"; rows count from 0."""
@@ -54,6 +54,8 @@ def first_bad(count: int, fails: Callable[[int, int], bool]) -> Optional[int]:
 
 
 def blamed(error: InvalidInput, place: Optional[str]) -> InvalidInput:
-    """The error with the place of its row before it, instead of the row's number among those of its chunk."""
-    said = _ROW.sub("in ", str(error))
-    return error if not place else InvalidInput(f"{place}: {said}", error_code=error.error_code, status=error.status)
+    """The error with the place of its row before it, instead of the row's number among those of its chunk, and without other rows'."""
+    if not place:
+        return error
+    said = _ROW.sub(lambda found: "" if found["of"] is None else "in ", str(error).partition("; in row ")[0])
+    return InvalidInput(f"{place}: {said}", error_code=error.error_code, status=error.status)

@@ -92,7 +92,8 @@ def _predictions(scorer: Scorer, chunk: Chunk, params: Optional[dict[str, Any]])
     try:
         return scorer.predict(chunk.data, asked)
     except InvalidInput as error:
-        raise blamed(error, _place_of(scorer, chunk)) from error
+        known = chunk.place is not None and error.row is not None
+        raise blamed(error, chunk.place(error.row) if known else _place_of(scorer, chunk)) from error  # type: ignore[misc,arg-type]
     except ModelFailure as error:
         if chunk.place is None or not chunk.rows:
             raise

@@ -5,10 +5,8 @@ Values are those that the server would make of the same rows in a request.
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -21,6 +19,8 @@ from deployer_scoring.batch.chunks import Chunk, blamed, first_bad
 from deployer_scoring.batch.records import Records, records_at_a_time
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
+from deployer_scoring.wire.csv_frames import from_csv
+from deployer_scoring.wire.csv_shape import CsvRefused
 from deployer_scoring.wire.decoding import Decoder
 from deployer_scoring.wire.frames import frame_of_arrow
 from deployer_scoring.wire.table import Table
@@ -121,21 +121,26 @@ def _csv(file: BinaryIO, model: MLModel, rows: int) -> Iterator[Chunk]:
     """Each chunk is read as a request would be that holds the header and some whole records."""
     read = _reader_of_csv(file, model, rows)
     pieces = records_at_a_time(file, rows)
-    header = next(pieces, Records(b"", 1)).text
-    before, first, done = header, 0, len(header)
+    header = next(pieces, Records(b"", 1))
+    first, done = 0, len(header.text)
     for records in pieces:
-        data = _of_records(read, before, records)
-        if first:
-            data = (data.frame() if isinstance(data, Table) else data).iloc[1:]
-        else:
-            # How wide rows are, and whether they begin with an index, pandas sees by the first one: each chunk begins with the file's.
-            before = header + records.part(0, 1)
+        data = _below(header, records, read)
         count = data.rows if isinstance(data, Table) else len(data)
         done += len(records.text)
         yield Chunk(data, first, count, done, place=records.place)
         first += count
     if not first:
-        read(header)  # what is wrong with a file of no rows, if anything
+        _below(header, Records(b"", header.line + 1), read)  # what is wrong with a file of no rows, if anything
+
+
+def _below(header: Records, records: Records, read: Callable[[bytes], Any]) -> Any:
+    """What is read of a header and some of the records below it; what is wrong has its line in the file."""
+    try:
+        return read(header.text + records.text)
+    except CsvRefused as error:
+        above = len(header.text.splitlines())
+        line = error.line and (header.line + error.line - 1 if error.line <= above else records.line + error.line - above - 1)
+        raise CsvRefused(error.problem, line, error_code=error.error_code, status=error.status) from error
 
 
 def _reader_of_csv(file: BinaryIO, model: MLModel, rows: int) -> Callable[[bytes], Any]:
@@ -143,32 +148,7 @@ def _reader_of_csv(file: BinaryIO, model: MLModel, rows: int) -> Callable[[bytes
         decoder = Decoder(model)
         return lambda body: decoder.decode(body, "text/csv").data
     types = _types_of_whole(file, rows)
-
-    def read(body: bytes) -> pd.DataFrame:
-        try:
-            return pd.read_csv(io.BytesIO(body), dtype=types)
-        except Exception as error:
-            raise InvalidInput(f"the body makes no DataFrame; CSV with a header row was expected: {error}") from error
-
-    return read
-
-
-def _of_records(read: Callable[[bytes], Any], before: bytes, records: Records) -> Any:
-    def fails(begin: int, end: int) -> bool:
-        try:
-            read(before + records.part(begin, end))
-        except InvalidInput:
-            return True
-        return False
-
-    try:
-        return read(before + records.text)
-    except InvalidInput as error:
-        bad = None if fails(0, 0) else first_bad(records.count, fails)
-        if bad is None:
-            raise
-        said = re.sub(r" in line \d+", "", str(error).rpartition("expected: ")[2])  # pandas counts from the chunk's beginning
-        raise InvalidInput(f"{records.place(bad)}: {said}", error_code=error.error_code) from error
+    return lambda body: from_csv(body, None, types)
 
 
 def _types_of_whole(file: BinaryIO, rows: int) -> Any:
@@ -180,14 +160,11 @@ def _types_of_whole(file: BinaryIO, rows: int) -> Any:
     if rows >= _WHOLE:
         return None
     merged: dict[Any, Any] = {}
-    try:
-        for frame in pd.read_csv(file, chunksize=rows):
-            for name, dtype in frame.dtypes.items():
-                merged[name] = dtype if name not in merged else _holding_both(merged[name], dtype)
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the file is not UTF-8: {error.reason}") from error
-    except Exception as error:
-        raise InvalidInput(f"the file makes no table; CSV with a header row was expected: {error}") from error
+    pieces = records_at_a_time(file, rows)
+    header = next(pieces, Records(b"", 1))
+    for records in pieces:
+        for name, dtype in _below(header, records, lambda body: from_csv(body, None)).dtypes.items():
+            merged[name] = dtype if name not in merged else _holding_both(merged[name], dtype)
     file.seek(0)
     return merged
 

@@ -6,7 +6,6 @@ kilobytes, a new column in each row, can ask for gigabytes. What is refused here
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
@@ -16,8 +15,6 @@ from deployer_scoring.errors import InvalidInput
 MOST_COLUMNS = 50_000
 _FREE_CELLS = 1_000_000
 _CELLS_PER_VALUE = 16
-# A field of CSV as pandas has it, in quotes only where they open it, and what ends it.
-_FIELD = re.compile(rb'(?:"[^"]*(?:""[^"]*)*"?[^,\r\n]*|[^",\r\n][^,\r\n]*|)(,|(?:[ \t]*[\r\n])+|$)')
 _MOST_TEXT = 64 << 20  # characters of an array of text, each of 4 bytes
 
 
@@ -67,15 +64,6 @@ def check_split(value: dict[str, Any]) -> None:
     _check_cells(rows, width, given + named + counted)
 
 
-def check_csv(body: bytes) -> None:
-    """As `check_rows`, for CSV: pandas fills rows that are shorter than the header or the first row."""
-    width = _csv_width(body)
-    check_columns(width)
-    if len(body) * width > _FREE_CELLS:
-        lines = body.count(b"\n") + body.count(b"\r")
-        _check_cells(lines, width, body.count(b",") + lines)
-
-
 def is_wasteful_text(value: Any) -> bool:
     """Whether an array of text, with room for the longest item in every place, would be far larger than the text."""
     level: list[Any] = value if isinstance(value, list) else []
@@ -112,20 +100,3 @@ def _extent(parts: Iterable[Any]) -> tuple[int, int]:
 def _check_cells(rows: int, columns: int, given: int) -> None:
     if rows * columns > _FREE_CELLS + _CELLS_PER_VALUE * given:
         raise InvalidInput(f"the body would make a frame of {rows} by {columns} cells for {given} values; send rows with the same columns")
-
-
-def _csv_width(body: bytes) -> int:
-    """How many fields the header or the first row has, whichever has more; counted to MOST_COLUMNS and no further."""
-    widths: list[int] = []
-    fields = 0
-    for field in _FIELD.finditer(body):
-        fields += 1
-        if fields > MOST_COLUMNS:
-            return fields
-        if field[1] != b",":
-            if fields > 1 or field[0].strip():  # pandas skips lines of nothing but spaces
-                widths.append(fields)
-            fields = 0
-        if len(widths) == 2 or not field[1]:
-            break
-    return max(widths, default=0)

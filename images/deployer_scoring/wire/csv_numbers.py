@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
+from deployer_scoring.wire.csv_shape import names_are_plain
 from deployer_scoring.wire.jsonbytes import orjson
 
 _MOST_DIGITS = 15
@@ -29,10 +30,11 @@ def split_of_numbers(body: bytes) -> Optional[dict[str, Any]]:
     if numbers.endswith(b"\n"):
         numbers = numbers[:-1]
     columns = header.decode("utf-8")
+    names = columns.split(",")
     # A byte order mark isn't printable, so this refuses it too.
-    if '"' in columns or not columns.isprintable() or not (_are_exact(numbers[:_SAMPLE]) and _are_exact(numbers)):
+    if '"' in columns or not columns.isprintable() or not names_are_plain(names) or not (_are_exact(numbers[:_SAMPLE]) and _are_exact(numbers)):
         return None
-    return {"columns": columns.split(","), "data": orjson.loads(b"[[" + numbers.replace(b"\n", b"],[") + b"]]")}
+    return {"columns": names, "data": orjson.loads(b"[[" + numbers.replace(b"\n", b"],[") + b"]]")}
 
 
 def _are_exact(numbers: bytes) -> bool:

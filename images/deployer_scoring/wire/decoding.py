@@ -15,8 +15,9 @@ from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.wire.arrays import Arrays
 from deployer_scoring.wire.blocks import Blocks
+from deployer_scoring.wire.csv_frames import from_csv, in_utf_8, is_charset
 from deployer_scoring.wire.csv_numbers import split_of_numbers
-from deployer_scoring.wire.frames import from_csv, from_parquet, from_records, from_split
+from deployer_scoring.wire.frames import from_parquet, from_records, from_split
 from deployer_scoring.wire.instances import from_inputs, from_instances
 from deployer_scoring.wire.jsonbytes import orjson, read_json
 from deployer_scoring.wire.records import Records
@@ -51,6 +52,8 @@ class _ContentType:
     media: str
     layout: Optional[str]
     """`pandas-split` or `pandas-records`, from before MLflow 2."""
+    charset: Optional[str] = None
+    """Of CSV, where it isn't UTF-8."""
 
 
 class Decoder:
@@ -96,6 +99,8 @@ class Decoder:
             InvalidInput: With status 415 for a content type or charset that isn't known, else 400 and what is wrong where.
         """
         kind = self._content_types.get(content_type) or self._content_type(content_type)
+        if kind.charset is not None:
+            body = in_utf_8(body, kind.charset)
         if self._readers:
             decoded = self._at_once(body, kind)
             if decoded is not None:
@@ -155,7 +160,8 @@ class Decoder:
 
 def decode(body: bytes, content_type: str, model: MLModel) -> Decoded:
     """Read a request in MLflow's own way alone; as `Decoder.decode`, but that the data is never a Table."""
-    return _decoded(body, _parsed(content_type), model)
+    kind = _parsed(content_type)
+    return _decoded(body if kind.charset is None else in_utf_8(body, kind.charset), kind, model)
 
 
 def _decoded(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
@@ -171,7 +177,8 @@ def _parsed(content_type: str) -> _ContentType:
     media, _, rest = content_type.partition(";")
     media, options = media.strip().lower(), _options(rest)
     charset = options.pop("charset", "utf-8").lower()
-    if charset not in {"utf-8", "utf8"}:
+    is_utf_8 = charset in {"utf-8", "utf8"}
+    if not is_utf_8 and not (media == "text/csv" and is_charset(charset)):
         raise InvalidInput(f"the charset {charset} is not taken; send UTF-8", status=415)
     layout = options.pop("format", None) if media == "application/json" else None
     if options or (layout is not None and layout not in _LEGACY):
@@ -179,7 +186,7 @@ def _parsed(content_type: str) -> _ContentType:
         raise InvalidInput(f"the content type has a parameter that is not known: {unknown}", status=415)
     if media not in _MEDIA:
         raise InvalidInput(f"the content type {content_type or '(none)'} is not taken; send one of {_TYPES}", status=415)
-    return _ContentType(media, layout)
+    return _ContentType(media, layout, None if is_utf_8 else charset)
 
 
 def _decode(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:

@@ -1,7 +1,7 @@
-"""DataFrames out of JSON and CSV, with the columns' types led by the signature where there is one.
+"""DataFrames out of JSON and Parquet, with the columns' types led by the signature where there is one.
 
 JSON has fewer types than a column: bytes arrive as base64, datetimes as text, 32-bit numbers as 64. What is done about it is what MLflow's
-server does (`dataframe_from_parsed_json`, `parse_csv_input`), so that a model sees the same values here.
+server does (`dataframe_from_parsed_json`), so that a model sees the same values here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deployer_scoring.enforcement.values import Misfit, column_of
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import AnyType, DataType
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
-from deployer_scoring.wire.bounds import check_csv, check_rows, check_split
+from deployer_scoring.wire.bounds import check_rows, check_split
 
 
 def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
@@ -58,24 +58,6 @@ def from_records(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
     return _typed(frame, schema)
 
 
-def from_csv(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
-    """A DataFrame of CSV with a header row, in UTF-8.
-
-    Raises:
-        InvalidInput: Not CSV, or a column can't be read as what the signature says.
-    """
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
-    check_csv(body)
-    types = None if schema is None else csv_types(schema)
-    try:
-        return pd.read_csv(io.BytesIO(body), dtype=types)  # type: ignore[arg-type,unused-ignore]
-    except Exception as error:
-        raise InvalidInput(f"the body makes no DataFrame; CSV with a header row was expected: {error}") from error
-
-
 def from_parquet(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
     """A DataFrame of a Parquet file, where the environment has a library that reads it.
 
@@ -101,18 +83,6 @@ def _read_parquet(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
     from pyarrow import parquet
 
     return frame_of_arrow(parquet.read_table(io.BytesIO(body)), schema)
-
-
-def csv_types(schema: Schema) -> dict[Any, Any]:
-    """The dtypes of CSV's columns by name.
-
-    Raises:
-        InvalidInput: The model takes what CSV can't express.
-    """
-    if not all(isinstance(each.type, DataType) for each in schema.columns) or schema.is_tensor_spec():
-        raise InvalidInput("the model takes tensors or nested values, which CSV can't express; send JSON")
-    # pandas reads datetimes from CSV only by another option; like MLflow, such a column is refused.
-    return dict(zip(schema.input_names(), (each.type.to_pandas() for each in schema.columns if isinstance(each.type, DataType))))
 
 
 def _dtype(schema: Optional[Schema]) -> Any:

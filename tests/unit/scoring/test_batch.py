@@ -5,18 +5,21 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, List
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from deployer.pyfunc import save_model
 from deployer_scoring.batch.chunks import Chunk, first_bad
 from deployer_scoring.batch.command import format_of, main
+from deployer_scoring.batch.predicting import Batch, run
 from deployer_scoring.batch.reading import chunks
 from deployer_scoring.batch.writing import replacing, writer
 from deployer_scoring.errors import EncodingError, InvalidInput
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
+from deployer_scoring.wire.table import Table
 
 LOADER = """
 import pandas as pd
@@ -78,11 +81,19 @@ def test_without_a_signature_all_chunks_have_the_types_of_the_whole_file(untyped
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("x,name\n1,a\n2,b\nabc,c\n4,d\n", "line 4: .*could not convert string to float: 'abc'"),
-        ('x,name\n1,"two\nlines"\n\nabc,c\n', "line 5: .*could not convert string to float: 'abc'"),
-        ("x,name\n1,a\n2,b\n3,c,d,e\n5,f\n", "line 4: "),
-        ("x,name\n1,a\n2,b\n3,4,d\n5,f\n", "line 4: "),
-        ("", "No columns to parse from file"),
+        ("x,name\n1,a\n2,b\nabc,c\n4,d\n", "^line 4: in the column 'x', 'abc' is no number$"),
+        ('x,name\n1,"two\nlines"\n\nabc,c\n', "^line 5: in the column 'x', 'abc' is no number$"),
+        ('x,name\n1,5" wide\n2,"a ""b"" c"\nabc,c\n', "^line 4: in the column 'x', 'abc' is no number$"),
+        ("x,name\r1,a\rabc,c\r", "^line 3: in the column 'x', 'abc' is no number$"),
+        ("\n\nx,name\r\n1,a\r\nabc,c", "^line 5: in the column 'x', 'abc' is no number$"),
+        ("x,name\n1,a\n2,b\n3,c,d,e\n5,f\n", "^line 4: there are 4 fields, the header has 2$"),
+        ("x,name\n1,a\n2,b\n3,4,\n5,f\n", r"^line 4: there are 3 fields \(it ends with a comma\), the header has 2$"),
+        ("x,name\n1,a,\n2,b,\n", "^line 2: there are 3 fields"),
+        ('x,name\n1,"a\n\nb"\n2\n3,c\n', "^line 5: there is 1 field, the header has 2$"),
+        ('x,name\n1,a\n2,"b\n3,c\n', "^line 3: a quote opens a field, and none closes it$"),
+        ("x,x\n1,a\n", "^line 1: the column 'x' is there more than once$"),
+        ("\n,x\n0,1\n", "^line 2: the column 1 has no name"),
+        ("", "^there is nothing in it; CSV with a header row was expected$"),
     ],
 )
 @pytest.mark.parametrize("rows", [1, 2, 3, None])
@@ -93,13 +104,55 @@ def test_a_bad_row_of_csv_has_its_line(typed: MLModel, text: str, said: str, row
 
 def test_integers_with_gaps_have_a_line_too(tmp_path: Path) -> None:
     model = model_in(tmp_path / "whole", [("n", "long"), ("x", "double")])
-    with pytest.raises(InvalidInput, match=r"line 5: .*Integer column has NA values"):
+    with pytest.raises(InvalidInput, match=r"line 5: in the column 'n', a value is missing"):
         read(model, "n,x\n1,1\n2,2\n3,3\n,4\n5,5\n", rows=10)
 
 
-def test_bytes_that_are_no_text_are_refused(typed: MLModel) -> None:
-    with pytest.raises(InvalidInput, match="not UTF-8"):
-        list(chunks(io.BytesIO(b"x,name\n1,\xff\n"), "csv", typed, 10))
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n3,4\n5,6,7\n", "^line 4: there are 3 fields, the header has 2$"),
+        ("a,b\n1,2\n\n3\n", "^line 4: there is 1 field, the header has 2$"),
+        ("a,a\n1,2\n", "^line 1: the column 'a' is there more than once$"),
+    ],
+)
+@pytest.mark.parametrize("rows", [1, 2, None])
+def test_rows_have_the_header_s_width_without_a_signature_too(untyped: MLModel, text: str, said: str, rows: int | None) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        read(untyped, text, rows=rows)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("rows", [1, 2, 3, None])
+def test_every_end_of_a_line_gives_the_same_rows(typed: MLModel, end: str, rows: int | None) -> None:
+    lines = ["\ufeffx,name", "1,a", '2,"b,', 'c"', "", '3,5"', "4,d"]
+    found = read(typed, end.join(lines) + end, rows=rows)
+    frames = [each.data.frame() if isinstance(each.data, Table) else each.data for each in found]
+    assert [row for frame in frames for row in frame["x"]] == [1.0, 2.0, 3.0, 4.0]
+    assert [row for frame in frames for row in frame["name"]] == ["a", f"b,{end}c", '5"', "d"]
+    assert [each.place(row) for each in found for row in range(each.rows)] == ["line 2", "line 3", "line 6", "line 7"]  # type: ignore[misc]
+
+
+def test_a_large_cell_is_a_cell(typed: MLModel) -> None:
+    (found,) = read(typed, f'x,name\n1,"{"a" * 200_000}"\n', rows=10)
+    assert len(found.data["name"][0]) == 200_000
+
+
+def test_bytes_that_are_no_text_are_refused_with_their_line(typed: MLModel) -> None:
+    with pytest.raises(InvalidInput, match=r"^line 3: the text is not UTF-8"):
+        list(chunks(io.BytesIO(b"x,name\n1,a\n1,\xff\n"), "csv", typed, 1))
+
+
+def test_a_row_that_a_type_hint_refuses_has_its_line(tmp_path: Path) -> None:
+    def doubled(model_input: Any) -> Any:
+        return [2 * each for each in model_input]
+
+    doubled.__annotations__ = {"model_input": List[int]}
+    save_model(tmp_path / "m", python_model=doubled, pip_requirements=[])
+    source = tmp_path / "in.jsonl"
+    source.write_text('1\n\n2\n"x"\n"y"\n')
+    with pytest.raises(InvalidInput, match=r"^line 4: an integer was expected, not a string$"):
+        run(Batch(tmp_path / "m", source, tmp_path / "out.jsonl", "jsonl", "jsonl", rows=10), lambda **_: None)
 
 
 def test_json_lines_are_rows(typed: MLModel) -> None:
