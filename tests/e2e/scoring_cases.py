@@ -43,6 +43,7 @@ POINT = {"type": "object", "properties": {"x": {"type": "double", "required": Tr
 ABC = [column("double", "a"), column("long", "b"), column("string", "c")]
 OPTIONAL = [column("double", "a"), column("long", "b", required=False), column("string", "c", required=False)]
 UNNAMED = [column("double", None), column("long", None)]
+OPTIONAL_VALUES = [column("long", "l", required=False), column("boolean", "b", required=False), column("datetime", "t", required=False)]
 
 # For each type, values of one column that a JSON request may hold, right and wrong.
 VALUES: dict[str, list[list[Any]]] = {
@@ -306,6 +307,15 @@ def _of_bodies() -> list[Case]:
         Case("csv with a header alone", ABC, "a,b,c\n", CSV),
         Case("csv with nothing", ABC, "", CSV),
         Case("csv with rows that differ", ABC, "a,b,c\n1,2,t\n1,2,t,5\n", CSV),
+        Case("csv with all rows longer", ABC, "a,b,c\n1,2,t,5\n", CSV),
+        Case("csv with rows that are shorter", ABC, "a,b,c\n1,2,t\n1,2\n", CSV),
+        Case("csv with commas at the ends", ABC, "a,b,c\n1,2,t,\n1,2,u,\n", CSV),
+        Case("csv with a name twice", ABC, "a,b,c,c\n1,2,t,u\n", CSV),
+        Case("csv with a column without a name", ABC, ",a,b,c\n0,1,2,t\n", CSV),
+        Case("csv with booleans for a double", ABC, "a,b,c\nTrue,2,t\n", CSV),
+        Case("csv with a mark and other ends of lines", ABC, "\ufeffa,b,c\r\n1,2,t\r\n\r\n2,3,u\r\n", CSV),
+        Case("csv for binary", [column("binary")], "x\naGk=\n", CSV),
+        Case("csv for optional values", OPTIONAL_VALUES, "l,b,t\n1,True,2026-01-02\n,,\n", CSV),
         Case("csv for booleans", [column("boolean")], "x\nTrue\nFalse\n", CSV),
         Case("csv for datetimes", [column("datetime")], "x\n2026-01-02\n", CSV),
         Case("csv for tensors", [tensor("float64", [-1])], "x\n1.5\n", CSV),

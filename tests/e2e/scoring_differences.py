@@ -38,6 +38,9 @@ STRICTER = [
     "(an array|a list|a map) of (bytes|bool|text|objects of int and None) for a (list|map) of (boolean|double|string|binary)",
     "(a column|lists) of .* for a tensor of .*",
     "tensor of bytes from a frame",
+    # the shape of CSV
+    "csv with (all rows longer|rows that are shorter|commas at the ends|a name twice|a column without a name|booleans for a double)",
+    "duplicate keys",
     # params
     r"2\*\*(31|70) for (integer|long)",
     "1e300 for float",
@@ -68,6 +71,8 @@ LOOSER = [
     "inputs( of one row)?, (optional )?list of lists",
     "inputs( of one row)?, optional list that is null",
     "inputs, (optional )?list of any",
+    # CSV's values, by the same rule
+    "csv for (datetimes|binary|optional values)",
     # columns by position, each of its own type
     "unnamed columns from inputs",
 ]
@@ -80,6 +85,7 @@ OTHERWISE = [
     ".*list of strings with null.*",
     # base64, which MLflow decodes in dataframe_* alone
     _ARRAYS + r"binary from \['AAH/', 'YWI='\]",
+    "csv for binary",
     # datetimes in a list, which MLflow makes integers; text without a dimension, which is text
     "a list of datetime64\\[ns\\] for a list of datetime",
     "text of no dimension",
@@ -91,7 +97,9 @@ EARLIER = [
     _ARRAYS + r"double from \[\[1.0\], \[2.0\]\]",
     "a matrix for one named column",
 ]
-_REFUSED_FOR_A_VALUE = re.compile(r"\bis (no|not|out of the range|past the range|missing)\b")
+_REFUSED_FOR_A_VALUE = re.compile(
+    r"\bis (no|not|out of the range|past the range|missing)\b|^line \d+: (there (is|are) \d+ field|the column \S+ (has no name|is there more than))|more than once$"
+)
 
 
 def differs_on_purpose(name: str, theirs_taken: bool, ours_taken: bool, message: str) -> bool:

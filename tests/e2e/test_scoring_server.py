@@ -86,7 +86,8 @@ def test_every_format_is_answered_in_its_own_form(doubler: Served, body: str, co
         ("[" * 100_000, "application/json", (413, "REQUEST_TOO_LARGE"), "2000 bytes"),
         ('{"inputs": ' + "[" * 1900, "application/json", (400, "BAD_REQUEST"), "JSON"),
         ("x", "application/xml", (415, "UNSUPPORTED_MEDIA_TYPE"), "text/csv"),
-        ("x\n1", "text/csv; charset=latin-1", (415, "UNSUPPORTED_MEDIA_TYPE"), "UTF-8"),
+        ("x\n1", "text/csv; charset=klingon", (415, "UNSUPPORTED_MEDIA_TYPE"), "UTF-8"),
+        ("x\n1,2\n", "text/csv", (400, "BAD_REQUEST"), "line 2: there are 2 fields, the header has 1"),
         ("x\n\xff".encode("latin-1"), "text/csv", (400, "BAD_REQUEST"), "UTF-8"),
     ],
 )

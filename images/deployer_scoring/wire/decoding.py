@@ -19,7 +19,7 @@ from deployer_scoring.wire.csv_frames import from_csv, in_utf_8, is_charset
 from deployer_scoring.wire.csv_numbers import split_of_numbers
 from deployer_scoring.wire.frames import from_parquet, from_records, from_split
 from deployer_scoring.wire.instances import from_inputs, from_instances
-from deployer_scoring.wire.jsonbytes import orjson, read_json
+from deployer_scoring.wire.jsonbytes import has_each_key_once, has_keys, orjson, read_json
 from deployer_scoring.wire.records import Records
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
@@ -120,15 +120,18 @@ class Decoder:
                 return self._csv(body, self._blocks) if self._blocks is not None and self._blocks.has_numbers_alone else None
             if self._records is not None and self._blocks is not None and kind.layout is None and Records.may_be(body):
                 with contextlib.suppress(Exception):  # of whatever kind: there are other ways
-                    return Decoded(self._blocks.from_rows(self._records.rows(body)), None)
+                    rows = self._records.rows(body)
+                    if has_keys(body, 1 + len(rows) * self._records.width):
+                        return Decoded(self._blocks.from_rows(rows), None)
             value = orjson.loads(body)
             strips = self._has_text and _ESCAPED_NUL in body
             if kind.layout is not None or len(value) != 1:
-                return self._in_other_forms(value, kind.layout, strips=strips)
+                return self._in_other_forms(value, kind.layout, strips=strips) if has_each_key_once(body, value) else None
             ((name, data),) = value.items()
             if strips and name in _STRIPPED:
                 return None
-            return Decoded(self._readers[name](data), None)
+            found = self._readers[name](data)
+            return Decoded(found, None) if has_keys(body, 1 + _keys_of(data)) else None
         except Exception:  # of whatever kind: the other way finds it again, and has words for it
             return None
 
@@ -198,6 +201,13 @@ def _decode(body: bytes, kind: _ContentType, model: MLModel) -> Decoded:
     if kind.media == "text/csv":
         return Decoded(from_csv(body, inputs), None)
     return Decoded(from_parquet(body, inputs), None)
+
+
+def _keys_of(data: Any) -> int:
+    """How many keys there are in data that holds rows, columns or an object of these."""
+    if type(data) is dict:
+        return len(data)
+    return sum(map(len, data)) if type(data) is list and data and type(data[0]) is dict else 0
 
 
 def _has_huge_number(value: Any) -> bool:

@@ -171,12 +171,9 @@ def _default(value: Any) -> Any:
         return None
     if isinstance(value, np.ndarray):
         return [_default_or_same(item) for item in value.tolist()] if value.dtype == object else value.tolist()
-    if isinstance(value, (complex, np.complexfloating)):
-        raise TypeError("complex numbers are not a type of JSON")
-    if isinstance(value, np.longdouble):
-        return float(value)  # its `item` is itself
-    if isinstance(value, np.generic):
-        return value.item()  # of a datetime64 in nanoseconds an integer, else a date: MLflow's way
+    if isinstance(value, np.generic) and not isinstance(value, np.complexfloating):
+        # Of a datetime64 in nanoseconds an integer, else a date: MLflow's way. A long double's `item` is itself.
+        return float(value) if isinstance(value, np.longdouble) else value.item()
     if isinstance(value, (bytes, bytearray)):
         return base64.encodebytes(value).decode("ascii")
     if isinstance(value, (datetime.date, datetime.time)):  # a datetime and pandas' Timestamp are dates
@@ -198,7 +195,8 @@ def _written_as_text(value: Any) -> Any:
         return pd.Timedelta(value).isoformat()
     if isinstance(value, (set, frozenset)):
         return [*value]
-    raise TypeError(f"{type(value).__name__} is not a type of JSON")
+    kind = "complex numbers are" if isinstance(value, (complex, np.complexfloating)) else f"{type(value).__name__} is"
+    raise TypeError(f"{kind} not a type of JSON")
 
 
 def _default_or_same(value: Any) -> Any:

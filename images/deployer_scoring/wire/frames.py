@@ -35,6 +35,7 @@ def from_split(value: Any, schema: Optional[Schema]) -> pd.DataFrame:
     if unknown := value.keys() - {"columns", "data", "index"}:
         raise InvalidInput(f"dataframe_split has columns, data and index; {', '.join(sorted(map(repr, unknown)))} is none of them")
     check_split(value)
+    _check_columns(value.get("columns"))
     try:
         frame = pd.DataFrame(index=value.get("index"), columns=value.get("columns"), data=value["data"], dtype=_dtype(schema))
     except Exception as error:
@@ -83,6 +84,16 @@ def _read_parquet(body: bytes, schema: Optional[Schema]) -> pd.DataFrame:
     from pyarrow import parquet
 
     return frame_of_arrow(parquet.read_table(io.BytesIO(body)), schema)
+
+
+def _check_columns(columns: Any) -> None:
+    if columns is None:
+        return
+    if not isinstance(columns, list) or not all(isinstance(each, (str, int, float)) for each in columns):
+        raise InvalidInput("dataframe_split's columns must be a list of names")
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise InvalidInput(f"the column {twice!r} is there more than once")
 
 
 def _dtype(schema: Optional[Schema]) -> Any:

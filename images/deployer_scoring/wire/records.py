@@ -35,6 +35,7 @@ class Records:
             schema: See `takes`.
         """
         self._columns = [(str(each.name), _PYTHON[each.type]) for each in schema.columns if isinstance(each.type, DataType)]
+        self.width = len(self._columns)
         self._decoder: Any = None
         self._values: Any = None
 

@@ -263,7 +263,7 @@ def test_csv_can_not_express_tensors() -> None:
         "[18446744073709551615, 18446744073709551616, -9223372036854775809]",
         "[123456789012345678901234567890]",
         '["\\ud800"]',
-        '{"a": 1, "a": 2}',
+        '{"a": {"a": 1}, "b": [{"a": 1}, {"a": ":", "b:": ":x"}]}',
         "[-0, -0.0, 0.1, 5e-324, 1.7976931348623157e308]",
         "\ufeff[1]",
         '["\\u00e9", "é", "\\u0000"]',
@@ -279,6 +279,54 @@ def test_json_is_read_as_the_standard_library_reads_it(monkeypatch: pytest.Monke
 def test_a_number_past_a_double_is_not_made_infinity(number: str) -> None:
     with pytest.raises(InvalidInput, match=r"number -?1.* is past the range of a double"):
         read_json(f"[0.5, {number}]".encode())
+
+
+TWICE = [
+    '{"inputs": {"a": [1], "b": ["x"], "a": [2]}}',
+    '{"inputs": {"a": [1], "b": [":x"], "a": [2]}}',
+    '{"instances": [{"a": 1, "b": "x"}, {"a": 1, "b": "x", "a": 2}]}',
+    '{"dataframe_records": [{"a": 1, "b": "a:b", "a": 2}]}',
+    '{"dataframe_records": [{"a": 1, "b": ":", "a" : 2}]}',
+    '{"dataframe_records": [' + '{"a": 1.5, "b": "x"},' * 500 + '{"a": 1.5, "b": "x", "b": "y"}]}',
+    '{"dataframe_records": [' + '{"a": 1.5, "b": "\\":"},' * 500 + '{"a": 1.5, "b": "x", "b": "y"}]}',
+    '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]], "data": [[2, "y"]]}}',
+    '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, "x"]]}, "dataframe_split": {"columns": ["a", "b"], "data": []}}',
+    '{"dataframe_records": [{"a": 1, "b": "x"}], "params": {"p": 1, "p": 2}}',
+    '{"columns": ["a", "b"], "data": [[1, "x"]], "data": [[2, "x"]]}',
+]
+
+
+@pytest.mark.parametrize("with_orjson", [True, False])
+@pytest.mark.parametrize("text", TWICE, ids=range(len(TWICE)))
+def test_a_key_given_twice_is_told(monkeypatch: pytest.MonkeyPatch, text: str, with_orjson: bool) -> None:
+    if not with_orjson:
+        monkeypatch.setattr(jsonbytes, "orjson", None)
+    for read in (decoded, lambda body: Decoder(model()).decode(body.encode(), JSON)):
+        with pytest.raises(InvalidInput, match=r"^an object has the key '\w+' more than once$"):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "b": ":"}', '{"a" : ":", "b":":x:"}', '{"a":\n [{"b": {}}]}', '{"a": "\\":"}', "[1]", '":"', '{"é:": {":": ":"}}']
+)
+def test_no_key_is_taken_for_two(text: str) -> None:
+    assert repr(read_json(text.encode())) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("columns", [["a", "a", "b"], ["a", "b", "c", "c"]])
+def test_a_column_given_twice_is_told(columns: list[str]) -> None:
+    split = {"columns": columns, "data": [["x"] * len(columns)]}
+    for body in ({"dataframe_split": split}, split):
+        for read in (decoded, lambda body: Decoder(model()).decode(json.dumps(body).encode(), JSON)):
+            with pytest.raises(InvalidInput, match=r"the column '[ac]' is there more than once"):
+                read(body)
+
+
+@pytest.mark.parametrize("columns", [[["a", "x"], ["a", "y"]], [["a"], ["b"]], [{"a": 1}, "b"], [None, "b"], "ab"])
+def test_columns_that_are_no_names_are_refused_in_words(columns: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        decoded({"dataframe_split": {"columns": columns, "data": [[1, "x"]]}})
+    assert "Error" not in str(refused.value)
 
 
 def test_json_in_utf_16_is_read_as_the_standard_library_reads_it() -> None:
