@@ -140,7 +140,7 @@ def test_a_bad_row_names_its_line_and_leaves_the_output_as_it_was(deploy: Run, t
     (tmp_path / "out.csv").write_text("before")
     done = deploy("-m", saved_model("doubler"), "-i", "in.csv", "-o", "out.csv", "--chunk-rows", 1000)
     assert done.returncode == 2
-    assert "the input doesn't fit the model: line 5002: could not convert string to float: 'oops'" in done.stderr
+    assert "the input doesn't fit the model: line 5002: in the column 'x', 'oops' is no number" in done.stderr
     assert (tmp_path / "out.csv").read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 

@@ -16,7 +16,7 @@ import pandas as pd
 from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.enforcement.values import Misfit, column_of
-from deployer_scoring.errors import InvalidInput
+from deployer_scoring.errors import INVALID_PARAMETER_VALUE, InvalidInput
 from deployer_scoring.schema.datatypes import AnyType, DataType
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.wire.bounds import check_rows, check_split
@@ -93,7 +93,7 @@ def _check_columns(columns: Any) -> None:
         raise InvalidInput("dataframe_split's columns must be a list of names")
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
-        raise InvalidInput(f"the column {twice!r} is there more than once")
+        raise InvalidInput(f"the column {twice!r} is there more than once", error_code=INVALID_PARAMETER_VALUE)
 
 
 def _dtype(schema: Optional[Schema]) -> Any:
