@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployer.pyfunc import save_model
 from deployer_scoring.batch.chunks import Chunk, first_bad
 from deployer_scoring.batch.command import format_of, main
 from deployer_scoring.batch.predicting import Batch, run
 from deployer_scoring.batch.reading import chunks
 from deployer_scoring.batch.writing import replacing, writer
 from deployer_scoring.errors import EncodingError, InvalidInput
+from deployer_scoring.format.saving import save_model
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
 from deployer_scoring.wire.table import Table
 
