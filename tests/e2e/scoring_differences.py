@@ -98,7 +98,8 @@ EARLIER = [
     "a matrix for one named column",
 ]
 _REFUSED_FOR_A_VALUE = re.compile(
-    r"\bis (no|not|out of the range|past the range|missing)\b|^line \d+: (there (is|are) \d+ field|the column \S+ (has no name|is there more than))|more than once$"
+    r"\bis (no|not|out of the range|past the range|missing)\b"
+    r"|^line \d+: (there (is|are) \d+ field|the column \S+ (has no name|is there more than))|more than once$"
 )
 
 
