@@ -1,13 +1,13 @@
 """Looking at a model before it goes anywhere: what it needs and what would break, without running any of it.
 
 finding         what is found: severity, file, what, what to do
-pickles         a pickle's operations, followed without doing them
-containers      where a model's pickles lie: files, zips, compressed ones
+containers      where a model's pickles lie: files, zips, compressed ones (deployer_scoring.opcodes follows them without doing anything)
+harmless        which names of a pickle are dangerous, which are known to be harmless
 sources         its Python files, parsed
 examples        its input example against its signature
 knowledge       which versions load what, which distribution brings which module
 surroundings    the environment that it is held against
-versions, imports, binaries, needs, check        the findings
+files, dangers, versions, imports, binaries, needs, check        the findings
 """
 
 from deployer.checks.before import look_before_upload

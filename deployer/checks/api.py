@@ -17,6 +17,7 @@ def check(
     *,
     python_version: str | None = None,
     image: str | None = None,
+    strict: bool = False,
     tracking_uri: str | None = None,
     registry_uri: str | None = None,
 ) -> Checked:
@@ -26,6 +27,7 @@ def check(
         model_uri: as `fetch` takes it.
         python_version: hold it against this Python, "3.12", instead of the one that it was saved with.
         image: hold it against what this image has, instead of its own requirements.
+        strict: whether a pickle that isn't known to be harmless is an error, not a warning.
 
     Raises:
         ConfigInvalid: not a URI or an image; both a Python and an image.
@@ -35,7 +37,7 @@ def check(
         raise ConfigInvalid("an image has its own Python", advice="leave one of image and python_version out")
     model = fetch(model_uri, tracking_uri=tracking_uri, registry_uri=registry_uri)
     there = of_image(described(image)) if image else of_requirements(model.facts.requirements, python_version or model.facts.python_version)
-    return check_model(model, there=there)
+    return check_model(model, there=there, strict=strict)
 
 
 def described(image: str) -> Image:

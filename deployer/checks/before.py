@@ -9,9 +9,6 @@ from deployer.errors import ModelInvalid
 from deployer.events import Noticed, Report
 from deployer.state import Image, Model
 
-_SOON = 200_000
-"""Operations of each pickle that are looked at: a fraction of a second."""
-
 
 def look_before_upload(model: Model, image: Image, environment: str, report: Report) -> None:
     """Hold a model against the image that will serve it; a model that isn't on this machine was uploaded before.
@@ -26,7 +23,7 @@ def look_before_upload(model: Model, image: Image, environment: str, report: Rep
         return
     by_image = environment != "at-start" and image.packages is not None
     there = of_image(image) if by_image else of_requirements(model.facts.requirements, model.facts.python_version)
-    checked = check_model(model, there=there, most=_SOON)
+    checked = check_model(model, there=there)
     if checked.errors and environment != "image":
         first, *others = checked.errors
         raise ModelInvalid(

@@ -12,13 +12,13 @@ from typing import Any
 
 from deployer.checks.binaries import check_binaries
 from deployer.checks.containers import Pickled, pickles
+from deployer.checks.dangers import SUSPICIONS, check_dangers
 from deployer.checks.examples import check_example
 from deployer.checks.files import check_files
 from deployer.checks.finding import Finding, Severity, error, in_order, note, warning
 from deployer.checks.imports import Modules
-from deployer.checks.knowledge import FLAVORS, dangerous, standard
+from deployer.checks.knowledge import FLAVORS, standard
 from deployer.checks.needs import check_requirements
-from deployer.checks.pickles import MOST_OPERATIONS, Global
 from deployer.checks.sources import Source, imports_of_function, read_source
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
@@ -30,6 +30,7 @@ from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE as MLMODEL
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
+from deployer_scoring.opcodes.facts import Global
 
 _LARGEST_SOURCE = 1 << 19
 _MOST_SOURCE = 1 << 23
@@ -75,24 +76,26 @@ class _Seen:
     scripts: Mapping[str, Source] = field(default_factory=dict)
 
 
-def check_model(model: Model, *, there: Surroundings | None = None, limit: Limit | None = None, most: int = MOST_OPERATIONS) -> Checked:
+def check_model(model: Model, *, there: Surroundings | None = None, limit: Limit | None = None, strict: bool = False) -> Checked:
     """Look at a model that is on this machine and valid (`deployer.models.fetch`).
 
     Args:
         there: the environment that it is held against; what its own requirements allow where it's left out.
         limit: raises where the model is too large for its target.
-        most: operations of each pickle that are looked at.
+        strict: whether a pickle that isn't known to be harmless is an error.
 
     Raises:
         MachineFault: a file can't be read.
     """
     assert model.path is not None
-    seen = _look(model.path, model.facts, there or of_requirements(model.facts.requirements, model.facts.python_version), most)
+    seen = _look(model.path, model.facts, there or of_requirements(model.facts.requirements, model.facts.python_version))
     findings = [*_findings(seen), *(_too_large(model.facts, limit) if limit else ())]
+    if strict:
+        findings = [replace(each, severity=Severity.ERROR) if each.code in SUSPICIONS else each for each in findings]
     return Checked(model.facts, _imports(seen), seen.there.name, in_order(findings))
 
 
-def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) -> _Seen:
+def _look(directory: Path, facts: ModelFacts, there: Surroundings) -> _Seen:
     model, listed = parse_mlmodel(directory), files(directory)
     folder = (model.pyfunc.code or "").strip("/")
     inside = {file.path.removeprefix(f"{folder}/"): file for file in listed if folder and file.path.startswith(f"{folder}/")}
@@ -100,7 +103,7 @@ def _look(directory: Path, facts: ModelFacts, there: Surroundings, most: int) ->
     scripts = _sources({file.path: file for file in listed if file.path in _scripts(model)}, there.python)
     elsewhere = frozenset(file.path for file in listed) - {f"{folder}/{path}" for path in inside}
     modules = Modules(there, sources, folder, frozenset(inside) - frozenset(sources), elsewhere)
-    return _Seen(model, facts, there, listed, tuple(pickles(listed, most=most)), modules, scripts)
+    return _Seen(model, facts, there, listed, tuple(pickles(listed)), modules, scripts)
 
 
 def _sources(files: Mapping[str, ModelFile], python: str) -> dict[str, Source]:
@@ -162,20 +165,13 @@ def _of_flavor(seen: _Seen) -> Iterator[Finding]:
 
 
 def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:
+    yield from check_dangers(pickled, seen.modules.own)
     if pickled.cut:
         yield error("broken-pickle", pickled.file, f"the pickle is not whole: {pickled.broken}", "fetch or save the model again")
         return
-    if pickled.broken:
-        yield note("unread-pickle", pickled.file, f"it could not be looked into: {pickled.broken}")
-    if not pickled.facts.whole:
-        yield note("unread-pickle", pickled.file, "it is so long that only its beginning was looked at")
     yield from check_versions(pickled, seen.facts.python_version, seen.there)
     reported = set[str]()
     for each in sorted(pickled.facts.imports, key=str):
-        if dangerous(str(each)):
-            doing = "calls" if each in pickled.facts.calls else "imports"
-            what = f"it {doing} {each}, which a model seldom needs: whoever loads it runs what it says"
-            yield warning("dangerous-pickle", pickled.file, what, "load it only if you trust where it comes from")
         for finding in seen.modules.find_fault(pickled.file, each):
             if (key := finding.what if finding.code == "missing-name" else each.module.partition(".")[0]) not in reported:
                 reported.add(key)

@@ -1,4 +1,5 @@
-"""The pickles of a model, wherever they lie: plain files, joblib's compressed ones, torch's and other zips, skops' description of what it would make.
+"""The pickles of a model, wherever they lie: plain files, joblib's compressed ones, torch's and other zips, numpy's arrays of objects, bytes within
+another pickle, skops' description of what it would make.
 
 Files are known by their first bytes, or, where those say nothing (protocol 0), by their name.
 """
@@ -9,6 +10,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,11 +18,15 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from deployer.checks.pickles import MOST_OPERATIONS, BrokenPickle, Global, PickleFacts, read_pickle
 from deployer.models.content import ModelFile, unreadable
 from deployer_scoring.documents import load_json
+from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
+from deployer_scoring.opcodes.machine import MOST_OPERATIONS, read_pickle
 
-_PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".p"}
+_PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".p", ".cloudpickle", ".dill"}
+_NUMPY = b"\x93NUMPY"
+_LONGEST_HEADER = 1 << 16
+_DEEPEST = 4
 _MOST_DECOMPRESSED = 1 << 28
 _MOST_DESCRIBED = 1 << 24
 _COMPRESSED: dict[bytes, Callable[[BinaryIO], Any]] = {
@@ -76,6 +82,8 @@ def _in_file(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
     named = PurePosixPath(path).suffix.lower() in _PICKLE_NAMES
     if head.startswith(b"PK\x03\x04"):
         yield from _in_zip(path, handle, most)
+    elif head.startswith(_NUMPY):
+        yield from _in_array(path, handle, most)
     elif _is_pickle(head):
         yield from _read(path, handle, most, certain=named)
     elif named:
@@ -108,22 +116,43 @@ def _in_zip(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
                 elif member.suffix.lower() in _PICKLE_NAMES:
                     with archive.open(name) as opened:
                         yield from _read(f"{path}!{name}", cast(BinaryIO, _Limited(opened)), most, certain=True)
+                elif member.suffix == ".npy":
+                    with archive.open(name) as opened:
+                        yield from _in_array(f"{path}!{name}", cast(BinaryIO, _Limited(opened)), most)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
         yield Pickled(path, PickleFacts(), broken=f"it is a zip that can't be read: {error}")
 
 
-def _read(path: str, handle: BinaryIO, most: int, *, certain: bool) -> Iterator[Pickled]:
-    """What is there, as far as it can be read. Files that merely begin like a pickle are passed over where they turn out to be none."""
-    facts = PickleFacts()
+def _in_array(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
+    """An array that numpy saved: a pickle follows its header where it is of objects."""
+    major = handle.read(8)[6:7]
+    length = int.from_bytes(handle.read(2 if major == b"\x01" else 4), "little")
+    header = handle.read(min(length, _LONGEST_HEADER))
+    if re.search(rb"'descr':\s*('[<>|=]?O|\[)", header) and b"O" in header:
+        yield from _read(path, handle, most, certain=True)
+
+
+def _read(path: str, handle: BinaryIO, most: int, *, certain: bool, depth: int = 0) -> Iterator[Pickled]:
+    """What is there, as far as it can be read. Files that merely begin like a pickle are passed over where they turn out to be none.
+
+    One that calls something before it breaks is none of those: what it calls is called.
+    """
+    facts, broken = PickleFacts(), ""
     try:
         read_pickle(handle, facts, most=most)
     except _Enough:
         facts.whole = False
     except BrokenPickle as error:
-        if certain:
-            yield Pickled(path, facts, broken=str(error))
-        return
-    yield Pickled(path, facts)
+        broken = str(error)
+    if not broken or certain or facts.calls:
+        yield Pickled(path, facts, broken=broken)
+    for data in facts.inside if depth < _DEEPEST else ():
+        inner = io.BytesIO(data)
+        if data.startswith(b"PK\x03\x04"):
+            yield from _in_zip(path, inner, most)
+        else:
+            yield from _read(path, inner, most, certain=True, depth=depth + 1)
+    facts.inside.clear()
 
 
 class _Enough(Exception):
@@ -192,7 +221,8 @@ def _skops(path: str, schema: bytes) -> Iterator[Pickled]:
 def _skops_node(node: dict[str, Any], facts: PickleFacts) -> None:
     module, name = node.get("__module__"), node.get("__class__")
     if isinstance(module, str) and isinstance(name, str):
-        facts.imports.add(Global(module, name))
+        facts.imports.add(made := Global(module, name))
+        facts.made.add(made)
     version = node.get("_sklearn_version")
     if isinstance(version, dict) and isinstance(stated := version.get("content"), str):
         facts.sklearn_versions.add(stated.strip('"'))

@@ -10,10 +10,10 @@ from packaging.utils import canonicalize_name
 
 from deployer.checks import knowledge
 from deployer.checks.finding import Finding, Severity, error, warning
-from deployer.checks.pickles import Global
 from deployer.checks.sources import Source
 from deployer.checks.surroundings import Surroundings
 from deployer_scoring.loaders.loading import needs_no_mlflow
+from deployer_scoring.opcodes.facts import Global
 from deployer_scoring.python_model import MLFLOW_NAMES
 
 
@@ -44,7 +44,7 @@ class Modules:
                 f"{wanted} was defined in the script that saved the model, which isn't there when it is loaded",
                 "move it to a module in the code folder (code_paths=), or save it by value with cloudpickle",
             )
-        elif top in self._own:
+        elif top in self.own:
             yield from self._in_code(file, wanted)
         elif top == "mlflow" and ((wanted.module, wanted.name) in MLFLOW_NAMES or (not wanted.name and needs_no_mlflow(wanted.module))):
             return  # the scoring runtime has its own
@@ -53,7 +53,7 @@ class Modules:
 
     def shadows(self) -> Iterator[Finding]:
         """Modules of the code folder that hide installed ones: the folder stands first on the path."""
-        for top in sorted(self._own):
+        for top in sorted(self.own):
             hidden = knowledge.standard(top, self.surroundings.python)
             if hidden or (knowledge.well_known(top) and self._is_there(top)):
                 yield warning(
@@ -64,7 +64,7 @@ class Modules:
                 )
 
     @cached_property
-    def _own(self) -> frozenset[str]:
+    def own(self) -> frozenset[str]:
         """The top-level modules of the code folder."""
         tops = {path.partition("/")[0] for path in (*self.code, *self.others)}
         folders = {path.partition("/")[0] for path in self.code if "/" in path}

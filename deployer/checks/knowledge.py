@@ -65,20 +65,6 @@ TREES = re.compile(r"sklearn\.tree\._tree\.Tree")
 TREES_CHANGED = "1.3"
 """scikit-learn 1.3 gave the nodes of its trees another layout: neither side loads the other's."""
 
-_DANGEROUS = re.compile(
-    r"(os|posix|nt)\.(system|popen|exec[lv]?p?e?|spawn[lv]?p?e?|fork|forkpty|kill|killpg|remove|unlink|rmdir|removedirs|rename|putenv)"
-    r"|subprocess\..+|pty\.spawn|(builtins|__builtin__|__builtins__)\.(eval|exec|execfile|compile|open|__import__|input|breakpoint)"
-    r"|runpy\..+|code\.(interact|InteractiveInterpreter.*|InteractiveConsole.*)|pdb\..+|bdb\..+|timeit\..+|ctypes\..+|socket\..+|shutil\.(rmtree|move|copy.*)"
-    r"|webbrowser\..+|importlib\.(import_module|__import__)|(urllib|http|requests|ftplib|smtplib|telnetlib)\..+|asyncio\.create_subprocess.*"
-    r"|(marshal|pickle|_pickle|dill|joblib)\.loads?|multiprocessing\.Process|commands\..+|platform\.popen"
-)
-
-
-def dangerous(name: str) -> bool:
-    """Whether a pickle that imports this name could do more than make a model: run commands, files, networks, other code."""
-    return _DANGEROUS.fullmatch(name) is not None
-
-
 _MODULES: Mapping[str, tuple[str, ...]] = {
     "bs4": ("beautifulsoup4",),
     "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),

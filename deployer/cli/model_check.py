@@ -37,6 +37,7 @@ _PLAIN = {"error": "ERROR  ", "warning": "warning", "note": "note   "}
 @click.option("--image", metavar="IMAGE", help="Hold it against what this image has; default: against its own requirements.")
 @click.option("--index", is_flag=True, help="Ask the package index, as uv has it configured, whether the requirements can be had.")
 @click.option("--allow-build", is_flag=True, help="With --index: build packages that have no wheel, which runs their code.")
+@click.option("--strict", is_flag=True, help="Take pickles that aren't known to be harmless for errors.")
 @options.output("table", "json", "yaml")
 @options.run
 def check(
@@ -49,6 +50,7 @@ def check(
     image: str | None,
     index: bool,
     allow_build: bool,
+    strict: bool,
     output: str | None,
 ) -> None:
     """Say what a model needs and what would break where it is served. Nothing of it is run or imported, nor of its packages.
@@ -66,7 +68,7 @@ def check(
     with reporting(session, uri, quiet=output is not None) as report:
         found = fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
     there, unresolved = _surroundings(found, python, image, index, allow_build)
-    checked = check_model(found, there=there, limit=_limit(place))
+    checked = check_model(found, there=there, limit=_limit(place), strict=strict)
     if unresolved:
         checked = replace(checked, findings=(unresolved, *checked.findings))
     emit(output or "", checked.document, [uri], lambda: text(checked))

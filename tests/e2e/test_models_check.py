@@ -14,8 +14,11 @@ from typing import Any
 import pytest
 
 from deployer.checks import check_model, of_lock
+from deployer.checks.dangers import SUSPICIONS
 from deployer.models import check, fetch
+from deployer_scoring.format.needs import imports_of_files
 from tests.environments import mlflow_python, oldest_python
+from tests.flavors.models import LIGHT, light_models
 from tests.models import NAMES, saved_model
 
 DEPLOY = str(Path(sys.executable).with_name("deploy"))
@@ -96,8 +99,14 @@ def test_pickles_of_joblib_are_read_in_every_compression(tmp_path: Path) -> None
     checked = check_model(fetch(str(model_of(tmp_path))))
     assert not [each for each in checked.findings if each.code in {"unread-pickle", "broken-pickle"}]
     assert len(list(tmp_path.glob("*.joblib"))) == 6
+    assert "sklearn.ensemble._forest" in {*imports_of_files(tmp_path)}
     stamped = check_model(fetch(str(tmp_path)), there=of_lock(["scikit-learn==1.1.0"], "3.11"))
     assert {each.file for each in stamped.errors if each.code == "scikit-learn-version"} == {path.name for path in tmp_path.glob("*.joblib")}
+
+
+def test_no_model_of_the_flavors_is_suspected() -> None:
+    found = {name: check_model(fetch(str(light_models() / name)), strict=True).findings for name in LIGHT}
+    assert not {name: suspected for name, each in found.items() if (suspected := [one for one in each if one.code in SUSPICIONS])}
 
 
 @pytest.mark.parametrize("name", NAMES)

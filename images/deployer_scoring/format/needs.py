@@ -9,7 +9,6 @@ import ast
 import dis
 import inspect
 import logging
-import mmap
 import sys
 import types
 from collections.abc import Iterable, Iterator
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from deployer_scoring.format.packages import canonical, packages_by_module, pinned, without_implied
-from deployer_scoring.format.pickling import globals_of
+from deployer_scoring.opcodes.facts import BrokenPickle, PickleFacts
+from deployer_scoring.opcodes.machine import read_pickle
 
 _log = logging.getLogger(__name__)
 
@@ -95,14 +95,15 @@ def imports_of_source(file: Path) -> Iterator[str]:
 
 def _globals_of_file(file: Path) -> Optional[set[str]]:
     """The modules that a pickle names; None for what is no pickle."""
+    facts = PickleFacts()
     with file.open("rb") as opened:
-        if opened.read(1) != b"\x80" or not 2 <= (opened.read(1) or b"\0")[0] <= 5:
+        if not (opened.peek(2)[:1] == b"\x80" and 2 <= (opened.peek(2)[1:2] or b"\0")[0] <= 5):
             return None
         try:
-            with mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return {module for module, _ in globals_of(data)}
-        except (ValueError, IndexError, UnicodeDecodeError, EOFError):
+            read_pickle(opened, facts)
+        except BrokenPickle:
             return None
+    return {each.module for each in facts.imports}
 
 
 def imports_of_object(model: Any) -> Iterator[str]:

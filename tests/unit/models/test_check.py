@@ -171,11 +171,11 @@ def test_functions_are_bound_to_the_python_that_made_them(models: Models) -> Non
 
     answer.__module__ = "__main__"
     models.write("model.pkl", cloudpickle.dumps(answer))
-    assert models.codes() == {}
+    assert models.codes() == {"code-in-pickle": NOTE}
     for other in ("3.10", "3.12"):
-        assert models.codes(there=of_requirements(PINNED.splitlines(), other)) == {"python-version": ERROR}
+        assert models.codes(there=of_requirements(PINNED.splitlines(), other)) == {"python-version": ERROR, "code-in-pickle": NOTE}
     models.flavor["python_version"] = "3.9.18"
-    (finding,) = models.check().findings
+    (finding,) = models.check().errors
     assert "made by Python 3.11 or later, though the MLmodel says 3.9" in finding.what
 
 
@@ -284,8 +284,9 @@ def test_a_lazy_import_in_a_pickled_function_is_seen(models: Models) -> None:
 
     predict.__module__ = "__main__"
     models.write("model.pkl", cloudpickle.dumps(predict))
-    (finding,) = models.check().findings
+    finding, note = models.check().findings
     assert finding.what.startswith("it has a function that imports lightgbm,")
+    assert note.code == "code-in-pickle"
 
 
 def test_imports_are_read_off_the_bytecode_of_its_own_python_alone() -> None:
@@ -296,14 +297,14 @@ def test_imports_are_read_off_the_bytecode_of_its_own_python_alone() -> None:
     assert imports_of_function(code, names, "") == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["os system", "posix system", "subprocess Popen", "builtins eval", "builtins exec", "runpy run_path", "shutil rmtree"]
-)
-def test_a_pickle_that_could_do_more_is_named(models: Models, name: str) -> None:
-    models.write("model.pkl", importing(name))
-    (finding,) = models.check().findings
-    assert (finding.severity, finding.code, finding.file) == (WARNING, "dangerous-pickle", "model.pkl")
-    assert name.replace(" ", ".") in finding.what
+def test_what_is_not_known_to_be_harmless_is_an_error_where_that_is_asked_for(models: Models) -> None:
+    models.write("requirements.txt", PINNED + "my-lib==1.0\n")
+    called = b"cmy_lib\nthing\n)R0"
+    for content, code in ((importing("os system"), "dangerous-pickle"), (b"\x80\x04" + called + b"N.", "unknown-pickle")):
+        models.write("model.pkl", content)
+        (finding,) = models.check().findings
+        assert (finding.severity, finding.code, finding.file) == (WARNING, code, "model.pkl")
+        assert models.codes(strict=True) == {code: ERROR}
 
 
 def test_harmless_names_are_not_called_dangerous(models: Models) -> None:

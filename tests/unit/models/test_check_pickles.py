@@ -27,8 +27,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from deployer.checks.containers import Pickled, pickles
-from deployer.checks.pickles import BrokenPickle, Global, PickleFacts, read_pickle
 from deployer.models.content import ModelFile
+from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
+from deployer_scoring.opcodes.machine import read_pickle
 
 
 class Estimator:
@@ -114,9 +115,9 @@ def test_plain_values_import_nothing(value: Any, protocol: int) -> None:
 
 
 def test_every_operation_of_pickletools_has_a_meaning() -> None:
-    from deployer.checks import pickles as module
+    from deployer_scoring.opcodes import operations
 
-    assert set(module._MEANINGS) == {ord(each.code) for each in pickletools.opcodes}
+    assert set(operations.MEANINGS) == {each.code.encode("latin-1") for each in pickletools.opcodes}
 
 
 def test_a_pickle_cut_anywhere_is_not_whole() -> None:
