@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, ExtraMissing, PermissionDenied
+from deployer.errors import ConfigInvalid, Conflict, ExtraMissing
 from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
 from deployer.version import __version__
 from deployer_scoring.masking import learn
 from deployer_targets.sagemaker import faults
 from deployer_targets.sagemaker.config import SageMakerConfig
-from deployer_targets.sagemaker.faults import Absent, AlreadyThere
+from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
 
 Result = TypeVar("Result")
@@ -55,6 +55,7 @@ class Connection:
         self.endpoint_url, self.deadline_seconds = endpoint_url, deadline_seconds
         self._lock = threading.RLock()
         self._clients: dict[str, Any] = {}
+        self.buckets: dict[str, Any] = {}  # what S3 said of each that this run asked for: see `buckets`
         self._session: Any = None
         self._named_region = region
         self._reached = False
@@ -334,32 +335,6 @@ def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | Non
     except _botocore("exceptions").BotoCoreError as error:
         raise faults.translated(error, "the AWS configuration", connection.region_meant) from error
     return Aws(connection, config)
-
-
-def ensure_bucket(cloud: Aws, bucket: str) -> None:
-    """The bucket, made where absent, closed to the public as AWS's defaults have it.
-
-    Raises:
-        PermissionDenied: it is somebody else's, or ours may not be read or made.
-    """
-    try:
-        if cloud.find("s3", "head_bucket", Bucket=bucket) is not None:
-            return
-    except PermissionDenied as error:
-        # All that S3 says of a bucket that isn't ours to see is 403.
-        if isinstance(error, CredentialsInvalid):
-            raise
-        raise PermissionDenied(
-            f"the bucket {bucket} may not be used with these credentials: it is another account's, or s3:ListBucket on it is not allowed",
-            why=error.why,
-            advice="bucket=NAME names another; docs/sagemaker.md has the policy that is needed",
-        ) from error
-    place = {} if cloud.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": cloud.region}}
-    try:
-        cloud.call("s3", "create_bucket", Bucket=bucket, **place)
-    except AlreadyThere as error:
-        if cloud.find("s3", "head_bucket", Bucket=bucket) is None:
-            raise PermissionDenied(f"the bucket {bucket} belongs to another account", why=error.why, advice="bucket=NAME names another") from error
 
 
 def _next(service: str, operation: str, page: Mapping[str, Any]) -> dict[str, Any]:

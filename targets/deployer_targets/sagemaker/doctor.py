@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from deployer.errors import DeployerError
 from deployer.target import Finding, Verdict
+from deployer_targets.sagemaker import buckets, places
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
@@ -115,6 +116,7 @@ def _role(cloud: Aws, config: SageMakerConfig) -> Finding:
             "none is configured",
             "execution_role_arn, or Model.ExecutionRoleArn in the SageMaker SDK's config.yaml",
         )
+    places.check_role(cloud, arn)
     role = cloud.find("iam", "get_role", RoleName=arn.rpartition("/")[2])
     if role is None:
         return Finding("execution role", Verdict.WRONG, f"{arn} doesn't exist", "execution_role_arn names another")
@@ -125,7 +127,8 @@ def _role(cloud: Aws, config: SageMakerConfig) -> Finding:
 
 def _bucket(cloud: Aws) -> Finding:
     name = cloud.default_bucket
-    there = cloud.find("s3", "head_bucket", Bucket=name) is not None
+    places.check_bucket(cloud, name)
+    there = buckets.is_there(cloud, name)
     if not there and cloud.config.bucket:
         return Finding("bucket", Verdict.WARNING, f"{name} isn't there", "the first deployment makes it")
     return Finding("bucket", Verdict.OK, name if there else f"{name}, which the first deployment makes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
@@ -104,6 +105,11 @@ def code_of(error: BaseException) -> str:
 def _response(error: BaseException) -> dict[str, Any]:
     """What AWS answered; botocore's connection errors have a `response` too, which is None."""
     return getattr(error, "response", None) or {}
+
+
+def headers_of(answer: Mapping[str, Any] | None) -> Mapping[str, str]:
+    """The headers of an answer of AWS, an error's or another one, their names in lower case."""
+    return dict((answer or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {}))
 
 
 def text_of(error: BaseException) -> str:

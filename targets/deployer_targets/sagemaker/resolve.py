@@ -10,7 +10,7 @@ from typing import Any
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer.state import Digest, Generation, Image, Observed, Record, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, record_of
-from deployer_targets.sagemaker import defaults, instances, plan
+from deployer_targets.sagemaker import defaults, instances, places, plan
 from deployer_targets.sagemaker.client import Aws, values_of
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import MODEL, Home
@@ -26,7 +26,8 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     """The spec in full; changes nothing.
 
     Raises:
-        ConfigInvalid: no such instance type, no role, no image, an image or a model that doesn't fit, or another bucket than the deployment's.
+        ConfigInvalid: no such instance type, no role, no image, an image or a model that doesn't fit, or another bucket than the deployment's;
+            a bucket, role or image of another region or account.
     """
     _check_instance_type(request.config, observed)
     environment = dict(request.config.env)
@@ -40,9 +41,12 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
             "env": environment,
         }
     )
+    places.check_bucket(cloud, str(config.bucket))
+    places.check_role(cloud, str(config.execution_role_arn))
     config = _with_keys(config, cloud)
     _refuse_at_start_without_network(request, config)
     image = _image(request, config, cloud)
+    places.check_image(image.reference, cloud.region)
     if config.serverless_config is None:
         instances.check_platform(image, config.instance_type)
     instances.check_disk(

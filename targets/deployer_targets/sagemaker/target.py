@@ -15,7 +15,7 @@ from deployer.events import Report, silent
 from deployer.plan import Plan
 from deployer.state import DeploymentName, ModelFacts, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
-from deployer_targets.sagemaker import client, defaults, instances, names
+from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
 from deployer_targets.sagemaker import plan as planning
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -39,13 +39,15 @@ class SageMaker:
 
     def connect(self, uri: TargetUri, config: SageMakerConfig) -> Aws:
         region, role = _place(uri)
-        return client.connect(
+        cloud = client.connect(
             config.region_name or region,
             endpoint_url=config.endpoint_url,
             role_arn=config.assume_role_arn or role,
             external_id=config.external_id,
             config=config,
         )
+        places.check_endpoint_url(config.endpoint_url, cloud.region)
+        return cloud
 
     def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         """What the SageMaker SDK's defaults files say; those in S3 are read with the run's own credentials."""
@@ -80,7 +82,7 @@ class SageMaker:
         endpoint = observe.describe(name, cloud)
         tags = (observe.tags_if_there(cloud, endpoint.description["EndpointArn"]) if endpoint else None) or {}
         home, run = Home(tags.get(names.TAG_BUCKET) or cloud.default_bucket, name), uuid.uuid4().hex
-        client.ensure_bucket(cloud, home.bucket)
+        buckets.ensure(cloud, home.bucket)
         held = cloud.holding(home, run)
         try:
             store.write(cloud, home, home.claim, run.encode(), claimed=False)

@@ -13,7 +13,7 @@ from moto import mock_aws
 from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, Refused, TargetUnavailable
 from deployer.oci import Reference
 from deployer.target import TargetUri
-from deployer_targets.sagemaker import client, store
+from deployer_targets.sagemaker import buckets, store
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.registry import Registry
@@ -147,7 +147,7 @@ def test_expired_credentials_are_renewed_once_then_told():
 
 
 def test_the_newest_claim_holds_the_name_and_the_older_one_changes_nothing(cloud: Aws):
-    client.ensure_bucket(cloud, HOME.bucket)
+    buckets.ensure(cloud, HOME.bucket)
     target = SageMaker()
     older = target.claim(NAME, aws(bucket=HOME.bucket))
     older.check()
@@ -161,7 +161,7 @@ def test_the_newest_claim_holds_the_name_and_the_older_one_changes_nothing(cloud
 
 
 def test_the_claim_is_looked_at_on_each_retry(cloud: Aws):
-    client.ensure_bucket(cloud, HOME.bucket)
+    buckets.ensure(cloud, HOME.bucket)
     target = SageMaker()
     older = target.claim(NAME, aws(bucket=HOME.bucket))
     answering = Answering(error("ThrottlingException"), {})
@@ -174,14 +174,14 @@ def test_the_claim_is_looked_at_on_each_retry(cloud: Aws):
 
 def test_the_default_bucket_is_the_sdks_and_is_made_in_its_region(cloud: Aws):
     assert cloud.default_bucket == "sagemaker-us-west-2-123456789012"
-    client.ensure_bucket(cloud, cloud.default_bucket)
-    client.ensure_bucket(cloud, cloud.default_bucket)
+    buckets.ensure(cloud, cloud.default_bucket)
+    buckets.ensure(cloud, cloud.default_bucket)
     where = cloud.call("s3", "get_bucket_location", Bucket=cloud.default_bucket)
     assert where["LocationConstraint"] == "us-west-2"
 
 
 def test_what_is_below_one_prefix_is_listed_in_pages_and_removed(cloud: Aws):
-    client.ensure_bucket(cloud, HOME.bucket)
+    buckets.ensure(cloud, HOME.bucket)
     for number in range(5):
         cloud.call("s3", "put_object", Bucket=HOME.bucket, Key=f"{HOME.prefix}models/x/files/{number}", Body=b"")
     paged = cloud.pages("s3", "list_objects_v2", "Contents", Bucket=HOME.bucket, Prefix=HOME.prefix, MaxKeys=2)

@@ -8,7 +8,7 @@ import pytest
 from moto import mock_aws
 
 from deployer.state import DeploymentName, Resource, Status
-from deployer_targets.sagemaker import client, names, store
+from deployer_targets.sagemaker import buckets, names, store
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.listing import summaries
@@ -39,7 +39,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_all_pages_are_read_ours_are_told_apart_and_few_calls_are_made():
     connection = Counted()
     cloud = Aws(connection, SageMakerConfig.parse({"bucket": BUCKET}, target="sagemaker"))
-    client.ensure_bucket(cloud, BUCKET)
+    buckets.ensure(cloud, BUCKET)
     sagemaker = connection.client("sagemaker")
     sagemaker.create_model(ModelName="m", ExecutionRoleArn=ROLE, PrimaryContainer={"Image": "i"})
     variant = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m4.xlarge", "InitialInstanceCount": 1}
