@@ -7,13 +7,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from deployer.errors import ConfigInvalid, MachineFault
-from deployer.options import TargetConfig
 from deployer.target import TargetUri
+
+if TYPE_CHECKING:
+    from deployer.options import TargetConfig
 
 KEYS = {
     "name": "The deployment's name; default: the model's.",

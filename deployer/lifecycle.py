@@ -23,12 +23,11 @@ from deployer.errors import (
 )
 from deployer.events import Noticed, Report, Resolved
 from deployer.fit import Fit, fit
-from deployer.options import ConfigT
 from deployer.plan import Plan
 from deployer.requirements import refuse_old_python
 from deployer.schema import SchemaChanges, schema_changes
 from deployer.state import DeploymentName, Image, Model, Observed, Provenance
-from deployer.target import DeploymentSpec, Intent, Request, SupportsAccounts, SupportsAdoption, Target
+from deployer.target import ConfigT, DeploymentSpec, Intent, Request, SupportsAccounts, SupportsAdoption, Target
 
 Cloud = TypeVar("Cloud")
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Self, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -94,9 +94,6 @@ class TargetConfig(BaseModel):
         marks = self.marks()
         kept = {name for name, mark in marks.items() if mark.takes is Takes.GENERATION and not mark.secret}
         return digest_of([self.model_dump(mode="json", include=kept, exclude_defaults=True), secrets])
-
-
-ConfigT = TypeVar("ConfigT", bound=TargetConfig)
 
 
 def _mark(name: str, metadata: list[Any]) -> Mark:

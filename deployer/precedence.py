@@ -10,12 +10,14 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployer.config_file import ConfigFile
 from deployer.errors import ConfigInvalid
-from deployer.options import TargetConfig
 from deployer.target import Target, TargetUri
+
+if TYPE_CHECKING:
+    from deployer.options import TargetConfig
 
 VARIABLE_PREFIX = "DEPLOYER_"
 

@@ -10,14 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from deployer.container import Container
 from deployer.events import Report
-from deployer.options import ConfigT, TargetConfig
 from deployer.plan import Plan
 from deployer.state import DeploymentName, Generation, Image, Model, ModelFacts, Observed, Provenance, Record, Resource, Status
 
+if TYPE_CHECKING:
+    from deployer.options import TargetConfig  # pydantic, which no completion of a command line waits for
+
+ConfigT = TypeVar("ConfigT", bound="TargetConfig")
 Cloud = TypeVar("Cloud")
 Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from deployer.changes import Changes
 from deployer.cli import options
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
-from deployer.client import DeployClient
-from deployer.deployment import Deployment
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, Resolved
 from deployer.state import Status
 from deployer.target import Intent
+
+if TYPE_CHECKING:
+    from deployer.changes import Changes
+    from deployer.client import DeployClient
+    from deployer.deployment import Deployment
 
 _OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployer.cli import options
 from deployer.cli.change import planned, show_changes
-from deployer.cli.explained import Row, explained
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
-from deployer.deployment import Deployment, GenerationFacts
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.state import short
 from deployer.target import Finding, Intent, LogLine, Verdict
 from deployer.words import age, rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
+
+if TYPE_CHECKING:
+    from deployer.cli.explained import Row
+    from deployer.deployment import Deployment, GenerationFacts
 
 CHANGES = 8
 WRONG = 2
@@ -54,6 +56,8 @@ def list_deployments(session: Session, place: Place, output: str | None) -> None
 @options.run
 def get(session: Session, place: Place, name: str | None, explain_config: bool, output: str | None) -> None:
     """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
+    from deployer.cli.explained import explained
+
     client = place.client()
     deployment = client.get_deployment(client.name_for(name, None))
     if explain_config:

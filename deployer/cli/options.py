@@ -10,17 +10,19 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from deployer.cli.output import FORMATS
 from deployer.cli.session import Session
-from deployer.client import DeployClient
 from deployer.config_file import ConfigFile
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, silent
 from deployer.precedence import Options, from_pairs
+
+if TYPE_CHECKING:
+    from deployer.client import DeployClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 ENVIRONMENTS = ("compatible", "exact", "image", "at-start")
@@ -75,6 +77,8 @@ class Place:
 
     def client_of(self, target: str, on_event: Report = silent, models: ModelChoice | None = None) -> DeployClient:
         """The client for one of `targets()`; `models` says where model URIs are looked up."""
+        from deployer.client import DeployClient  # when a command runs: to complete one it is not needed
+
         where = {"tracking_uri": models.tracking_uri, "registry_uri": models.registry_uri} if models else {}
         return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file, **where)
 

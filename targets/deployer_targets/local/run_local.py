@@ -26,11 +26,11 @@ from deployer.events import Report, silent
 from deployer.fit import fit
 from deployer.models import input_example
 from deployer.oci import labels
-from deployer.options import ConfigT, TargetConfig
+from deployer.options import TargetConfig
 from deployer.plan import Step
 from deployer.requirements import refuse_old_python
 from deployer.state import DeploymentName, Image, Model, digest_of
-from deployer.target import DeploymentSpec, Intent, Request, Target, record_of
+from deployer.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer_images import engine as docker_engine
 from deployer_scoring.errors import ScoringError
 from deployer_targets.local import images, names

@@ -16,10 +16,9 @@ import httpx
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report, StepProgressed
-from deployer.options import ConfigT
 from deployer.plan import Plan
 from deployer.state import DeploymentName, Generation, Model, Observed
-from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
+from deployer.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer_targets.local import home, images, names, observe, plan
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
