@@ -41,6 +41,19 @@ def test_help_imports_click_and_nothing_heavier() -> None:
     }
 
 
+@pytest.mark.parametrize("words", [("get", "-t", "local", "-n"), ("update", "-t", "local"), ("create", "-m"), ("logs",), ("plan", "-f", "x.yaml")])
+def test_completing_imports_no_library_that_only_commands_need(words: tuple[str, ...]) -> None:
+    script = (
+        "import contextlib, io, json, sys\n"
+        "from click.shell_completion import ShellComplete\n"
+        "from deployer.cli.program import program\n"
+        "ShellComplete(program, {}, 'deploy', '_DEPLOY_COMPLETE').get_completions(sys.argv[1:], '')\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words], check=True, capture_output=True, text=True, env=_without_completion())
+    assert not set(json.loads(done.stdout)) & ({*HEAVY} - {"yaml"} | {"deployer.client"})
+
+
 def test_importing_the_package_costs_nothing() -> None:
     script = "import json, sys; import deployer; print(json.dumps(sorted(sys.modules)))"
     loaded = json.loads(subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout)
