@@ -10,7 +10,6 @@ from tests.bench.processes import medians
 from tests.bench.tables import Table
 from tests.environments import mlflow_python
 
-
 _TAB = ("COMP_WORDS=deploy get -t local -n ", "COMP_CWORD=5", "_DEPLOY_COMPLETE=bash_complete")
 
 
