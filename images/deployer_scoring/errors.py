@@ -81,3 +81,8 @@ class ModelFailure(ScoringError):
 
 class EncodingError(ScoringError):
     """The model's answer has no JSON form."""
+
+
+def kind_of(error: BaseException) -> str:
+    """What an error is told as to other processes: the name of its class, or of the one above that it is a special case of."""
+    return next((each.__name__ for each in type(error).__mro__ if each.__module__ == __name__), type(error).__name__)

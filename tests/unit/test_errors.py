@@ -12,7 +12,10 @@ import pytest
 
 from deployer import errors
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, RolloutFailed
-from deployer_scoring.errors import InvalidInput, MLModelError, ModelFailure
+from deployer_scoring.enforcement.values import Misfit
+from deployer_scoring.errors import InvalidInput, MLModelError, ModelFailure, kind_of
+from deployer_scoring.python_model import MlflowError
+from deployer_scoring.wire.csv_shape import CsvRefused
 
 LINES = ("Traceback (most recent call last):", "ModuleNotFoundError: No module named 'lightgbm'")
 FAILED = RolloutFailed("churn was not updated", why="the model could not be loaded", advice="add lightgbm to the model's requirements", lines=LINES)
@@ -84,3 +87,9 @@ def test_the_runtimes_errors_are_whole_too(error: Exception) -> None:
 def test_every_kind_has_a_code_of_its_own_or_its_parents() -> None:
     ours = [kind for kind in every_error() if kind.__module__ == errors.__name__]
     assert len({kind.code for kind in ours}) == len(ours)
+
+
+@pytest.mark.parametrize("special", [CsvRefused("there is 1 field", 3), Misfit("'x' is no number"), MlflowError("no", "INVALID_PARAMETER_VALUE")])
+def test_a_special_case_is_told_to_other_processes_as_its_kind(special: Exception) -> None:
+    assert kind_of(special) == "InvalidInput"
+    assert kind_of(OSError()) == "OSError"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, Optional
 
-from deployer_scoring.errors import InvalidInput, MLModelError, ScoringError
+from deployer_scoring.errors import InvalidInput, MLModelError, ScoringError, kind_of
 
 FORMATS = ("csv", "json", "jsonl", "parquet")
 WRONG_USE, FAILED, MACHINE, INTERRUPTED, NOBODY_READS = 2, 1, 10, 130, 141
@@ -45,7 +45,7 @@ def _score(given: argparse.Namespace, parent: Optional[int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python's own flush at exit must not complain either
         return NOBODY_READS
     except (ScoringError, OSError) as error:
-        tell(event="failed", kind=type(error).__name__, message=str(error), errno=getattr(error, "errno", None))
+        tell(event="failed", kind=kind_of(error), message=str(error), errno=getattr(error, "errno", None))
         if given.events is None:
             sys.stderr.write(f"{error}\n")
         if isinstance(error, OSError):

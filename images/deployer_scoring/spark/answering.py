@@ -13,7 +13,7 @@ from typing import Any, Callable, Optional
 import pandas as pd
 import pyarrow as pa
 
-from deployer_scoring.errors import ScoringError
+from deployer_scoring.errors import ScoringError, kind_of
 from deployer_scoring.loaders.loading import one_line
 from deployer_scoring.schema.signature import Schema
 from deployer_scoring.spark import batches, frames
@@ -65,4 +65,4 @@ def failure(error: Exception) -> dict[str, str]:
         traceback.print_exception(type(cause), cause, cause.__traceback__, file=sys.stderr)
         sys.stderr.flush()
     known = isinstance(error, ScoringError)
-    return {"type": type(error).__name__ if known else "ModelFailure", "message": str(error) if known else one_line(error)}
+    return {"type": kind_of(error) if known else "ModelFailure", "message": str(error) if known else one_line(error)}

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from deployer_scoring.errors import ScoringError
+from deployer_scoring.errors import ScoringError, kind_of
 
 _pidfd_open: Optional[Callable[[int], int]] = getattr(os, "pidfd_open", None)  # since Python 3.9
 _CLOCK = 2.0  # seconds between looks at the executor, where the system doesn't tell of its end
@@ -91,7 +91,7 @@ def _refusal(error: BaseException) -> dict[str, str]:
     from deployer_scoring.loaders.loading import one_line
 
     known = isinstance(error, ScoringError)
-    return {"type": type(error).__name__ if known else "LoadError", "message": str(error) if known else one_line(error)}
+    return {"type": kind_of(error) if known else "LoadError", "message": str(error) if known else one_line(error)}
 
 
 @dataclass
