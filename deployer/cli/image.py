@@ -43,7 +43,7 @@ CONTAINER_NAME = "deployer-scoring"
     help="Certificates to trust while packages are installed; never in the image. Default: SSL_CERT_FILE, PIP_CERT.",
 )
 @click.option("--runtime", type=click.Choice(["docker", "process"]), help="process: a stand-in, which only the local cloud takes.")
-@click.option("--rebuild", is_flag=True, help="Build though the registry has one of the same inputs.")
+@click.option("--rebuild", is_flag=True, help="Build though the registry has one of the same inputs, on what the base image's tag stands for now.")
 @options.output("table", "json", "yaml", "name", "jsonl")
 @options.quiet
 @options.run

@@ -1,7 +1,8 @@
 """`deploy build-and-push-container`: the scoring image, built once for a registry and found there by its tag ever after.
 
 What an image is made from has a digest, which its label carries: a second run with the same inputs finds it in the registry and does
-nothing. A base image counts by its name: `rebuild` takes what that name stands for now, and the newest versions of what isn't pinned.
+nothing. A base image counts by its name, with a digest if that has one: a tag that has moved on is no reason to build. `rebuild` takes
+what the name stands for now, and the newest versions of what isn't pinned. What it stood for is in the labels.
 """
 
 from __future__ import annotations
@@ -187,10 +188,11 @@ def _build(wanted: _Wanted, repository: Repository | None, report: Report) -> Im
     builder = dockerbuild.DockerBuild(client, name, wanted.tags, report)
     built = None if wanted.options.rebuild else builder.find(wanted.inputs)
     if built is None:
+        base = builder.base(wanted.base_image, wanted.options.platform, fresh=wanted.options.rebuild)
         lock = _locked(wanted, wanted.options.platform, report)
         with context.context(lock, wanted.packages, wanted.options.ca_bundle) as archive:
-            arguments = {"BASE_IMAGE": wanted.base_image, "PYTHON": wanted.python}
-            built = builder.build(archive, arguments, wanted.labels(lock), wanted.options.platform, pull=wanted.options.rebuild)
+            arguments = {"BASE_IMAGE": base.source, "PYTHON": wanted.python}
+            built = builder.build(archive, arguments, wanted.labels(lock) | base.labels, wanted.options.platform)
     if repository is None:
         return built
     builder.push(repository)

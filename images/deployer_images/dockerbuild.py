@@ -9,10 +9,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from deployer.errors import ConfigInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
 from deployer.events import Report, StepFinished, StepProgressed, StepStarted
-from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Repository, docker_manifest, labels
-from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER
+from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Reference, Repository, docker_manifest, labels
+from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER, platform_of
 from deployer.state import Digest
 from deployer_images import engine
+from deployer_images.base import Base, registry_digest
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -41,12 +42,37 @@ class DockerBuild:
             raise engine.fault("looking for the image", fault) from fault
         return self._described(found[0]) if found else None
 
-    def build(self, context: IO[bytes], arguments: Mapping[str, str], made_with: Mapping[str, str], platform: str, *, pull: bool) -> Image:
+    def base(self, name: str, platform: str, *, fresh: bool) -> Base:
+        """What the name of a base image stands for; of a tag, the image is fetched where the engine has none.
+
+        Args:
+            fresh: fetch it though the engine has one, unless that came from no registry.
+
+        Raises:
+            ConfigInvalid: it isn't there. TargetUnavailable, MachineFault: it could not be fetched.
+        """
+        from docker.errors import DockerException
+
+        begun = time.monotonic()
+        if not (found := Base.named(name)):
+            try:
+                attributes = self._attributes(name)
+                here = attributes is not None and _platform(attributes) == platform
+                if attributes is None or not here or (fresh and registry_digest(name, attributes)):
+                    self._pull(name, platform)
+                    attributes = self._client.images.get(name).attrs
+            except (DockerException, OSError) as fault:
+                raise _base_error(engine.words(fault), name, ()) or engine.fault("fetching the base image", fault) from fault
+            found = Base.of_engine(name, attributes)
+        detail, seconds = found.digest, time.monotonic() - begun
+        self._report(StepFinished(step="base_image", label="base image", resource=found.name, detail=detail, seconds=seconds))
+        return found
+
+    def build(self, context: IO[bytes], arguments: Mapping[str, str], made_with: Mapping[str, str], platform: str) -> Image:
         """Build the context's Dockerfile.
 
         Args:
-            made_with: labels.
-            pull: fetch the base image anew.
+            made_with: labels, with those of the base.
 
         Raises:
             ConfigInvalid: the base image isn't there, or won't do. TargetUnavailable, MachineFault: the engine failed.
@@ -62,14 +88,13 @@ class DockerBuild:
                 tag=f"{self._name}:{self._tags[0]}",
                 buildargs=dict(arguments),
                 labels=dict(made_with),
-                platform=None if platform == self._engine_platform() else platform,
-                pull=pull,
+                platform=self._other_platform(platform),
                 rm=True,
                 forcerm=True,
                 decode=True,
                 timeout=_BUILD_SECONDS,
             )
-            self._follow_build(events, arguments["BASE_IMAGE"])
+            self._follow_build(events, made_with[labels.BASE_NAME])
             built = self._client.images.get(f"{self._name}:{self._tags[0]}")
             for tag in self._tags[1:]:
                 built.tag(self._name, tag)
@@ -80,7 +105,7 @@ class DockerBuild:
         image = self._described(built)
         if image.platform != platform:
             raise ConfigInvalid(
-                f"the base image {arguments['BASE_IMAGE']} is for {image.platform}, not {platform}", advice="name one with --base-image"
+                f"the base image {made_with[labels.BASE_NAME]} is for {image.platform}, not {platform}", advice="name one with --base-image"
             )
         size = f"{built.attrs['Size'] / 1e6:.0f} MB"
         self._report(StepFinished(step="build_image", label="image", resource=image.reference, detail=size, seconds=time.monotonic() - begun))
@@ -109,6 +134,24 @@ class DockerBuild:
             _as_docker_image(repository, tag)
         detail = f"{sent} layer{'s' if sent != 1 else ''} sent, tags {', '.join(self._tags)}"
         self._report(StepFinished(step="push_image", label="push", resource=resource, detail=detail, seconds=time.monotonic() - begun))
+
+    def _attributes(self, name: str) -> Mapping[str, Any] | None:
+        from docker.errors import ImageNotFound
+
+        try:
+            attributes: Mapping[str, Any] = self._client.images.get(name).attrs
+        except ImageNotFound:
+            return None
+        return attributes
+
+    def _pull(self, name: str, platform: str) -> None:
+        reference = Reference.parse(name)
+        pulled = self._client.api.pull(reference.name, reference.which, stream=True, decode=True, platform=self._other_platform(platform))
+        for event in pulled:
+            if error := event.get("error"):
+                raise _base_error(str(error), name, ()) or engine.fault("fetching the base image", RuntimeError(error))
+            if event.get("id"):
+                self._layer("pull_layer", f"base layer {event['id']}", event, finished="Pull complete")
 
     def _follow_build(self, events: Iterable[Mapping[str, Any]], base_image: str) -> None:
         said: list[str] = []
@@ -146,21 +189,24 @@ class DockerBuild:
 
     def _described(self, image: DockerImage) -> Image:
         attributes, known = image.attrs, image.labels
-        variant = attributes.get("Variant") or ""
-        platform = f"{attributes['Os']}/{attributes['Architecture']}" + (f"/{variant}" if variant and variant != "v8" else "")
         return Image(
             reference=f"{self._name}:{self._tags[0]}",
             digest=Digest(str(image.id)),
             tag=self._tags[0],
-            platform=platform,
+            platform=_platform(attributes),
             python_version=known.get(labels.PYTHON, ""),
             runtime=known.get(labels.RUNTIME, ""),
             packages=labels.package_versions(known),
         )
 
-    def _engine_platform(self) -> str:
+    def _other_platform(self, platform: str) -> str | None:
+        """What to ask the engine for where it isn't its own."""
         version = self._client.version()
-        return f"{version['Os']}/{version['Arch']}"
+        return None if platform == f"{version['Os']}/{version['Arch']}" else platform
+
+
+def _platform(attributes: Mapping[str, Any]) -> str:
+    return platform_of({key.lower(): attributes.get(key) or "" for key in ("Os", "Architecture", "Variant")})
 
 
 def _as_docker_image(repository: Repository, tag: str) -> None:
@@ -195,9 +241,15 @@ def _build_error(error: str, said: tuple[str, ...], base_image: str) -> Deployer
         return MachineFault("this docker engine can't run programs of that platform", why=error, advice="install qemu's binfmt handlers", lines=lines)
     if "no space left" in low:
         return MachineFault("the disk is full while building the image", why=error, advice="free some space (docker system prune)", lines=lines)
+    return _base_error(error, base_image, lines) or MachineFault("the image could not be built", why=error, lines=lines)
+
+
+def _base_error(error: str, base_image: str, lines: tuple[str, ...]) -> DeployerError | None:
+    """What the engine says of a base image that it can't fetch; None if that isn't what it says."""
+    low = error.lower()
     if re.search(r"manifest (for .* )?(unknown|not found)|pull access denied|repository does not exist|no such image", low):
         return ConfigInvalid(f"the base image {base_image} is not to be had", why=error, advice="name another with --base-image", lines=lines)
     if re.search(r"dial tcp|no such host|timeout|tls:|x509|connection refused", low):
         advice = "check the engine's network and proxy, or name an image that it has with --base-image"
         return TargetUnavailable(f"the base image {base_image} could not be fetched", why=error, advice=advice, lines=lines)
-    return MachineFault("the image could not be built", why=error, lines=lines)
+    return None

@@ -31,7 +31,7 @@ def connect(timeout_seconds: int = 60) -> DockerClient:
         client.ping()
     except (DockerException, OSError) as fault:
         raise TargetUnavailable(
-            "no docker engine answers", why=_short(fault), advice="start docker, set DOCKER_HOST, or use --runtime process"
+            "no docker engine answers", why=words(fault), advice="start docker, set DOCKER_HOST, or use --runtime process"
         ) from fault
     return client
 
@@ -46,17 +46,17 @@ def answers() -> bool:
 
 def fault(doing: str, error: Exception) -> DeployerError:
     """What docker says, as one of our errors."""
-    words = _short(error)
-    said = words.lower()
+    why = words(error)
+    said = why.lower()
     if "already allocated" in said or "address already in use" in said:
-        return MachineFault(f"the port is taken while {doing}", why=words, advice="take another, or 0 for any free one")
+        return MachineFault(f"the port is taken while {doing}", why=why, advice="take another, or 0 for any free one")
     if "no space left" in said:
-        return MachineFault(f"the disk is full while {doing}", why=words, advice="free some space (docker system prune)")
+        return MachineFault(f"the disk is full while {doing}", why=why, advice="free some space (docker system prune)")
     if "unauthorized" in said or "authentication required" in said or "denied" in said or "no basic auth" in said:
-        return PermissionDenied(f"the registry refuses docker while {doing}", why=words, advice="check the registry's credentials")
+        return PermissionDenied(f"the registry refuses docker while {doing}", why=why, advice="check the registry's credentials")
     if getattr(error, "status_code", None) in (400, 404, 409):
-        return Refused(f"docker refuses {doing}", why=words)
-    return TargetUnavailable(f"docker failed while {doing}", why=words)
+        return Refused(f"docker refuses {doing}", why=why)
+    return TargetUnavailable(f"docker failed while {doing}", why=why)
 
 
 def host_of_context() -> str | None:
@@ -69,7 +69,8 @@ def host_of_context() -> str | None:
     return None
 
 
-def _short(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """What the engine said of an error, at most 600 characters."""
     explanation = getattr(error, "explanation", None)
     text = explanation.decode(errors="replace") if isinstance(explanation, bytes) else explanation
     return str(text or error).strip()[:600]

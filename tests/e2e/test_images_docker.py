@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 import textwrap
 import time
 import urllib.request
@@ -23,7 +25,9 @@ from deployer.errors import ConfigInvalid, MachineFault, Refused, RolloutFailed,
 from deployer.events import Event, StepFinished, StepProgressed, silent
 from deployer.oci import DOCKER_MANIFEST, ModelFacts, Repository, choose, general_tag, labels, model_tag
 from deployer.oci.manifest import DOCKER_LAYER, sha256
+from deployer_images.base import Base
 from deployer_images.builder import BuildOptions, build_and_push
+from deployer_images.dockerbuild import DockerBuild
 from deployer_images.runtimes import Running, find, wait_healthy
 from deployer_images.runtimes.docker import OWNER, Docker
 from tests.docker import BASE_IMAGE, base_image, docker_engine, free_port, scoring_image, serving_registry  # noqa: F401
@@ -101,6 +105,9 @@ def test_the_image_is_what_the_platforms_demand(docker_engine: DockerClient, sco
     assert config["Cmd"] == ["serve"]
     assert image.labels[labels.ACCEPTS_BIND_TO_PORT] == "true"
     assert {"numpy", "pandas", "uvloop"} <= set(labels.package_versions(image.labels) or {})
+    base = docker_engine.images.get(BASE_IMAGE)  # in no registry, so that its id is what there is to say
+    assert (image.labels[labels.BASE_NAME], image.labels[labels.BASE_DIGEST]) == (BASE_IMAGE, base.id)
+    assert image.attrs["RootFS"]["Layers"][0] == base.attrs["RootFS"]["Layers"][0]
 
 
 def test_the_image_starts_from_bytecode_that_no_clock_can_make_stale(docker_engine: DockerClient, scoring_image: str) -> None:  # noqa: F811
@@ -177,6 +184,47 @@ def test_a_base_image_that_is_not_there_or_has_another_python_is_named(docker_en
         build_and_push(BuildOptions(push=False, base_image=base_image, python="3.12"), None, silent)
     with pytest.raises((ConfigInvalid, TargetUnavailable), match="the base image localhost:9/nothing"):
         build_and_push(BuildOptions(push=False, base_image="localhost:9/nothing:1", python="3.11"), None, silent)
+
+
+def test_the_tag_of_a_base_image_is_built_from_by_digest_until_a_rebuild(docker_engine: DockerClient, registry: str) -> None:  # noqa: F811
+    repository = Repository(registry, "base")
+    name = repository.reference("1")
+    heard: list[Event] = []
+    builder = DockerBuild(docker_engine, "anything", ("1",), heard.append)
+
+    def published(what: bytes) -> str:
+        """Puts another image under the tag, and leaves none of it in the engine; its digest."""
+        archive = io.BytesIO()
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            member = tarfile.TarInfo("what")
+            member.size = len(what)
+            tar.addfile(member, io.BytesIO(what))
+        docker_engine.api.import_image_from_data(archive.getvalue(), repository=repository.uri, tag="2")
+        docker_engine.api.push(repository.uri, "2")
+        repository.put_manifest(repository.manifest("2"), "1")
+        docker_engine.images.remove(repository.reference("2"), force=True)
+        return str(repository.exists("1"))
+
+    try:
+        first = published(b"first")
+        found = builder.base(name, "linux/amd64", fresh=False)
+        assert found == Base(name, first, repository.reference(first))
+        assert [(event.step, event.resource, event.detail) for event in heard if isinstance(event, StepFinished)][-1] == ("base_image", name, first)
+        second = published(b"second")
+        assert second != first
+        assert builder.base(name, "linux/amd64", fresh=False) == found
+        assert builder.base(name, "linux/amd64", fresh=True).digest == second
+        assert builder.base(name, "linux/amd64", fresh=False).digest == second
+        assert builder.base(repository.reference(first), "linux/amd64", fresh=True).source == repository.reference(first)
+        with pytest.raises(ConfigInvalid, match="is not to be had"):
+            builder.base(repository.reference("3"), "linux/amd64", fresh=False)
+    finally:
+        remove(docker_engine, repository)
+
+
+def test_a_base_image_of_this_machine_alone_is_asked_of_no_registry(docker_engine: DockerClient, base_image: str) -> None:  # noqa: F811
+    found = DockerBuild(docker_engine, "anything", ("1",), silent).base(base_image, "linux/amd64", fresh=True)
+    assert (found.name, found.source) == (base_image, docker_engine.images.get(base_image).id)
 
 
 def test_an_image_that_is_not_there_is_told(runtime: Docker) -> None:

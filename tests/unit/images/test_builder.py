@@ -23,6 +23,7 @@ from deployer.oci.manifest import (
     sha256,
 )
 from deployer_images import builder, dockerbuild
+from deployer_images.base import Base
 from deployer_images.builder import BuildOptions, build_and_push
 from deployer_images.locks import Lock
 from deployer_images.standin import stand_in
@@ -103,6 +104,45 @@ def test_the_labels_say_all_that_is_inside() -> None:
     found = wanted(BuildOptions(python="3.11")).labels(Lock("3.11", ("numpy==2.1.0",), ("uvicorn==0.30.0",)))
     assert labels.package_versions(found) == {"numpy": "2.1.0", "uvicorn": "0.30.0"}
     assert found[labels.PYTHON] == "3.11"
+
+
+ID, DIGEST = sha256(b"id"), sha256(b"manifest")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "source"),
+    [
+        (f"python@{DIGEST}", "docker.io/library/python", f"docker.io/library/python@{DIGEST}"),
+        (f"python:3.11-slim@{DIGEST}", "docker.io/library/python:3.11-slim", f"docker.io/library/python@{DIGEST}"),
+        (f"localhost:5000/a/b:1@{DIGEST}", "localhost:5000/a/b:1", f"localhost:5000/a/b@{DIGEST}"),
+    ],
+)
+def test_a_base_image_with_a_digest_is_taken_as_it_is(text: str, name: str, source: str) -> None:
+    found = Base.named(text)
+    assert found == Base(name, DIGEST, source)
+    assert found.labels == {"org.opencontainers.image.base.name": name, "org.opencontainers.image.base.digest": DIGEST}
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "base"),
+    [
+        ("python:3.11-slim", [f"python@{DIGEST}"], Base("docker.io/library/python:3.11-slim", DIGEST, f"docker.io/library/python@{DIGEST}")),
+        ("python", [f"docker.io/library/python@{DIGEST}"], Base("docker.io/library/python:latest", DIGEST, f"docker.io/library/python@{DIGEST}")),
+        ("r.example.com/b:1", [f"b@{ID}", f"r.example.com/b@{DIGEST}"], Base("r.example.com/b:1", DIGEST, f"r.example.com/b@{DIGEST}")),
+        ("ours:1", [f"registry.example.com/ours@{DIGEST}"], Base("ours:1", ID, ID)),
+        ("ours:1", [], Base("ours:1", ID, ID)),
+        ("ours:1", None, Base("ours:1", ID, ID)),
+        (ID, [], Base(ID, ID, ID)),
+    ],
+)
+def test_a_base_image_by_tag_is_what_the_engine_has_under_it(text: str, known: list[str] | None, base: Base) -> None:
+    assert Base.named(text) is None
+    assert Base.of_engine(text, {"Id": ID, "RepoDigests": known}) == base
+
+
+def test_a_base_image_that_is_no_reference_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="is not a digest"):
+        Base.named("python@sha256:abc")
 
 
 def test_a_stand_in_is_a_valid_image_that_says_what_it_is() -> None:
