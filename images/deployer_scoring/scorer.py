@@ -84,10 +84,9 @@ class Scorer:
         """
         self.model, self.loaded = model, loaded
         self._most_rows = most_rows
-        self._predict = _Method(getattr(loaded.implementation, model.pyfunc.predict_fn))
+        self._predict = _Method(loaded.method(model.pyfunc.predict_fn))
         stream = model.pyfunc.predict_stream_fn
-        method = getattr(loaded.implementation, stream, None) if stream else None
-        self._stream = None if method is None else _Method(method)
+        self._stream = _Method(loaded.method(stream)) if stream and hasattr(loaded.implementation, stream) else None
         self._inputs = model.signature.inputs if model.signature else None
         self._params = model.signature.params if model.signature else None
         self._codecs: dict[str, Any] = {INVOCATIONS: _Invocations(model)}
@@ -101,7 +100,7 @@ class Scorer:
             LoadError: The model can't be loaded here.
         """
         model = parse_mlmodel(directory)
-        return cls(model, load(model))
+        return cls(model, load(model, alone=False))
 
     @property
     def streams(self) -> bool:

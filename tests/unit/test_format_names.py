@@ -77,3 +77,16 @@ def test_logging_without_mlflow_says_what_is_missing(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "mlflow.models", None)
     with pytest.raises(LoadError, match="pip install mlflow-skinny"):
         deployer.pyfunc.log_model(name="m", python_model=lambda model_input: model_input)
+
+
+def test_two_models_keep_the_modules_of_one_name_that_they_were_saved_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    models = []
+    for name in "ab":
+        module = tmp_path / name / "our_only_module.py"
+        module.parent.mkdir()
+        module.write_text(f"class Loaded:\n    def predict(self, data):\n        return [{name!r}]\ndef _load_pyfunc(path):\n    return Loaded()\n")
+        deployer.pyfunc.save_model(tmp_path / f"model_{name}", loader_module="our_only_module", code_paths=[str(module)])
+        models.append(deployer.pyfunc.load_model(tmp_path / f"model_{name}"))
+    assert [models[at].predict([1]) for at in (0, 1, 0)] == [["a"], ["b"], ["a"]]
+    del sys.modules["our_only_module"]

@@ -28,8 +28,8 @@ _SERVING = "_MLFLOW_IS_IN_SERVING_ENVIRONMENT"
 class PyFuncModel:
     """A loaded model: `predict` holds data against the signature first, as MLflow does."""
 
-    def __init__(self, model: MLModel, scorer: Scorer, implementation: Any) -> None:
-        self._model, self._scorer, self._model_impl = model, scorer, implementation
+    def __init__(self, model: MLModel, scorer: Scorer) -> None:
+        self._model, self._scorer, self._model_impl = model, scorer, scorer.loaded.implementation
         self._metadata: Optional[Model] = None
 
     def predict(self, data: Any, params: Optional[dict[str, Any]] = None) -> Any:
@@ -77,7 +77,7 @@ class PyFuncModel:
         """
         if not hasattr(self._model_impl, "get_raw_model"):
             raise NotImplementedError(f"{self.loader_module} does not give its own model away")
-        return self._model_impl.get_raw_model()
+        return self._scorer.loaded.method("get_raw_model")()
 
     @property
     def metadata(self) -> Model:
@@ -134,12 +134,12 @@ def load_model(model_uri: Union[str, Path], suppress_warnings: bool = False, mod
         _warn(model)
     was_serving = os.environ.get(_SERVING)
     try:
-        loaded = load(model)
+        loaded = load(model, alone=False)
     finally:
         # Only a server reads JSON, where bytes and datetimes come as text.
         if was_serving is None:
             os.environ.pop(_SERVING, None)
-    return PyFuncModel(model, Scorer(model, loaded), loaded.implementation)
+    return PyFuncModel(model, Scorer(model, loaded))
 
 
 def load_pyfunc(model_uri: Union[str, Path], suppress_warnings: bool = False) -> PyFuncModel:

@@ -21,6 +21,7 @@ from deployer_scoring.errors import InvalidInput, SchemaError
 from deployer_scoring.format.examples import InputExample
 from deployer_scoring.format.inference import infer_params, infer_schema
 from deployer_scoring.loaders.loading import load
+from deployer_scoring.loaders.own_modules import forget
 from deployer_scoring.model.mlmodel import parse_mlmodel
 from deployer_scoring.schema.datatypes import AnyType
 from deployer_scoring.schema.hinted import held_against
@@ -128,19 +129,20 @@ def _check_example(given: ModelSignature, example: Optional[InputExample]) -> No
 
 
 def _prediction(directory: Path, data: Any, params: Any) -> Any:
-    with _as_found():
-        return load(parse_mlmodel(directory)).implementation.predict(copy.deepcopy(data), params=params)
+    with _as_found(directory):
+        return load(parse_mlmodel(directory), alone=False).method("predict")(copy.deepcopy(data), params=params)
 
 
 @contextmanager
-def _as_found() -> Iterator[None]:
-    """Leave sys.path and the environment as they were, which loading a model changes for good, and no bytecode beside its code."""
+def _as_found(directory: Path) -> Iterator[None]:
+    """Leave sys.path, the modules and the environment as they were, which loading a model changes for good, and no bytecode beside its code."""
     paths, variables, without_bytecode = [*sys.path], dict(os.environ), sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:
         yield
     finally:
         sys.path[:], sys.dont_write_bytecode = paths, without_bytecode
+        forget(directory)
         for name in os.environ.keys() - variables.keys():
             del os.environ[name]
         os.environ.update(variables)

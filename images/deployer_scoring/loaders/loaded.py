@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
+from deployer_scoring.loaders.own_modules import OwnModules
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.schema.datatypes import DataType
 
@@ -27,6 +28,17 @@ class Loaded:
     """Loaded without the loader module that the MLmodel names, so without mlflow."""
     forks: bool = True
     """The model still predicts in a process forked after it was loaded."""
+    modules: Optional[OwnModules] = None
+    """Those of the model's code folder, where other models may come into the process."""
+
+    def method(self, name: str) -> Any:
+        """A method of the model, called where its own modules are in their place.
+
+        Raises:
+            AttributeError: It has none of this name.
+        """
+        function = getattr(self.implementation, name)
+        return function if self.modules is None else self.modules.keeping(function)
 
 
 class Unusual(Exception):

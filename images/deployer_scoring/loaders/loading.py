@@ -20,6 +20,7 @@ from typing import Any, Optional
 
 from deployer_scoring.errors import LoadError, MLModelError
 from deployer_scoring.loaders.loaded import Loaded, Unusual
+from deployer_scoring.loaders.own_modules import own_modules
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.model.requirements import requirements
 
@@ -51,17 +52,21 @@ def needs_no_mlflow(loader_module: str) -> bool:
     return loader_module in _NATIVE
 
 
-def load(model: MLModel) -> Loaded:
+def load(model: MLModel, *, alone: bool = True) -> Loaded:
     """Load a model, natively where that is known to give the same answers, else by its loader module.
 
     The model's code folder goes first on sys.path, for good: a model imports from it while it predicts, too.
+
+    Args:
+        model: Its description.
+        alone: No other model comes into this process. Else models that have other code by the same names keep their own (`own_modules`).
 
     Raises:
         LoadError: Anything that went wrong, an exit included; the message is the cause's type and message, on one line.
     """
     os.environ.setdefault(_SERVING, "true")
     try:
-        return _load(model)
+        return _load_alone(model) if alone else _load_among_others(model)
     except (LoadError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a loader that calls sys.exit must not end the server without a word
@@ -83,9 +88,21 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _load(model: MLModel) -> Loaded:
+def _load_alone(model: MLModel) -> Loaded:
     if model.code_path is not None:
         sys.path.insert(0, str(model.code_path))
+    return _load(model)
+
+
+def _load_among_others(model: MLModel) -> Loaded:
+    if model.code_path is None or not model.code_path.is_dir():
+        return _load(model)
+    modules = own_modules(model.code_path)
+    with modules.in_turn():
+        return replace(_load(model), modules=modules)
+
+
+def _load(model: MLModel) -> Loaded:
     if not model.data_path.exists() and any(each.needed and not each.there for each in model.named):
         raise LoadError(f"{model.data_path} is not there, though the MLmodel names it as the model's data")
     config = _config(model.pyfunc.model_config)

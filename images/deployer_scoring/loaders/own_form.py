@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable
@@ -12,6 +11,7 @@ from typing import Any, Callable
 from deployer_scoring.errors import LoadError, MLModelError
 from deployer_scoring.loaders.loaded import Unusual
 from deployer_scoring.loaders.loading import one_line
+from deployer_scoring.loaders.own_modules import own_modules
 from deployer_scoring.model.mlmodel import FILE, MLModel, parse_mlmodel
 
 # Where mlflow names the module otherwise than the flavor.
@@ -32,10 +32,11 @@ def load_own_form(directory: Path, flavor: str) -> Any:
     model = parse_mlmodel(directory)
     if flavor not in model.flavors:
         raise MLModelError(FILE, "flavors", f"the model has no flavor {flavor}, only {', '.join(model.flavors)}")
-    if model.code_path is not None and str(model.code_path) not in sys.path:
-        sys.path.insert(0, str(model.code_path))
     try:
-        return _load(model, flavor)
+        if model.code_path is None or not model.code_path.is_dir():
+            return _load(model, flavor)
+        with own_modules(model.code_path).in_turn():
+            return _load(model, flavor)
     except LoadError:
         raise
     except ModuleNotFoundError as error:
