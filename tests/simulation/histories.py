@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from deployer import checks, lifecycle
 from deployer.errors import DeployerError
-from deployer.events import Event, Noticed, Report, RollbackStarted, StepFinished
+from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
 from deployer.lifecycle import Wish
 from deployer.models import content_digest, files
 from deployer.state import DeploymentName, Digest, Model, ModelFacts
@@ -82,8 +82,10 @@ class Outcome:
 
     @property
     def went_back(self) -> bool:
-        """Whether what was made was taken back, to the end."""
-        return self.ended not in ("RollbackFailed", "killed") and any(isinstance(event, RollbackStarted) for event in self.events)
+        """Whether what was made was taken back, to the end: who is denied in both directions is told that it stays."""
+        begun = [number for number, event in enumerate(self.events) if isinstance(event, RollbackStarted)]
+        denied = self.ended == "PermissionDenied" and any(isinstance(event, StepFailed) for event in self.events[max(begun, default=0) :])
+        return bool(begun) and not denied and self.ended not in ("RollbackFailed", "killed")
 
     @property
     def swept(self) -> bool:

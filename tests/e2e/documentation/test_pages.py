@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     environment = {
         **{name: value for name, value in os.environ.items() if name.startswith(_KEPT)},
         "HOME": str(home),
+        "XDG_RUNTIME_DIR": tempfile.mkdtemp(prefix="reader-"),  # a socket's path is short
         "PATH": f"{Path(sys.base_prefix) / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         # Packages that this machine has fetched already are not fetched again.
         "XDG_CACHE_HOME": str(cache_directory() / "documentation"),
@@ -46,6 +48,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     found = Reader(room, environment, {})
     yield found
     found.stop()
+    shutil.rmtree(environment["XDG_RUNTIME_DIR"], ignore_errors=True)
     slowest = sorted(found.seconds.items(), key=lambda each: -each[1])[:12]
     print("\n".join(f"{seconds:6.1f} s  {block}" for block, seconds in slowest))
 

@@ -21,6 +21,7 @@ ASKED: list[tuple[str, ...]] = []
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, where nobody asks anew by himself."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("DEPLOYER_LOCAL_DIR", str(tmp_path / "local"))
     ASKED.clear()
     monkeypatch.setattr(completing.subprocess, "Popen", lambda command, **_: ASKED.append(tuple(command[-2:])))
     return tmp_path / "cache" / "deployer" / "completion"
