@@ -21,6 +21,7 @@ MOST_DIGITS = 4300
 """Of an integer: Python's own limit since 3.11."""
 
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LARGEST = 10**MOST_DIGITS
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 
@@ -93,7 +94,7 @@ class _Strict(_Loader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
         seen = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"the key {key.value!r} stands twice", key.start_mark)
@@ -104,17 +105,21 @@ class _Strict(_Loader):
 def _checked(construct: Callable[[Any, yaml.ScalarNode], Any], kind: str) -> Callable[[Any, yaml.ScalarNode], Any]:
     def constructed(loader: Any, node: yaml.ScalarNode) -> Any:
         if len(node.value) > MOST_DIGITS and kind != "time":
-            raise yaml.constructor.ConstructorError(None, None, f"{_with_article(kind)} has more than {MOST_DIGITS} digits", node.start_mark)
+            raise _too_many_digits(kind, node)
         try:
-            return construct(loader, node)
-        except (ValueError, OverflowError, KeyError, AttributeError, IndexError) as error:  # as PyYAML meets what doesn't match its pattern
+            value = construct(loader, node)
+        except (ValueError, TypeError, OverflowError, KeyError, AttributeError, IndexError) as error:  # as PyYAML meets what doesn't match its pattern
             raise yaml.constructor.ConstructorError(None, None, f"{str(node.value)[:40]!r} is no {kind}", node.start_mark) from error
+        if isinstance(value, int) and abs(value) >= _LARGEST:  # sixteen to a digit, or sixty
+            raise _too_many_digits(kind, node)
+        return value
 
     return constructed
 
 
-def _with_article(kind: str) -> str:
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+def _too_many_digits(kind: str, node: yaml.Node) -> yaml.YAMLError:
+    what = f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return yaml.constructor.ConstructorError(None, None, f"{what} has more than {MOST_DIGITS} digits", node.start_mark)
 
 
 _SCALARS = {"int": "integer", "float": "number", "bool": "boolean", "timestamp": "time"}

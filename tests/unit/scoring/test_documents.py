@@ -38,6 +38,9 @@ BAD_YAML = {
     "a zone that is none": ("a: 2001-12-14t21:59:43.10-99:99", "is no time"),
     "an integer that is none": ("a: 0x_", "is no integer"),
     "digits without end": ("a: " + "9" * 100_000, "more than 4300 digits"),
+    "digits in sixteens": ("a: 0x" + "f" * 4_000, "more than 4300 digits"),
+    "digits in sixteens as a key": ("? -0x" + "f" * 4_000, "more than 4300 digits"),
+    "digits in sixties": ("a: " + ":".join(["59"] * 1_430) + ":59" * 990, "more than 4300 digits"),
     "a float by its tag": ("a: !!float x", "is no number"),
     "an integer by its tag": ('a: !!int ""', "is no integer"),
     "a boolean by its tag": ("a: !!bool x", "is no boolean"),
@@ -58,6 +61,19 @@ def test_yaml_beyond_the_bounds_is_an_error_of_yaml_at_once(kind: str) -> None:
     with pytest.raises(yaml.YAMLError, match=said):
         load_yaml(text)
     assert time.process_time() - begun < 3
+
+
+TAGS = ["null", "bool", "int", "float", "binary", "timestamp", "omap", "pairs", "set", "str", "seq", "map", "merge", "value", "python/name:os.system"]
+NODES_OF_YAML = ["''", "a", "'1'", "0x", "[]", "[a]", "[[a, b]]", "[{a: b}]", "{}", "{a: b}", "{a: {b: c}}", "{=: a}", "{=: {a: b}}", "{=: [a]}", "{<<: a}", "{? [a] : b}"]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_any_tag_at_any_node_is_yaml_or_an_error_of_it(tag: str) -> None:
+    for node in NODES_OF_YAML:
+        for text in (f"!!{tag} {node}", f"a: !!{tag} {node}", f"? !!{tag} {node}\n: b", f"[!!{tag} {node}, {{<<: !!{tag} {node}}}]"):
+            for twice in (True, False):
+                with suppress(yaml.YAMLError):
+                    load_yaml(text, twice=twice)
 
 
 def test_a_key_that_stands_twice_is_refused_where_that_is_asked_for() -> None:
