@@ -108,7 +108,14 @@ def _checked(construct: Callable[[Any, yaml.ScalarNode], Any], kind: str) -> Cal
             raise _too_many_digits(kind, node)
         try:
             value = construct(loader, node)
-        except (ValueError, TypeError, OverflowError, KeyError, AttributeError, IndexError) as error:  # as PyYAML meets what doesn't match its pattern
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+            KeyError,
+            AttributeError,
+            IndexError,
+        ) as error:  # as PyYAML meets what doesn't match its pattern
             raise yaml.constructor.ConstructorError(None, None, f"{str(node.value)[:40]!r} is no {kind}", node.start_mark) from error
         if isinstance(value, int) and abs(value) >= _LARGEST:  # sixteen to a digit, or sixty
             raise _too_many_digits(kind, node)

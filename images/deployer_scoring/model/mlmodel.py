@@ -255,7 +255,7 @@ def _signature(value: object) -> Optional[ModelSignature]:
         raise MLModelError(FILE, "signature", "is not a mapping", "Save the model again, or set its signature with mlflow.models.set_signature.")
     inputs, outputs, params = (value.get(part) for part in ("inputs", "outputs", "params"))
     return ModelSignature(
-        inputs=_schema("inputs", inputs) if inputs else None,
+        inputs=_asked("inputs", inputs) if inputs else None,
         outputs=_schema("outputs", outputs) if outputs else None,
         params=_params(params) if params else None,
     )
@@ -266,6 +266,13 @@ def _schema(part: str, text: object) -> Schema:
         return Schema.from_json(str(text))
     except SchemaError as error:
         raise _bad_signature(part, error) from error
+
+
+def _asked(part: str, text: object) -> Schema:
+    schema = _schema(part, text)
+    if levels := [each.name for each in schema.inputs if isinstance(each.name, list)]:  # MLflow infers them, and then fails at any data
+        raise _bad_signature(part, SchemaError(f"the name of a column is one text, not levels of names: {levels[0]!r}"))
+    return schema
 
 
 def _params(text: object) -> ParamSchema:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
@@ -77,11 +77,15 @@ def _shortened(document: Any, rows: int) -> Any:
         return document
     split, records = document.get("dataframe_split"), document.get("dataframe_records")
     if isinstance(split, dict):
-        return {**document, "dataframe_split": {key: value if key == "columns" else value[:rows] for key, value in split.items()}}
+        return {**document, "dataframe_split": {**split, **_first(split, ("index", "data"), rows)}}
     if isinstance(records, list):
         return {**document, "dataframe_records": records[:rows]}
-    lists = [key for key in ("inputs", "instances") if isinstance(document.get(key), list)]
-    return {**document, **{key: document[key][:rows] for key in lists}}
+    return {**document, **_first(document, ("inputs", "instances"), rows)}
+
+
+def _first(document: Mapping[str, Any], keys: Sequence[str], rows: int) -> Mapping[str, Any]:
+    """The first rows of what has any."""
+    return {key: document[key][:rows] for key in keys if isinstance(document.get(key), list)}
 
 
 def _is_large(schema: Schema) -> bool:

@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Any, NamedTuple, Optional
 
-from deployer_scoring.errors import ScoringError
+from deployer_scoring.errors import MLModelError, ScoringError
 from deployer_scoring.loaders.threads import allow_threads
 from deployer_scoring.server.allowed_hosts import AllowedHosts
 from deployer_scoring.server.closing import SETTLE_SECONDS, take_no_more
@@ -71,7 +71,7 @@ def say_why(error: BaseException) -> None:
     from deployer_scoring.masking import masked
     from deployer_scoring.printable import one_line
 
-    if error.__cause__ is not None:
+    if error.__cause__ is not None and not isinstance(error, MLModelError):  # whose cause is in its words, and its stack ours
         traceback.print_exception(type(error.__cause__), error.__cause__, error.__cause__.__traceback__)
     message = str(error) if isinstance(error, ScoringError) else f"{type(error).__name__}: {error}"
     sys.stderr.write(f"the model could not be loaded: {one_line(masked(' '.join(message.split())))}\n")

@@ -56,6 +56,20 @@ def test_older_examples_are_put_in_the_form_of_a_request(tmp_path: Path, info: s
     assert body(written(tmp_path / "m", info=f"saved_input_example_info: {info}\n", e=example)) == request_body
 
 
+ODD = [None, 5, "abc", [], {}, {"a": 1}, [1], [[1]], [None], True]
+
+
+@pytest.mark.parametrize("form", ["dataframe_split", "dataframe_records", "inputs", "instances"])
+def test_a_saved_request_of_any_shape_is_taken_as_it_is_but_for_rows(tmp_path: Path, form: str) -> None:
+    split = [{"columns": one, "data": other, "index": other, "more": one} for one in ODD for other in ODD]
+    for value in [*ODD, *split]:
+        saved = {form: value, "params": value}
+        assert body(written(tmp_path / "m", serving_input_example=saved)) == saved
+        for info in ("dataframe, pandas_orient: split", "dataframe, pandas_orient: records", "ndarray", "[a]"):
+            where = f"saved_input_example_info: {{artifact_path: e.json, type: {info}, serving_input_path: none.json}}\n"
+            input_example(written(tmp_path / "n", info=where, e=value))
+
+
 def test_a_sparse_example_has_no_json_form_so_the_signature_is_used(tmp_path: Path) -> None:
     info = "saved_input_example_info: {artifact_path: e.json, type: sparse_matrix_csr}\n"
     model = written(tmp_path / "m", inputs({"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1, 2]}}), info, e={"data": []})

@@ -17,6 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deployer.cli.program import program
+from deployer_scoring.model.mlmodel import read_mlmodel
+from deployer_scoring.model.serving_example import serving_example
+from deployer_scoring.server.openapi import document
+from deployer_scoring.wire.decoding import Decoder
 
 MLMODEL: dict[str, Any] = yaml.safe_load("""
 artifact_path: model
@@ -161,6 +165,22 @@ def test_any_value_at_any_key_of_the_files_beside_it(name: str, model: Path) -> 
             (model / name).write_text(json.dumps(changed) if name.endswith(".json") else yaml.safe_dump(changed))
             _checked(model, (name, place, value))
     (model / name).write_text(FILES[name])
+
+
+NAMES: list[Any] = ["", "a\0b", 1, True, 1.5, [], ["a", "b"], ["a", {"b": 1}], {"a": 1}, None]
+
+
+@pytest.mark.parametrize("schema", [[INPUTS[0]], INPUTS, TENSORS], ids=["a column", "columns", "a tensor"])
+def test_a_signature_that_is_taken_can_be_served(schema: list[dict[str, Any]], model: Path) -> None:
+    for name in NAMES:
+        _describe(model, MLMODEL, inputs=[{**schema[0], "name": name}, *schema[1:]])
+        if _checked(model, name) == 0:
+            described = read_mlmodel(model)
+            Decoder(described)
+            document(described)
+            serving_example(described)
+    _describe(model, MLMODEL, inputs=[{**schema[0], "name": ["a", "b"]}, *schema[1:]])
+    assert _checked(model, "levels") == 2
 
 
 TEXTS: Mapping[str, bytes] = {

@@ -64,7 +64,24 @@ def test_yaml_beyond_the_bounds_is_an_error_of_yaml_at_once(kind: str) -> None:
 
 
 TAGS = ["null", "bool", "int", "float", "binary", "timestamp", "omap", "pairs", "set", "str", "seq", "map", "merge", "value", "python/name:os.system"]
-NODES_OF_YAML = ["''", "a", "'1'", "0x", "[]", "[a]", "[[a, b]]", "[{a: b}]", "{}", "{a: b}", "{a: {b: c}}", "{=: a}", "{=: {a: b}}", "{=: [a]}", "{<<: a}", "{? [a] : b}"]
+NODES_OF_YAML = [
+    "''",
+    "a",
+    "'1'",
+    "0x",
+    "[]",
+    "[a]",
+    "[[a, b]]",
+    "[{a: b}]",
+    "{}",
+    "{a: b}",
+    "{a: {b: c}}",
+    "{=: a}",
+    "{=: {a: b}}",
+    "{=: [a]}",
+    "{<<: a}",
+    "{? [a] : b}",
+]
 
 
 @pytest.mark.parametrize("tag", TAGS)
