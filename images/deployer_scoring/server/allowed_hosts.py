@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Optional
+from typing import Optional, Set
 
 ANY, LOOPBACK = "*", "loopback"
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_-][a-z0-9._-]*)(?::[0-9]{1,5})?")
@@ -43,7 +43,8 @@ class AllowedHosts:
         here = _is_loopback(f"[{address}]" if ":" in address else address)
         if ANY in names or not (names or here):
             return None
-        return cls((names - {LOOPBACK}) | ({host} if here else set()))
+        own = {host} if here else _own_addresses() if LOOPBACK in names else set()
+        return cls((names - {LOOPBACK}) | own)
 
     def refusal(self, method: str, target: str, headers: Mapping[str, str]) -> Optional[str]:
         """Why a request isn't answered; None where it is.
@@ -82,6 +83,16 @@ def _name_in(authority: str) -> str:
     """Host of HOST:PORT, plain; empty where it isn't that."""
     found = _AUTHORITY.fullmatch(authority.lower())
     return _plain(found.group(1)) if found else ""
+
+
+def _own_addresses() -> Set[str]:
+    """Those that the machine's name stands for: a container's in a network of its own, where no port of its host leads to it."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return set()
+    addresses = {str(address[0]) for _, _, _, _, address in found}
+    return {f"[{address}]" if ":" in address else address for address in addresses}
 
 
 def _plain(name: str) -> str:

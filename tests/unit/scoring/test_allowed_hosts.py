@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from deployer_scoring.server.allowed_hosts import AllowedHosts
@@ -160,6 +162,15 @@ def test_others_are_asked_under_any_name_unless_they_are_told(address: str) -> N
     assert told.refusal("GET", "/", {"host": "localhost:8080"}) is None
     assert told.refusal("GET", "/", {"host": "evil.example"})
     assert told.refusal("GET", "/", {"host": address})
+
+
+def test_a_container_in_a_network_of_its_own_is_asked_at_its_address() -> None:
+    own = socket.gethostbyname(socket.gethostname())
+    told = AllowedHosts.of("loopback", "0.0.0.0")
+    assert told is not None
+    assert told.refusal("GET", "/", {"host": f"{own}:8080"}) is None
+    assert told.refusal("POST", "/", {"host": f"{own}:8080", "origin": "http://evil.example"})
+    assert told.refusal("GET", "/", {"host": "192.0.2.77:8080"})
 
 
 def test_a_server_knows_its_own_name_and_those_that_it_is_told() -> None:
