@@ -262,7 +262,9 @@ def test_no_request_of_a_steady_stream_is_lost_while_a_signal_arrives(stop: Call
 
         with ThreadPoolExecutor(3) as threads:
             streams = [threads.submit(stream) for _ in range(3)]
-            time.sleep(0.4)
+            deadline = time.monotonic() + 20
+            while len(outcomes) < 4 and time.monotonic() < deadline:
+                time.sleep(0.05)
             stop(served)
             before = len(outcomes)
             time.sleep(0.6)

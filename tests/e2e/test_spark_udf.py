@@ -16,9 +16,11 @@ from tests.environments import spark_python
 _HERE = Path(__file__).parent
 _PACKAGES = _HERE.parents[1] / "images"
 
-# What MLflow fails at, while ours gives what the result type says: its lists of lists may not be ragged, its structs not hold structs or maps
-# where they come in several batches, and tensors of two dimensions and more have no result type that its predictions fit.
+# What MLflow fails at, while ours gives what the result type says: its signatures take no numpy arrays within objects, its lists of lists may
+# not be ragged, its structs not hold structs or maps where they come in several batches, and tensors of two dimensions and more have no
+# result type that its predictions fit.
 BETTER = {
+    "a nested signature",
     "nested as array<array<int>>",
     "inferred from a nested array",
     "inferred from an object among columns",

@@ -11,7 +11,7 @@ from pandas.api.extensions import ExtensionArray
 from deployer_scoring.enforcement.lists import array_of
 from deployer_scoring.enforcement.nested import enforce_value
 from deployer_scoring.enforcement.values import Misfit, column_of, objects
-from deployer_scoring.errors import InvalidInput
+from deployer_scoring.errors import BAD_REQUEST, InvalidInput
 from deployer_scoring.schema.datatypes import AnyType, Array, DataType, Map, Object
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.wire.bounds import check_columns_of, check_rows, check_text, is_wasteful_text
@@ -133,7 +133,9 @@ def _converted(value: Any, spec: Spec) -> Any:
     except InvalidInput as error:
         row = f"row {error.position + 1} of " if isinstance(error, Misfit) and isinstance(spec, ColSpec) and isinstance(value, list) else ""
         place = f"in {row}{'the input' if spec is None or spec.name is None else repr(spec.name)}, "
-        raise InvalidInput(f"{place}{error}") from error  # BAD_REQUEST, as for every body that can't be read
+        # BAD_REQUEST, as for every body that can't be read; of lists MLflow makes an array, which it then holds against the signature.
+        lists = isinstance(error, Misfit) and isinstance(value, list) and any(isinstance(each, list) for each in value)
+        raise InvalidInput(f"{place}{error}", error_code=error.error_code if lists else BAD_REQUEST) from error
     except Exception as error:
         place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
         raise InvalidInput(f"the values{place} can't be read as {'an array' if spec is None else spec}: {error}") from error
