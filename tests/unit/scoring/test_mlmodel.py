@@ -187,7 +187,7 @@ def test_a_file_that_is_named_but_absent_is_refused_when_reading_and_not_when_lo
 )
 def test_a_path_in_the_block_of_the_flavor_that_loads_the_model_is_looked_for(write: Any, loader: str, key: str) -> None:
     document = flavored(loader_module=f"mlflow.{loader}")
-    document["flavors"] |= {loader: {key: "there"}, "another": {key: "absent"}}
+    document["flavors"].update({loader: {key: "there"}, "another": {key: "absent"}})
     with pytest.raises(MLModelError, match="the file there is not in") as caught:
         read_mlmodel(write(document))
     assert caught.value.key == f"flavors.{loader}.{key}"
