@@ -133,8 +133,9 @@ def _converted(value: Any, spec: Spec) -> Any:
     except InvalidInput as error:
         row = f"row {error.position + 1} of " if isinstance(error, Misfit) and isinstance(spec, ColSpec) and isinstance(value, list) else ""
         place = f"in {row}{'the input' if spec is None or spec.name is None else repr(spec.name)}, "
-        # BAD_REQUEST, as for every body that can't be read; of lists MLflow makes an array, which it then holds against the signature.
-        lists = isinstance(error, Misfit) and isinstance(value, list) and any(isinstance(each, list) for each in value)
+        # BAD_REQUEST, as for every body that can't be read; of a column's lists MLflow makes an array, which it then holds against the signature.
+        column = isinstance(error, Misfit) and isinstance(spec, ColSpec) and isinstance(value, list)
+        lists = column and any(isinstance(each, list) for each in value)
         raise InvalidInput(f"{place}{error}", error_code=error.error_code if lists else BAD_REQUEST) from error
     except Exception as error:
         place = "" if spec is None or spec.name is None else f" of {spec.name!r}"
