@@ -56,3 +56,11 @@ def test_links_of_the_readme_work_on_an_index_page() -> None:
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links
     assert not [link for link in links if not link.startswith("https://")]
+
+
+def test_an_older_python_has_nothing_to_try() -> None:
+    """pip resolves what a distribution requires before it holds `requires-python` against it: minutes, where the index has many versions."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    required = [*project["dependencies"], *(line for lines in project["optional-dependencies"].values() for line in lines)]
+    marker = f"python_version{project['requires-python']}".replace(">=", ">='") + "'"
+    assert not [line for line in required if not line.endswith(f"; {marker}")]
