@@ -74,7 +74,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         endpoint: str | None = None,
         *,
-        environment: str = "compatible",
+        packages: str = "compatible",
         adopt: bool = False,
     ) -> Deployment:
         """Make a deployment; where the same serves already, there is nothing to do. A missing name is the model's, made valid here.
@@ -82,7 +82,7 @@ class DeployClient(OptionalVerbs):
         Raises:
             DeploymentExists: with another model or other options; `apply` creates or updates.
         """
-        wish = {"environment": environment, "adopt": adopt}
+        wish = {"packages": packages, "adopt": adopt}
         return self._deploy(Intent.CREATE, name, model_uri, flavor, config, endpoint, self.on_event, **wish)
 
     def update_deployment(
@@ -93,7 +93,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         endpoint: str | None = None,
         *,
-        environment: str = "compatible",
+        packages: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment:
@@ -103,7 +103,7 @@ class DeployClient(OptionalVerbs):
             DeploymentNotFound: there is none.
             SchemaChangeRefused: the new model's signature breaks today's callers.
         """
-        wish = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+        wish = {"packages": packages, "allow_schema_change": allow_schema_change, "adopt": adopt}
         return self._deploy(Intent.UPDATE, name, model_uri, flavor, config, endpoint, self.on_event, **wish)
 
     @overload
@@ -116,7 +116,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: Literal[False] = False,
-        environment: str = "compatible",
+        packages: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment: ...
@@ -131,7 +131,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: Literal[True],
-        environment: str = "compatible",
+        packages: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Generator[Event, None, Deployment]: ...
@@ -145,7 +145,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: bool = False,
-        environment: str = "compatible",
+        packages: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment | Generator[Event, None, Deployment]:
@@ -155,7 +155,7 @@ class DeployClient(OptionalVerbs):
             stream: give the events as they happen, the deployment as the generator's value, errors where they arise. To close the generator early
                 is to interrupt the deployment: before the switch what was made is removed, after it the cloud goes on.
         """
-        wish = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt}
+        wish = {"packages": packages, "allow_schema_change": allow_schema_change, "adopt": adopt}
 
         def run(report: Report) -> Deployment:
             return self._deploy(Intent.APPLY, name, model_uri, flavor, config, endpoint, report, **wish)
@@ -189,7 +189,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         intent: Intent | str | None = None,
-        environment: str = "compatible",
+        packages: str = "compatible",
         allow_schema_change: bool = False,
         adopt: bool = False,
         allow_build: bool = False,
@@ -208,7 +208,7 @@ class DeployClient(OptionalVerbs):
         settings = self._settings(config)
         cloud = self._cloud(self._parse(settings))
         meant = Intent(intent) if intent else Intent.APPLY if self._file else None
-        how = {"environment": environment, "allow_schema_change": allow_schema_change, "adopt": adopt, "allow_build": allow_build}
+        how = {"packages": packages, "allow_schema_change": allow_schema_change, "adopt": adopt, "allow_build": allow_build}
         wish = self._wish(meant, name, model_uri, flavor, settings, silent, **how)
         found = lifecycle.prospect(self.target, cloud, wish)
         noticed: list[Event] = []
@@ -299,7 +299,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         *,
         runtime: str | None = None,
-        environment: str = "compatible",
+        packages: str = "compatible",
         port: int = 0,
         detach: bool = True,
         on_event: Report | None = None,
@@ -310,7 +310,7 @@ class DeployClient(OptionalVerbs):
 
         Args:
             runtime: "docker", "process", or None: docker where an engine answers and has the image.
-            environment: how the image must fit the model, as for `create_deployment`; a process makes the model's own environment.
+            packages: where the model's packages come from, as for `create_deployment`; a process makes the model's own environment.
             port: where to listen on 127.0.0.1; 0 picks one.
             detach: return once it answers, and leave it to `delete_deployment` of the local target; else stay until Ctrl-C.
             log, ready: get the container's lines, and word that it answers, where it isn't detached.
@@ -326,7 +326,7 @@ class DeployClient(OptionalVerbs):
         here = targets.load(TargetUri("local"))
         if not isinstance(here, SupportsRunningHere):
             raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
-        how: dict[str, Any] = {"runtime": runtime, "environment": environment, "port": port, "detach": detach}
+        how: dict[str, Any] = {"runtime": runtime, "packages": packages, "port": port, "detach": detach}
         return here.run_here(self.target, model, options, report=report, log=log, ready=ready, **how)
 
     # The one way through

@@ -64,7 +64,7 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
         ConfigInvalid: another mode.
     """
     if mode not in MODES:
-        raise ConfigInvalid(f"{mode} is not a way to check the environment", advice=f"use one of {', '.join(MODES)}")
+        raise ConfigInvalid(f"{mode} is not where a model's packages may come from", advice=f"use one of {', '.join(MODES)}")
     if mode == "image":
         return Fit(summary=f"{_called(image)} is taken as it is: its packages are not checked")
     python, reasons = _python(model, image)
@@ -162,7 +162,7 @@ def _verdict(model: ModelFacts, image: Image, rows: list[Row], reasons: list[str
         tuple(reasons),
         tuple(warnings),
         f"{_called(image)} does not have what the model needs",
-        f"deploy build-and-push-container --for {model.uri} builds an image that does; --env image deploys with this one all the same",
+        f"deploy build-and-push-container --for {model.uri} builds an image that does; --packages image deploys with this one all the same",
     )
 
 

@@ -49,7 +49,7 @@ class Wish:
     options: Mapping[str, Any] = field(default_factory=dict)
     standing: Mapping[str, Any] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
-    environment: str = "compatible"
+    packages: str = "compatible"
     allow_schema_change: bool = False
     adopt: bool = False
     allow_build: bool = False
@@ -79,8 +79,8 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
     cloud = _adopting(target, cloud, wish)
     observed = target.observe(wish.name, cloud)
     request = _request(target, wish, observed)
-    if wish.environment != "image":
-        refuse_old_python(request.model.facts.python_version, otherwise="--env image takes an image of your own as it is")
+    if wish.packages != "image":
+        refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
     spec = target.resolve(request, observed, cloud)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
         raise DeploymentExists(
@@ -93,7 +93,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         observed=observed,
         spec=spec,
         plan=target.plan(spec, observed),
-        fit=fit(spec.model.facts, spec.image, wish.environment),
+        fit=fit(spec.model.facts, spec.image, wish.packages),
         schema=schema_changes(before, spec.model.facts.signature) if observed and observed.record else SchemaChanges(),
     )
 
@@ -205,7 +205,7 @@ def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
     from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
 
     check(found, wish)
-    look_before_upload(found.spec.model, found.spec.image, wish.environment, report)
+    look_before_upload(found.spec.model, found.spec.image, wish.packages, report)
 
 
 def check(found: Prospect[Any, Any], wish: Wish) -> None:
@@ -239,7 +239,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         config=target.config.parse(options, wish.origins, target=target.scheme),
         named=frozenset(wish.options),
         image=record.image if completes and record and "image_url" not in wish.options else None,
-        environment=wish.environment,
+        packages=wish.packages,
         provenance=wish.provenance,
         adopt=wish.adopt,
         allow_build=wish.allow_build,

@@ -57,7 +57,7 @@ class Request(Generic[ConfigT]):
     Attributes:
         config: validated options; `named` are those that this run names itself.
         image: the reference in service (update), which stays where it still fits and no image_url is named.
-        environment: how strictly the image must fit the model: compatible, exact, image or at-start.
+        packages: where the model's packages come from, and so how the image must fit: compatible, exact, image or at-start (see `deployer.fit`).
         allow_build: whether packages may be built, which runs their code, to learn what would be installed.
     """
 
@@ -67,7 +67,7 @@ class Request(Generic[ConfigT]):
     config: ConfigT
     named: frozenset[str] = frozenset()
     image: str | None = None
-    environment: str = "compatible"
+    packages: str = "compatible"
     provenance: Provenance = field(default_factory=Provenance)
     adopt: bool = False
     allow_build: bool = False
@@ -82,7 +82,7 @@ class DeploymentSpec(Generic[ConfigT]):
     image: Image
     config: ConfigT
     record: Record
-    environment: str = "compatible"
+    packages: str = "compatible"
 
     @property
     def generation(self) -> Generation:
@@ -290,7 +290,7 @@ class SupportsRunningHere(Protocol):
         config: ConfigT,
         *,
         runtime: str | None,
-        environment: str,
+        packages: str,
         port: int,
         detach: bool,
         report: Report,

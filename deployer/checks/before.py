@@ -10,21 +10,21 @@ from deployer.events import Noticed, Report
 from deployer.state import Image, Model
 
 
-def look_before_upload(model: Model, image: Image, environment: str, report: Report) -> None:
+def look_before_upload(model: Model, image: Image, packages: str, report: Report) -> None:
     """Hold a model against the image that will serve it; a model that isn't on this machine was uploaded before.
 
     Args:
-        environment: one of `deployer.fit.MODES`. "image" takes the image as it is: nothing stops there; "at-start" installs what is required.
+        packages: one of `deployer.fit.MODES`. "image" takes the image as it is: nothing stops there; "at-start" installs what is required.
 
     Raises:
         ModelInvalid: it can't work; all that was found.
     """
     if model.path is None:
         return
-    by_image = environment != "at-start" and image.packages is not None
+    by_image = packages != "at-start" and image.packages is not None
     there = of_image(image) if by_image else of_requirements(model.facts.requirements, model.facts.python_version)
     checked = check_model(model, there=there)
-    if checked.errors and environment != "image":
+    if checked.errors and packages != "image":
         first, *others = checked.errors
         raise ModelInvalid(
             f"{model.facts.uri} can't be served: {_sentence(first)}",

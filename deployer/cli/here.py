@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from deployer.cli import options
@@ -18,14 +20,8 @@ from deployer.errors import ConfigInvalid
 @click.option(
     "--runtime", type=click.Choice(["docker", "process"]), help="Default: docker where an engine answers and has the image, else processes."
 )
-@click.option(
-    "--env",
-    "environment",
-    type=click.Choice(options.ENVIRONMENTS),
-    default="compatible",
-    show_default=True,
-    help="How the image must fit the model.",
-)
+@options.packages
+@options.variables
 @click.option("--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="Where to listen; 0 picks a free one.")
 @click.option("--detach", is_flag=True, help="Leave it running: deploy list -t local shows it, deploy delete -t local ends it.")
 @options.output("table", "json", "yaml")
@@ -36,7 +32,8 @@ def run_local(
     place: Place,
     model: options.ModelChoice,
     runtime: str | None,
-    environment: str,
+    packages: str,
+    variables: Mapping[str, str],
     port: int,
     detach: bool,
     output: str | None,
@@ -45,7 +42,7 @@ def run_local(
 
     In the foreground it prints the container's lines until Ctrl-C, which removes everything; --detach returns once it answers.
     """
-    client = place.client(models=model)
+    client = place.with_variables(variables).client(models=model)
     if not model.uri and not (place.file and place.file.model):
         raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
     with reporting(session, str(client.uri)) as report:
@@ -53,7 +50,7 @@ def run_local(
             model.uri,
             model.flavor,
             runtime=runtime,
-            environment=environment,
+            packages=packages,
             port=port,
             detach=detach,
             on_event=report,

@@ -8,8 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from deployer.errors import ConfigInvalid
-
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANAGERS = ("uv", "local", "virtualenv", "conda")
 """Those of `deployer_images.managers`, which help must not import; a test holds them together."""
@@ -43,15 +41,3 @@ def ignored_of_mlflow(*flags: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
-
-
-def variables_of(pairs: tuple[str, ...]) -> dict[str, str]:
-    """--env KEY=VALUE, as often as it was given.
-
-    Raises:
-        ConfigInvalid: one isn't of that form.
-    """
-    split = [pair.partition("=") for pair in pairs]
-    if any(not name or not separator for name, separator, _ in split):
-        raise ConfigInvalid("--env takes KEY=VALUE", advice="write it as --env KEY=VALUE")
-    return {name: value for name, _, value in split}

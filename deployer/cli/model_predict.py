@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import click
 
 from deployer.cli import options
-from deployer.cli.model_options import env_manager, ignored_of_mlflow, variables_of
+from deployer.cli.model_options import env_manager, ignored_of_mlflow
 from deployer.cli.options import ModelChoice
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -44,7 +45,7 @@ _TYPES = {
     "--chunk-rows", type=click.IntRange(min=0), metavar="N", help="Rows that are scored at once; 0: all. Default: 10000 where rows are independent."
 )
 @click.option("-r", "--pip-requirements-override", "more", metavar="REQUIREMENTS", help="Requirements that replace the model's, separated by commas.")
-@click.option("--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable for the model's process; repeatable.")
+@options.variables
 @env_manager
 @ignored_of_mlflow("--install-mlflow")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -60,7 +61,7 @@ def predict(
     params: str | None,
     chunk_rows: int | None,
     more: str | None,
-    variables: tuple[str, ...],
+    variables: Mapping[str, str],
     manager: str,
     quiet: bool,
 ) -> None:
@@ -89,7 +90,7 @@ def predict(
         chunk_rows=chunk_rows,
         manager=manager,
         more=tuple(part.strip() for part in (more or "").split(",") if part.strip()),
-        variables=variables_of(variables),
+        variables=variables,
     )
     _look_at_files(asked.source, asked.target)
     with reporting(session, model.uri, quiet=quiet or not sys.stderr.isatty()) as report:

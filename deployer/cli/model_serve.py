@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import click
 
 from deployer.cli import options
-from deployer.cli.model_options import env_manager, ignored_of_mlflow, variables_of
+from deployer.cli.model_options import env_manager, ignored_of_mlflow
 from deployer.cli.options import ModelChoice
 from deployer.cli.output import pass_on, say
 from deployer.cli.progress import reporting
@@ -38,7 +39,7 @@ def _refuse_mlserver(ctx: click.Context, _: click.Parameter, wanted: bool) -> No
     help="Join waiting requests into one predict; auto: where rows are independent.",
 )
 @click.option("-t", "--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="How long a predict may take; default: 60.")
-@click.option("--env", "variables", multiple=True, metavar="KEY=VALUE", help="A variable for the model's process; repeatable.")
+@options.variables
 @env_manager
 @ignored_of_mlflow("--install-mlflow")
 @click.option("--enable-mlserver", is_flag=True, hidden=True, expose_value=False, callback=_refuse_mlserver, help="MLflow's; not known here.")
@@ -52,7 +53,7 @@ def serve(
     workers: int,
     batching: str,
     timeout: int | None,
-    variables: tuple[str, ...],
+    variables: Mapping[str, str],
     manager: str,
 ) -> None:
     """Serve a model on this machine until Ctrl-C, with the server that every target runs.
@@ -69,13 +70,13 @@ def serve(
     if not model.uri:
         raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
     settings: dict[str, Any] = {"DEPLOYER_WORKERS": workers, "DEPLOYER_BATCHING": batching, "DEPLOYER_REQUEST_TIMEOUT_SECONDS": timeout}
-    wanted = {**variables_of(variables), **{name: str(value) for name, value in settings.items() if value is not None}}
+    wanted = {**variables, **{name: str(value) for name, value in settings.items() if value is not None}}
     with reporting(session, model.uri) as report:
         found = fetch(model.uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
         assert found.path is not None
         interpreter = interpreter_for(found.path, manager, say=lambda text: report(Noticed(message=text)))
         target = Local()
-        spec = run_local.local_spec(target, found, LocalConfig.parse({}, target="local"), "process", environment="image")  # it is made already
+        spec = run_local.local_spec(target, found, LocalConfig.parse({}, target="local"), "process", packages="image")  # it is made already
         container = target.container(spec)
         run_local.run(
             replace(container, environment={**container.environment, **wanted, "DEPLOYER_INTERPRETER": str(interpreter)}),

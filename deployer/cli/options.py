@@ -6,7 +6,7 @@ import functools
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from deployer.client import DeployClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-ENVIRONMENTS = ("compatible", "exact", "image", "at-start")
+PACKAGES = ("compatible", "exact", "image", "at-start")
+"""Those of `deployer.fit`, which help must not import; a test holds them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,18 @@ class Place:
     def with_flags(self, flags: dict[str, tuple[Any, str]]) -> Place:
         """The same, with options that have a flag of their own: option to value and flag. Unset ones (None) are left out."""
         given = {key: (value, flag) for key, (value, flag) in flags.items() if value is not None}
-        return replace(self, flags=Options({key: value for key, (value, _) in given.items()}, {key: flag for key, (_, flag) in given.items()}))
+        named = Options({key: value for key, (value, _) in given.items()}, {key: flag for key, (_, flag) in given.items()})
+        return replace(self, flags=named.over(self.flags))
+
+    def with_variables(self, variables: Mapping[str, str]) -> Place:
+        """The same, with the container's variables, the option `env`, as --env has them.
+
+        Raises:
+            ConfigInvalid: -C says them too: one of the two would be lost.
+        """
+        if variables and "env" in from_pairs(self.pairs).values:
+            raise ConfigInvalid("the container's variables are said twice, by --env and by -C env", advice="leave one of them out")
+        return self.with_flags({"env": (variables or None, "--env")})
 
 
 def place(command: Command) -> Command:
@@ -235,11 +247,43 @@ def model(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+def packages(command: Command) -> Command:
+    """--packages: the command gets `packages: str`."""
+    return click.option(
+        "--packages",
+        type=click.Choice(PACKAGES),
+        default="compatible",
+        show_default=True,
+        help="Where the model's packages come from: an image that has them (compatible; exact: each pin), an image as it is (image), "
+        "or an installation when the container starts (at-start).",
+    )(command)
+
+
+def variables(command: Command) -> Command:
+    """--env KEY=VALUE, as often as it is given: the command gets `variables: dict[str, str]`."""
+
+    @click.option(
+        "--env", "pairs_of_env", multiple=True, metavar="KEY=VALUE", help="A variable for the container or the model's process; repeatable."
+    )
+    @functools.wraps(command)
+    def wrapped(*, pairs_of_env: tuple[str, ...], **others: Any) -> Any:
+        return command(variables=_variables(pairs_of_env), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
+    split = [pair.partition("=") for pair in pairs]
+    if any(not name or not separator for name, separator, _ in split):
+        raise ConfigInvalid("--env takes KEY=VALUE", advice="write it as --env KEY=VALUE")
+    return {name: value for name, _, value in split}
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """How a change is to be made."""
 
-    environment: str
+    packages: str
     adopt: bool
     allow_schema_change: bool = False
     endpoint: str | None = None
@@ -248,7 +292,7 @@ class Rollout:
     @property
     def shared(self) -> dict[str, Any]:
         """What every call that deploys or plans takes."""
-        return {"environment": self.environment, "adopt": self.adopt, "endpoint": self.endpoint}
+        return {"packages": self.packages, "adopt": self.adopt, "endpoint": self.endpoint}
 
 
 def rollout(command: Command) -> Command:
@@ -256,9 +300,8 @@ def rollout(command: Command) -> Command:
 
     @click.option("--timeout", type=click.IntRange(min=1), metavar="SECONDS", help="How long to wait (timeout_seconds).")
     @click.option("--no-wait", is_flag=True, help="Don't wait until it serves (synchronous=false).")
-    @click.option(
-        "--env", "environment", type=click.Choice(ENVIRONMENTS), default="compatible", show_default=True, help="How the image must fit the model."
-    )
+    @packages
+    @variables
     @click.option("--allow-schema-change", is_flag=True, help="Deploy a model whose signature breaks today's callers.")
     @click.option("--adopt", is_flag=True, help="Take over what carries the name but isn't ours.")
     @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
@@ -269,7 +312,8 @@ def rollout(command: Command) -> Command:
         place: Place,
         timeout: int | None,
         no_wait: bool,
-        environment: str,
+        packages: str,
+        variables: Mapping[str, str],
         allow_schema_change: bool,
         adopt: bool,
         endpoint: str | None,
@@ -277,7 +321,8 @@ def rollout(command: Command) -> Command:
         **others: Any,
     ) -> Any:
         flags = {"timeout_seconds": (timeout, "--timeout"), "synchronous": (False if no_wait else None, "--no-wait")}
-        return command(place=place.with_flags(flags), rollout=Rollout(environment, adopt, allow_schema_change, endpoint, allow_build), **others)
+        place = place.with_flags(flags).with_variables(variables)
+        return command(place=place, rollout=Rollout(packages, adopt, allow_schema_change, endpoint, allow_build), **others)
 
     return wrapped  # type: ignore[return-value]
 

@@ -33,7 +33,7 @@ class Command:
     name: DeploymentName
     model: Model | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    environment: str = "image"
+    packages: str = "image"
     adopt: bool = False
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Repo
         intent=Intent(command.verb),
         model=command.model,
         options=command.options,
-        environment=command.environment,
+        packages=command.packages,
         adopt=command.adopt,
     )
     return not lifecycle.deploy(target, cloud, wish, report, timeout_seconds=config.timeout_seconds).plan.empty

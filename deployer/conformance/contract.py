@@ -330,7 +330,7 @@ class TargetContract:
     def test_somebody_elses_endpoint_is_taken_over_when_asked(self, place: Place, name: DeploymentName) -> None:
         with place.foreign(name):
             plain = place.command("apply", name, place.first.model)
-            done(place.run(Command(plain.verb, plain.name, plain.model, plain.options, plain.environment, adopt=True)))
+            done(place.run(Command(plain.verb, plain.name, plain.model, plain.options, plain.packages, adopt=True)))
             serves(place, name, place.first)
             done(place.run(place.command("update", name, place.second.model)))
             serves(place, name, place.second)

@@ -13,7 +13,7 @@ from deployer.target import Intent
 
 
 def wish(command: Command) -> Wish:
-    return Wish(command.name, Intent(command.verb), command.model, command.options, environment=command.environment)
+    return Wish(command.name, Intent(command.verb), command.model, command.options, packages=command.packages)
 
 
 def done(ended: Ended, where: str = "") -> Ended:

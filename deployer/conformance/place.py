@@ -36,7 +36,7 @@ class Place(ABC):
         other_image: an image that serves as well as the usual one, under another reference.
         question: a request that `first` and `second` answer differently.
         shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
-        environment: how strictly images must fit: what `--env` says.
+        packages: how strictly images must fit: what `--packages` says.
     """
 
     target: Target[Any, Any]
@@ -50,7 +50,7 @@ class Place(ABC):
     live_option: ClassVar[Mapping[str, Any]] = {}
     shortest: str = "c"
     longest: str = "c" * 63
-    environment: str = "image"
+    packages: str = "image"
 
     _numbers = itertools.count()
 
@@ -97,7 +97,7 @@ class Place(ABC):
         return DeploymentName(f"conformance-{secrets.token_hex(3)}-{next(self._numbers)}")
 
     def command(self, verb: str, name: DeploymentName, model: Model | None = None, /, **options: Any) -> Command:
-        return Command(verb, name, model, {**self.options, **options}, self.environment)
+        return Command(verb, name, model, {**self.options, **options}, self.packages)
 
     def run(self, command: Command) -> Ended:
         """A client that nothing happens to."""

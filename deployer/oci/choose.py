@@ -24,7 +24,7 @@ def choose(
     *,
     recorded: str | None,
     named: str | None,
-    environment: str,
+    packages: str,
     elsewhere: Open | None = None,
 ) -> Image:
     """The image for a model: the one named, else the one in service if it fits, else the one built for its requirements, else the general one.
@@ -34,7 +34,7 @@ def choose(
     Args:
         recorded: the reference in service, on an update: a new version of this tool must not roll a fleet.
         named: what the user asks for, a reference or a tag in this repository.
-        environment: how strictly an image must fit: see `deployer.fit`.
+        packages: how strictly an image must fit: see `deployer.fit`.
         elsewhere: opens the repository of a reference outside this one; without it the registry is asked without credentials.
 
     Raises:
@@ -42,7 +42,7 @@ def choose(
     """
     if named:
         return _described(repository, _reference(repository, named), elsewhere)
-    if recorded and (found := _still_there(repository, recorded, elsewhere)) and fit(facts, found, environment).fits:
+    if recorded and (found := _still_there(repository, recorded, elsewhere)) and fit(facts, found, packages).fits:
         return found
     for tag in (model_tag(facts), general_tag(facts.python_version)):
         if repository.exists(tag):

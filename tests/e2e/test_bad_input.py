@@ -406,7 +406,7 @@ def test_no_secret_of_an_address_is_printed_or_kept(stranger: Stranger) -> None:
     threading.Thread(target=web.serve_forever, daemon=True).start()
     try:
         url = f"http://me:{SECRET}@127.0.0.1:{web.server_address[1]}/addressed.tgz?X-Amz-Signature={SECRET}&sig={SECRET}"
-        made = stranger.deploy("create", *mine, "-m", url, "--env", "image", "-o", "jsonl", "--debug", env=given)
+        made = stranger.deploy("create", *mine, "-m", url, "--packages", "image", "-o", "jsonl", "--debug", env=given)
     finally:
         web.shutdown()
         web.server_close()

@@ -123,7 +123,8 @@ def test_the_end_of_a_job_takes_back_what_was_made(deploy: Run, environment: dic
 
 
 def test_run_local_answers_the_curl_that_it_prints_and_ends_with_its_process(deploy: Run, environment: dict[str, str]) -> None:
-    command = [DEPLOY, "run-local", "-t", "sagemaker", "-m", str(saved_model("doubler")), "--runtime", "process"]
+    variable = ("--env", "DEPLOYER_MAX_REQUEST_BYTES=1000")
+    command = [DEPLOY, "run-local", "-t", "sagemaker", "-m", str(saved_model("doubler")), "--runtime", "process", *variable]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment) as process:
         assert process.stdout is not None
         said = process.stdout.readline()
@@ -135,6 +136,7 @@ def test_run_local_answers_the_curl_that_it_prints_and_ends_with_its_process(dep
         assert curl[:3] == ["curl", "-sS", f"{url}/invocations"]
         asked = httpx.post(curl[2], content=curl[-1], headers={"content-type": "application/json"}, trust_env=False)
         assert asked.json() == {"predictions": [2.0, 5.0]}
+        assert httpx.post(curl[2], content=" " * 1001, headers={"content-type": "application/json"}, trust_env=False).status_code == 413
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     with pytest.raises(httpx.ConnectError):

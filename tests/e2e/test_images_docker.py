@@ -146,7 +146,7 @@ def test_a_second_build_and_push_does_nothing(docker_engine: DockerClient, scori
         assert [(type(event), event.changed) for event in heard if isinstance(event, StepFinished)] == [(StepFinished, False)]
 
         facts = ModelFacts("models:/x/1", sha256(b"m"), python_version="3.11.7", requirements=("numpy", "pandas"))
-        assert choose(repository, facts, recorded=None, named=None, environment="compatible") == first
+        assert choose(repository, facts, recorded=None, named=None, packages="compatible") == first
         for tag in repository.tags():
             docker_engine.images.remove(repository.reference(tag))
         with Docker(docker_engine).start(container(first.reference), name="pulled", log=lambda _: None) as running:
@@ -167,7 +167,7 @@ def test_an_image_for_a_model_has_its_packages_and_is_chosen_for_it(
         image = build_and_push(BuildOptions(base_image=base_image, model=facts, requirements=("colorama==0.4.6",)), repository, silent)
         assert repository.tags() == (model_tag(facts),)
         assert (image.packages or {}).items() >= {"tabulate": "0.9.0", "colorama": "0.4.6"}.items()
-        assert choose(repository, facts, recorded=None, named=None, environment="exact") == image
+        assert choose(repository, facts, recorded=None, named=None, packages="exact") == image
         code = "import tabulate, numpy; print(tabulate.__file__, numpy.__file__)"
         where = (
             docker_engine.containers.run(image.reference, [code], entrypoint=["/opt/deployer/venv/bin/python", "-c"], remove=True).decode().split()

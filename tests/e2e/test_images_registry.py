@@ -224,7 +224,7 @@ def test_a_token_is_fetched_used_and_fetched_anew_when_it_runs_out(token_registr
 
 
 def chosen(repository: Repository, facts: ModelFacts = FACTS, **how: str) -> str:
-    return choose(repository, facts, recorded=how.get("recorded"), named=how.get("named"), environment="compatible").tag
+    return choose(repository, facts, recorded=how.get("recorded"), named=how.get("named"), packages="compatible").tag
 
 
 def test_no_image_names_the_command_that_builds_one(repository: Repository) -> None:
@@ -244,7 +244,7 @@ def test_the_image_in_service_stays_as_long_as_it_fits(repository: Repository) -
     fits = push_image(repository, "old", packages=("numpy==2.0.0",))
     misfit = push_image(repository, "older", packages=("numpy==1.26.4",))
     push_image(repository, general_tag("3.11"), packages=("numpy==2.3.0",))
-    assert choose(repository, FACTS, recorded=repository.reference(fits.digest), named=None, environment="compatible").digest == fits.digest
+    assert choose(repository, FACTS, recorded=repository.reference(fits.digest), named=None, packages="compatible").digest == fits.digest
     assert chosen(repository, recorded=repository.reference(misfit.digest)) == general_tag("3.11")
     assert chosen(repository, recorded=repository.reference("sha256:" + "0" * 64)) == general_tag("3.11")  # it was removed
 
@@ -255,7 +255,7 @@ def test_the_named_image_goes_before_all_wherever_it_is(repository: Repository) 
     assert chosen(repository, named="mine") == "mine"
     elsewhere = Repository(repository.registry, "elsewhere")
     push_image(elsewhere, "theirs")
-    assert choose(repository, FACTS, recorded=None, named=f"{elsewhere.uri}:theirs", environment="compatible").reference.startswith(elsewhere.uri)
+    assert choose(repository, FACTS, recorded=None, named=f"{elsewhere.uri}:theirs", packages="compatible").reference.startswith(elsewhere.uri)
     with pytest.raises(ConfigInvalid, match="there is no image"):
         chosen(repository, named="nothing")
 
@@ -270,7 +270,7 @@ def test_a_stand_in_is_pushed_once_and_chosen_for_the_model(repository: Reposito
     assert first.stand_in
     assert (first.packages or {})["click"] == "8.1.7"
     assert {"numpy", "pandas", "uvloop"} <= set(first.packages or {})
-    assert choose(repository, facts, recorded=None, named=None, environment="compatible") == first
+    assert choose(repository, facts, recorded=None, named=None, packages="compatible") == first
     heard: list[Event] = []
     assert build_and_push(BuildOptions(model=facts), repository, heard.append) == first
     assert [type(event) for event in heard] == [StepFinished]

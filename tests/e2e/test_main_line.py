@@ -106,7 +106,7 @@ def test_a_model_that_does_not_load_leaves_the_old_one_answering(line: Line) -> 
     line.build_for(saved_model("doubler"))
     line.deploy("create", "-t", "sagemaker", "-n", "steady", "-m", str(saved_model("doubler")))
     with _Stream(line, "steady", body) as stream:
-        line.deploy("update", "-t", "sagemaker", "-n", "steady", "-m", str(saved_model("broken")), "--env", "image", expecting=5)
+        line.deploy("update", "-t", "sagemaker", "-n", "steady", "-m", str(saved_model("broken")), "--packages", "image", expecting=5)
     assert (stream.failures, line.ask("steady", body)) == ([], {"predictions": [4.0]})
     line.deploy("delete", "-t", "sagemaker", "-n", "steady")
 

@@ -131,7 +131,7 @@ def wheel(directory: Path) -> Path:
 def test_at_start_the_model_s_packages_are_installed_before_it_is_loaded(tmp_path: Path) -> None:
     model = copied_model("broken", tmp_path)
     (model / "requirements.txt").write_text(f"a-package-of-our-own @ {wheel(tmp_path).as_uri()}\n")
-    with serving(model, DEPLOYER_ENV="at-start", TMPDIR=str(tmp_path)) as served:
+    with serving(model, DEPLOYER_PACKAGES="at-start", TMPDIR=str(tmp_path)) as served:
         assert served.client.get("/ping").status_code == 200
         assert any("installing the packages" in line for line in served.errors)
 
@@ -139,7 +139,7 @@ def test_at_start_the_model_s_packages_are_installed_before_it_is_loaded(tmp_pat
 def test_at_start_without_a_network_is_refused_with_the_way_out(tmp_path: Path) -> None:
     model = copied_model("doubler", tmp_path)
     (model / "requirements.txt").write_text("a-package-that-no-index-has==1.0\n")
-    with serving(model, ready=False, DEPLOYER_ENV="at-start", UV_OFFLINE="1", TMPDIR=str(tmp_path)) as served:
+    with serving(model, ready=False, DEPLOYER_PACKAGES="at-start", UV_OFFLINE="1", TMPDIR=str(tmp_path)) as served:
         assert served.ended() == 1
         assert served.errors[-1].startswith("the model could not be loaded: the model's packages could not be installed: the package index")
         assert "build-and-push-container --for MODEL" in served.errors[-1]

@@ -191,7 +191,7 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report:
         intent=Intent(command.verb),
         model=model_named(command.model) if command.model else None,
         options=options,
-        environment="image",
+        packages="image",
     )
     lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)
 

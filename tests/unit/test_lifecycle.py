@@ -42,7 +42,7 @@ def client(cloud: Cloud, run: str = "one") -> Client:
 def deploy(cloud: Cloud, intent: str, uri: str = "", /, run: str = "one", **options: Any) -> list[Sent]:
     """Run to the end; what was sent."""
     connection = client(cloud, run)
-    wish = Wish(NAME, Intent(intent), model(uri) if uri else None, options, environment="image")
+    wish = Wish(NAME, Intent(intent), model(uri) if uri else None, options, packages="image")
     lifecycle.deploy(TARGET, connection, wish, silent, timeout_seconds=600)
     return connection.wire.sent
 
@@ -121,7 +121,7 @@ def test_an_update_waits_for_the_dust_to_settle_before_it_reads_the_record(cloud
 
 def test_standing_options_give_way_to_the_record_and_to_the_wish(cloud: Cloud) -> None:
     deploy(cloud, "create", "v1", instance_type="large")
-    wish = Wish(NAME, Intent.UPDATE, model("v2"), {"instance_count": 2}, standing={"instance_type": "huge", "role": "other"}, environment="image")
+    wish = Wish(NAME, Intent.UPDATE, model("v2"), {"instance_count": 2}, standing={"instance_type": "huge", "role": "other"}, packages="image")
     lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
     assert record(cloud).options["instance_type"] == "large"
     assert record(cloud).options["instance_count"] == 2
@@ -131,7 +131,7 @@ def test_create_of_something_else_is_refused_before_anything_is_changed(cloud: C
     deploy(cloud, "create", "v1")
     connection = client(cloud, "two")
     with pytest.raises(DeploymentExists, match="exists already") as refused:
-        lifecycle.deploy(TARGET, connection, Wish(NAME, Intent.CREATE, model("v2"), environment="image"), silent, timeout_seconds=600)
+        lifecycle.deploy(TARGET, connection, Wish(NAME, Intent.CREATE, model("v2"), packages="image"), silent, timeout_seconds=600)
     assert "update" in refused.value.advice
     assert changes(connection.wire.sent) == []
 
@@ -162,7 +162,7 @@ def test_what_somebody_else_made_is_refused_unless_adopted(cloud: Cloud) -> None
     with pytest.raises(NotOurs):
         lifecycle.delete(TARGET, client(cloud), NAME, OPTIONS, silent)
     assert cloud.endpoints[NAME].serving == "theirs"
-    wish = Wish(NAME, Intent.APPLY, model("v1"), environment="image", adopt=True)
+    wish = Wish(NAME, Intent.APPLY, model("v1"), packages="image", adopt=True)
     lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
     assert record(cloud).model.uri == "v1"
     deploy(cloud, "update", "v2")
@@ -175,7 +175,7 @@ def signature(*columns: str) -> Mapping[str, Any]:
 
 
 def test_a_signature_that_breaks_callers_is_refused_until_allowed(cloud: Cloud) -> None:
-    wish = Wish(NAME, Intent.APPLY, model("v1", signature=signature("a")), environment="image")
+    wish = Wish(NAME, Intent.APPLY, model("v1", signature=signature("a")), packages="image")
     lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
     breaking = replace(wish, model=model("v2", signature=signature("a", "b")))
     connection = client(cloud, "two")
@@ -194,7 +194,7 @@ def test_an_unknown_option_is_refused_before_the_cloud_is_touched(cloud: Cloud) 
 
 def test_a_prospect_changes_nothing(cloud: Cloud) -> None:
     connection = client(cloud)
-    found = lifecycle.prospect(TARGET, connection, Wish(NAME, Intent.CREATE, model("v1"), environment="image"))
+    found = lifecycle.prospect(TARGET, connection, Wish(NAME, Intent.CREATE, model("v1"), packages="image"))
     assert changes(connection.wire.sent) == []
     assert not found.plan.empty
     assert found.observed is None
@@ -204,7 +204,7 @@ def test_what_was_resolved_is_told_before_anything_is_done(cloud: Cloud) -> None
     deploy(cloud, "create", "v1")
     before = record(cloud).generation
     events: list[Event] = []
-    wish = Wish(NAME, Intent.UPDATE, model("v2"), environment="image")
+    wish = Wish(NAME, Intent.UPDATE, model("v2"), packages="image")
     lifecycle.deploy(TARGET, client(cloud), wish, events.append, timeout_seconds=600)
     told = events[0]
     assert isinstance(told, Resolved)
@@ -215,7 +215,7 @@ def test_what_was_resolved_is_told_before_anything_is_done(cloud: Cloud) -> None
 def test_the_record_tells_who_made_it_and_what_it_replaces(cloud: Cloud) -> None:
     deploy(cloud, "create", "v1")
     before = record(cloud).generation
-    wish = Wish(NAME, Intent.UPDATE, model("v2", run_id="r1"), environment="image", provenance=Provenance(user="ann", commit="abc"))
+    wish = Wish(NAME, Intent.UPDATE, model("v2", run_id="r1"), packages="image", provenance=Provenance(user="ann", commit="abc"))
     lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
     assert record(cloud).replaces == before
     assert record(cloud).provenance.user == "ann"

@@ -29,7 +29,7 @@ from deployer_scoring.model.mlmodel import parse_mlmodel
 from deployer_scoring.model.requirements import python_version
 
 _MODEL_PLACE = "/opt/ml/model"
-_MODE = "DEPLOYER_ENV"
+_MODE = "DEPLOYER_PACKAGES"
 _INTERPRETER = "DEPLOYER_INTERPRETER"
 """Names the Python of an environment that somebody else has made; it must have the scoring runtime."""
 _GUARD = Path(__file__).with_name("guard.py")

@@ -1,4 +1,4 @@
-"""DEPLOYER_ENV=at-start: the model's own packages, installed by uv before the model is loaded.
+"""DEPLOYER_PACKAGES=at-start: the model's own packages, installed by uv before the model is loaded.
 
 They go into a fresh temporary directory that stands first on sys.path; nothing else is written, so a read-only root will do.
 """
@@ -39,7 +39,7 @@ def install_requirements(model: Path) -> Optional[Path]:
         return None
     uv = find_uv()
     if uv is None:
-        raise LoadError(f"DEPLOYER_ENV=at-start needs uv in the image, which isn't there; {_ADVICE}")
+        raise LoadError(f"DEPLOYER_PACKAGES=at-start needs uv in the image, which isn't there; {_ADVICE}")
     directory = Path(tempfile.mkdtemp(prefix="deployer-packages-"))
     command = [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable, "--target", str(directory)]
     with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,7 @@ class Settings(NamedTuple):
     drain_seconds: float = 0.5
     """DEPLOYER_DRAIN_SECONDS: how long after SIGTERM new requests are still taken, while load balancers learn of it."""
     install_at_start: bool = False
-    """DEPLOYER_ENV=at-start: the model's requirements are installed before it is loaded."""
+    """DEPLOYER_PACKAGES=at-start: the model's requirements are installed before it is loaded."""
     log_format: str = "text"
     """DEPLOYER_LOG_FORMAT: `json` writes the access log, and the server's own messages, as an object a line."""
     model_name: str = ""
@@ -81,7 +81,7 @@ class Settings(NamedTuple):
             request_timeout_seconds=_seconds(environ, timeout, defaults.request_timeout_seconds),
             read_timeout_seconds=_seconds(environ, "DEPLOYER_READ_TIMEOUT_SECONDS", defaults.read_timeout_seconds),
             drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=20),  # the platforms kill after 30 s
-            install_at_start=_one_of(environ, "DEPLOYER_ENV", ("image", "at-start")) == "at-start",
+            install_at_start=_one_of(environ, "DEPLOYER_PACKAGES", ("image", "at-start")) == "at-start",
             log_format=_one_of(environ, "DEPLOYER_LOG_FORMAT", LOG_FORMATS),
             model_name=environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,
             model_version=environ.get("DEPLOYER_MODEL_VERSION") or defaults.model_version,

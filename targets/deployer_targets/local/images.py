@@ -29,24 +29,24 @@ STAND_IN_PREFIX = "process/"
 """Begins the reference of a stand-in: no registry has it."""
 
 
-def runtime_for(config: LocalConfig, model: Model, observed: Observed | None, environment: str, *, build: bool = False) -> str:
+def runtime_for(config: LocalConfig, model: Model, observed: Observed | None, packages: str, *, build: bool = False) -> str:
     """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits, else processes."""
     if config.runtime != "auto":
         return config.runtime
     if config.image_url:
         return PROCESS if config.image_url.startswith(STAND_IN_PREFIX) else DOCKER
     recorded = str(observed.record.options.get("runtime", "")) if observed and observed.record else ""
-    return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, environment, build=build).stand_in else DOCKER)
+    return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, packages, build=build).stand_in else DOCKER)
 
 
-def image_for(config: LocalConfig, model: Model, kept: str | None, environment: str, *, build: bool = False) -> Image:
+def image_for(config: LocalConfig, model: Model, kept: str | None, packages: str, *, build: bool = False) -> Image:
     """The image of a deployment: the one named, else the one in service if it fits, else the one built for the model, else the general one.
 
     Whether the general one fits is not asked here: the caller tells the user package by package.
 
     Args:
         kept: the reference in service, on an update.
-        environment: how strictly an image must fit: see `deployer.fit`.
+        packages: how strictly an image must fit: see `deployer.fit`.
         build: whether packages may be built to learn what a stand-in will have.
 
     Raises:
@@ -60,9 +60,9 @@ def image_for(config: LocalConfig, model: Model, kept: str | None, environment: 
         return stand_in(model, next(iter(stands_in), None), build=build)
     if config.image_url:
         return docker_image(config.image_url)
-    if kept and kept not in stands_in and (found := _fitting(model.facts, environment, kept)):
+    if kept and kept not in stands_in and (found := _fitting(model.facts, packages, kept)):
         return found
-    return built_image(model.facts, environment)
+    return built_image(model.facts, packages)
 
 
 def outdated(image: Image) -> bool:
@@ -70,19 +70,19 @@ def outdated(image: Image) -> bool:
     return image.stand_in and image.runtime not in ("", scoring.VERSION)
 
 
-def built_image(model: ModelFacts, environment: str) -> Image:
+def built_image(model: ModelFacts, packages: str) -> Image:
     """The scoring image of this version that docker has here: the first that fits the model, or else the general one.
 
     Raises:
         MachineFault: it has none. TargetUnavailable, ExtraMissing: docker can't be asked.
     """
-    return _fitting(model, environment, *_names(model)) or docker_image(_names(model)[-1])
+    return _fitting(model, packages, *_names(model)) or docker_image(_names(model)[-1])
 
 
-def own_image(model: Model, environment: str, *, build: bool = False) -> Image:
+def own_image(model: Model, packages: str, *, build: bool = False) -> Image:
     """A scoring image of this version that docker has here and that fits the model; else a stand-in."""
     try:
-        return _fitting(model.facts, environment, *_names(model.facts)) or stand_in(model, build=build)
+        return _fitting(model.facts, packages, *_names(model.facts)) or stand_in(model, build=build)
     except (TargetUnavailable, ExtraMissing):
         return stand_in(model, build=build)
 
@@ -146,12 +146,12 @@ def _names(model: ModelFacts) -> tuple[str, str]:
     return (f"{CONTAINER_NAME}:{model_tag(model)}", f"{CONTAINER_NAME}:{general_tag(model.python_version)}")
 
 
-def _fitting(model: ModelFacts, environment: str, *references: str) -> Image | None:
+def _fitting(model: ModelFacts, packages: str, *references: str) -> Image | None:
     """The first of these that docker has and that fits."""
     for reference in references:
         with suppress(MachineFault):
             found = docker_image(reference)
-            if fit(model, found, environment).fits:
+            if fit(model, found, packages).fits:
                 return found
     return None
 

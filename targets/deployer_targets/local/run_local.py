@@ -122,7 +122,7 @@ def run(
 
 
 def local_spec(
-    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, environment: str = "compatible"
+    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, packages: str = "compatible"
 ) -> DeploymentSpec[ConfigT]:
     """A spec for `target.container`, made without asking its cloud.
 
@@ -131,10 +131,10 @@ def local_spec(
 
     Raises:
         MachineFault: docker is wanted and has no image. EnvironmentMisfit: it has none that fits.
-        ModelInvalid: the server doesn't run on the model's Python; not where `environment` is "image".
+        ModelInvalid: the server doesn't run on the model's Python; not where `packages` is "image".
     """
     name = target.name_for(model.path.name if model.path else model.facts.uri)
-    image = _image(config, model, runtime, environment)
+    image = _image(config, model, runtime, packages)
     request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
     return DeploymentSpec(name, model, image, config, record_of(request, image, config, ()))
 
@@ -171,8 +171,8 @@ def _runtime(named: str | None, container: Container) -> str:
     return images.DOCKER if not stand_in and docker_engine.answers() else images.PROCESS
 
 
-def _image(config: TargetConfig, model: Model, runtime: str | None, environment: str) -> Image:
-    if environment != "image":
+def _image(config: TargetConfig, model: Model, runtime: str | None, packages: str) -> Image:
+    if packages != "image":
         refuse_old_python(model.facts.python_version)
     if runtime == images.PROCESS:
         return images.stand_in(model)
@@ -181,9 +181,9 @@ def _image(config: TargetConfig, model: Model, runtime: str | None, environment:
             return images.docker_image(config.image_url)
         return Image(config.image_url, digest_of(config.image_url), tag=config.image_url)
     if runtime != images.DOCKER:
-        return images.own_image(model, environment)
-    image = images.built_image(model.facts, environment)
-    verdict = fit(model.facts, image, environment)
+        return images.own_image(model, packages)
+    image = images.built_image(model.facts, packages)
+    verdict = fit(model.facts, image, packages)
     if not verdict.fits:
         raise EnvironmentMisfit(verdict.summary, why="; ".join(verdict.reasons), advice=verdict.advice)
     return image

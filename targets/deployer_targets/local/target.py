@@ -76,10 +76,10 @@ class Local:
         if request.intent is Intent.UPDATE and observed and observed.serving and "env" not in request.named:
             config = config.model_copy(update={"env": dict(environments.get(observed.serving, {}))})
         config = config.model_copy(
-            update={"runtime": images.runtime_for(config, request.model, observed, request.environment, build=request.allow_build)}
+            update={"runtime": images.runtime_for(config, request.model, observed, request.packages, build=request.allow_build)}
         )
         secret_id = _secret_id(config, observed, environments)
-        image_for = partial(images.image_for, config, request.model, environment=request.environment, build=request.allow_build)
+        image_for = partial(images.image_for, config, request.model, packages=request.packages, build=request.allow_build)
         image = image_for(kept=request.image)
         generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         if images.outdated(image) and not (observed and observed.serving == generation):
@@ -87,7 +87,7 @@ class Local:
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         resources = names.of_generation(request.name, generation, request.model.digest)
         record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)
-        return DeploymentSpec(request.name, request.model, image, config, record, request.environment)
+        return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
 
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
         return plan.plan(spec, observed)
@@ -132,12 +132,12 @@ class Local:
         for line in cloud.logs(name, follow=follow, tail=tail):
             yield LogLine(line["text"], line["source"], datetime.fromisoformat(line["time"]))
 
-    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, environment: str, **how: Any) -> LocalRun:
+    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, packages: str, **how: Any) -> LocalRun:
         """Run here what another target would run; see `deployer_targets.local.run_local`."""
         from deployer_targets.local import run_local
 
         assert model.path is not None  # it was fetched for this
-        container = target.container(run_local.local_spec(target, model, config, runtime, environment))
+        container = target.container(run_local.local_spec(target, model, config, runtime, packages))
         return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
     def score_here(self, model: Model, *, report: Report, **job: Any) -> int:

@@ -16,7 +16,7 @@ from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import MODEL, Home
 from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
 
-AT_START = {"DEPLOYER_ENV": "at-start"}
+AT_START = {"DEPLOYER_PACKAGES": "at-start"}
 """Asks the runtime to install the model's packages when the container starts."""
 
 Ask = Request[SageMakerConfig]
@@ -33,7 +33,7 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     environment = dict(request.config.env)
     if request.intent is Intent.UPDATE and "env" not in request.named and observed and observed.record:
         environment = _environment_of(observed.record, cloud) or {}
-    environment = {key: value for key, value in environment.items() if key not in AT_START} | (AT_START if request.environment == "at-start" else {})
+    environment = {key: value for key, value in environment.items() if key not in AT_START} | (AT_START if request.packages == "at-start" else {})
     config = request.config.model_copy(
         update={
             "bucket": _bucket(request.config, observed, cloud),
@@ -61,7 +61,7 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     known = observed.records.get(generation) if observed else None
     resources = known.resources if known else plan.resources_of(Home(str(config.bucket), request.name), request.model, image, config, secrets)
     record = record_of(request, image, config, resources, secrets=secrets)
-    return DeploymentSpec(request.name, request.model, image, config, record, request.environment)
+    return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
 
 
 def _check_instance_type(config: SageMakerConfig, observed: Observed | None) -> None:
@@ -116,9 +116,9 @@ def _with_keys(config: SageMakerConfig, cloud: Aws) -> SageMakerConfig:
 
 
 def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> None:
-    if request.environment == "at-start" and config.enable_network_isolation:
+    if request.packages == "at-start" and config.enable_network_isolation:
         raise ConfigInvalid(
-            "--env at-start installs packages when the container starts, and enable_network_isolation gives it no network",
+            "--packages at-start installs packages when the container starts, and enable_network_isolation gives it no network",
             advice="build an image that has them: deploy build-and-push-container --for MODEL",
         )
 
@@ -137,7 +137,7 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
             f"SageMaker can't pull {Reference.parse(named)}: it takes images from ECR alone",
             advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
         )
-    image = choose(ours, request.model.facts, recorded=request.image, named=named, environment=request.environment, elsewhere=found.elsewhere)
+    image = choose(ours, request.model.facts, recorded=request.image, named=named, packages=request.packages, elsewhere=found.elsewhere)
     if named:
         # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
         reference = Reference.parse(image.reference)

@@ -267,7 +267,7 @@ def test_an_endpoint_of_somebody_else_is_refused_until_adopted(user: User, here:
 
 def test_at_start_is_refused_where_there_is_no_network(user: User, models: Models):
     with pytest.raises(ConfigInvalid, match="no network"):
-        user.client().create_deployment(user.name(), models.doubler, config={"enable_network_isolation": True}, environment="at-start")
+        user.client().create_deployment(user.name(), models.doubler, config={"enable_network_isolation": True}, packages="at-start")
 
 
 def test_doctor_looks_at_everything_and_never_raises(user: User, here: AwsHere):

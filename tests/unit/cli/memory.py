@@ -204,7 +204,7 @@ class Memory:
         data = Resource("object", f"{request.name}/{short(request.model.digest)}")
         secrets = "same" if request.config.env else ""
         record = record_of(request, image, request.config, [data], secrets=secrets)
-        return DeploymentSpec(request.name, request.model, image, request.config, record, request.environment)
+        return DeploymentSpec(request.name, request.model, image, request.config, record, request.packages)
 
     def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Cloud]:
         record = spec.record

@@ -156,7 +156,7 @@ def test_a_target_that_is_named_has_its_say_about_the_size(deploy: Run, churn: P
         "models serve -p 0 -m churn",
         "create -n churn -m churn",
         "plan -n churn -m churn",
-        "apply -n churn -m churn --env at-start",
+        "apply -n churn -m churn --packages at-start",
         "create -n churn -m churn -t local",
         "run-local -t local -m churn",
         "run-local -t local -m churn --runtime process",

@@ -72,7 +72,7 @@ def test_what_is_deployed_shows_and_keeps_no_secret(deploy: Run, workspace: Path
     saved(workspace / "churn", requirements=f"--extra-index-url https://me:{CANARY}@h.io/simple\n{needs}")
     cloud.findings.append(Finding("proxy", Verdict.WARNING, f"http://me:{CANARY}@proxy:3128 answers", f"try curl -u me:x http://me:{CANARY}@proxy"))
     cloud.lines.append(LogLine(f"installed from https://me:{CANARY}@h.io/simple"))
-    looks: list[tuple[str, ...]] = [("create", "-m", "churn", "-C", "image_url=scoring:1", "--env", "image", "--debug")]
+    looks: list[tuple[str, ...]] = [("create", "-m", "churn", "-C", "image_url=scoring:1", "--packages", "image", "--debug")]
     for form in ("table", "json", "yaml"):
         looks += [
             ("plan", "-n", "churn", "-m", "churn", "-o", form),
@@ -136,7 +136,7 @@ def test_names_of_strangers_steer_no_terminal(deploy: Run, workspace: Path, clou
     text = (model / "MLmodel").read_text()
     (model / "MLmodel").write_text(text.replace("sklearn_version: 1.9.1", f"sklearn_version: {json.dumps(evil)}") + f"run_id: {json.dumps(evil)}\n")
     cloud.findings.append(Finding("disk", Verdict.WRONG, evil, evil))
-    for arguments in (("models", "check", "evil"), ("create", "-m", "evil", "--env", "image"), ("get", "-n", "evil"), ("list",), ("doctor",)):
+    for arguments in (("models", "check", "evil"), ("create", "-m", "evil", "--packages", "image"), ("get", "-n", "evil"), ("list",), ("doctor",)):
         for form in ("table", "json"):
             ended = deploy(*arguments, "-o", form, target=arguments[0] != "models")
             shown = ended.output + ended.stderr

@@ -127,7 +127,7 @@ def test_an_image_that_lacks_what_the_model_needs_is_refused_with_the_way_out(de
     assert "Error [environment-misfit]" in refused.stderr
     assert "build-and-push-container --for boosted" in refused.stderr
     assert not cloud.deployments
-    assert deploy("create", "-m", "boosted", "--env", "image").exit_code == 0
+    assert deploy("create", "-m", "boosted", "--packages", "image").exit_code == 0
 
 
 def test_list_is_a_table_with_the_targets_own_columns_and_reasons(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:

@@ -34,7 +34,7 @@ def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment
         {"DEPLOYER_MAX_QUEUE": "1.5"},
         {"DEPLOYER_DRAIN_SECONDS": "60"},
         {"DEPLOYER_DRAIN_SECONDS": "nan"},
-        {"DEPLOYER_ENV": "never"},
+        {"DEPLOYER_PACKAGES": "never"},
         {"DEPLOYER_BATCHING": "perhaps"},
         {"DEPLOYER_WORKERS": "two"},
         {"DEPLOYER_REQUEST_TIMEOUT_SECONDS": "-1"},
