@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from deployer import notebook
-from deployer.engine import kind_of, switches
 from deployer.errors import DeployerError
 from deployer.fit import Fit
 from deployer.lifecycle import Prospect
-from deployer.plan import Plan
+from deployer.plan import Effect, Plan, Step
 from deployer.schema import SchemaChanges
 from deployer.state import ModelFacts, Observed, Record, short
 from deployer.target import Intent
@@ -192,8 +191,8 @@ def _options(before: Mapping[str, Any], after: Mapping[str, Any], elsewhere: set
 def _steps(plan: Plan[Any], observed: Observed | None) -> Iterator[Change]:
     """The plan's steps, each once (they run again after serving), without those that only look or find done what they do; then what goes."""
     there = observed.resources if observed else frozenset()
-    forward = [step for step in plan.forward if not kind_of(step).startswith("await")]
-    again = [step for step in forward if getattr(step, "makes", None) in there]
+    forward = [step for step in plan.forward if step.effect is not Effect.READ]
+    again = [step for step in forward if step.makes in there]
     exists = bool(observed and observed.traffic)
     yield from dict.fromkeys(Change(_sign(step, exists), step.describe()) for step in forward if step not in again)
     if len(again) == len(forward):  # such as a record alone, of which only the text changes
@@ -205,10 +204,16 @@ def _steps(plan: Plan[Any], observed: Observed | None) -> Iterator[Change]:
         yield from dict.fromkeys(Change("-", step.describe()) for step in plan.sweep if not plan.forward)
 
 
-def _sign(step: object, exists: bool) -> str:
-    if switches(step):
-        return "~" if exists else "+"
-    return "+" if getattr(step, "makes", True) is not None else "~"
+def _sign(step: Step[Any], exists: bool) -> str:
+    match step.effect:
+        case Effect.CREATE:
+            return "+"
+        case Effect.SWITCH:
+            return "~" if exists else "+"
+        case Effect.DELETE:
+            return "-"
+        case _:
+            return "~"
 
 
 def _elsewhere(observed: Observed | None, before: Record | None) -> Iterator[str]:

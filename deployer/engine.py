@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from typing import TypeVar
+from typing import TypedDict, TypeVar
 
-from deployer.errors import (
-    Conflict,
-    DeployerError,
-    Interrupted,
-    MachineFault,
-    ModelInvalid,
-    PermissionDenied,
-    Refused,
-    RollbackFailed,
-    RolloutFailed,
-)
+from deployer.errors import Conflict, DeployerError, Interrupted, PermissionDenied, RollbackFailed, RolloutFailed
 from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
-from deployer.plan import Plan, Step
+from deployer.plan import Effect, Plan, Progress, Step, kind_of
 
 Cloud = TypeVar("Cloud")
 
@@ -30,8 +19,8 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
     is a no to the question, not to the rollout, which goes on without us.
 
     Raises:
-        Refused, RolloutFailed: the new generation can't be made or can't serve; the way back was gone, and what serves now is as before.
-            Refused after the switch: nothing was undone; the same command resumes.
+        A `definite` error: the new generation can't be made or can't serve; the way back was gone, and what serves now is as before.
+            After the switch, any but RolloutFailed: nothing was undone; the same command resumes.
         RollbackFailed: and the way back failed too; what is left, and the command that goes on.
         Conflict: a newer run took over, or somebody else changed the deployment; nothing of theirs was touched.
         TimedOut, TargetUnavailable: nothing was undone; the same command resumes.
@@ -40,23 +29,20 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
     sent = agreed = False
     try:
         for step in plan.forward:
-            sent = sent or switches(step)
+            sent = sent or step.effect is Effect.SWITCH
             run(step, cloud, report)
             agreed = sent
-    except (Refused, RolloutFailed) as cause:
-        if agreed and isinstance(cause, Refused):
+    except DeployerError as cause:
+        if not cause.definite:
+            raise
+        if agreed and not isinstance(cause, RolloutFailed):
             report(Noticed(level="warning", message="the switch was made, and nothing is undone; the same command goes on from here"))
             raise
         take_back(plan, cloud, report, cause)
         raise
-    except (ModelInvalid, MachineFault) as cause:
-        # This machine's own no, while it read the model: as definite as a refusal.
-        if not sent:
-            take_back(plan, cloud, report, cause)
-        raise
     except KeyboardInterrupt as cause:
         if sent:
-            what = next(step for step in plan.forward if switches(step)).describe()
+            what = next(step for step in plan.forward if step.effect is Effect.SWITCH).describe()
             raise Interrupted(
                 f"interrupted after the switch was sent: the cloud goes on with {what}",
                 advice="run the same command again to follow it; deploy delete waits for it, then removes it",
@@ -91,19 +77,15 @@ def take_back(plan: Plan[Cloud], cloud: Cloud, report: Report, cause: DeployerEr
         raise _stranded(why, error) from error
     if isinstance(why, Interrupted):
         raise Interrupted("interrupted before the switch: what was made is removed, what served still serves") from cause
-    if isinstance(why, (Refused, ModelInvalid, MachineFault)):
-        said = why.message.rstrip(".")
-        raise type(why)(
-            f"{said}; what was made before is removed, what served still serves", why=why.why, advice=why.advice, lines=why.lines
-        ) from cause
+    if not isinstance(why, RolloutFailed):
+        raise why.saying(f"{why.message.rstrip('.')}; what was made before is removed, what served still serves") from cause
 
 
 def _stranded(cause: DeployerError, error: DeployerError | KeyboardInterrupt) -> DeployerError:
     """The way back failed. What isn't allowed in either direction is no failure of it: all of it can be undone by a run that may."""
     if isinstance(cause, PermissionDenied) and isinstance(error, PermissionDenied):
-        return type(cause)(
+        return cause.saying(
             f"{cause.message}; what was made so far stays, what served still serves",
-            why=cause.why,
             advice=f"{cause.advice}; deploy delete, or an update to something else, removes what was made",
         )
     return RollbackFailed(
@@ -113,31 +95,27 @@ def _stranded(cause: DeployerError, error: DeployerError | KeyboardInterrupt) ->
     )
 
 
-def switches(step: object) -> bool:
-    """Whether sending this step may move traffic: from then on an interrupt undoes nothing. Such a step's class says `switch = True`."""
-    return bool(getattr(step, "switch", False))
-
-
 def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
-    """One step, with its start, end and time reported."""
-    kind, label, begin = kind_of(step), step.describe(), time.monotonic()
-    report(StepStarted(step=kind, label=label))
+    """One step, with its start, end and time reported, and whether it changed anything."""
+    begin = time.monotonic()
+    progress = Progress(kind_of(step), step.describe(), report)
+    named: _Named = {"step": progress.step, "label": progress.label, "effect": step.effect, "resource": str(step.makes or "")}
+    report(StepStarted(**named))
     try:
-        step.run(cloud, report)
+        changed = step.run(cloud, progress)
     except BaseException as error:
-        report(StepFailed(step=kind, label=label, reason=_reason(error), seconds=time.monotonic() - begin))
+        report(StepFailed(**named, reason=_reason(error), seconds=time.monotonic() - begin))
         raise
-    report(StepFinished(step=kind, label=label, seconds=time.monotonic() - begin))
+    report(StepFinished(**named, changed=changed, seconds=time.monotonic() - begin))
 
 
-def kind_of(step: object) -> str:
-    """A step's class name in snake case: its name in events."""
-    return _snake(type(step).__name__)
+class _Named(TypedDict):
+    """What all events of one step have in common."""
 
-
-@functools.cache
-def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))
+    step: str
+    label: str
+    effect: str
+    resource: str
 
 
 def _reason(error: BaseException) -> str:

@@ -26,7 +26,7 @@ DeployerError                       1    a fault of ours, where nothing more exa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from deployer_scoring.masking import masked
 from deployer_scoring.printable import one_line, uncoloured
@@ -38,6 +38,8 @@ class DeployerError(Exception):
     Secrets in what it quotes are masked; `str(error)` steers no terminal.
 
     Attributes:
+        definite: a definite no: what was asked for had no effect, so that what was made for it can be taken back. Where it is false, whether
+            anything happened isn't known, or somebody else took over.
         code: the kind's stable name, a section of docs/errors.md.
         exit_code: what a command ends with.
         message: one sentence: what happened, where, and what the state is now.
@@ -49,9 +51,12 @@ class DeployerError(Exception):
     code: ClassVar[str] = "internal-error"
     exit_code: ClassVar[int] = 1
     usual_advice: ClassVar[str] = "please report it with what --debug shows; the same command may be run again"
+    definite: bool = False
 
-    def __init__(self, message: str, *, why: str = "", advice: str = "", lines: tuple[str, ...] = ()) -> None:
+    def __init__(self, message: str, *, why: str = "", advice: str = "", lines: tuple[str, ...] = (), definite: bool | None = None) -> None:
         self.message = masked(message)
+        if definite is not None:
+            self.definite = definite
         super().__init__(self.message)
         self.why = masked(why)
         self.advice = masked(advice) if advice else self.usual_advice
@@ -63,6 +68,10 @@ class DeployerError(Exception):
     def __repr__(self) -> str:
         said = {"why": self.why, "advice": self.advice, "lines": self.lines}
         return f"{type(self).__name__}({', '.join((repr(self.message), *(f'{name}={value!r}' for name, value in said.items() if value)))})"
+
+    def saying(self, message: str, *, advice: str = "") -> Self:
+        """The same error in other words: how things stand by now."""
+        return type(self)(message, why=self.why, advice=advice or self.advice, lines=self.lines, definite=self.definite)
 
     def details(self) -> Iterator[str]:
         """What follows the message, line by line: why, the container's last lines, what to do."""
@@ -80,12 +89,14 @@ class DeployerError(Exception):
 
 
 class ConfigInvalid(DeployerError):
+    definite = True
     code = "config-invalid"
     exit_code = 2
     usual_advice = "correct it, then run the command again; --help lists what there is"
 
 
 class ModelInvalid(DeployerError):
+    definite = True
     code = "model-invalid"
     exit_code = 2
     usual_advice = "correct the model or save it again; deploy models check MODEL looks at it without deploying"
@@ -96,6 +107,7 @@ class EnvironmentMisfit(ModelInvalid):
 
 
 class SchemaChangeRefused(DeployerError):
+    definite = True
     code = "schema-change"
     exit_code = 2
     usual_advice = "--allow-schema-change deploys it all the same"
@@ -144,6 +156,8 @@ class Conflict(DeployerError):
 class Refused(DeployerError):
     """A definite no to one call: it had no effect, and asking again won't help. Anything short of that is another error."""
 
+    definite = True
+
     code = "refused"
     exit_code = 2
     usual_advice = "correct what is refused, then run the same command again"
@@ -167,6 +181,7 @@ class QuotaExceeded(Refused):
 
 
 class RolloutFailed(DeployerError):
+    definite = True
     code = "rollout-failed"
     exit_code = 5
     usual_advice = "deploy logs has all that the container wrote; deploy run-local runs the same container on this machine"
@@ -191,6 +206,7 @@ class TimedOut(DeployerError):
 
 
 class MachineFault(DeployerError):
+    definite = True
     code = "machine-fault"
     exit_code = 10
     usual_advice = "mend that, then run the same command again: it goes on from what is there"

@@ -49,10 +49,14 @@ class Resolved(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted(Event):
-    """A step begins. `step` is its kind ("upload_model"), `label` what users call it ("model data"), `resource` what it makes or changes."""
+    """A step begins. `step` is its kind ("upload_model"), `label` what users call it ("model data"), `resource` what it makes or changes.
+
+    `effect` is read, create, update, switch or delete, of the steps of a plan.
+    """
 
     step: str
     label: str
+    effect: str = ""
     resource: str = ""
 
 
@@ -70,10 +74,11 @@ class StepProgressed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished(Event):
-    """A step is done. `changed` is false where the cloud already agreed; `detail` is one phrase ("2.1 MB to s3://…/churn/")."""
+    """A step is done. `changed` is false where the cloud already agreed, and of what only looks; `detail` is one phrase ("2.1 MB to s3://…")."""
 
     step: str
     label: str
+    effect: str = ""
     resource: str = ""
     changed: bool = True
     detail: str = ""
@@ -84,6 +89,7 @@ class StepFinished(Event):
 class StepFailed(Event):
     step: str
     label: str
+    effect: str = ""
     resource: str = ""
     reason: str = ""
     seconds: float = 0.0

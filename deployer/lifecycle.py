@@ -9,15 +9,12 @@ from typing import Any, Generic, TypeVar
 
 from deployer import engine
 from deployer.errors import (
-    ConfigInvalid,
     Conflict,
     DeployerError,
     DeploymentExists,
     DeploymentNotFound,
     EnvironmentMisfit,
-    MachineFault,
     ModelInvalid,
-    Refused,
     RolloutFailed,
     SchemaChangeRefused,
 )
@@ -127,8 +124,8 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
         found = prospect(target, held, wish)
         check(found, wish)
-    except (Refused, ConfigInvalid, ModelInvalid, SchemaChangeRefused, MachineFault, KeyboardInterrupt) as cause:
-        if first.observed is None:  # the claim alone was made
+    except (DeployerError, KeyboardInterrupt) as cause:
+        if first.observed is None and (isinstance(cause, KeyboardInterrupt) or cause.definite):  # the claim alone was made
             engine.take_back(first.plan, held, report, cause)
         raise
     for warning in found.fit.warnings:

@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
-from deployer.events import Report
+from deployer.events import Noticed, Report, StepProgressed
 from deployer.state import Resource
 
 Cloud = TypeVar("Cloud")
 Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
 
 
-class Step(Protocol[Cloud_contra]):
-    """One change, safe to run twice. A frozen dataclass: all that it needs is in its fields, so a plan can be printed, compared and sent as JSON.
+class Effect(StrEnum):
+    """What a step does to the cloud."""
 
-    It may have two more attributes. `switch`: True where sending it may move traffic. `makes`: the `Resource` that it makes, None where it makes
-    none: where that is there already, a plan doesn't show the step.
-    """
+    READ = "read"
+    """Looks, or waits; changes nothing."""
+    CREATE = "create"
+    UPDATE = "update"
+    SWITCH = "switch"
+    """May move traffic: from the moment that it is sent an interrupt undoes nothing."""
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What a step tells while it runs, under its own name: who makes the step's events decides what it is called in them, not the step."""
+
+    step: str
+    label: str
+    report: Report
+
+    def note(self, text: str) -> None:
+        """How far it is, in a phrase: "Creating, container loads the model"."""
+        self.report(StepProgressed(step=self.step, label=self.label, note=text))
+
+    def moved(self, done: int, total: int | None = None, *, unit: str = "bytes") -> None:
+        """`done` of `total`."""
+        self.report(StepProgressed(step=self.step, label=self.label, done=done, total=total, unit=unit))
+
+    def warn(self, message: str) -> None:
+        """Something that the user should know and that stops nothing."""
+        self.report(Noticed(level="warning", message=message))
+
+
+class Step(Protocol[Cloud_contra]):
+    """One change, safe to run twice. A frozen dataclass: all that it needs is in its fields, so a plan can be printed, compared and sent as JSON."""
+
+    __slots__ = ()
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to the cloud; a class says `effect = Effect.CREATE`."""
+
+    @property
+    def makes(self) -> Resource | None:
+        """The one thing that it makes, if there is one: where that is there already, a plan doesn't show the step."""
+        return None
 
     def describe(self) -> str:
         """What users call it: "model data", "endpoint config churn-c0de7741aa"."""
 
-    def run(self, cloud: Cloud_contra, report: Report) -> None:
-        """Make the change; return at once where the cloud already agrees.
+    def run(self, cloud: Cloud_contra, progress: Progress) -> bool:
+        """Make the change; whether it changed anything. Returns at once where the cloud already agrees.
 
         Raises:
-            Refused, RolloutFailed: a definite no; the engine goes back.
-            DeployerError: the outcome isn't known or somebody else took over; the engine leaves everything.
+            DeployerError: where it is `definite`, what was asked for had no effect, and the engine goes back. Anything else says that the
+                outcome isn't known, or that somebody else took over: the engine leaves everything.
         """
 
 
@@ -55,3 +97,13 @@ class Plan(Generic[Cloud]):
     def empty(self) -> bool:
         """True where the cloud is as wanted: nothing to do."""
         return not (self.forward or self.live or self.sweep)
+
+
+def kind_of(step: object) -> str:
+    """A step's class name in snake case: its name in events."""
+    return _snake(type(step).__name__)
+
+
+@functools.cache
+def _snake(name: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() and index else letter.lower() for index, letter in enumerate(name))

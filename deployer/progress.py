@@ -81,7 +81,7 @@ class Steps:
     def finish(self, event: StepFinished) -> str:
         """A finished step's detail."""
         self.finished.add(event.label)
-        return event.detail or self.details.pop(event.label, "") or ("" if event.changed else "as it was")
+        return event.detail or self.details.pop(event.label, "") or ("" if event.changed or event.effect == "read" else "as it was")
 
 
 def header(event: Resolved, target: str) -> Iterator[str]:

@@ -15,8 +15,8 @@ from deployer import lifecycle
 from deployer.conformance.clients import Command, Ended
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
-from deployer.engine import switches
 from deployer.errors import ConfigInvalid
+from deployer.plan import Effect
 from deployer.state import DeploymentName, Status
 
 LARGE = 500_000_000
@@ -289,7 +289,7 @@ class TargetContract:
     def test_the_slower_of_two_clients_is_told(self, place: Place, serving: DeploymentName) -> None:
         update = place.command("update", serving, place.second.model)
         forward = lifecycle.prospect(place.target, place.connect(), wish(update)).plan.forward
-        switch = next(number for number, step in enumerate(forward) if switches(step))
+        switch = next(number for number, step in enumerate(forward) if step.effect is Effect.SWITCH)
         for step in (0, switch, switch + 1, len(forward)):
             with place.held_up(update, step) as slower:
                 assert slower.stands, f"there is no step {step}"

@@ -10,8 +10,8 @@ from unittest.mock import patch
 
 import pytest
 
-from deployer import engine
 from deployer.errors import PermissionDenied
+from deployer.plan import Effect
 from deployer.state import Observed
 from deployer_targets.sagemaker import live, names, observe, plan, removal, steps, store, waiting
 from deployer_targets.sagemaker.client import Aws
@@ -116,7 +116,9 @@ MUTANTS: dict[str, Mutant] = {
     "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
     "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
     "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: frozenset()), by_two_clients),
-    "an interrupt after the switch goes back": Mutant(lambda: patch.object(engine, "switches", lambda _: False), by_faults("create", "broken")),
+    "an interrupt after the switch goes back": Mutant(
+        lambda: patch.object(steps.PointEndpoint, "effect", Effect.UPDATE), by_faults("create", "broken")
+    ),
     "who can't see goes back": Mutant(lambda: patch.object(steps, "TargetUnavailable", PermissionDenied), by_faults("create", "broken")),
 }
 

@@ -11,7 +11,7 @@ import pytest
 from deployer.changes import Changes
 from deployer.fit import Fit
 from deployer.lifecycle import Prospect
-from deployer.plan import Plan
+from deployer.plan import Effect, Plan, Progress, Step
 from deployer.schema import SchemaChanges
 from deployer.state import Observed, Resource, Share, Status
 from deployer.target import DeploymentSpec, Intent
@@ -99,12 +99,15 @@ def test_nothing_to_do_lists_nothing(target: str) -> None:
 
 
 def test_a_step_of_a_third_party_that_says_nothing_of_what_it_makes_is_listed() -> None:
-    class Step:
+    class Something(Step[Any]):
+        effect = Effect.CREATE
+
         def describe(self) -> str:
             return "something"
 
-        def run(self, cloud: Any, report: Any) -> None: ...
+        def run(self, cloud: Any, progress: Progress) -> bool:
+            return True
 
     spec = sagemaker.spec()
     observed = replace(sagemaker.serving(spec), traffic=(Share("other"),), resources=frozenset({Resource("x", "y")}))
-    assert listed(spec, observed, Plan(forward=(Step(),))) == ["+ something"]
+    assert listed(spec, observed, Plan(forward=(Something(),))) == ["+ something"]

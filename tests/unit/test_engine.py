@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
 
 from deployer import engine
 from deployer.errors import (
+    ConfigInvalid,
     Conflict,
     CredentialsInvalid,
     DeployerError,
     Interrupted,
+    MachineFault,
+    ModelInvalid,
     PermissionDenied,
     Refused,
     RollbackFailed,
@@ -19,25 +23,27 @@ from deployer.errors import (
     TargetUnavailable,
     TimedOut,
 )
-from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted, silent
-from deployer.plan import Plan
+from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted, silent
+from deployer.plan import Effect, Plan, Progress, Step
+from deployer.state import Resource
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class Note(Step[list[str]]):
     """A step that writes its name into the cloud, a list, and then fails if it is told to."""
 
     name: str
-    failure: type[BaseException] | None = None
-    switch: bool = False
+    failure: Callable[[str], BaseException] | None = None
+    effect: Effect = Effect.UPDATE
 
     def describe(self) -> str:
         return self.name
 
-    def run(self, cloud: list[str], report: Report) -> None:
+    def run(self, cloud: list[str], progress: Progress) -> bool:
         cloud.append(self.name)
         if self.failure is not None:
             raise self.failure(f"{self.name} failed")
+        return self.effect is not Effect.READ
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class Told:
         return [type(event).__name__ for event in self.events]
 
 
-SWITCH = Note("switch", switch=True)
+SWITCH = Note("switch", effect=Effect.SWITCH)
 BACK = (Note("discard"), Note("remove"))
 
 
@@ -72,15 +78,27 @@ def test_forward_then_live_then_sweep() -> None:
     assert done == (["make", "switch", "wait", "count", "sweep"], None)
 
 
-@pytest.mark.parametrize("failure", [Refused, PermissionDenied, RolloutFailed])
+@pytest.mark.parametrize("failure", [Refused, PermissionDenied, RolloutFailed, ModelInvalid, MachineFault, ConfigInvalid])
 def test_a_definite_no_goes_back(failure: type[DeployerError]) -> None:
     cloud, error = ran(Plan(forward=(Note("make"), Note("more", failure), SWITCH), live=(Note("count"),), back=BACK, sweep=(Note("sweep"),)))
     assert cloud == ["make", "more", "discard", "remove"]
     assert isinstance(error, failure)
 
 
+@pytest.mark.parametrize("definite", [True, False])
+def test_whether_a_no_is_definite_is_said_by_the_error_whatever_its_kind(definite: bool) -> None:
+    def failure(message: str) -> DeployerError:
+        return TargetUnavailable(message, why="no route", definite=definite)
+
+    cloud, error = ran(Plan(forward=(Note("make", failure), SWITCH), back=BACK))
+    assert cloud == (["make", "discard", "remove"] if definite else ["make"])
+    assert isinstance(error, TargetUnavailable)
+    assert (error.why, error.definite) == ("no route", definite)
+    assert ("what was made before is removed" in error.message) is definite
+
+
 def test_a_refused_switch_goes_back() -> None:
-    cloud, error = ran(Plan(forward=(Note("make"), Note("switch", Refused, switch=True)), back=BACK))
+    cloud, error = ran(Plan(forward=(Note("make"), Note("switch", Refused, effect=Effect.SWITCH)), back=BACK))
     assert cloud == ["make", "switch", "discard", "remove"]
     assert isinstance(error, Refused)
 
@@ -114,7 +132,7 @@ def test_a_way_back_that_fails_says_so_with_the_cause() -> None:
 
     @dataclass(frozen=True, slots=True)
     class Fails(Note):
-        def run(self, cloud: list[str], report: Report) -> None:
+        def run(self, cloud: list[str], progress: Progress) -> bool:
             raise cause
 
     cloud, error = ran(Plan(forward=(Fails("wait"),), back=(Note("discard", TargetUnavailable), Note("remove"))))
@@ -161,7 +179,7 @@ def test_ctrl_c_on_the_way_back_says_that_it_is_not_done() -> None:
     assert isinstance(error, RollbackFailed)
 
 
-@pytest.mark.parametrize("forward", [(Note("switch", KeyboardInterrupt, switch=True),), (SWITCH, Note("wait", KeyboardInterrupt))])
+@pytest.mark.parametrize("forward", [(Note("switch", KeyboardInterrupt, effect=Effect.SWITCH),), (SWITCH, Note("wait", KeyboardInterrupt))])
 def test_ctrl_c_once_the_switch_may_be_sent_undoes_nothing(forward: tuple[Note, ...]) -> None:
     cloud, error = ran(Plan(forward=forward, back=BACK, sweep=(Note("sweep"),)))
     assert cloud == [step.name for step in forward]
@@ -210,6 +228,44 @@ def test_each_step_is_told_from_start_to_end() -> None:
     assert isinstance(failed, StepFailed)
     assert isinstance(back, RollbackStarted)
     assert failed.reason == back.reason == "wait failed"
+
+
+def test_each_step_tells_its_effect_what_it_makes_and_whether_it_changed_anything() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Upload(Note):
+        @property
+        def makes(self) -> Resource:
+            return Resource("object", self.name)
+
+    told = Told()
+    ran(Plan(forward=(Upload("data", effect=Effect.CREATE), Note("wait", effect=Effect.READ), SWITCH)), told)
+    finished = [event for event in told.events if isinstance(event, StepFinished)]
+    assert [(event.step, event.effect, event.resource, event.changed) for event in finished] == [
+        ("upload", "create", "object/data", True),
+        ("note", "read", "", False),
+        ("note", "switch", "", True),
+    ]
+
+
+def test_what_a_step_tells_while_it_runs_carries_its_name() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Count(Step[list[str]]):
+        effect = Effect.UPDATE
+
+        def describe(self) -> str:
+            return "3 instances"
+
+        def run(self, cloud: list[str], progress: Progress) -> bool:
+            progress.note("Updating")
+            progress.moved(1, 3, unit="instances")
+            progress.warn("slow today")
+            return True
+
+    told = Told()
+    ran(Plan(live=(Count(),)), told)
+    progressed = [event for event in told.events if isinstance(event, StepProgressed)]
+    assert [(each.step, each.label) for each in progressed] == [("count", "3 instances")] * 2
+    assert [event.message for event in told.events if isinstance(event, Noticed)] == ["slow today"]
 
 
 def test_an_empty_plan_does_nothing() -> None:

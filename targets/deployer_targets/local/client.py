@@ -21,7 +21,7 @@ import deployer_images
 import deployer_scoring
 import deployer_targets
 from deployer.container import Container
-from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, TargetUnavailable
+from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, TargetUnavailable
 from deployer.state import DeploymentName, Digest, Model, Record
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
@@ -117,35 +117,35 @@ class LocalCloud:
         """Whether it changed anything."""
         return bool(self._order(name, "write_record", record=record.to_json(), environment=dict(environment))["changed"])
 
-    def listen(self, name: str, host: str, port: int) -> int:
-        """The port that is listened on."""
-        return int(self._order(name, "listen", host=host, port=port)["port"])
+    def listen(self, name: str, host: str, port: int) -> tuple[int, bool]:
+        """The port that is listened on, and whether that changed."""
+        answer = self._order(name, "listen", host=host, port=port)
+        return int(answer["port"]), bool(answer["changed"])
 
-    def copy_model(self, name: str, model: Model, progress: Callable[[int, int], None]) -> None:
-        """Copy a model's files into the deployment's own directory, unless they are there.
+    def copy_model(self, name: str, model: Model, progress: Callable[[int, int], None]) -> bool:
+        """Copy a model's files into the deployment's own directory, unless they are there. Whether it changed anything.
 
         Args:
             progress: told bytes done, bytes in all.
 
         Raises:
-            ModelRefused: the files aren't on this machine any more, or changed since they were digested.
-            MachineRefused: the disk is full.
+            ModelInvalid: the files aren't on this machine any more, or changed since they were digested.
+            MachineFault: the disk is full.
         """
         whole = self.place.model(name, model.digest)
         if whole.is_dir():
-            return
+            return False
         if model.path is None:
-            raise wire.ModelRefused(
-                f"the files of {model.facts.uri} are not on this machine any more", advice=f"name the model: -m {model.facts.uri}"
-            )
+            raise ModelInvalid(f"the files of {model.facts.uri} are not on this machine any more", advice=f"name the model: -m {model.facts.uri}")
         unfinished = whole.with_name(f"{whole.name}.{self.run}")
         try:
             copied(model.path, unfinished, expecting=model.digest, progress=progress)
             self._order(name, "adopt_model", unfinished=unfinished.name, model=whole.name)
         except OSError as error:
-            raise wire.MachineRefused(f"the model can't be copied to {whole.parent}: {error.strerror or error}", advice="free some space") from error
+            raise MachineFault(f"the model can't be copied to {whole.parent}: {error.strerror or error}", advice="free some space") from error
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
+        return True
 
     def load(self, name: str, generation: str, container: Container, runtime: str, limits: Mapping[str, float], *, model: Digest | None) -> bool:
         """Start a generation's container beside what serves; its mounts of the model's files lead to the copy. Whether it changed anything."""
@@ -176,16 +176,18 @@ class LocalCloud:
         """New values of the live options, and the record that says so."""
         self._order(name, "change", record=record.to_json(), limits=dict(limits))
 
-    def sweep(self, name: str, *, records: tuple[str, ...], containers: tuple[str, ...], models: tuple[str, ...]) -> None:
-        """Remove what isn't in these; returns when containers that go have answered their requests and ended."""
-        self._order(name, "sweep", records=records, containers=containers, models=models)
+    def sweep(self, name: str, *, records: tuple[str, ...], containers: tuple[str, ...], models: tuple[str, ...]) -> bool:
+        """Remove what isn't in these; returns when containers that go have answered their requests and ended. Whether it changed anything."""
+        return bool(self._order(name, "sweep", records=records, containers=containers, models=models)["changed"])
 
-    def stop(self, name: str) -> None:
-        """End the supervisor, its containers and files; returns when the process has ended. Nothing to do where there is none."""
-        if self.describe(name) is not None:
-            with home.watched(self.place, name) as ended:
-                self._order(name, "stop")
-                ended(_ANSWER_SECONDS)
+    def stop(self, name: str) -> bool:
+        """End the supervisor, its containers and files; returns when the process has ended. False where there is none."""
+        if self.describe(name) is None:
+            return False
+        with home.watched(self.place, name) as ended:
+            self._order(name, "stop")
+            ended(_ANSWER_SECONDS)
+        return True
 
     def end(self, name: str, supervisor: int, seconds: float) -> None:
         """The same within so many seconds, whatever hangs: past them the supervisor's processes are killed, and its containers die with it."""

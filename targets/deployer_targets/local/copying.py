@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployer.errors import ModelInvalid
 from deployer.models.content import ModelFile, combined, files
 from deployer.state import Digest
-from deployer_targets.local.wire import ModelRefused
 
 _PIECE = 1 << 20
 _TOLD = 100
@@ -22,7 +22,7 @@ def copied(source: Path, target: Path, *, expecting: Digest, progress: Callable[
         progress: told bytes done, bytes in all.
 
     Raises:
-        ModelRefused: they aren't what `expecting` is the digest of.
+        ModelInvalid: they aren't what `expecting` is the digest of.
         OSError: the disk is full, or a file can't be read.
     """
     listed = files(source)
@@ -39,7 +39,7 @@ def copied(source: Path, target: Path, *, expecting: Digest, progress: Callable[
                 progress(done, total)
         seen.append((file, digest.digest()))
     if combined(seen) != expecting:
-        raise ModelRefused(f"the model changed while it was being copied, in {source}", advice="run the command again once nothing writes there")
+        raise ModelInvalid(f"the model changed while it was being copied, in {source}", advice="run the command again once nothing writes there")
 
 
 def _copied(file: ModelFile, target: Path) -> Iterator[memoryview]:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deployer.errors import Conflict, DeploymentNotFound, Refused
+from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
 from deployer.state import Record, short
 from deployer_targets.local import home, wire
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
@@ -117,14 +117,13 @@ class Deployment:
 
     async def listen(self, host: str, port: int) -> dict[str, Any]:
         """Listen there; port 0 keeps the present one, or picks one."""
+        before = (self.proxy.host, self.proxy.port)
         try:
             await self.proxy.listen(host, port)
         except OSError as error:
             advice = "take another, 0 for any free one, or stop what listens there" if port else "127.0.0.1 is always there"
-            raise wire.MachineRefused(
-                f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice
-            ) from error
-        return {"port": self.proxy.port}
+            raise MachineFault(f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice) from error
+        return {"port": self.proxy.port, "changed": (self.proxy.host, self.proxy.port) != before}
 
     async def adopt_model(self, unfinished: str, model: str) -> dict[str, Any]:
         """Make a client's finished copy the model of that name, unless it's there already."""
@@ -196,15 +195,18 @@ class Deployment:
     async def sweep(self, records: Iterable[str], containers: Iterable[str], models: Iterable[str]) -> dict[str, Any]:
         """Remove what isn't in these. What serves, or is about to, stays whatever they say."""
         run = self.claim
-        for generation in set(self.backends) - self._in_use() - set(containers):
+        retired = set(self.backends) - self._in_use() - set(containers)
+        for generation in retired:
             self._retire(generation)
         await asyncio.gather(*self._leaving.values())
         self.held_by(run)
-        for generation in set(self.records) - self._in_use() - set(records):
+        forgotten = set(self.records) - self._in_use() - set(records)
+        for generation in forgotten:
             del self.records[generation]
         used = {short(self.records[generation].record.model.digest) for generation in self._in_use() if generation in self.records}
-        await self._remove_models(set(self._model_names()) - used - set(models))
-        return {}
+        removed = set(self._model_names()) - used - set(models)
+        await self._remove_models(removed)
+        return {"changed": bool(retired or forgotten or removed)}
 
     async def stop(self) -> dict[str, Any]:
         """Take no more requests, answer those in progress, stop all containers, remove all files, end. Who asks again waits for the same."""

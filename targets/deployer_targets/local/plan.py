@@ -20,6 +20,7 @@ from deployer_targets.local.steps import (
     Stop,
     Sweep,
     Switch,
+    SwitchWhenReady,
     WriteRecord,
     with_options,
 )
@@ -98,9 +99,9 @@ def _first(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tupl
 
 def _rollout(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
     generation, wait = spec.generation.id, spec.config.synchronous
-    start = StartContainer(spec.name, generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config), takes_over=not wait)
+    start = StartContainer(spec.name, generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config))
     if not wait:
-        return (CopyModel(spec.name, spec.model), start)
+        return (CopyModel(spec.name, spec.model), start, SwitchWhenReady(spec.name, generation))
     return (
         CopyModel(spec.name, spec.model),
         start,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from deployer.container import Container
 from deployer.errors import RolloutFailed, TimedOut
-from deployer.events import Report, StepProgressed
+from deployer.plan import Effect, Progress, Step
 from deployer.state import DeploymentName, Digest, Model, Record, Resource
 from deployer_targets.local import names, wire
 from deployer_targets.local.client import LocalCloud
@@ -17,11 +17,12 @@ _LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRecord:
+class WriteRecord(Step[LocalCloud]):
     """Leave with the supervisor what was asked for; secrets beside it, in its memory alone."""
 
     record: Record
     environment: Mapping[str, str] = field(repr=False)
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -30,32 +31,35 @@ class WriteRecord:
     def describe(self) -> str:
         return f"record {self.record.generation}"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        cloud.write_record(self.record.deployment, self.record, self.environment)
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        return cloud.write_record(self.record.deployment, self.record, self.environment)
 
 
 @dataclass(frozen=True, slots=True)
-class OpenPort:
+class OpenPort(Step[LocalCloud]):
     """Take the public port, unless it's held already; 0 picks one."""
 
     name: DeploymentName
     host: str
     port: int
+    effect = Effect.CREATE
 
     def describe(self) -> str:
         return f"port {self.port}" if self.port else "free port"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        port = cloud.listen(self.name, self.host, self.port)
-        report(StepProgressed(step="open_port", label=self.describe(), note=f"listening on {self.host}:{port}"))
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        port, changed = cloud.listen(self.name, self.host, self.port)
+        progress.note(f"listening on {self.host}:{port}")
+        return changed
 
 
 @dataclass(frozen=True, slots=True)
-class CopyModel:
+class CopyModel(Step[LocalCloud]):
     """Put the model's files where changing the source doesn't change what serves."""
 
     name: DeploymentName
     model: Model
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -64,22 +68,16 @@ class CopyModel:
     def describe(self) -> str:
         return "model data"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        label = self.describe()
-
-        def progress(done: int, total: int) -> None:
-            report(StepProgressed(step="copy_model", label=label, done=done, total=total, unit="bytes"))
-
-        cloud.copy_model(self.name, self.model, progress)
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        return cloud.copy_model(self.name, self.model, progress.moved)
 
 
 @dataclass(frozen=True, slots=True)
-class StartContainer:
+class StartContainer(Step[LocalCloud]):
     """Start the new generation beside what serves.
 
     Attributes:
         model: whose copy is mounted; None takes the mounts as they are.
-        takes_over: the supervisor switches by itself once it's ready; for who doesn't wait.
     """
 
     name: DeploymentName
@@ -88,12 +86,7 @@ class StartContainer:
     model: Digest | None
     runtime: str
     limits: Mapping[str, float]
-    takes_over: bool = False
-
-    @property
-    def switch(self) -> bool:
-        """From here on the traffic may move without us."""
-        return self.takes_over
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -102,30 +95,29 @@ class StartContainer:
     def describe(self) -> str:
         return f"container {self.generation}"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model)
-        if self.takes_over:
-            cloud.switch_when_ready(self.name, self.generation)
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        return cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model)
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitReady:
+class AwaitReady(Step[LocalCloud]):
     """Wait until the new generation answers its health check. When time runs out the supervisor goes on without us, and switches by itself."""
 
     name: DeploymentName
     generation: str
     timeout_seconds: float
+    effect = Effect.READ
 
     def describe(self) -> str:
         return "health check"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
         deadline = time.monotonic() + self.timeout_seconds
         note = "the container loads the model"
         while True:
             state = cloud.wait(self.name, self.generation, min(_LOOK_SECONDS, max(deadline - time.monotonic(), 0)))
             if state.state == "ready":
-                return
+                return False
             if not state.alive:
                 wire.raise_error(state.fault)
                 raise RolloutFailed(
@@ -140,66 +132,86 @@ class AwaitReady:
                     f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
                     advice="run the same command again to follow it; --timeout waits longer",
                 )
-            report(StepProgressed(step="await_ready", label=self.describe(), note=note))
+            progress.note(note)
 
 
 @dataclass(frozen=True, slots=True)
-class Switch:
+class Switch(Step[LocalCloud]):
     """Give the traffic to the new generation, in one moment; the supervisor drains the one before."""
 
     name: DeploymentName
     generation: str
     expecting: str | None
-    switch: bool = field(default=True, init=False)
+    effect = Effect.SWITCH
 
     def describe(self) -> str:
         return "traffic"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        cloud.switch(self.name, self.generation, self.expecting)
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        return cloud.switch(self.name, self.generation, self.expecting)
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeOptions:
+class SwitchWhenReady(Step[LocalCloud]):
+    """Let the supervisor do that by itself once the new generation is ready: for who doesn't wait."""
+
+    name: DeploymentName
+    generation: str
+    effect = Effect.SWITCH
+
+    def describe(self) -> str:
+        return "traffic, once it is ready"
+
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        cloud.switch_when_ready(self.name, self.generation)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeOptions(Step[LocalCloud]):
     """New values for what may change while a generation serves."""
 
     name: DeploymentName
     record: Record
     limits: Mapping[str, float]
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "options"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
         cloud.change(self.name, self.record, self.limits)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Step[LocalCloud]):
     """Remove all of ours that isn't in `keep`, as it is then. Containers answer their requests first."""
 
     name: DeploymentName
     keep: frozenset[Resource]
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "leftovers"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
         kept = {kind: tuple(sorted(each.name for each in self.keep if each.kind == kind)) for kind in ("record", "container", "model")}
-        cloud.sweep(self.name, records=kept["record"], containers=kept["container"], models=kept["model"])
+        return cloud.sweep(self.name, records=kept["record"], containers=kept["container"], models=kept["model"])
 
 
 @dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(Step[LocalCloud]):
     """End the supervisor: requests in progress are answered, containers stopped, files removed."""
 
     name: DeploymentName
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return f"supervisor {self.name}"
 
-    def run(self, cloud: LocalCloud, report: Report) -> None:
-        cloud.stop(self.name)
+    def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        return cloud.stop(self.name)
 
 
 def reason(said: str, lines: tuple[str, ...]) -> str:

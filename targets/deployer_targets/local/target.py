@@ -15,8 +15,8 @@ import httpx
 
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
-from deployer.events import Report, StepProgressed
-from deployer.plan import Plan
+from deployer.events import Report
+from deployer.plan import Plan, Progress
 from deployer.state import DeploymentName, Generation, Model, Observed
 from deployer.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer_targets.local import home, images, names, observe, plan
@@ -55,12 +55,13 @@ class Local:
 
     def settle(self, name: DeploymentName, cloud: LocalCloud, report: Report, timeout_seconds: float) -> None:
         """A supervisor is busy where an earlier run, which didn't wait, told it to take over by itself, and while it ends."""
+        progress = Progress("settle", f"what {name} does", report)
         deadline = time.monotonic() + timeout_seconds
         while (found := cloud.describe(name)) is not None and (found.incoming or found.ending):
             note = "it is being deleted" if found.ending else f"generation {found.incoming} is starting, by an earlier run"
             if time.monotonic() >= deadline:
                 raise TimedOut(f"{name} is busy: {note}", advice="wait longer: --timeout")
-            report(StepProgressed(step="settle", label=f"what {name} does", note=note))
+            progress.note(note)
             time.sleep(_LOOK_SECONDS)
 
     def claim(self, name: DeploymentName, cloud: LocalCloud) -> LocalCloud:

@@ -1,6 +1,6 @@
 """What client and supervisor say to each other: one JSON document a line over the supervisor's socket.
 
-A request is `{"verb": …, "run": …, arguments}`; the answer `{"ok": …}`, or `{"error": {"kind", "message", "why", "advice", "lines"}}`.
+A request is `{"verb": …, "run": …, arguments}`; the answer `{"ok": …}`, or `{"error": {"kind", "message", "why", "advice", "lines", "definite"}}`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.container import Container, Mount
-from deployer.errors import Conflict, CredentialsInvalid, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, Refused, TargetUnavailable
+from deployer.errors import Conflict, CredentialsInvalid, DeployerError, DeploymentNotFound, MachineFault, Refused, TargetUnavailable
 from deployer.state import Record
 
 LINE_LIMIT = 64 << 20
@@ -28,22 +28,10 @@ _ADDRESS_LIMIT = 107
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
-class MachineRefused(MachineFault, Refused):
-    """A definite no of this machine (port taken, disk full): it had no effect, so that the engine goes back."""
-
-
-class SourceRefused(TargetUnavailable, Refused):
-    """A package index or a registry doesn't answer, and without it nothing can be started: the engine goes back."""
-
-
-class ModelRefused(ModelInvalid, Refused):
-    """The model's files aren't what they were when the run began: nothing is made of them, so that the engine goes back."""
-
-
 _KINDS: Mapping[str, type[DeployerError]] = {
-    "machine": MachineRefused,
+    "machine": MachineFault,
     "conflict": Conflict,
-    "unavailable": SourceRefused,
+    "unavailable": TargetUnavailable,
     "credentials": CredentialsInvalid,
     "refused": Refused,
     "absent": DeploymentNotFound,
@@ -137,24 +125,26 @@ def line(document: Mapping[str, Any]) -> bytes:
 
 def error_document(error: DeployerError) -> dict[str, Any]:
     kind = next((kind for kind, each in _KINDS.items() if isinstance(error, each)), "fault")
-    return _document(kind, error)
+    return _document(kind, error, definite=error.definite)
 
 
 def fault_document(error: DeployerError | None) -> dict[str, Any]:
-    """Why a container couldn't be started, if others are to blame; empty where the model is."""
+    """Why a container couldn't be started, if others are to blame; empty where the model is. Without them nothing is: that is definite."""
     if isinstance(error, CredentialsInvalid):
-        return _document("credentials", error)
-    return _document("unavailable", error) if isinstance(error, TargetUnavailable) else {}
+        return _document("credentials", error, definite=True)
+    return _document("unavailable", error, definite=True) if isinstance(error, TargetUnavailable) else {}
 
 
-def _document(kind: str, error: DeployerError) -> dict[str, Any]:
-    return {"error": {"kind": kind, "message": error.message, "why": error.why, "advice": error.advice, "lines": list(error.lines)}}
+def _document(kind: str, error: DeployerError, *, definite: bool) -> dict[str, Any]:
+    said = {"message": error.message, "why": error.why, "advice": error.advice, "lines": list(error.lines)}
+    return {"error": {"kind": kind, **said, "definite": definite}}
 
 
 def raise_error(document: Mapping[str, Any]) -> None:
     """Raise what `error_document` wrote, if the document is one."""
     if error := document.get("error"):
-        raise _KINDS[error["kind"]](error["message"], why=error["why"], advice=error["advice"], lines=tuple(error["lines"]))
+        said = {**error, "lines": tuple(error["lines"])}
+        raise _KINDS[said.pop("kind")](said.pop("message"), **said)
 
 
 def bind(path: Path) -> socket.socket:

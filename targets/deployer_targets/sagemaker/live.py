@@ -7,18 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deployer.errors import Refused
-from deployer.events import Report, StepProgressed
+from deployer.plan import Effect, Progress, Step
 from deployer.state import DeploymentName, Record
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import counts_of, describe, tags_of
-from deployer_targets.sagemaker.steps import noticed
 from deployer_targets.sagemaker.waiting import looks, progress_of
 
 
 @dataclass(frozen=True, slots=True)
-class SetInstanceCount:
+class SetInstanceCount(Step[Aws]):
     """How many instances.
 
     Attributes:
@@ -31,13 +30,14 @@ class SetInstanceCount:
     count: int
     before: Record | None = None
     timeout_seconds: float = 1200
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return f"{self.count} {'instance' if self.count == 1 else 'instances'}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         if self._agreed(cloud):
-            return
+            return False
         wanted = [{"VariantName": self.variant, "DesiredInstanceCount": self.count}]
         or_as_before(
             lambda: cloud.change("sagemaker", "update_endpoint_weights_and_capacities", EndpointName=self.name, DesiredWeightsAndCapacities=wanted),
@@ -49,7 +49,7 @@ class SetInstanceCount:
         for endpoint in looks(self.name, cloud, self.timeout_seconds):
             if endpoint is None or not endpoint.busy:
                 break
-            report(StepProgressed(step="set_instance_count", label=self.describe(), note=progress_of(endpoint)))
+            progress.note(progress_of(endpoint))
         if not self._agreed(cloud):
             _restore(cloud, self.home, self.before)
             endpoint = describe(self.name, cloud)
@@ -58,6 +58,7 @@ class SetInstanceCount:
                 why=endpoint.reason if endpoint else "",
                 advice="the generation serves; ask for another instance_count, or for more quota",
             )
+        return True
 
     def _agreed(self, cloud: Aws) -> bool:
         endpoint = describe(self.name, cloud)
@@ -65,7 +66,7 @@ class SetInstanceCount:
 
 
 @dataclass(frozen=True, slots=True)
-class SetTags:
+class SetTags(Step[Aws]):
     """Tags of the endpoint and of what it stands on. Tags that others put there stay."""
 
     name: DeploymentName
@@ -75,12 +76,14 @@ class SetTags:
     wanted: Mapping[str, str]
     unwanted: frozenset[str] = field(default_factory=frozenset)
     before: Record | None = None
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "tags"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         or_as_before(lambda: self._set_all(cloud), lambda: False, cloud, self.home, self.before)
+        return True
 
     def _set_all(self, cloud: Aws) -> None:
         # The endpoint comes last: where its tags are as wanted, so are the others'.
@@ -106,41 +109,44 @@ class SetTags:
 
 
 @dataclass(frozen=True, slots=True)
-class SuspendScaling:
+class SuspendScaling(Step[Aws]):
     """Autoscaling, put aside in S3 while the variant changes in a way that AWS refuses under autoscaling."""
 
     home: Home
     registration: scaling.Registration
-    makes = None
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "autoscaling, put aside"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         store.write(cloud, self.home, self.home.scaling, json.dumps(self.registration, sort_keys=True).encode())
         scaling.deregister(cloud, self.registration)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class ResumeScaling:
+class ResumeScaling(Step[Aws]):
     """Autoscaling registered again as it was, for the variant that serves now; None where that one can't be scaled so."""
 
     home: Home
     registration: scaling.Registration
     variant: str | None
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "autoscaling, registered again"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         if store.read(cloud, self.home.bucket, self.home.scaling) is None:
-            return
+            return False
         if self.variant is None:
-            noticed(report, f"{self.home.deployment} had autoscaling, which serverless inference hasn't: it is gone")
+            progress.warn(f"{self.home.deployment} had autoscaling, which serverless inference hasn't: it is gone")
         else:
             place = f"endpoint/{self.home.deployment}/variant/{self.variant}"
             scaling.register(cloud, {**self.registration, "ResourceId": place})
         store.remove(cloud, self.home, [self.home.scaling])
+        return True
 
 
 def or_as_before(send: Callable[[], object], agreed: Callable[[], bool], cloud: Aws, home: Home, before: Record | None) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deployer.errors import Conflict, Refused
-from deployer.events import Report, StepProgressed
+from deployer.plan import Effect, Progress, Step
 from deployer.state import DeploymentName, Resource
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
@@ -29,54 +29,60 @@ _CONFIG_FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class DiscardFailed:
+class DiscardFailed(Step[Aws]):
     """A Failed endpoint can only be deleted. Only the shell that carries `carrying` is: another one is somebody else's."""
 
     name: DeploymentName
     carrying: str
     timeout_seconds: float = 1200
-    makes = None
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return f"endpoint {self.name}, if it failed"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         endpoint = describe(self.name, cloud)
-        if endpoint is not None and endpoint.status == "Failed" and endpoint.carried == self.carrying:
-            _delete_endpoint(self.name, cloud)
-            _await_gone(self.name, cloud, report, self.describe(), self.timeout_seconds)
+        if endpoint is None or endpoint.status != "Failed" or endpoint.carried != self.carrying:
+            return False
+        _delete_endpoint(self.name, cloud)
+        _await_gone(self.name, cloud, progress, self.timeout_seconds)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class DeleteEndpoint:
+class DeleteEndpoint(Step[Aws]):
     """The endpoint, waited for until it is gone."""
 
     name: DeploymentName
     timeout_seconds: float = 1200
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return f"endpoint {self.name}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
-        if describe(self.name, cloud) is not None:
-            _delete_endpoint(self.name, cloud)
-            _await_gone(self.name, cloud, report, self.describe(), self.timeout_seconds)
+    def run(self, cloud: Aws, progress: Progress) -> bool:
+        if describe(self.name, cloud) is None:
+            return False
+        _delete_endpoint(self.name, cloud)
+        _await_gone(self.name, cloud, progress, self.timeout_seconds)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Step[Aws]):
     """What of these nothing else leads to. A config goes first, as a fence, and is put back if the second look finds it in use."""
 
     name: DeploymentName
     home: Home
     resources: frozenset[Resource]
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "what is not needed"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         if not self.resources:
-            return
+            return False
         free = self.resources - in_use(self.name, self.home, cloud, self.resources)
         configs = {resource for resource in free if resource.kind == names.CONFIG}
         for config in sorted(configs):
@@ -84,8 +90,9 @@ class Remove:
         for kind in _ORDER:
             of_kind = sorted(resource for resource in free if resource.kind == kind)
             if of_kind:
-                report(StepProgressed(step="remove", label=self.describe(), note=", ".join(str(each) for each in of_kind[:3])))
+                progress.note(", ".join(str(each) for each in of_kind[:3]))
                 _remove(of_kind, self.home, cloud)
+        return bool(free)
 
     def _fence(self, config: str, cloud: Aws) -> None:
         found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
@@ -105,53 +112,59 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Step[Aws]):
     """Everything of ours that is there now and not kept."""
 
     name: DeploymentName
     home: Home
     keep: frozenset[Resource]
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "what is not needed any more"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         cloud.check()
         observed = observe(self.name, cloud)
-        if observed is not None:
-            gone = frozenset(each for each in observed.resources - self.keep if each.kind != names.REQUEST)
-            Remove(self.name, self.home, gone).run(cloud, report)
+        if observed is None:
+            return False
+        gone = frozenset(each for each in observed.resources - self.keep if each.kind != names.REQUEST)
+        return Remove(self.name, self.home, gone).run(cloud, progress)
 
 
 @dataclass(frozen=True, slots=True)
-class DropScaling:
+class DropScaling(Step[Aws]):
     """Autoscaling of an endpoint that is about to go: left registered, it would take hold of the next endpoint of that name."""
 
     registration: scaling.Registration
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "autoscaling"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         scaling.deregister(cloud, self.registration)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseClaim:
+class ReleaseClaim(Step[Aws]):
     """The last of all, where nothing else of the deployment is left."""
 
     home: Home
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "claim"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         try:
             cloud.change("s3", "delete_object", Bucket=self.home.bucket, Key=self.home.claim)
         except Conflict:
             # The answer to the first try may have been lost: a claim that is gone is released.
             if cloud.holder(self.home) is not None:
                 raise
+        return True
 
 
 def _delete_endpoint(name: str, cloud: Aws) -> None:
@@ -163,13 +176,13 @@ def _delete_endpoint(name: str, cloud: Aws) -> None:
             raise
 
 
-def _await_gone(name: str, cloud: Aws, report: Report, label: str, timeout_seconds: float) -> None:
+def _await_gone(name: str, cloud: Aws, progress: Progress, timeout_seconds: float) -> None:
     for endpoint in looks(name, cloud, timeout_seconds):
         if endpoint is None:
             return
         if not endpoint.busy and endpoint.status != "Failed":
             raise Conflict(f"{name} was made again by somebody else meanwhile", advice="deploy get shows what is there")
-        report(StepProgressed(step="delete_endpoint", label=label, note=endpoint.status))
+        progress.note(endpoint.status)
 
 
 def _remove(resources: list[Resource], home: Home, cloud: Aws) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deployer.errors import Conflict, ModelInvalid, Refused, TargetUnavailable
-from deployer.events import Noticed, Report, StepProgressed
+from deployer.plan import Effect, Progress, Step
 from deployer.state import DeploymentName, Provenance, Record, Resource
 from deployer_targets.sagemaker import names, store, upload
 from deployer_targets.sagemaker.client import Aws
@@ -21,11 +21,12 @@ _SETTLING_TRIES = 6
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRecord:
+class WriteRecord(Step[Aws]):
     """Before all else, so that nothing half-made is ever out of sight."""
 
     home: Home
     record: Record
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -34,10 +35,12 @@ class WriteRecord:
     def describe(self) -> str:
         return f"record {self.record.generation}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         found = store.read_record(cloud, self.home, self.record.generation)
-        if found is None or not same(found, self.record):
-            store.write_record(cloud, self.home, self.record)
+        if found is not None and same(found, self.record):
+            return False
+        store.write_record(cloud, self.home, self.record)
+        return True
 
 
 def same(one: Record, other: Record) -> bool:
@@ -46,12 +49,13 @@ def same(one: Record, other: Record) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class UploadModel:
+class UploadModel(Step[Aws]):
     """The model's data: not sent again where it is there by digest, copied where another deployment has it, gone on with where it was begun."""
 
     to: Destination
     path: Path | None
     size: int = 0
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -60,12 +64,13 @@ class UploadModel:
     def describe(self) -> str:
         return "model data"
 
-    def run(self, cloud: Aws, report: Report) -> None:
-        if not is_there(cloud, self.to):
-            self._send(cloud, report)
-        self._abort_unfinished(cloud)
+    def run(self, cloud: Aws, progress: Progress) -> bool:
+        there = is_there(cloud, self.to)
+        if not there:
+            self._send(cloud, progress)
+        return self._abort_unfinished(cloud) or not there
 
-    def _send(self, cloud: Aws, report: Report) -> None:
+    def _send(self, cloud: Aws, progress: Progress) -> None:
         if self.path is None:
             raise ModelInvalid(
                 f"the data of model {self.to.model[:17]} is not in S3 any more: {self.to.home.url(self.to.key)}",
@@ -73,40 +78,41 @@ class UploadModel:
             )
         whose = upload.copied(cloud, self.to, self.size)
         if whose is not None:
-            report(StepProgressed(step="upload_model", label=self.describe(), note=f"copied from {whose} inside S3"))
+            progress.note(f"copied from {whose} inside S3")
             return
         if self.to.key.endswith("/"):
-            self._send_files(cloud, report, self.path)
+            self._send_files(cloud, progress, self.path)
         else:
-            self._send_tar(cloud, report, self.path)
+            self._send_tar(cloud, progress, self.path)
 
-    def _send_tar(self, cloud: Aws, report: Report, path: Path) -> None:
+    def _send_tar(self, cloud: Aws, progress: Progress, path: Path) -> None:
         from deployer.models.package import TarGz
 
         package = TarGz(path, expecting=self.to.model)
-        sent = upload.send_tar(cloud, self.to, package, package.size_estimate, self._progress(report, package.size_estimate))
-        self._progress(report, sent)(sent)
+        estimate = package.size_estimate
+        sent = upload.send_tar(cloud, self.to, package, estimate, lambda done: progress.moved(done, max(estimate, done)))
+        progress.moved(sent, sent)
 
-    def _send_files(self, cloud: Aws, report: Report, path: Path) -> None:
+    def _send_files(self, cloud: Aws, progress: Progress, path: Path) -> None:
         from deployer.models.content import content_digest, files
 
         found = files(path)
-        upload.send_files(cloud, self.to, found, self._progress(report, sum(file.size for file in found)))
+        total = sum(file.size for file in found)
+        upload.send_files(cloud, self.to, found, lambda done: progress.moved(done, max(total, done)))
         if content_digest(files(path)) != self.to.model:
             raise ModelInvalid(f"the model changed while it was being uploaded, in {path}", advice="run the command again once nothing writes there")
         upload.seal(cloud, self.to)
 
-    def _progress(self, report: Report, total: int) -> Callable[[int], None]:
-        return lambda done: report(StepProgressed(step="upload_model", label=self.describe(), done=done, total=max(total, done), unit="bytes"))
-
-    def _abort_unfinished(self, cloud: Aws) -> None:
-        for key, identifier in store.uploads(cloud, self.to.home, self.to.key.removeprefix(self.to.home.prefix)):
+    def _abort_unfinished(self, cloud: Aws) -> bool:
+        unfinished = store.uploads(cloud, self.to.home, self.to.key.removeprefix(self.to.home.prefix))
+        for key, identifier in unfinished:
             cloud.check()
             store.abort(cloud, self.to.home.bucket, key, identifier)
+        return bool(unfinished)
 
 
 @dataclass(frozen=True, slots=True)
-class CreateModel:
+class CreateModel(Step[Aws]):
     """A SageMaker model: the image, where its data is, and what the container sees. `environment` may be secret and is never printed."""
 
     deployment: DeploymentName
@@ -119,6 +125,7 @@ class CreateModel:
     isolated: bool = False
     image_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -127,9 +134,11 @@ class CreateModel:
     def describe(self) -> str:
         return f"model {self.name}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
-        if not self._agreed(cloud):
-            created(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
+    def run(self, cloud: Aws, progress: Progress) -> bool:
+        if self._agreed(cloud):
+            return False
+        created(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
+        return True
 
     def request(self) -> dict[str, Any]:
         """CreateModel's parameters."""
@@ -168,13 +177,14 @@ class CreateModel:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateEndpointConfig:
+class CreateEndpointConfig(Step[Aws]):
     """An endpoint config with one variant. `request` is CreateEndpointConfig's parameters, tags apart."""
 
     deployment: DeploymentName
     name: str
     request: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
+    effect = Effect.CREATE
 
     @property
     def makes(self) -> Resource:
@@ -183,13 +193,15 @@ class CreateEndpointConfig:
     def describe(self) -> str:
         return f"endpoint config {self.name}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
-        if not self._agreed(cloud):
-            tags = names.to_tags(self.tags)
-            created(
-                lambda: cloud.call("sagemaker", "create_endpoint_config", EndpointConfigName=self.name, **self.request, Tags=tags),
-                lambda: self._agreed(cloud),
-            )
+    def run(self, cloud: Aws, progress: Progress) -> bool:
+        if self._agreed(cloud):
+            return False
+        tags = names.to_tags(self.tags)
+        created(
+            lambda: cloud.call("sagemaker", "create_endpoint_config", EndpointConfigName=self.name, **self.request, Tags=tags),
+            lambda: self._agreed(cloud),
+        )
+        return True
 
     def _agreed(self, cloud: Aws) -> bool:
         found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.name)
@@ -202,7 +214,7 @@ class CreateEndpointConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PointEndpoint:
+class PointEndpoint(Step[Aws]):
     """The switch. Refuses where the endpoint isn't where the plan saw it: a rival was faster.
 
     Attributes:
@@ -216,15 +228,15 @@ class PointEndpoint:
     retain: bool = False
     guardrails: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    switch = True
+    effect = Effect.SWITCH
 
     def describe(self) -> str:
         return f"endpoint {self.name}"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         endpoint = describe(self.name, cloud)
         if endpoint and self.at in endpoint.configs:
-            return
+            return False
         if (endpoint.carried if endpoint else None) != self.expecting:
             raise changed_by_another(self.name, f"it runs on {endpoint.carried}" if endpoint else "it is gone", self.expecting)
         guardrails = {"DeploymentConfig": self.guardrails} if self.guardrails else {}
@@ -237,6 +249,7 @@ class PointEndpoint:
                 self._await_change(cloud, endpoint.description.get("LastModifiedTime"))
         except Refused as refusal:
             self._agreed_or_raise(cloud, refusal)
+        return True
 
     def _settled(self, cloud: Aws, operation: str, **parameters: Any) -> None:
         """SageMaker's reads lag a little: a config made just now may not be found, and is asked for again."""
@@ -291,7 +304,3 @@ def created(send: Callable[[], object], agreed: Callable[[], bool]) -> None:
     except Refused:
         if not agreed():
             raise
-
-
-def noticed(report: Report, message: str) -> None:
-    report(Noticed(level="warning", message=message))

@@ -12,7 +12,7 @@ from typing import Any
 from deployer.container import Container, Mount
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
-from deployer.plan import Plan
+from deployer.plan import Plan, Progress
 from deployer.state import DeploymentName, ModelFacts, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
 from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
@@ -88,7 +88,7 @@ class SageMaker:
             store.write(cloud, home, home.claim, run.encode(), claimed=False)
         except KeyboardInterrupt:
             with suppress(DeployerError):  # whether it was written isn't known; whose it is, is looked at first
-                ReleaseClaim(home).run(held, silent)
+                ReleaseClaim(home).run(held, Progress("claim", name, silent))
             raise
         return held
 

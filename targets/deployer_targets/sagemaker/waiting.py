@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployer.errors import DeployerError, RollbackFailed, RolloutFailed, TimedOut
-from deployer.events import Report, StepProgressed
+from deployer.events import Report
+from deployer.plan import Effect, Progress, Step
 from deployer.state import DeploymentName
 from deployer_targets.sagemaker import logs
 from deployer_targets.sagemaker.client import Aws
@@ -33,7 +34,7 @@ _MISSING = re.compile(r"No module named '([\w]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitServing:
+class AwaitServing(Step[Aws]):
     """The endpoint in service on the new config. In service on the old one with a reason means that SageMaker rolled back.
 
     Attributes:
@@ -44,18 +45,19 @@ class AwaitServing:
     config: str
     before: str | None = None
     timeout_seconds: float = 1200
+    effect = Effect.READ
 
     def describe(self) -> str:
         return f"endpoint {self.name} in service"
 
-    def run(self, cloud: Aws, report: Report) -> None:
+    def run(self, cloud: Aws, progress: Progress) -> bool:
         for endpoint in looks(self.name, cloud, self.timeout_seconds):
             if endpoint is None:
                 raise changed_by_another(self.name, "it is gone", self.config)
             if self._serves(endpoint, cloud):
-                return
-            note = progress_of(endpoint)
-            report(StepProgressed(step="await_serving", label=self.describe(), note=note))
+                break
+            progress.note(progress_of(endpoint))
+        return False
 
     def _serves(self, endpoint: Endpoint, cloud: Aws) -> bool:
         """True once it serves, False while it is on the way.
@@ -118,10 +120,11 @@ def settle(name: DeploymentName, cloud: Aws, report: Report, timeout_seconds: fl
     Raises:
         TimedOut: it isn't done yet.
     """
+    progress = Progress("settle", f"endpoint {name}", report)
     for endpoint in looks(name, cloud, timeout_seconds):
         if endpoint is None or not endpoint.busy:
             return
-        report(StepProgressed(step="settle", label=f"endpoint {name}", note=progress_of(endpoint)))
+        progress.note(progress_of(endpoint))
 
 
 def looks(name: str, cloud: Aws, timeout_seconds: float) -> Iterator[Endpoint | None]:

@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeploymentNotFound, RolloutFailed
-from deployer.events import Report, StepProgressed
+from deployer.events import Report
 from deployer.options import GENERATION, LIVE, TargetConfig
-from deployer.plan import Plan
+from deployer.plan import Effect, Plan, Progress, Step
 from deployer.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, digest_of, short
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 
@@ -64,46 +64,50 @@ CLOUDS: dict[str, Cloud] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRecord:
+class WriteRecord(Step[Cloud]):
     record: Record
+    effect = Effect.CREATE
 
     def describe(self) -> str:
         return "record"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         name = self.record.deployment
         before = cloud.deployments.get(name, Observed(name, Status.PROGRESSING))
         records = {**before.records, self.record.generation: self.record.replacing(before.serving)}
         cloud.put(replace(before, records=records, resources=before.resources | set(self.record.resources)))
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class UploadModel:
+class UploadModel(Step[Cloud]):
     name: str
     size: int
+    effect = Effect.CREATE
 
     def describe(self) -> str:
         return "model data"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         cloud.strike("upload")
         for done in (self.size // 2, self.size):
-            report(StepProgressed(step="upload_model", label=self.describe(), done=done, total=self.size, unit="bytes"))
+            progress.moved(done, self.size)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class PointEndpoint:
+class PointEndpoint(Step[Cloud]):
     name: str
     record: Record
     env: Mapping[str, str]
-    switch: ClassVar[bool] = True
+    effect = Effect.SWITCH
 
     def describe(self) -> str:
         return "endpoint"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         cloud.strike("point")
-        report(StepProgressed(step="point_endpoint", label=self.describe(), note="Creating, container loads the model"))
+        progress.note("Creating, container loads the model")
         if self.record.model.digest in cloud.broken:
             raise RolloutFailed(
                 f"{self.name} can't serve",
@@ -113,54 +117,61 @@ class PointEndpoint:
             )
         cloud.environments[self.name] = self.env
         cloud.put(replace(cloud.deployments[self.name], status=Status.READY, traffic=(Share(self.record.generation),), url=f"memory:/{self.name}"))
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitServing:
+class AwaitServing(Step[Cloud]):
     name: str
+    effect = Effect.READ
 
     def describe(self) -> str:
         return "endpoint serves"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         cloud.strike("await")
+        return False
 
 
 @dataclass(frozen=True, slots=True)
-class SetCount:
+class SetCount(Step[Cloud]):
     name: str
     record: Record
+    effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "instances"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         cloud.strike("count")
         before = cloud.deployments[self.name]
         cloud.put(replace(before, records={**before.records, self.record.generation: self.record}))
+        return True
 
 
 @dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(Step[Cloud]):
     """Removes generations; all of them is the whole deployment."""
 
     name: str
     generations: tuple[str, ...]
+    effect = Effect.DELETE
 
     def describe(self) -> str:
         return "earlier generations"
 
-    def run(self, cloud: Cloud, report: Report) -> None:
+    def run(self, cloud: Cloud, progress: Progress) -> bool:
         cloud.strike("forget")
         before = cloud.deployments.get(self.name)
         if before is None:
-            return
+            return False
         records = {key: record for key, record in before.records.items() if key not in self.generations}
         if not records:
             del cloud.deployments[self.name]
-            return
+            return True
         resources = frozenset(resource for record in records.values() for resource in record.resources)
         cloud.put(replace(before, records=records, resources=resources))
+        return True
 
 
 class Memory:

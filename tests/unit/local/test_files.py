@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deployer.errors import MachineFault
+from deployer.errors import MachineFault, ModelInvalid
 from deployer.models import content_digest, files
 from deployer_targets.local import home
 from deployer_targets.local.copying import copied
 from deployer_targets.local.names import Place
-from deployer_targets.local.wire import ModelRefused
 
 
 @pytest.fixture
@@ -89,5 +88,5 @@ def test_a_copy_is_the_same_model(model: Path, tmp_path: Path) -> None:
 def test_a_model_that_changed_since_it_was_digested_is_refused(model: Path, tmp_path: Path) -> None:
     digest = content_digest(files(model))
     (model / "MLmodel").write_text("flavors: {other: {}}")
-    with pytest.raises(ModelRefused, match="changed while it was being copied"):
+    with pytest.raises(ModelInvalid, match="changed while it was being copied"):
         copied(model, tmp_path / "copy", expecting=digest, progress=lambda *_: None)

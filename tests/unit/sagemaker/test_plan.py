@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deployer.engine import kind_of
+from deployer.plan import Effect, kind_of
 from deployer.state import Observed, Resource, Share, Status
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -38,7 +38,7 @@ def test_a_create_records_first_switches_once_and_looks_once_more_after_serving(
     found = plan(spec(), None)
     whole = ["write_record", "upload_model", "create_model", "create_endpoint_config"]
     assert kinds(found.forward) == [*whole, "point_endpoint", "await_serving", *whole]
-    assert [step for step in found.forward if getattr(step, "switch", False)] == [only(PointEndpoint, found.forward)]
+    assert [step for step in found.forward if step.effect is Effect.SWITCH] == [only(PointEndpoint, found.forward)]
     assert only(PointEndpoint, found.forward).expecting is None
 
 

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from deployer.errors import Conflict, RollbackFailed, RolloutFailed, TimedOut
 from deployer.events import silent
+from deployer.plan import Progress
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.steps import PointEndpoint
@@ -58,7 +59,7 @@ def aws(*descriptions: dict[str, Any] | None) -> tuple[Aws, SageMakerApi]:
 
 
 def awaiting(*descriptions: dict[str, Any] | None, before: str | None = "3f2a91c07e") -> None:
-    AwaitServing(NAME, "new", before, timeout_seconds=5).run(aws(*descriptions)[0], silent)
+    AwaitServing(NAME, "new", before, timeout_seconds=5).run(aws(*descriptions)[0], Progress("step", "step", silent))
 
 
 def test_served_means_in_service_on_the_new_config():
@@ -97,7 +98,7 @@ def test_gone_or_going_is_somebody_elses_doing():
 def test_the_reason_of_an_earlier_failure_is_not_taken_for_this_ones():
     stale = endpoint("InService", "old", reason="of last week", modified=1)
     cloud, api = aws(stale, stale, stale, endpoint("Updating", "old", pending="new", modified=2))
-    PointEndpoint(NAME, "new", expecting="old").run(cloud, silent)
+    PointEndpoint(NAME, "new", expecting="old").run(cloud, Progress("step", "step", silent))
     assert api.updates == 1
     assert api.described == 4
 
@@ -105,14 +106,14 @@ def test_the_reason_of_an_earlier_failure_is_not_taken_for_this_ones():
 def test_an_endpoint_that_moved_since_the_plan_is_not_touched():
     cloud, api = aws(endpoint("InService", "theirs"))
     with pytest.raises(Conflict, match="theirs"):
-        PointEndpoint(NAME, "new", expecting="old").run(cloud, silent)
+        PointEndpoint(NAME, "new", expecting="old").run(cloud, Progress("step", "step", silent))
     assert api.updates == 0
 
 
 def test_what_points_there_already_is_left_alone():
     for found in (endpoint("InService", "new"), endpoint("Updating", "old", pending="new")):
         cloud, api = aws(found)
-        PointEndpoint(NAME, "new", expecting="old").run(cloud, silent)
+        PointEndpoint(NAME, "new", expecting="old").run(cloud, Progress("step", "step", silent))
         assert api.updates == 0
 
 
