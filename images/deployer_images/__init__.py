@@ -8,5 +8,6 @@ wanted, locks, installing   from what a model asks for to exact versions, and to
 environments, managers      an environment of them on this machine
 resolved                    what `deploy models check --index` finds
 uv, faults, indexes, cache  running uv, with the indexes that pip or uv are configured with; what is made once is kept
+layers                      images put together without an engine
 runtimes                    containers that run: under docker, or as processes
 """

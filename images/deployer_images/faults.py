@@ -27,17 +27,24 @@ _LAST = 15
 
 
 class NeedsBuild(ModelInvalid):
-    """Which versions there are can't be said without running what a package brings: the code that builds it."""
+    """Which versions there are can't be said without running what a package brings: the code that builds it.
+
+    `packages` has each with what it is: "evil is only a source distribution".
+    """
+
+    packages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, packages: Sequence[str], *, why: str = "") -> NeedsBuild:
-        """The error for these, each with what it is: "evil is only a source distribution"."""
+        """The error for these."""
         named = ", and ".join(packages)
-        return cls(
+        refusal = cls(
             f"what would be installed is not known: {named}, which runs its code when it is built, and nothing is built to look at a model",
             why=why,
             advice="name a version that has a wheel, or build it: --allow-build",
         )
+        refusal.packages = tuple(packages)
+        return refusal
 
 
 class BuildFailed(ModelInvalid):

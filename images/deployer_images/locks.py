@@ -63,6 +63,7 @@ def locked(
     ca_bundle: Path | None = None,
     timeout_seconds: float | None = None,
     build: bool = True,
+    runtime: tuple[str, ...] | None = None,
 ) -> Lock:
     """The exact versions for what is wanted, by uv, with the indexes that uv or pip are configured with.
 
@@ -74,6 +75,7 @@ def locked(
         timeout_seconds: how long each run of uv may take.
         build: whether a package may be built, which runs its code, where nothing else says what it requires. Without, versions that have no
             wheel are as if they weren't there, and nothing is fetched from a repository.
+        runtime: what is needed beside the model's packages; by default all that the scoring runtime needs.
 
     Raises:
         ModelInvalid: no versions satisfy them, or the runtime doesn't run on that Python. TargetUnavailable: no index answers.
@@ -81,7 +83,8 @@ def locked(
     """
     refuse_old_python(python)
     whole = whole_version(python)
-    key = cache.key(lock_digest(wanted.requirements, python), whole, wanted.identity, platform, scoring.requirements())
+    beside = scoring.requirements() if runtime is None else runtime
+    key = cache.key(lock_digest(wanted.requirements, python), whole, wanted.identity, platform, beside)
     built = cache.root() / "locks" / f"{key}.json"
     if kept := _fresh(built):
         return kept  # was it built, that was then
@@ -96,13 +99,13 @@ def locked(
         asked = sorted(wanted.requirements)
         packages = ask(asked, given=("--constraint", wanted.constraints)) if asked else {}
         packages |= _beside(packages, wanted.build, ask)
-        runtime = _beside(packages, scoring.requirements(), ask)
+        needed = _beside(packages, beside, ask)
     except TargetUnavailable:
         if kept:
             return kept
         raise
-    hashes = {line: given for line, given in {**packages, **runtime}.items() if given}
-    lock = Lock(minor_of(python), tuple(sorted(packages)), tuple(sorted(runtime)), platform, hashes)
+    hashes = {line: given for line, given in {**packages, **needed}.items() if given}
+    lock = Lock(minor_of(python), tuple(sorted(packages)), tuple(sorted(needed)), platform, hashes)
     cache.write(file, json.dumps(asdict(lock)))
     return lock
 

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 import deployer_scoring
 
 VERSION = deployer_scoring.__version__
+_ARRAYS = frozenset({"numpy", "pandas"})
 
 
 @cache
@@ -25,6 +26,11 @@ def requirements() -> tuple[str, ...]:
             requirement.marker = None
             found.append(str(requirement))
     return tuple(sorted(found))
+
+
+def arrays() -> tuple[str, ...]:
+    """Those of them that a model shares its arrays with: compiled against one another, they are chosen and kept together."""
+    return tuple(line for line in requirements() if Requirement(line).name in _ARRAYS)
 
 
 def digest() -> str:

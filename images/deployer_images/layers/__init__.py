@@ -1,0 +1,9 @@
+"""Images put together without an engine: layers that are made from wheels alone, and sent over the registry's HTTP API.
+
+wheels            from a lock to the one wheel of each package that an image takes; what has none is refused
+package_set       wheels for one Python and platform: the address of their layer
+installed         their files where the image has them, nothing of this machine in them; trimming says what is left out
+archive           files to a tar layer: the same files give the same bytes
+built             a layer of packages, made once a machine
+published         and kept in a registry, under a manifest of its own
+"""

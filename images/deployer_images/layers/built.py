@@ -1,0 +1,80 @@
+"""A layer of packages on this machine: made once for its address and kept in the user's cache, whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deployer.errors import MachineFault
+from deployer.events import Report, StepFinished, StepStarted
+from deployer.private import private_directory
+from deployer.words import size
+from deployer_images import cache
+from deployer_images.layers.archive import Layer, write_layer
+from deployer_images.layers.installed import entries, unpack
+from deployer_images.layers.package_set import PackageSet
+from deployer_images.wanted import Wanted
+
+_FILE, _FACTS = "layer.tar.gz", "layer.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A layer's file."""
+
+    layer: Layer
+    file: Path
+
+
+def build(packages: PackageSet, wanted: Wanted, report: Report, *, ca_bundle: Path | None = None) -> Built:
+    """The layer of these packages. One process at a time makes it, others wait for it; a file that was damaged since is made anew.
+
+    Raises:
+        ModelInvalid: a wheel isn't the one that was chosen. TargetUnavailable: no index answers. MachineFault: the disk is full.
+    """
+    directory = cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40]
+    begun = time.monotonic()
+    report(StepStarted(step="build_packages", label="packages", resource=packages.name))
+    built = _kept(directory, lambda target: _make(packages, wanted, target, ca_bundle))
+    detail = f"{len(packages.wheels)} packages, {size(built.layer.size)}"
+    report(StepFinished(step="build_packages", label="packages", resource=packages.name, detail=detail, seconds=time.monotonic() - begun))
+    return built
+
+
+def _kept(directory: Path, make: Callable[[Path], None]) -> Built:
+    built = _read(cache.made(directory, make))
+    if built is None:
+        with cache.locked(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+        built = _read(cache.made(directory, make))
+    if built is None:
+        raise MachineFault(f"{directory} does not keep what is written to it", advice="set XDG_CACHE_HOME to another disk")
+    return built
+
+
+def _read(directory: Path) -> Built | None:
+    """What is kept, unless its bytes aren't those that were written."""
+    file = directory / _FILE
+    try:
+        layer = Layer(**json.loads((directory / _FACTS).read_text()))
+        with file.open("rb") as content:
+            digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
+    except (OSError, ValueError, TypeError):
+        return None
+    return Built(layer, file) if digest == layer.digest else None
+
+
+def _make(packages: PackageSet, wanted: Wanted, target: Path, ca_bundle: Path | None) -> None:
+    builds = private_directory(cache.root()) / "builds"  # beside uv's cache, so that files are linked and not copied
+    builds.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=builds) as unpacked:
+        unpack(packages, wanted, Path(unpacked), ca_bundle=ca_bundle)
+        with (target / _FILE).open("wb") as file:
+            layer = write_layer(entries(Path(unpacked), packages.python, trimmed=packages.trimmed), file)
+    (target / _FACTS).write_text(json.dumps(asdict(layer)))

@@ -1,0 +1,76 @@
+"""The packages of one layer, and the address that they give it.
+
+Whoever resolves to the same wheels for the same Python and platform gets the same address, and so shares the layer: which model asked, in which
+words, and where it lies makes no difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.requirements import minor_of
+from deployer.state import Digest, digest_of, short
+from deployer_images import scoring
+from deployer_images.faults import NeedsBuild
+from deployer_images.layers.wheels import NoWheel, Wheel, wheels
+from deployer_images.locks import locked
+from deployer_images.wanted import Wanted
+
+LAYOUT = 1
+"""Counts up when the same wheels would give another layer (docs/adr/0012)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSet:
+    """Wheels for one minor of Python on one platform.
+
+    Attributes:
+        trimmed: whether what no import needs is left out (`deployer_images.layers.trimming`).
+    """
+
+    python: str
+    platform: str
+    wheels: tuple[Wheel, ...]
+    trimmed: bool = True
+
+    @property
+    def address(self) -> Digest:
+        chosen = sorted([wheel.name, wheel.version, wheel.digest] for wheel in self.wheels)
+        return digest_of([LAYOUT, self.python, self.platform, self.trimmed, chosen])
+
+    @property
+    def tag(self) -> str:
+        """Under which a registry keeps the layer."""
+        return f"packages-{self.address.removeprefix('sha256:')[:40]}"
+
+    @property
+    def name(self) -> str:
+        """Ten digits, for people."""
+        return short(self.address)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return tuple(wheel.line for wheel in self.wheels)
+
+    @property
+    def size(self) -> int:
+        """Bytes of its wheels, which a layer comes close to; 0 where an index doesn't say how large one is."""
+        sizes = [wheel.size for wheel in self.wheels]
+        return sum(sizes) if all(sizes) else 0
+
+
+def packages_of(wanted: Wanted, python: str, platform: str, *, trimmed: bool = True, ca_bundle: Path | None = None) -> PackageSet:
+    """The packages that a model wants, and numpy and pandas in versions that go with them. Nothing is fetched but what indexes say, nothing built.
+
+    Args:
+        python: the version of Python, with its patch where that is known.
+
+    Raises:
+        NoWheel: some come only from source. ModelInvalid: no versions satisfy what is wanted. TargetUnavailable: no index answers.
+    """
+    try:
+        lock = locked(wanted, python, platform=platform, ca_bundle=ca_bundle, build=False, runtime=scoring.arrays())
+    except NeedsBuild as refusal:
+        raise NoWheel.after(refusal) from refusal
+    return PackageSet(minor_of(python), platform, wheels(lock, wanted, ca_bundle=ca_bundle), trimmed)

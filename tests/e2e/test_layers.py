@@ -1,0 +1,154 @@
+"""Layers of packages: resolved by uv against an index on this machine, made from its wheels."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployer.errors import ModelInvalid, TargetUnavailable
+from deployer.events import silent
+from deployer_images import cache
+from deployer_images.layers.built import build
+from deployer_images.layers.package_set import PackageSet, packages_of
+from deployer_images.layers.wheels import NoWheel
+from deployer_images.wanted import Wanted
+from tests.index import Index, serving_index
+
+SITE = "opt/deployer/venv/lib/python3.11/site-packages"
+AMD, ARM = "linux/amd64", "linux/arm64"
+RAN = "open({!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='evil', version='1.0')\n"
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index with numpy and pandas, which every set has, and a cache of the test's own."""
+    with serving_index(tmp_path / "index") as index:
+        for name in (each for each in os.environ if each.startswith(("UV_", "PIP_"))):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        for libc in ("x86_64", "aarch64"):
+            index.wheel("numpy", "2.0", tag=f"cp311-cp311-manylinux_2_17_{libc}", numpy=f"MACHINE = {libc!r}\n")
+        index.wheel("pandas", "3.0", ["numpy"])
+        yield index
+
+
+def files(packages: PackageSet, wanted: Wanted) -> dict[str, bytes]:
+    """The files of its layer."""
+    with tarfile.open(build(packages, wanted, silent).file) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
+
+
+def test_a_layer_has_the_model_s_packages_and_arrays_that_go_with_them(index: Index) -> None:
+    index.wheel("churn", "1.0", ["scaled>=2"])
+    index.wheel("scaled", "2.1")
+    wanted = Wanted(("churn",))
+    packages = packages_of(wanted, "3.11.7", AMD)
+    assert packages.lines == ("churn==1.0", "numpy==2.0", "pandas==3.0", "scaled==2.1")
+    found = files(packages, wanted)
+    assert found[f"{SITE}/scaled.py"] == b"VERSION = '2.1'\n"
+    assert found[f"{SITE}/numpy.py"] == b"MACHINE = 'x86_64'\n"
+
+
+def test_whoever_makes_it_whenever_gets_the_same_bytes(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("one", "two"):
+        index.wheel(name, "1.0")
+    first = Wanted(("one", "two"))
+    here = packages_of(first, "3.11.7", AMD)
+    content = build(here, first, silent).file.read_bytes()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "elsewhere" / "uv"))
+    monkeypatch.setenv("UV_LINK_MODE", "copy")
+    index.hashes = False  # then uv reads them from the files
+    index.wheel("two", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64")  # of no use to this Python
+    again = Wanted(("Two ==1.0", "one"))
+    there = packages_of(again, "3.11.2", AMD)
+    assert there.address == here.address
+    assert build(there, again, silent).file.read_bytes() == content
+
+
+def test_another_platform_s_layer_is_made_here(index: Index) -> None:
+    here, there = (packages_of(Wanted(), "3.11", platform) for platform in (AMD, ARM))
+    assert here.address != there.address
+    assert files(there, Wanted())[f"{SITE}/numpy.py"] == b"MACHINE = 'aarch64'\n"
+
+
+def test_a_wheel_in_the_model_s_folder_is_one(index: Index, tmp_path: Path) -> None:
+    index.wheel("own", "1.0").rename(tmp_path / "own-1.0-py3-none-any.whl")
+    model = tmp_path / "model"
+    (model / "code").mkdir(parents=True)
+    shutil.move(tmp_path / "own-1.0-py3-none-any.whl", model / "code")
+    (model / "requirements.txt").write_text("code/own-1.0-py3-none-any.whl\n")
+    (model / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: own\n    code: code\n    python_version: 3.11.7\n")
+    wanted = Wanted.of_model(model)
+    found = files(packages_of(wanted, "3.11.7", AMD), wanted)
+    assert found[f"{SITE}/own.py"] == b"VERSION = '1.0'\n"
+    assert not [name for name, content in found.items() if str(tmp_path).encode() in content or name.endswith("direct_url.json")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("evil==1.0",), "evil is only a source distribution"),
+        (("evil",), "evil is only a source distribution"),
+        (("churn @ git+https://example.com/churn",), "churn comes from a repository"),
+    ],
+)
+def test_what_only_a_build_gives_is_refused_with_the_ways_out(index: Index, tmp_path: Path, asked: tuple[str, ...], said: str) -> None:
+    index.sdist("evil", "1.0", RAN.format(str(tmp_path / "ran")))
+    with pytest.raises(NoWheel, match=said) as refused:
+        packages_of(Wanted(asked), "3.11.7", AMD)
+    assert "--packages at-start" in refused.value.advice
+    assert "engine" in refused.value.advice
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_wheel_for_other_platforms_alone_is_refused(index: Index) -> None:
+    index.wheel("native", "1.0", tag="cp311-cp311-manylinux_2_17_aarch64")
+    assert "native==1.0" in packages_of(Wanted(("native",)), "3.11.7", ARM).lines
+    with pytest.raises(ModelInvalid, match="native"):
+        packages_of(Wanted(("native",)), "3.11.7", AMD)
+
+
+def test_requirements_that_nothing_satisfies_are_named(index: Index) -> None:
+    index.wheel("churn", "1.0")
+    with pytest.raises(ModelInvalid) as refused:
+        packages_of(Wanted(("churn==2.0",)), "3.11.7", AMD)
+    assert "churn==2.0" in refused.value.why
+
+
+def test_a_file_that_is_not_the_one_that_was_chosen_makes_no_layer(index: Index) -> None:
+    file = index.wheel("churn", "1.0")
+    wanted = Wanted(("churn",))
+    packages = packages_of(wanted, "3.11.7", AMD)
+    index.broken.add(file.name)
+    with pytest.raises(ModelInvalid, match="churn"):
+        build(packages, wanted, silent)
+    index.broken.clear()
+    assert f"{SITE}/churn.py" in files(packages, wanted)
+
+
+def test_a_layer_that_was_damaged_is_made_anew(index: Index) -> None:
+    packages = packages_of(Wanted(), "3.11.7", AMD)
+    file = build(packages, Wanted(), silent).file
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-5] + b"\0" * 5)
+    assert build(packages, Wanted(), silent).file.read_bytes() == whole
+    assert gzip.GzipFile(fileobj=io.BytesIO(whole)).read()
+
+
+def test_an_index_that_is_down_is_told(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = packages_of(Wanted(), "3.11.7", AMD)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(TargetUnavailable):
+        build(packages, Wanted(), silent)
+    assert not (cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40] / "layer.tar.gz").exists()
