@@ -162,23 +162,31 @@ def prospect_prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: Deploymen
     Raises:
         DeploymentNotFound: nothing of that name.
     """
-    return target.plan_prune(name, present(target, cloud, name), config)
+    return _plan_prune(target, present(target, cloud, name), config)
 
 
 def prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> Plan[Cloud]:
-    """Remove the generations past `config.keep`; the plan that was run.
+    """Remove the generations past `config.keep`, and what no generation needs; the plan that was run.
 
     Raises:
         DeploymentNotFound: nothing of that name.
+        All that `engine.apply` raises: what could not be removed is there, and the same command goes on.
     """
     target.settle(name, cloud, report, config.timeout_seconds)
-    plan = target.plan_prune(name, present(target, cloud, name), config)
+    plan = _plan_prune(target, present(target, cloud, name), config)
     if not plan.empty:
         held = target.claim(name, cloud)
         target.settle(name, held, report, config.timeout_seconds)
-        plan = target.plan_prune(name, present(target, held, name), config)
+        plan = _plan_prune(target, present(target, held, name), config)
         engine.apply(plan, held, report)
     return plan
+
+
+def _plan_prune(target: Target[ConfigT, Cloud], observed: Observed, config: ConfigT) -> Plan[Cloud]:
+    """Where nothing of ours serves, or a switch is on its way, what descends from what isn't known: nothing goes."""
+    if observed.record is None or observed.incoming:
+        return Plan()
+    return target.plan_prune(observed.name, observed, config)
 
 
 def present(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName) -> Observed:

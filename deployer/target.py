@@ -222,7 +222,9 @@ class Target(Protocol[ConfigT, Cloud]):
         """The steps to nothing of ours left. Pure."""
 
     def plan_prune(self, name: DeploymentName, observed: Observed, config: ConfigT) -> Plan[Cloud]:
-        """The steps that remove the generations past `config.keep` before the one in service. Pure."""
+        """The steps (all of them `forward`: one that fails is an error) after which what serves and the `config.keep` generations before it, by
+        descent, are there, whole, and nothing else of ours is. Asked only while a recorded generation serves and none is on its way. Pure.
+        """
 
     def container(self, spec: DeploymentSpec[ConfigT]) -> Container:
         """What run-local runs: exactly what the target would. The model is mounted from `spec.model.path`. Pure."""

@@ -15,6 +15,7 @@ from deployer import lifecycle
 from deployer.conformance.clients import Command, Ended
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
+from deployer.conformance.removal import Removal
 from deployer.errors import ConfigInvalid
 from deployer.plan import Effect
 from deployer.state import DeploymentName, Status
@@ -26,7 +27,7 @@ MAY_GROW = 150_000_000
 LEFTOVERS = ("conflict", "done")
 
 
-class TargetContract:
+class TargetContract(Removal):
     """Subclass it in a module of its own, name the class Test…, and give a fixture `place` of scope "module" beside it."""
 
     gaps: ClassVar[Mapping[str, str]] = {}
@@ -181,25 +182,6 @@ class TargetContract:
         place.target.settle(serving, place.connect(), lambda _: None, 120)
         serves(place, serving, place.second)
         done(place.run(place.command("update", serving, place.second.model)))
-        serves(place, serving, place.second)
-
-    # Delete.
-
-    def test_delete_leaves_nothing(self, place: Place, serving: DeploymentName) -> None:
-        done(place.run(place.command("update", serving, place.second.model)))
-        assert done(place.run(place.command("delete", serving))).changed
-        assert not place.everything_of_ours(serving)
-        assert place.observe(serving) is None
-
-    def test_delete_of_what_is_not_there_is_done(self, place: Place, name: DeploymentName) -> None:
-        assert not done(place.run(place.command("delete", name))).changed
-
-    def test_prune_removes_what_is_kept_for_a_way_back(self, place: Place, serving: DeploymentName) -> None:
-        shape = place.shape(serving)
-        done(place.run(place.command("update", serving, place.second.model)))
-        assert place.shape(serving) != shape
-        done(place.run(place.command("prune", serving, None, keep=0)))
-        assert place.shape(serving) == shape
         serves(place, serving, place.second)
 
     # A client that is killed.

@@ -125,7 +125,7 @@ class Memory:
     def plan_prune(self, name: DeploymentName, observed: Observed, config: Options) -> Plan[Client]:
         keep = kept(name, observed, observed.lineage(generations(config))) | always(name)
         removes = observed.resources - keep
-        return Plan(sweep=(Sweep(name, keep),) if removes else (), keep=keep, removes=removes)
+        return Plan(forward=(Sweep(name, keep),) if removes else (), keep=keep, removes=removes)
 
     def container(self, spec: DeploymentSpec[Options]) -> Container:
         return Container(image=spec.image.reference, command=("serve",), port=8080)

@@ -9,13 +9,24 @@ from typing import Any
 import pytest
 
 from deployer import lifecycle
-from deployer.errors import ConfigInvalid, Conflict, DeploymentExists, DeploymentNotFound, NotOurs, RolloutFailed, SchemaChangeRefused, TimedOut
+from deployer.errors import (
+    ConfigInvalid,
+    Conflict,
+    DeploymentExists,
+    DeploymentNotFound,
+    NotOurs,
+    PermissionDenied,
+    RolloutFailed,
+    SchemaChangeRefused,
+    TimedOut,
+)
 from deployer.events import Event, Resolved, silent
 from deployer.lifecycle import Wish
 from deployer.state import DeploymentName, Model, ModelFacts, Provenance, digest_of
 from deployer.target import Intent
 from tests.simulation.client import Client
 from tests.simulation.cloud import Behaviour, Cloud, Endpoint
+from tests.simulation.service import Answer, ServiceError
 from tests.simulation.target import Memory, Options
 from tests.simulation.wire import Sent, Wire
 
@@ -37,6 +48,15 @@ def cloud() -> Cloud:
 
 def client(cloud: Cloud, run: str = "one") -> Client:
     return Memory.over(Wire(cloud, run), run)
+
+
+class NoRemovals(Wire):
+    """Who may remove no model."""
+
+    def call(self, api: str, **parameters: Any) -> Answer:
+        if api == "delete_model":
+            raise ServiceError("AccessDeniedException", "not authorized")
+        return super().call(api, **parameters)
 
 
 def deploy(cloud: Cloud, intent: str, uri: str = "", /, run: str = "one", **options: Any) -> list[Sent]:
@@ -232,6 +252,22 @@ def test_prune_with_nothing_to_remove_claims_nothing(cloud: Cloud) -> None:
     connection = client(cloud, "two")
     assert lifecycle.prune(TARGET, connection, NAME, OPTIONS, silent).empty
     assert changes(connection.wire.sent) == []
+
+
+def test_prune_removes_nothing_while_nothing_serves(cloud: Cloud) -> None:
+    with pytest.raises(RolloutFailed):
+        deploy(cloud, "create", "broken")
+    TARGET.claim(NAME, client(cloud))  # all that a run leaves that was killed at once
+    connection = client(cloud, "two")
+    assert lifecycle.prune(TARGET, connection, NAME, OPTIONS, silent).empty
+    assert changes(connection.wire.sent) == []
+
+
+def test_a_prune_that_is_refused_says_so(cloud: Cloud) -> None:
+    deploy(cloud, "create", "v1")
+    deploy(cloud, "update", "v2")
+    with pytest.raises(PermissionDenied, match="delete_model"):
+        lifecycle.prune(TARGET, Memory.over(NoRemovals(cloud, "two"), "two"), NAME, Options.parse({"keep": 0}, target="memory"), silent)
 
 
 def test_a_failed_rollout_says_what_serves(cloud: Cloud) -> None:

@@ -70,7 +70,7 @@ def plan_prune(name: DeploymentName, observed: Observed, config: LocalConfig) ->
     kept = observed.lineage(_depth(config, observed))
     keep = _memory(kept, observed) | _service(name, observed)
     left_over = observed.resources - keep
-    return Plan(sweep=(Sweep(name, keep),) if left_over else (), keep=keep, removes=left_over)
+    return Plan(forward=(Sweep(name, keep),) if left_over else (), keep=keep, removes=left_over)
 
 
 def container(spec: DeploymentSpec[LocalConfig]) -> Container:

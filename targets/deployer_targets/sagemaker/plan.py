@@ -109,10 +109,10 @@ def plan_delete(name: DeploymentName, observed: Observed, config: SageMakerConfi
 
 
 def plan_prune(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
-    """The steps that remove the generations past `keep` before the one in service. Where nothing serves, no descent is known: nothing goes."""
+    """The steps that remove the generations past `keep` before the one in service. Requests that wait are no leftovers."""
     home = Home(observed.detail["bucket"], name)
     stays = _generations(observed, observed.lineage(_count(config))) | _always(home)
-    removes = observed.resources - stays if observed.serving in observed.records and not observed.incoming else frozenset()
+    removes = frozenset(each for each in observed.resources - stays if each.kind != names.REQUEST)
     return Plan(forward=(Remove(name, home, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.plan import Effect, kind_of
-from deployer.state import Observed, Resource, Share, Status
+from deployer.state import Resource, Status
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
@@ -251,9 +251,10 @@ def test_prune_goes_by_descent_not_by_time():
     assert removed == {oldest.record.generation, leftover.record.generation}
 
 
-def test_prune_removes_nothing_while_nothing_of_ours_serves():
-    observed = Observed(NAME, Status.READY, traffic=(Share("somebody-elses"),), resources=serving(spec()).resources, detail={"bucket": BUCKET})
-    assert plan_prune(NAME, observed, spec().config).empty
+def test_prune_leaves_requests_that_wait():
+    waiting = Resource(names.REQUEST, f"s3://{BUCKET}/deployer/{NAME}/requests/1")
+    observed = serving(spec())
+    assert plan_prune(NAME, replace(observed, resources=observed.resources | {waiting}), spec().config).empty
 
 
 def test_a_generation_made_by_another_version_keeps_the_names_that_it_has():
