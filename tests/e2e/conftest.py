@@ -1,5 +1,16 @@
 """Fixtures that several modules here share; each starts what it needs when it is first asked for."""
 
+from __future__ import annotations
+
+import pytest
+
 from tests.e2e.stranger import stranger, untouched
 
 __all__ = ["stranger", "untouched"]
+
+_LONGEST = ("tests/e2e/test_spark_udf.py", "tests/e2e/documentation/", "tests/e2e/test_scoring_on_pythons.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take minutes: the last one runs alone, while every other process has nothing to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))

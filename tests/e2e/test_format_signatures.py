@@ -17,6 +17,9 @@ _ROOT = Path(__file__).parents[2]
 # MLflow 2 merged what is undetermined in one order only: its signature says any where a later value is null.
 _OLDER = {"model_input: column of dictionaries with gaps", "model_input: list: dictionaries with gaps"}
 
+# MLflow writes names with levels as lists, and then refuses the very frame; here they are refused at once.
+_ON_PURPOSE = {"model_input: a frame with levels of names"}
+
 
 def compared(python: Path) -> dict[str, list[Any]]:
     """Both sides' words for each case."""
@@ -34,4 +37,4 @@ def test_the_same_data_makes_the_same_signature(python: Callable[[], Path], apar
     found = compared(python())
     assert len(found) > 500
     differing = {case: sides for case, sides in found.items() if sides[0] != sides[1]}
-    assert set(differing) == apart, differing
+    assert set(differing) == apart | _ON_PURPOSE, differing

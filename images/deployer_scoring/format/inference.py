@@ -50,8 +50,9 @@ _HINT = (
 )
 
 
-class PydanticData(SchemaError):
-    """Data of pydantic models: the type hint of predict makes their signature."""
+class NoSignature(SchemaError):
+    """Data that no signature stands for, not even one that says any: pydantic models, whose signature the type hint of predict makes, and
+    names of columns with levels, which MLflow writes as lists and then refuses in the very frame they came from."""
 
 
 def infer_signature(model_input: Any = None, model_output: Any = None, params: Optional[Mapping[str, Any]] = None) -> ModelSignature:
@@ -112,7 +113,7 @@ def _schema_or_any(data: Any, what: str) -> Optional[Schema]:
         return None
     try:
         return infer_schema(data)
-    except PydanticData:
+    except NoSignature:
         raise
     except Exception as error:  # numpy and pandas have their own words for what they can't look at
         _log.warning("the model's %s has no schema, so its signature says any, which is never checked: %s", what, error)
@@ -125,6 +126,8 @@ def _schema(data: Any) -> Schema:
     if isinstance(data, list):
         return _schema_of_list(data)
     if isinstance(data, (pd.Series, pd.DataFrame)):
+        if isinstance(data, pd.DataFrame) and any(isinstance(name, tuple) for name in data.columns):
+            raise NoSignature("a column's name has levels (a MultiIndex), which no signature can hold: give each column one name")
         columns = [(data.name, data)] if isinstance(data, pd.Series) else [(name, data[name]) for name in data.columns]
         return Schema([ColSpec(_series_type(column), name, not _has_gaps(column)) for name, column in columns])  # type: ignore[arg-type]
     if isinstance(data, np.ndarray) or is_sparse(data):
@@ -185,7 +188,7 @@ def _series_type(column: Any) -> ColumnType:
         return DataType.datetime  # of several zones, which MLflow has no type for
     try:
         return _items_type(column.to_list())
-    except PydanticData:
+    except NoSignature:
         raise
     except SchemaError:
         if pd.api.types.is_string_dtype(column):
@@ -210,7 +213,7 @@ def _determined(value: Any) -> ColumnType:
 def _value_type(value: Any) -> Optional[ColumnType]:
     """The type of a value; any for None, NaN, and empty lists and dictionaries, None for an empty array."""
     if _is_pydantic(value):
-        raise PydanticData(
+        raise NoSignature(
             f"a signature is not inferred from {type(value).__name__}, a pydantic model: give the input of predict the type hint"
             f" list[{type(value).__name__}]"
         )

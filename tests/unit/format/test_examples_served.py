@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from deployer_scoring.enforcement.enforce import enforce
+from deployer_scoring.errors import SchemaError
 from deployer_scoring.format.examples import example_of
 from deployer_scoring.format.inference import infer_signature
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
@@ -152,3 +153,9 @@ def test_the_example_of_an_array_is_served_with_its_own_values(dtype: str, shape
     tensor = found["a"] if named else found
     assert (tensor.dtype.kind, tensor.shape) == (array.dtype.kind, shape)
     assert tensor.tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("names", [pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]), pd.Index([("a", "x"), "b"], tupleize_cols=False)])
+def test_names_with_levels_make_no_signature(names: Any) -> None:
+    with pytest.raises(SchemaError, match="levels"):
+        infer_signature(pd.DataFrame([[1.0, 2.0]], columns=names))
