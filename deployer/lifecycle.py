@@ -119,7 +119,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     if first.plan.empty:
         return first
     judge(first, wish, report)
-    held = target.claim(wish.name, cloud)
+    held = target.claim(wish.name, cloud, first.spec.config)
     try:
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
         found = prospect(target, held, wish)
@@ -140,9 +140,10 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
 def delete(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> bool:
     """Remove all that is ours of this name. False where nothing was there: that is done, not an error."""
     target.settle(name, cloud, report, config.timeout_seconds)
-    if target.observe(name, cloud) is None:
+    there = target.observe(name, cloud)
+    if there is None:
         return False
-    held = target.claim(name, cloud)
+    held = target.claim(name, cloud, _as_recorded(target, there, config))
     target.settle(name, held, report, config.timeout_seconds)
     observed = target.observe(name, held)
     if observed is not None:
@@ -173,9 +174,10 @@ def prune(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, co
         All that `engine.apply` raises: what could not be removed is there, and the same command goes on.
     """
     target.settle(name, cloud, report, config.timeout_seconds)
-    plan = _plan_prune(target, present(target, cloud, name), config)
+    there = present(target, cloud, name)
+    plan = _plan_prune(target, there, config)
     if not plan.empty:
-        held = target.claim(name, cloud)
+        held = target.claim(name, cloud, _as_recorded(target, there, config))
         target.settle(name, held, report, config.timeout_seconds)
         plan = _plan_prune(target, present(target, held, name), config)
         engine.apply(plan, held, report)
@@ -249,6 +251,13 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         adopt=wish.adopt,
         allow_build=wish.allow_build,
     )
+
+
+def _as_recorded(target: Target[ConfigT, Any], observed: Observed, config: ConfigT) -> ConfigT:
+    """The options of what is there: the newest record's of what serves, or else of all; what no record has is this run's."""
+    newest = observed.record or max(observed.records.values(), key=lambda each: each.provenance.time, default=None)
+    given = {name: getattr(config, name) for name in config.model_fields_set}
+    return target.config.parse({**given, **newest.options}, target=target.scheme) if newest else config
 
 
 def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:

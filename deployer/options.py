@@ -17,10 +17,11 @@ from deployer_scoring.masking import masked
 
 
 class Takes(StrEnum):
-    """What a change of an option takes."""
+    """What a change of an option takes: a new generation, a change in place, another deployment (it holds for a deployment's life), or nothing."""
 
     GENERATION = "generation"
     LIVE = "live"
+    ANOTHER = "another"
     NOTHING = "nothing"
 
 
@@ -34,6 +35,7 @@ class Mark:
 
 GENERATION = Mark(Takes.GENERATION)
 LIVE = Mark(Takes.LIVE)
+ANOTHER = Mark(Takes.ANOTHER)
 NOTHING = Mark(Takes.NOTHING)
 SECRET = Mark(Takes.GENERATION, secret=True)
 

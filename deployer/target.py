@@ -199,8 +199,10 @@ class Target(Protocol[ConfigT, Cloud]):
             TimedOut: it isn't done yet.
         """
 
-    def claim(self, name: DeploymentName, cloud: Cloud) -> Cloud:
+    def claim(self, name: DeploymentName, cloud: Cloud, config: ConfigT) -> Cloud:
         """The cloud as this run holds it: the newest run owns the name, and each changing call looks first whether it still does.
+
+        `config` is the deployment's, not the run's: all options as they are to be, or, where something is to go, as they are.
 
         The steps raise Conflict once a newer run has claimed the name. No lease: a killed run blocks nobody.
         """

@@ -78,7 +78,7 @@ class Memory:
     def settle(self, name: DeploymentName, cloud: Client, report: Report, timeout_seconds: float) -> None:
         at_rest(name, cloud, timeout_seconds)
 
-    def claim(self, name: DeploymentName, cloud: Client) -> Client:
+    def claim(self, name: DeploymentName, cloud: Client, config: Options) -> Client:
         return cloud.hold(name)
 
     def adopt(self, name: DeploymentName, cloud: Client) -> Client:

@@ -257,7 +257,7 @@ def test_prune_with_nothing_to_remove_claims_nothing(cloud: Cloud) -> None:
 def test_prune_removes_nothing_while_nothing_serves(cloud: Cloud) -> None:
     with pytest.raises(RolloutFailed):
         deploy(cloud, "create", "broken")
-    TARGET.claim(NAME, client(cloud))  # all that a run leaves that was killed at once
+    TARGET.claim(NAME, client(cloud), OPTIONS)  # all that a run leaves that was killed at once
     connection = client(cloud, "two")
     assert lifecycle.prune(TARGET, connection, NAME, OPTIONS, silent).empty
     assert changes(connection.wire.sent) == []

@@ -64,7 +64,7 @@ class Local:
             progress.note(note)
             time.sleep(_LOOK_SECONDS)
 
-    def claim(self, name: DeploymentName, cloud: LocalCloud) -> LocalCloud:
+    def claim(self, name: DeploymentName, cloud: LocalCloud, config: LocalConfig) -> LocalCloud:
         return cloud.claim(name)
 
     def observe(self, name: DeploymentName, cloud: LocalCloud) -> Observed | None:

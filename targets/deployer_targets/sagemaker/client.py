@@ -234,7 +234,7 @@ class Aws:
     """AWS as one run sees it. Reads go through `call`; what changes a deployment goes through `change`, which looks first who holds the name.
 
     Attributes:
-        config: the options of this run: where no deployment is at hand, what a new one would have.
+        config: the options of this run: where no deployment is at hand, what a new one would have. What a deployment has is in its spec and records.
         held: what this run has claimed.
         adopts: names whose endpoint counts as ours though it lacks our tag.
     """

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from deployer.options import GENERATION, LIVE, NOTHING, TargetConfig
+from deployer.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.shapes import (
     AsyncInferenceConfig,
@@ -38,7 +38,7 @@ class SageMakerConfig(TargetConfig):
     execution_role_arn: Annotated[RoleArn | None, GENERATION] = Field(
         None, description="The role that SageMaker assumes to read the model and pull the image; default: the SageMaker SDK's defaults files."
     )
-    bucket: Annotated[str | None, NOTHING] = Field(
+    bucket: Annotated[str | None, ANOTHER] = Field(
         None, description="The S3 bucket for model data and records; default: sagemaker-REGION-ACCOUNT, made where absent."
     )
     kms_key: Annotated[str | None, GENERATION] = Field(

@@ -14,7 +14,7 @@ from deployer.target import Payload
 from deployer_targets.sagemaker import faults, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Endpoint, describe, tags_of
+from deployer_targets.sagemaker.observe import Endpoint, bucket_of, describe, generation_of, read_records
 
 ASYNC_SECONDS = 3600.0
 """The longest that SageMaker lets one asynchronous request take."""
@@ -94,10 +94,11 @@ def _served(name: str, cloud: Aws, refusal: Refused) -> Endpoint:
 
 def _by_way_of_s3(name: DeploymentName, payload: Payload, cloud: Aws, endpoint: Endpoint) -> Payload:
     """The request laid into S3, the answer waited for there."""
-    bucket = tags_of(cloud, endpoint.description["EndpointArn"]).get(names.TAG_BUCKET) or cloud.default_bucket
-    home = Home(bucket, name)
+    home = Home(bucket_of(name, cloud, endpoint), name)
     place = home.input(uuid.uuid4().hex)
-    store.write(cloud, home, place, payload.body)
+    records = read_records(cloud, home)
+    record = records.get(generation_of(endpoint.carried, records))
+    store.write(cloud, home, place, payload.body, store.key_of(record) if record else None)
     try:
         asked = cloud.call(
             SERVICE,

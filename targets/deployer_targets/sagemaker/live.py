@@ -114,13 +114,14 @@ class SuspendScaling(Step[Aws]):
 
     home: Home
     registration: scaling.Registration
+    kms_key: str | None = None
     effect = Effect.UPDATE
 
     def describe(self) -> str:
         return "autoscaling, put aside"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        store.write(cloud, self.home, self.home.scaling, json.dumps(self.registration, sort_keys=True).encode())
+        store.write(cloud, self.home, self.home.scaling, json.dumps(self.registration, sort_keys=True).encode(), self.kms_key)
         scaling.deregister(cloud, self.registration)
         return True
 

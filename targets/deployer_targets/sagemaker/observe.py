@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,8 +92,18 @@ def describe(name: str, cloud: Aws) -> Endpoint | None:
     return Endpoint(found) if found else None
 
 
-def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
+def bucket_of(name: str, cloud: Aws, endpoint: Endpoint | None = None) -> str:
+    """Where the deployment's objects are: its endpoint says so; without one, where this run would put them."""
+    endpoint = endpoint or describe(name, cloud)
+    tags = (endpoint.tags or tags_if_there(cloud, endpoint.description["EndpointArn"]) or {}) if endpoint else {}
+    return tags.get(names.TAG_BUCKET) or cloud.default_bucket
+
+
+def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Observed | None:
     """All of ours under this name; None where there is nothing.
+
+    Args:
+        bucket: where its objects are, for who knows; without an endpoint nothing in AWS says it.
 
     Raises:
         NotOurs: an endpoint of that name has neither our tag nor a config that one of our records names.
@@ -102,11 +112,14 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
     if endpoint is not None:
         tags = tags_if_there(cloud, endpoint.description["EndpointArn"])
         endpoint = None if tags is None else Endpoint(endpoint.description, tags)
-    home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or cloud.default_bucket, name)
+    home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or bucket or cloud.default_bucket, name)
     shelf = read_shelf(cloud, home)
     if endpoint is not None:
         _refuse_foreign(name, endpoint, shelf, cloud)
-    resources = shelf.resources | _standing(shelf, cloud) | _strays(name, shelf, cloud)
+    strays = _strays(name, shelf, cloud)
+    if endpoint is None and bucket is None and not shelf.resources and (elsewhere := set(strays.values()) - {home.bucket, ""}):
+        return observe(name, cloud, min(elsewhere))
+    resources = shelf.resources | _standing(shelf, cloud) | strays.keys()
     if endpoint is None and not resources:
         return None
     saved = store.read_document(cloud, home, home.scaling) if Resource(names.SCALING, home.url(home.scaling)) in resources else None
@@ -141,10 +154,19 @@ def observe(name: DeploymentName, cloud: Aws) -> Observed | None:
 def read_shelf(cloud: Aws, home: Home) -> Shelf:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
     found = {key: home.resource_of(key) for key in store.keys(cloud, home)}
-    generations = [resource.name for resource in found.values() if resource.kind == names.RECORD]
-    records = {record.generation: record for record in store.read_records(cloud, [(home, each) for each in generations]) if record}
+    records = _records(cloud, home, found.values())
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
     return Shelf(records, frozenset(found.values()) | unfinished)
+
+
+def read_records(cloud: Aws, home: Home) -> dict[str, Record]:
+    """The records alone, by generation."""
+    return _records(cloud, home, map(home.resource_of, store.keys(cloud, home, "generations/")))
+
+
+def _records(cloud: Aws, home: Home, found: Iterable[Resource]) -> dict[str, Record]:
+    generations = [resource.name for resource in found if resource.kind == names.RECORD]
+    return {record.generation: record for record in store.read_records(cloud, [(home, each) for each in generations]) if record}
 
 
 def tags_of(cloud: Aws, arn: str) -> dict[str, str]:
@@ -222,8 +244,11 @@ def _exists(resource: Resource, cloud: Aws) -> bool:
     return cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=resource.name) is not None
 
 
-def _strays(name: str, shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
-    """Models and configs with our tag that no record names: made by a run that was slower than the one that swept its record."""
+def _strays(name: str, shelf: Shelf, cloud: Aws) -> dict[Resource, str]:
+    """Models and configs with our tag that no record names, and the bucket that each is tagged with.
+
+    They were made by a run that was slower than the one that swept its record; or the records are in another bucket.
+    """
     stem, named = name[: names.LIMIT - 11].rstrip("-"), shelf.named
     found = [
         *(
@@ -236,7 +261,8 @@ def _strays(name: str, shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
         ),
     ]
     candidates = [(resource, arn) for resource, arn in found if resource not in named and names.made_for(name, resource.name)]
-    return frozenset(resource for resource, arn in candidates if (tags_if_there(cloud, arn) or {}).get(names.TAG_DEPLOYMENT) == name)
+    tagged = {resource: tags_if_there(cloud, arn) or {} for resource, arn in candidates}
+    return {resource: tags.get(names.TAG_BUCKET, "") for resource, tags in tagged.items() if tags.get(names.TAG_DEPLOYMENT) == name}
 
 
 def _behind(config: str, cloud: Aws) -> frozenset[Resource]:

@@ -232,7 +232,7 @@ def _suspended(config: SageMakerConfig, home: Home, observed: Observed | None) -
         and not before.get("serverless_config")
         and config.serverless_config is None
     )
-    return () if unchanged else (SuspendScaling(home, registration),)
+    return () if unchanged else (SuspendScaling(home, registration, config.kms_key),)
 
 
 def _retains(config: SageMakerConfig, observed: Observed | None) -> bool:

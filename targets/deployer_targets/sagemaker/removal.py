@@ -125,7 +125,7 @@ class Sweep(Step[Aws]):
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
         cloud.check()
-        observed = observe(self.name, cloud)
+        observed = observe(self.name, cloud, self.home.bucket)
         if observed is None:
             return False
         gone = frozenset(each for each in observed.resources - self.keep if each.kind != names.REQUEST)

@@ -23,10 +23,10 @@ def read(cloud: Aws, bucket: str, key: str) -> bytes | None:
         return None
 
 
-def write(cloud: Aws, home: Home, key: str, body: bytes, *, claimed: bool = True) -> None:
-    """A small object of ours, the claim read just before unless it is what is written."""
+def write(cloud: Aws, home: Home, key: str, body: bytes, kms_key: str | None, *, claimed: bool = True) -> None:
+    """A small object of ours, encrypted by the deployment's key, the claim read just before unless it is what is written."""
     send = cloud.change if claimed else replace(cloud, held=None).call
-    send("s3", "put_object", Bucket=home.bucket, Key=key, Body=body, ContentType="application/json", **encryption(cloud.config.kms_key))
+    send("s3", "put_object", Bucket=home.bucket, Key=key, Body=body, ContentType="application/json", **encryption(kms_key))
 
 
 def encryption(kms_key: str | None) -> dict[str, str]:
@@ -53,7 +53,13 @@ def read_records(cloud: Aws, places: Iterable[tuple[Home, str]]) -> list[Record 
 
 
 def write_record(cloud: Aws, home: Home, record: Record) -> None:
-    write(cloud, home, home.record(record.generation), record.to_json().encode())
+    write(cloud, home, home.record(record.generation), record.to_json().encode(), key_of(record))
+
+
+def key_of(record: Record) -> str | None:
+    """The KMS key of a generation, which encrypts its data, its record and what is written for it."""
+    key: str | None = record.options.get("kms_key")
+    return key
 
 
 def keys(cloud: Aws, home: Home, prefix: str = "") -> list[str]:

@@ -75,17 +75,15 @@ class SageMaker:
 
         settle(name, cloud, report, timeout_seconds)
 
-    def claim(self, name: DeploymentName, cloud: Aws) -> Aws:
+    def claim(self, name: DeploymentName, cloud: Aws, config: SageMakerConfig) -> Aws:
         from deployer_targets.sagemaker import observe, store
         from deployer_targets.sagemaker.removal import ReleaseClaim
 
-        endpoint = observe.describe(name, cloud)
-        tags = (observe.tags_if_there(cloud, endpoint.description["EndpointArn"]) if endpoint else None) or {}
-        home, run = Home(tags.get(names.TAG_BUCKET) or cloud.default_bucket, name), uuid.uuid4().hex
+        home, run = Home(config.bucket or observe.bucket_of(name, cloud), name), uuid.uuid4().hex
         buckets.ensure(cloud, home.bucket)
         held = cloud.holding(home, run)
         try:
-            store.write(cloud, home, home.claim, run.encode(), claimed=False)
+            store.write(cloud, home, home.claim, run.encode(), config.kms_key, claimed=False)
         except KeyboardInterrupt:
             with suppress(DeployerError):  # whether it was written isn't known; whose it is, is looked at first
                 ReleaseClaim(home).run(held, Progress("claim", name, silent))

@@ -201,7 +201,7 @@ class Memory:
     def settle(self, name: DeploymentName, cloud: Cloud, report: Report, timeout_seconds: float) -> None:
         cloud.strike("settle")
 
-    def claim(self, name: DeploymentName, cloud: Cloud) -> Cloud:
+    def claim(self, name: DeploymentName, cloud: Cloud, config: Options) -> Cloud:
         cloud.strike("claim")
         return cloud
 

@@ -18,7 +18,7 @@ from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.registry import Registry
 from deployer_targets.sagemaker.target import SageMaker
-from tests.unit.sagemaker.builders import HOME, NAME, spec
+from tests.unit.sagemaker.builders import HOME, NAME, config, spec
 
 
 @pytest.fixture(autouse=True)
@@ -149,9 +149,9 @@ def test_expired_credentials_are_renewed_once_then_told():
 def test_the_newest_claim_holds_the_name_and_the_older_one_changes_nothing(cloud: Aws):
     buckets.ensure(cloud, HOME.bucket)
     target = SageMaker()
-    older = target.claim(NAME, aws(bucket=HOME.bucket))
+    older = target.claim(NAME, aws(), config())
     older.check()
-    newer = target.claim(NAME, aws(bucket=HOME.bucket))
+    newer = target.claim(NAME, aws(), config())
     newer.check()
     with pytest.raises(Conflict):
         store.write_record(older, HOME, spec().record)
@@ -163,10 +163,10 @@ def test_the_newest_claim_holds_the_name_and_the_older_one_changes_nothing(cloud
 def test_the_claim_is_looked_at_on_each_retry(cloud: Aws):
     buckets.ensure(cloud, HOME.bucket)
     target = SageMaker()
-    older = target.claim(NAME, aws(bucket=HOME.bucket))
+    older = target.claim(NAME, aws(), config())
     answering = Answering(error("ThrottlingException"), {})
     older.connection._clients["sagemaker"] = answering
-    target.claim(NAME, aws(bucket=HOME.bucket))
+    target.claim(NAME, aws(), config())
     with pytest.raises(Conflict):
         older.call("sagemaker", "describe_endpoint")
     assert answering.calls == 1
