@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from deployer import notebook
+from deployer.generations import ALL, lineage
 from deployer.state import Observed, Record, Status
 from deployer.target import Summary, TargetUri
 from deployer.words import flat, rfc3339, shown
@@ -214,7 +215,7 @@ def _hide_value(variable: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _history(observed: Observed) -> History:
-    descent = observed.lineage(len(observed.records))
+    descent = lineage(observed, ALL)
     others = sorted(set(observed.records) - set(descent), key=lambda each: observed.records[each].provenance.time, reverse=True)
     percents = {share.generation: share.percent for share in observed.traffic}
     return History(_generation(observed.records[each], percents.get(each, 0)) for each in (*descent, *others) if each in observed.records)

@@ -70,6 +70,11 @@ class TargetConfig(BaseModel):
         return {name: _mark(name, field.metadata) for name, field in cls.model_fields.items()}
 
     @classmethod
+    def taken(cls, takes: Takes) -> frozenset[str]:
+        """The names of the options that take effect so."""
+        return frozenset(name for name, mark in cls.marks().items() if mark.takes is takes)
+
+    @classmethod
     def parse(cls, options: Mapping[str, Any], origins: Mapping[str, str] | None = None, *, target: str) -> Self:
         """Validate options as a user gives them: text is read as the option's type has it ("2", "true", '{"a": 1}').
 

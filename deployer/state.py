@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -175,6 +175,10 @@ class Record:
         """The same, naming the generation that it takes over from."""
         return replace(self, replaces=generation if generation != self.generation else self.replaces)
 
+    def same(self, other: Record) -> bool:
+        """Equal but for who wrote it, and when."""
+        return replace(self, provenance=other.provenance) == other
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
@@ -229,17 +233,3 @@ class Observed:
     def record(self) -> Record | None:
         """The record of the generation that serves."""
         return self.records.get(self.serving) if self.serving else None
-
-    def lineage(self, keep: int) -> tuple[str, ...]:
-        """The generation that serves and `keep` before it, by descent: a failed leftover is nobody's predecessor."""
-        found: list[str] = []
-        generation = self.serving
-        while generation is not None and generation not in found and len(found) <= keep:
-            found.append(generation)
-            record = self.records.get(generation)
-            generation = record.replaces if record else None
-        return tuple(found)
-
-    def resources_of(self, generations: Iterable[str]) -> frozenset[Resource]:
-        """What the records of these generations name."""
-        return frozenset(resource for each in generations if each in self.records for resource in self.records[each].resources)

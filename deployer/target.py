@@ -96,7 +96,6 @@ def record_of(
     resources: Sequence[Resource],
     *,
     secrets: str = "",
-    replaces: str | None = None,
 ) -> Record:
     """The record of what `request` asks for once `image`, `config` (defaults filled in) and the names of its resources are known."""
     revision = config.revision(secrets)
@@ -109,7 +108,6 @@ def record_of(
         options=config.recorded(),
         revision=revision,
         resources=tuple(resources),
-        replaces=replaces,
         secrets=secrets,
         provenance=request.provenance,
     )
@@ -224,8 +222,9 @@ class Target(Protocol[ConfigT, Cloud]):
         """The steps to nothing of ours left. Pure."""
 
     def plan_prune(self, name: DeploymentName, observed: Observed, config: ConfigT) -> Plan[Cloud]:
-        """The steps (all of them `forward`: one that fails is an error) after which what serves and the `config.keep` generations before it, by
-        descent, are there, whole, and nothing else of ours is. Asked only while a recorded generation serves and none is on its way. Pure.
+        """The steps (all of them `forward`: one that fails is an error) after which what takes traffic and the `config.keep` generations before it, by
+        descent, are there, whole, and nothing else of ours is (`generations.prunable`). Asked only while a recorded generation serves and none is on
+        its way. Pure.
         """
 
     def container(self, spec: DeploymentSpec[ConfigT]) -> Container:

@@ -17,6 +17,7 @@ from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
 from deployer.errors import ConfigInvalid
+from deployer.generations import lineage
 from deployer.plan import Effect
 from deployer.state import DeploymentName, Status
 
@@ -119,11 +120,11 @@ class TargetContract(Removal):
         serves(place, serving, place.second)
         flawless(stream, place.first, place.second)
         observed = present(place, serving)
-        assert observed.lineage(9) == (observed.serving, first)
+        assert lineage(observed, 9) == (observed.serving, first)
         done(place.run(place.command("update", serving, place.first.model)))
         serves(place, serving, place.first)
         done(place.run(place.command("update", serving, None, **place.generation_option)))
-        assert first in present(place, serving).lineage(1)
+        assert first in lineage(present(place, serving), 1)
         assert len(present(place, serving).records) == 2
 
     def test_update_by_image_uploads_nothing(self, place: Place, serving: DeploymentName) -> None:
@@ -299,7 +300,7 @@ class TargetContract(Removal):
         done(place.run(place.command("apply", serving, place.second.model)))
         serves(place, serving, place.second)
         observed = present(place, serving)
-        assert set(observed.records) == set(observed.lineage(1))
+        assert set(observed.records) == set(lineage(observed, 1))
 
     def test_somebody_elses_endpoint_is_refused(self, place: Place, name: DeploymentName) -> None:
         with place.foreign(name) as untouched:

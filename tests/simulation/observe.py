@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployer import generations
 from deployer.errors import NotOurs
 from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
 from tests.simulation.client import BUCKET, Client, claim_key
@@ -74,7 +75,7 @@ def read_shelf(name: DeploymentName, cloud: Client) -> Shelf:
             if found is not None:
                 record = parsed(found["Body"])
                 records[record.generation] = record
-                resources.add(Resource("record", key))
+                resources.add(generations.record_resource(record.generation))
         else:
             resources.add(Resource("claim" if key == claim_key(name) else "object", key))
     for each in cloud.ask("list_multipart_uploads", Bucket=BUCKET, Prefix=prefix)["Uploads"]:
@@ -128,12 +129,8 @@ def in_use(name: DeploymentName, cloud: Client, doomed: frozenset[Resource]) -> 
     """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
     shelf = read_shelf(name, cloud)
     configs = configs_of(cloud.find("describe_endpoint", EndpointName=name))
-    switched = frozenset(Resource("endpoint-config", config) for config in configs)
-    used = set(switched)
-    for record in shelf.records.values():
-        own = Resource("record", record_key(name, record.generation))
-        if own not in doomed or switched.intersection(record.resources):
-            used |= {own, *record.resources}
+    used = {Resource("endpoint-config", config) for config in configs}
+    used |= generations.in_use(shelf.records, [generation_of(config, shelf.records) for config in configs], doomed)
     for config in configs:
         used |= behind(config, cloud)
     return frozenset(used)

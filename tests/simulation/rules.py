@@ -78,6 +78,7 @@ def alone(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
         yield from leftovers(rested)
     elif outcome.done:
         yield from converged(rested, command)
+        yield from succession(_rested(before), rested, dict(command.options).get("keep", 1))
         if outcome.swept:
             yield from orphans(before, rested, dict(command.options).get("keep", 1))
     elif outcome.went_back:
@@ -139,6 +140,19 @@ def as_asked(endpoint: Endpoint, cloud: Cloud, command: Command) -> Iterator[str
     record = record_of(endpoint.serving or "", cloud)
     if record is not None and record.options["instance_count"] != endpoint.count:
         yield f"the record says {record.options['instance_count']} instances, the cloud {endpoint.count}"
+
+
+def succession(before: Cloud, cloud: Cloud, keep: int) -> Iterator[str]:
+    """What took over says from what; what stayed says what it always said; and the one before is still there, unless none is to be kept."""
+    then, now = _serving(before), _serving(cloud)
+    if then is None or now is None:
+        return
+    predecessor = then.replaces if now.generation == then.generation else then.generation
+    if now.replaces != predecessor:
+        yield f"{now.generation} came after {predecessor}, and its record says {now.replaces}"
+    gone = {each.generation for each in records(before)} - {each.generation for each in records(cloud)}
+    if keep and predecessor in gone:
+        yield f"the record of {predecessor}, the generation before, is gone"
 
 
 def orphans(before: Cloud, cloud: Cloud, keep: int) -> Iterator[str]:
@@ -263,6 +277,12 @@ def _for_holders(sent: Sent) -> bool:
     if sent.api == "put_object":
         return is_record(sent.parameters["Key"])
     return sent.api.startswith(("delete_", "create_endpoint", "update_endpoint")) and sent.api != "create_endpoint_config"
+
+
+def _serving(cloud: Cloud) -> Record | None:
+    """The record of what serves."""
+    endpoint = cloud.endpoints.get(NAME)
+    return record_of(endpoint.serving, cloud) if endpoint and endpoint.serving else None
 
 
 def serving_data(cloud: Cloud) -> str:

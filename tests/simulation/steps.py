@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from deployer.errors import Conflict, Refused, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.plan import Effect, Progress, Step
-from deployer.state import DeploymentName, Provenance, Record, Resource
+from deployer.state import DeploymentName, Record, Resource
 from tests.simulation.client import BUCKET, Client, NotFound, claim_key
 from tests.simulation.observe import TAG, configs_of, in_use, observe, parsed, record_key
 from tests.simulation.service import Answer
@@ -29,15 +29,10 @@ class WriteRecord(Step[Client]):
     def run(self, cloud: Client, progress: Progress) -> bool:
         key = record_key(self.record.deployment, self.record.generation)
         found = cloud.find("get_object", Bucket=BUCKET, Key=key)
-        if found is not None and same(parsed(found["Body"]), self.record):
+        if found is not None and parsed(found["Body"]).same(self.record):
             return False
         cloud.change("put_object", Bucket=BUCKET, Key=key, Body=self.record.to_json().encode())
         return True
-
-
-def same(one: Record, other: Record) -> bool:
-    """Equal but for who wrote it."""
-    return replace(one, provenance=Provenance()) == replace(other, provenance=Provenance())
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +282,7 @@ class Remove(Step[Client]):
         for config in sorted(configs):
             self._fence(config.name, cloud)
         for resource in sorted(free.difference(configs), key=_order):
-            remove(resource, cloud)
+            remove(resource, self.name, cloud)
         return bool(free)
 
     def _fence(self, config: str, cloud: Client) -> None:
@@ -309,8 +304,10 @@ def _order(resource: Resource) -> tuple[int, str]:
     return ("model", "object", "upload", "record").index(resource.kind), resource.name
 
 
-def remove(resource: Resource, cloud: Client) -> None:
-    if resource.kind == "model":
+def remove(resource: Resource, name: DeploymentName, cloud: Client) -> None:
+    if resource.kind == "record":
+        cloud.change("delete_object", Bucket=BUCKET, Key=record_key(name, resource.name))
+    elif resource.kind == "model":
         agreed(lambda: cloud.change("delete_model", ModelName=resource.name), NotFound)
     elif resource.kind == "upload":
         key, _, upload = resource.name.partition("#")

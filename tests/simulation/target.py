@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from deployer import generations
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeploymentNotFound, TargetUnavailable
 from deployer.events import Report
@@ -18,7 +19,7 @@ from deployer.plan import Plan, Step
 from deployer.state import DeploymentName, Image, ModelFacts, Observed, Record, Resource, Status, digest_of, short
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 from tests.simulation.client import Client, claim_key
-from tests.simulation.observe import observe, record_key
+from tests.simulation.observe import observe
 from tests.simulation.steps import (
     AwaitServing,
     CreateConfig,
@@ -33,7 +34,6 @@ from tests.simulation.steps import (
     UploadModel,
     WriteRecord,
     at_rest,
-    same,
 )
 from tests.simulation.wire import Wire
 
@@ -96,15 +96,16 @@ class Memory:
 
     def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Client]:
         """The steps from what is there to what is wanted; empty where they are the same."""
-        record = replacing(spec.record, observed)
-        wanted = frozenset(record.resources) | {Resource("record", record_key(spec.name, record.generation))}
-        keep = wanted | always(spec.name) | kept_after(spec, observed)
+        record = generations.successor(spec.record, observed)
+        wanted = generations.belongings({record.generation: record}, [record.generation])
+        keep = generations.stays(generations.succeeded(record, observed), generations.depth(spec.config)) | always(spec.name)
+        before = generations.as_before(record, observed, Options.taken(Takes.LIVE))
         counts = observed is not None and observed.detail.get("count") != spec.config.instance_count
-        whole = observed is not None and in_service(observed, wanted) and same(observed.records[record.generation], record)
+        whole = observed is not None and in_service(observed, wanted) and observed.records[record.generation].same(record)
         sweep = () if whole and not counts and observed and observed.resources <= keep else (Sweep(spec.name, keep),)
         return Plan(
             forward=() if whole and not counts else forward(spec, record, observed),
-            live=(SetCount(spec.name, spec.config.instance_count, before(observed, record), FOREVER),) if counts or not whole else (),
+            live=(SetCount(spec.name, spec.config.instance_count, before, FOREVER),) if counts or not whole else (),
             back=back(spec, record, wanted, observed),
             sweep=sweep,
             keep=keep,
@@ -123,9 +124,8 @@ class Memory:
         )
 
     def plan_prune(self, name: DeploymentName, observed: Observed, config: Options) -> Plan[Client]:
-        keep = kept(name, observed, observed.lineage(generations(config))) | always(name)
-        removes = observed.resources - keep
-        return Plan(forward=(Sweep(name, keep),) if removes else (), keep=keep, removes=removes)
+        removes = generations.prunable(observed, generations.depth(config)) - always(name)
+        return Plan(forward=(Remove(name, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
     def container(self, spec: DeploymentSpec[Options]) -> Container:
         return Container(image=spec.image.reference, command=("serve",), port=8080)
@@ -168,45 +168,8 @@ def content(model: ModelFacts) -> bytes:
     return model.digest.encode()[:20]
 
 
-def generations(config: Options) -> int:
-    """How many before the one in service stay."""
-    return FOREVER if config.archive else config.keep
-
-
 def always(name: DeploymentName) -> frozenset[Resource]:
     return frozenset({Resource("endpoint", name), Resource("claim", claim_key(name))})
-
-
-def kept(name: DeploymentName, observed: Observed, generations: tuple[str, ...]) -> frozenset[Resource]:
-    records = {Resource("record", record_key(name, each)) for each in generations}
-    return observed.resources_of(generations) | records
-
-
-def kept_after(spec: DeploymentSpec[Options], observed: Observed | None) -> frozenset[Resource]:
-    """By descent: the generation before, and `keep` - 1 before that."""
-    if observed is None:
-        return frozenset()
-    count = generations(spec.config)
-    return kept(spec.name, observed, observed.lineage(count if observed.serving == spec.generation.id else count - 1))
-
-
-def replacing(record: Record, observed: Observed | None) -> Record:
-    """With the generation that it takes over from; one that serves already keeps its own."""
-    if observed is None or observed.serving is None:
-        return record
-    known = observed.records.get(record.generation)
-    if observed.serving == record.generation:
-        return record.replacing(known.replaces if known else None)
-    return record.replacing(observed.serving)
-
-
-def before(observed: Observed | None, record: Record) -> Record | None:
-    """The same record with the live values that hold should the live change be refused: those of what serves now."""
-    serving = observed.record if observed else None
-    if serving is None:
-        return None
-    live = [name for name, mark in Options.marks().items() if mark.takes is Takes.LIVE]
-    return replace(record, options={**record.options, **{name: serving.options[name] for name in live}})
 
 
 def in_service(observed: Observed, wanted: frozenset[Resource]) -> bool:
@@ -235,12 +198,11 @@ def back(spec: DeploymentSpec[Options], record: Record, wanted: frozenset[Resour
     """The cloud gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(record.generation) if observed else None
     config = next(resource.name for resource in wanted if resource.kind == "endpoint-config")
-    stays = kept(spec.name, observed, observed.lineage(generations(spec.config))) if observed else frozenset()
     others = {each for each in observed.resources if each.kind != "upload"} - wanted - always(spec.name) if observed else set()
     nothing = observed is None or not (observed.traffic or others)
     return (
         DiscardFailed(spec.name, FOREVER, carrying=config),
         *((WriteRecord(earlier),) if earlier else ()),
-        Remove(spec.name, wanted - stays),
+        Remove(spec.name, generations.undone(record, observed)),
         *((ReleaseClaim(spec.name),) if nothing else ()),
     )

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
+from deployer import generations
 from deployer.errors import PermissionDenied
 from deployer.plan import Effect
 from deployer.state import Observed
@@ -108,7 +109,28 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(waiting.AwaitServing, "_serves", lambda _, seen, __: seen.status == "InService"), by_one_client
     ),
     "7 a refused live change stays in the record": Mutant(lambda: patch.object(live, "_restore", nothing), by_faults("update", instance_count=3)),
-    "8 kept is not by descent": Mutant(lambda: patch.object(Observed, "lineage", by_name), by_one_client),
+    "8 kept is not by descent": Mutant(lambda: patch.object(generations, "lineage", by_name), by_one_client),
+    "8 a generation too many is kept": Mutant(
+        lambda: replaced(generations, "lineage", lambda lineage: lambda seen, keep: lineage(seen, keep + 1)), by_one_client
+    ),
+    "8 what is recorded alone is in use": Mutant(
+        lambda: replaced(generations, "in_use", lambda in_use: lambda records, _, doomed: in_use(records, (), doomed)), by_a_hand
+    ),
+    "8 a successor names no predecessor": Mutant(lambda: patch.object(generations, "successor", lambda record, _: record), by_one_client),
+    "8 what serves is its own successor": Mutant(
+        lambda: patch.object(generations, "successor", lambda record, seen: replace(record, replaces=seen.serving if seen else None)), by_one_client
+    ),
+    "8 a way back forgets what its record said": Mutant(lambda: patch.object(generations, "succeeded", lambda record, seen: seen), by_one_client),
+    "8 the way back takes what serves": Mutant(
+        lambda: patch.object(generations, "undone", lambda record, _: generations.belongings({record.generation: record}, [record.generation])),
+        by_faults("update", "v1"),
+    ),
+    "8 a kept generation's data goes": Mutant(
+        lambda: patch.object(generations, "belongings", lambda _, of: frozenset(map(generations.record_resource, of))), by_one_client
+    ),
+    "8 pruning takes all but what serves": Mutant(
+        lambda: replaced(generations, "prunable", lambda prunable: lambda seen, _: prunable(seen, 0)), by_one_client
+    ),
     "9 names aren't digests": Mutant(lambda: patch.object(names, "content_name", lambda name, kind, _: f"{name}-{kind}"), by_one_client),
     "10 it doesn't look once more": Mutant(
         lambda: replaced(plan, "_forward", lambda forward: lambda *given: forward(*given)[:-4]), by_crossing_clients

@@ -110,30 +110,6 @@ def test_a_record_replaces_another_but_never_itself() -> None:
     assert record("g2", "g1").replacing(None).replaces is None
 
 
-def test_lineage_follows_what_each_replaced_and_not_time() -> None:
-    seen = observed("g4", record("g1"), record("g2", "g1"), record("failed", "g2"), record("g4", "g2"))
-    assert seen.lineage(0) == ("g4",)
-    assert seen.lineage(1) == ("g4", "g2")
-    assert seen.lineage(9) == ("g4", "g2", "g1")
-    assert seen.lineage(-1) == ()
-
-
-def test_lineage_of_a_way_back_ends() -> None:
-    assert observed("g1", record("g1", "g2"), record("g2", "g1")).lineage(9) == ("g1", "g2")
-
-
-def test_lineage_names_a_predecessor_whose_record_is_gone_and_ends_there() -> None:
-    assert observed("g2", record("g2", "g1")).lineage(9) == ("g2", "g1")
-    assert observed(None, record("g1")).lineage(9) == ()
-
-
-def test_resources_are_those_that_the_records_name() -> None:
-    data, one, two = Resource("object", "data"), Resource("model", "one"), Resource("model", "two")
-    seen = observed("g2", record("g1", None, data, one), record("g2", "g1", data, two))
-    assert seen.resources_of(["g1"]) == {data, one}
-    assert seen.resources_of(["g1", "g2", "unknown"]) == {data, one, two}
-
-
 def test_who_serves_is_who_has_most_of_the_traffic() -> None:
     canary = replace(observed("g1", record("g1"), record("g2")), traffic=(Share("g1", 90), Share("g2", 10)))
     assert canary.serving == "g1"

@@ -101,8 +101,3 @@ def container(generation: str) -> Resource:
 
 def model(digest: Digest) -> Resource:
     return Resource("model", short(digest))
-
-
-def of_generation(name: str, generation: str, digest: Digest) -> tuple[Resource, ...]:
-    """All that one generation uses."""
-    return (supervisor(name), record(generation), model(digest), container(generation))

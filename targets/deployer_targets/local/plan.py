@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deployer import generations
 from deployer.container import Container, Mount
 from deployer.plan import Plan, Step
 from deployer.state import DeploymentName, Observed, Record, Resource, Status
@@ -41,17 +42,16 @@ def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[L
 
     The supervisor compares and sets in one moment, so that nothing needs to be looked at again after the switch.
     """
-    generation = spec.generation.id
-    keep = frozenset(names.of_generation(spec.name, generation, spec.model.digest))
-    if observed is not None:
-        keep |= _memory(_kept(generation, observed, spec.config), observed)
+    record = generations.successor(spec.record, observed)
+    after = generations.succeeded(record, observed)
+    keep = generations.stays(after, generations.depth(spec.config)) | _service(after)
     left_over = frozenset() if observed is None else observed.resources - keep
     sweep: tuple[Step[LocalCloud], ...] = (Sweep(spec.name, keep),)
-    live = _live(spec, observed)
-    if observed is not None and observed.serving == generation and observed.status is not Status.FAILED:
+    live = _live(spec, record, observed)
+    if observed is not None and observed.serving == record.generation and observed.status is not Status.FAILED:
         return Plan(live=live, sweep=sweep if left_over else (), keep=keep, removes=left_over)
     return Plan(
-        forward=(WriteRecord(_first_record(spec, observed), dict(spec.config.env)), *_first(spec, observed), *_rollout(spec, observed)),
+        forward=(WriteRecord(_first_record(record, observed), dict(spec.config.env)), *_first(spec, observed), *_rollout(spec, observed)),
         live=live if spec.config.synchronous else (),
         back=_back(spec.name, observed),
         sweep=sweep if spec.config.synchronous else (),
@@ -67,10 +67,9 @@ def plan_delete(name: DeploymentName, observed: Observed) -> Plan[LocalCloud]:
 
 def plan_prune(name: DeploymentName, observed: Observed, config: LocalConfig) -> Plan[LocalCloud]:
     """Remove the generations past `keep` before the one in service."""
-    kept = observed.lineage(_depth(config, observed))
-    keep = _memory(kept, observed) | _service(name, observed)
-    left_over = observed.resources - keep
-    return Plan(forward=(Sweep(name, keep),) if left_over else (), keep=keep, removes=left_over)
+    removes = generations.prunable(observed, generations.depth(config)) - _service(observed)
+    keep = observed.resources - removes
+    return Plan(forward=(Sweep(name, keep),) if removes else (), keep=keep, removes=removes)
 
 
 def container(spec: DeploymentSpec[LocalConfig]) -> Container:
@@ -110,23 +109,21 @@ def _rollout(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tu
     )
 
 
-def _first_record(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Record:
+def _first_record(record: Record, observed: Observed | None) -> Record:
     """The record as it's written before the rollout: with the port that is open until the live changes move it."""
-    record = spec.record.replacing(observed.serving if observed else None)
-    before = observed.record if observed else None
-    return with_options(record, {key: before.options[key] for key in _ADDRESS if key in before.options}) if before else record
+    return generations.as_before(record, observed, _ADDRESS) or record
 
 
-def _live(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
+def _live(spec: DeploymentSpec[LocalConfig], record: Record, observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
     """What changes in place. The record is last: where a port is refused, it keeps saying what is."""
     before = observed.record if observed else None
     if observed is None or before is None:
         return ()
-    same = before.generation == spec.record.generation
-    changed = {key for key in _LIVE if before.options.get(key) != spec.record.options.get(key)} & set(_LIVE if same else _ADDRESS)
+    same = before.generation == record.generation
+    changed = {key for key in _LIVE if before.options.get(key) != record.options.get(key)} & set(_LIVE if same else _ADDRESS)
     if not changed:
         return ()
-    now = with_options(before, spec.record.options) if same else spec.record.replacing(observed.serving)
+    now = with_options(before, record.options) if same else record
     change = ChangeOptions(spec.name, now, limits(spec.config))
     move = OpenPort(spec.name, spec.config.host, spec.config.port)
     return (move, change) if changed & set(_ADDRESS) else (change,)
@@ -136,27 +133,9 @@ def _back(name: DeploymentName, observed: Observed | None) -> tuple[Step[LocalCl
     """What the new generation alone uses goes; where nothing served before, that is everything."""
     if observed is None or observed.serving is None:
         return (Stop(name),)
-    return (Sweep(name, _memory(observed.lineage(len(observed.records)), observed) | _service(name, observed)),)
+    return (Sweep(name, generations.stays(observed, generations.ALL) | _service(observed)),)
 
 
-def _depth(config: LocalConfig, observed: Observed) -> int:
-    return len(observed.records) if config.archive else config.keep
-
-
-def _kept(generation: str, observed: Observed, config: LocalConfig) -> tuple[str, ...]:
-    """The generations that stay, by descent: the new one, and as many before it as `keep` says."""
-    depth = _depth(config, observed)
-    if observed.serving == generation:
-        return observed.lineage(depth)
-    return (generation, *(observed.lineage(depth - 1) if depth else ()))
-
-
-def _memory(kept: tuple[str, ...], observed: Observed) -> frozenset[Resource]:
-    """Records and models of generations that stay. Their containers don't: one is quickly started again."""
-    records = [observed.records[each] for each in kept if each in observed.records]
-    return frozenset(resource for each in records for resource in (names.record(each.generation), names.model(each.model.digest)))
-
-
-def _service(name: DeploymentName, observed: Observed) -> frozenset[Resource]:
-    """What serves now."""
-    return frozenset({names.supervisor(name), *(names.container(share.generation) for share in observed.traffic)})
+def _service(observed: Observed) -> frozenset[Resource]:
+    """The supervisor, and the containers of what is alive: of what is kept there is none, since one is quickly started again."""
+    return frozenset({names.supervisor(observed.name), *(names.container(each) for each in generations.alive(observed))})

@@ -86,8 +86,7 @@ class Local:
         if images.outdated(image) and not (observed and observed.serving == generation):
             image = image_for(kept=None)
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
-        resources = names.of_generation(request.name, generation, request.model.digest)
-        record = record_of(request, image, config, resources, secrets=secret_id, replaces=observed.serving if observed else None)
+        record = record_of(request, image, config, [names.model(request.model.digest)], secrets=secret_id)
         return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
 
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from deployer import generations
 from deployer.errors import NotOurs
 from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer_targets.sagemaker import names, scaling, store
@@ -198,12 +199,8 @@ def in_use(name: str, home: Home, cloud: Aws, doomed: frozenset[Resource]) -> fr
     """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
     shelf, endpoint = read_shelf(cloud, home), describe(name, cloud)
     configs = endpoint.configs if endpoint else ()
-    switched = frozenset(Resource(names.CONFIG, config) for config in configs)
-    used = set(switched)
-    for record in shelf.records.values():
-        own = Resource(names.RECORD, record.generation)
-        if own not in doomed or switched.intersection(record.resources):
-            used |= {own, *record.resources}
+    used = {Resource(names.CONFIG, config) for config in configs}
+    used |= generations.in_use(shelf.records, [generation_of(config, shelf.records) for config in configs], doomed)
     for config in configs:
         used |= _behind(config, cloud)
     return frozenset(used)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from deployer import generations
 from deployer.options import Takes
 from deployer.plan import Plan, Step
 from deployer.state import DeploymentName, Image, Model, Observed, Record, Resource
@@ -16,9 +17,9 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.destination import Destination
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
-from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, RECORD, SCALING, Home
+from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, SCALING, Home
 from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
-from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord, same
+from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord
 from deployer_targets.sagemaker.waiting import AwaitServing
 
 Spec = DeploymentSpec[SageMakerConfig]
@@ -74,11 +75,12 @@ def config_request(config: SageMakerConfig, model: str) -> dict[str, Any]:
 def plan(spec: Spec, observed: Observed | None) -> Plan[Aws]:
     """The steps from what is there to what is wanted; empty where they are the same."""
     wanted = _Wanted.of(spec, observed)
-    keep = wanted.all | _always(wanted.home) | _kept_after(spec, observed)
-    leftovers = frozenset(each for each in observed.resources - keep if each.kind != names.REQUEST) if observed else frozenset()
+    after = generations.succeeded(wanted.record, observed)
+    keep = generations.stays(after, generations.depth(spec.config)) | _always(wanted.home)
+    leftovers = _removable(observed.resources - keep) if observed else frozenset()
     whole = observed is not None and _in_service(observed, wanted)
     live = _live(spec, wanted, observed, whole)
-    recorded = observed is not None and spec.generation.id in observed.records and same(observed.records[spec.generation.id], wanted.record)
+    recorded = observed is not None and spec.generation.id in observed.records and observed.records[spec.generation.id].same(wanted.record)
     forward: Steps = _forward(spec, wanted, observed) if not whole else () if recorded else (WriteRecord(wanted.home, wanted.record),)
     waits = whole or spec.config.synchronous
     return Plan(
@@ -109,10 +111,9 @@ def plan_delete(name: DeploymentName, observed: Observed, config: SageMakerConfi
 
 
 def plan_prune(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
-    """The steps that remove the generations past `keep` before the one in service. Requests that wait are no leftovers."""
+    """The steps that remove the generations past `keep` before the one in service."""
     home = Home(observed.detail["bucket"], name)
-    stays = _generations(observed, observed.lineage(_count(config))) | _always(home)
-    removes = frozenset(each for each in observed.resources - stays if each.kind != names.REQUEST)
+    removes = _removable(generations.prunable(observed, generations.depth(config)) - _always(home))
     return Plan(forward=(Remove(name, home, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
 
@@ -131,11 +132,11 @@ class _Wanted:
         """Names come from the record: where the generation was made by another version of this tool, as that one named them."""
         by_kind = {resource.kind: resource.name for resource in spec.record.resources}
         home = Home(spec.config.bucket or names.split_url(by_kind[DATA])[0], spec.name)
-        return cls(home, _replacing(spec.record, observed), by_kind[DATA], by_kind[MODEL], by_kind[CONFIG])
+        return cls(home, generations.successor(spec.record, observed), by_kind[DATA], by_kind[MODEL], by_kind[CONFIG])
 
     @property
     def all(self) -> frozenset[Resource]:
-        return frozenset((*self.record.resources, Resource(RECORD, self.record.generation)))
+        return generations.belongings({self.record.generation: self.record}, [self.record.generation])
 
 
 def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
@@ -174,7 +175,6 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
 def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
     """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(wanted.record.generation) if observed else None
-    stays = _generations(observed, observed.lineage(_count(spec.config))) if observed else frozenset()
     others = {each for each in observed.resources if each.kind != names.UPLOAD} - wanted.all - _always(wanted.home) if observed else set()
     nothing = observed is None or not (observed.traffic or others)
     registration = (observed.detail.get("scaling") or observed.detail.get("saved_scaling")) if observed else None
@@ -182,7 +182,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
     return (
         DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
         *((WriteRecord(wanted.home, earlier),) if earlier else ()),
-        Remove(spec.name, wanted.home, wanted.all - stays),
+        Remove(spec.name, wanted.home, generations.undone(wanted.record, observed)),
         *(
             (ResumeScaling(wanted.home, registration, str(old or spec.config.variant_name)),)
             if registration and observed and observed.traffic
@@ -193,7 +193,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
 
 
 def _live(spec: Spec, wanted: _Wanted, observed: Observed | None, whole: bool) -> Steps:
-    config, before = spec.config, _before(spec, wanted, observed)
+    config, before = spec.config, _before(wanted, observed)
     steps: list[Step[Aws]] = []
     tags = {**config.tags, names.TAG_DEPLOYMENT: spec.name, names.TAG_BUCKET: wanted.home.bucket}
     now: Mapping[str, str] = observed.detail.get("tags", {}) if observed else {}
@@ -254,39 +254,13 @@ def _in_service(observed: Observed, wanted: _Wanted) -> bool:
     )
 
 
-def _replacing(record: Record, observed: Observed | None) -> Record:
-    """With the generation that it takes over from; one that serves already keeps its own."""
-    if observed is None or observed.serving is None:
-        return record
-    known = observed.records.get(record.generation)
-    if observed.serving == record.generation:
-        return record.replacing(known.replaces if known else None)
-    return record.replacing(observed.serving)
+def _before(wanted: _Wanted, observed: Observed | None) -> Record | None:
+    return generations.as_before(wanted.record, observed, SageMakerConfig.taken(Takes.LIVE))
 
 
-def _before(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Record | None:
-    """The record with the live values that hold should a live change be refused: those of what serves now."""
-    serving = observed.record if observed else None
-    if serving is None:
-        return None
-    live = [name for name, mark in SageMakerConfig.marks().items() if mark.takes is Takes.LIVE and name in serving.options]
-    return replace(wanted.record, options={**wanted.record.options, **{name: serving.options[name] for name in live}})
-
-
-def _kept_after(spec: Spec, observed: Observed | None) -> frozenset[Resource]:
-    """By descent: the generation before, and `keep` - 1 before that."""
-    if observed is None:
-        return frozenset()
-    count = _count(spec.config)
-    return _generations(observed, observed.lineage(count if observed.serving == spec.generation.id else count - 1))
-
-
-def _generations(observed: Observed, generations: tuple[str, ...]) -> frozenset[Resource]:
-    return observed.resources_of(generations) | {Resource(RECORD, each) for each in generations}
-
-
-def _count(config: SageMakerConfig) -> int:
-    return 1_000_000 if config.archive else config.keep
+def _removable(resources: frozenset[Resource]) -> frozenset[Resource]:
+    """Without what callers of an async endpoint sent: it goes with the deployment alone."""
+    return frozenset(each for each in resources if each.kind != names.REQUEST)
 
 
 def _always(home: Home) -> frozenset[Resource]:

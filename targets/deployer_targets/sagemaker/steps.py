@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deployer.errors import Conflict, ModelInvalid, Refused, TargetUnavailable
 from deployer.plan import Effect, Progress, Step
-from deployer.state import DeploymentName, Provenance, Record, Resource
+from deployer.state import DeploymentName, Record, Resource
 from deployer_targets.sagemaker import names, store, upload
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there
@@ -37,15 +37,10 @@ class WriteRecord(Step[Aws]):
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
         found = store.read_record(cloud, self.home, self.record.generation)
-        if found is not None and same(found, self.record):
+        if found is not None and found.same(self.record):
             return False
         store.write_record(cloud, self.home, self.record)
         return True
-
-
-def same(one: Record, other: Record) -> bool:
-    """Equal but for who wrote it, and when."""
-    return replace(one, provenance=Provenance()) == replace(other, provenance=Provenance())
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deployer import generations
 from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeploymentNotFound, RolloutFailed
 from deployer.events import Report
@@ -222,23 +223,22 @@ class Memory:
         if observed and observed.serving == record.generation:
             same = observed.records[record.generation].options == record.options
             return Plan() if same else Plan(live=(SetCount(spec.name, record.replacing(observed.records[record.generation].replaces)),))
-        if observed and observed.serving:
-            record = record.replacing(observed.serving)
-        goes = self._past(observed, spec.config.keep - 1) if observed else ()
+        record = generations.successor(record, observed)
+        goes = self._past(observed, record, spec.config.keep) if observed else ()
         whole = (WriteRecord(record), UploadModel(spec.name, spec.model.facts.size))
         return Plan(
             forward=(*whole, PointEndpoint(spec.name, record, spec.config.env), AwaitServing(spec.name), *whole),
             back=(Forget(spec.name, (record.generation,)),),
             sweep=(Forget(spec.name, goes),) if goes else (),
-            removes=observed.resources_of(goes) - set(record.resources) if observed else frozenset(),
+            removes=self._of(observed, goes) - set(record.resources) if observed else frozenset(),
         )
 
     def plan_delete(self, name: DeploymentName, observed: Observed, config: Options) -> Plan[Cloud]:
         return Plan(forward=(Forget(name, tuple(observed.records)),), removes=observed.resources)
 
     def plan_prune(self, name: DeploymentName, observed: Observed, config: Options) -> Plan[Cloud]:
-        goes = self._past(observed, config.keep)
-        return Plan(sweep=(Forget(name, goes),) if goes else (), removes=observed.resources_of(goes))
+        goes = self._past(observed, observed.record, config.keep) if observed.record else ()
+        return Plan(forward=(Forget(name, goes),) if goes else (), removes=self._of(observed, goes))
 
     def container(self, spec: DeploymentSpec[Options]) -> Container:
         return Container(image=spec.image.reference, command=("serve",), port=8080, environment=spec.config.env)
@@ -284,6 +284,9 @@ class Memory:
         if name not in cloud.deployments:
             raise DeploymentNotFound(f"there is no deployment {name}")
 
-    def _past(self, observed: Observed, keep: int) -> tuple[str, ...]:
-        stays = observed.lineage(keep)
+    def _past(self, observed: Observed, record: Record, keep: int) -> tuple[str, ...]:
+        stays = generations.lineage(generations.succeeded(record, observed), keep)
         return tuple(each for each in observed.records if each not in stays)
+
+    def _of(self, observed: Observed, goes: tuple[str, ...]) -> frozenset[Resource]:
+        return observed.resources & generations.belongings(observed.records, goes)

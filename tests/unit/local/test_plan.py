@@ -20,7 +20,7 @@ def spec(model: str = "first", secrets: str = "", **options: Any) -> DeploymentS
     config = LocalConfig.parse({"runtime": "process", **options}, target="local")
     wanted = Model(ModelFacts(uri=model, digest=digest_of(model)), Path("/models") / model)
     image = Image("process/deployer-scoring:1-py311", digest_of("image"), stand_in=True)
-    record = record_of(Request(NAME, Intent.APPLY, wanted, config), image, config, (), secrets=secrets)
+    record = record_of(Request(NAME, Intent.APPLY, wanted, config), image, config, [names.model(wanted.digest)], secrets=secrets)
     return DeploymentSpec(NAME, wanted, image, config, record)
 
 
