@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NewType
+from typing import TYPE_CHECKING, Any, Generic, NewType
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    View = TypeVar("View", default=Any)
+else:
+    from typing import TypeVar
+
+    View = TypeVar("View")  # with a default, a bare `Observed` is one whose view nobody asks for; typing has those from Python 3.13
 
 DeploymentName = NewType("DeploymentName", str)
 Digest = NewType("Digest", str)
@@ -200,7 +209,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Generic[View]):
     """What the cloud says of one name. None stands for a name that isn't there.
 
     Attributes:
@@ -210,7 +219,8 @@ class Observed:
         resources: all that is ours: tagged, named by a record, or an unfinished upload under our prefix.
         owned_elsewhere: options whose value somebody else took over since (an autoscaler's count), with that value.
         reason: why it is failed or degraded, in the cloud's words.
-        detail: the cloud's own description, for `get -o yaml`.
+        view: what the target's own planner must know beside all this, in a type of its own.
+        detail: the cloud's own description, for `get -o yaml` alone: nothing is planned by it.
     """
 
     name: DeploymentName
@@ -222,6 +232,7 @@ class Observed:
     owned_elsewhere: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     url: str = ""
+    view: View | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -222,9 +222,9 @@ class Target(Protocol[ConfigT, Cloud]):
         """The steps to nothing of ours left. Pure."""
 
     def plan_prune(self, name: DeploymentName, observed: Observed, config: ConfigT) -> Plan[Cloud]:
-        """The steps (all of them `forward`: one that fails is an error) after which what takes traffic and the `config.keep` generations before it, by
-        descent, are there, whole, and nothing else of ours is (`generations.prunable`). Asked only while a recorded generation serves and none is on
-        its way. Pure.
+        """The steps (all of them `forward`: one that fails is an error) after which what takes traffic and the `config.keep` generations before
+        it, by descent, are there, whole, and nothing else of ours is (`generations.prunable`). Asked only while a recorded generation serves and
+        none is on its way. Pure.
         """
 
     def container(self, spec: DeploymentSpec[ConfigT]) -> Container:

@@ -24,6 +24,14 @@ class Shelf:
     resources: frozenset[Resource] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """The config that serves and its instances, as the planner must know them."""
+
+    config: str | None = None
+    count: int | None = None
+
+
 def observe(name: DeploymentName, cloud: Client) -> Observed | None:
     """All of ours under this name; None where there is nothing."""
     endpoint = cloud.find("describe_endpoint", EndpointName=name)
@@ -44,7 +52,7 @@ def observe(name: DeploymentName, cloud: Client) -> Observed | None:
         incoming=generation_of(incoming, shelf.records) if incoming else None,
         records=shelf.records,
         resources=resources | ({Resource("endpoint", name)} if endpoint else set()),
-        detail={"config": config, "count": endpoint["ProductionVariants"][0]["DesiredInstanceCount"]} if endpoint else {},
+        view=View(config, endpoint["ProductionVariants"][0]["DesiredInstanceCount"]) if endpoint else View(),
     )
 
 

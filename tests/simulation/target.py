@@ -100,7 +100,7 @@ class Memory:
         wanted = generations.belongings({record.generation: record}, [record.generation])
         keep = generations.stays(generations.succeeded(record, observed), generations.depth(spec.config)) | always(spec.name)
         before = generations.as_before(record, observed, Options.taken(Takes.LIVE))
-        counts = observed is not None and observed.detail.get("count") != spec.config.instance_count
+        counts = observed is not None and observed.view.count != spec.config.instance_count
         whole = observed is not None and in_service(observed, wanted) and observed.records[record.generation].same(record)
         sweep = () if whole and not counts and observed and observed.resources <= keep else (Sweep(spec.name, keep),)
         return Plan(
@@ -174,7 +174,7 @@ def always(name: DeploymentName) -> frozenset[Resource]:
 
 def in_service(observed: Observed, wanted: frozenset[Resource]) -> bool:
     config = next(resource.name for resource in wanted if resource.kind == "endpoint-config")
-    return observed.status is Status.READY and observed.detail["config"] == config and wanted <= observed.resources
+    return observed.status is Status.READY and observed.view.config == config and wanted <= observed.resources
 
 
 def forward(spec: DeploymentSpec[Options], record: Record, observed: Observed | None) -> tuple[Step[Client], ...]:
@@ -188,7 +188,7 @@ def forward(spec: DeploymentSpec[Options], record: Record, observed: Observed | 
     return (
         DiscardFailed(spec.name, FOREVER),
         *whole,
-        PointEndpoint(spec.name, config, expecting=observed.detail.get("config") if observed else None),
+        PointEndpoint(spec.name, config, expecting=observed.view.config if observed else None),
         AwaitServing(spec.name, config, options.timeout_seconds),
         *whole,
     )

@@ -75,7 +75,7 @@ def test_counts_and_tags_change_and_nothing_is_made() -> None:
 
 def test_what_moves_nothing_into_being_has_no_plus() -> None:
     scaling = {"scaling": {"ResourceId": "endpoint/churn/variant/AllTraffic", "target": {}, "policies": [], "actions": []}}
-    observed = sagemaker.serving(sagemaker.spec(), detail=scaling)
+    observed = sagemaker.serving(sagemaker.spec(), view=scaling)
     steps = of("sagemaker", sagemaker.spec(instance_type="ml.c5.large"), observed)
     assert [each for each in steps if "autoscaling" in each and each.startswith("+")] == []
     failed = replace(observed, traffic=(), status=Status.FAILED)

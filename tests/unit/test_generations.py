@@ -102,7 +102,9 @@ def test_after_a_way_back_descent_is_told_by_the_new_record_alone() -> None:
 
 def test_what_is_pruned_is_neither_alive_nor_among_the_kept() -> None:
     seen = observed("g4", records=LINE)
-    assert [prunable(seen, keep) for keep in (0, 1, ALL)] == [whole(*gone) - {DATA} for gone in (("g1", "g2", "failed"), ("g1", "failed"), ("failed",))]
+    assert [prunable(seen, keep) for keep in (0, 1, ALL)] == [
+        whole(*gone) - {DATA} for gone in (("g1", "g2", "failed"), ("g1", "failed"), ("failed",))
+    ]
 
 
 def test_what_is_alive_or_stays_recorded_is_in_use() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deployer import generations
@@ -14,6 +14,7 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.plain import plain
+from deployer_targets.sagemaker.view import Seen, View
 
 BUSY = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 """While one of these lasts, SageMaker takes no change of the endpoint."""
@@ -100,7 +101,7 @@ def bucket_of(name: str, cloud: Aws, endpoint: Endpoint | None = None) -> str:
     return tags.get(names.TAG_BUCKET) or cloud.default_bucket
 
 
-def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Observed | None:
+def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen | None:
     """All of ours under this name; None where there is nothing.
 
     Args:
@@ -129,6 +130,7 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Obse
     registered = scaling.registered(cloud, name, endpoint.description)
     status = status_of(endpoint.status)
     asynchronous = "AsyncInferenceConfig" in endpoint.description
+    view = View(home.bucket, endpoint.carried, counts_of(endpoint.description), endpoint.tags, registered, saved)
     return Observed(
         name=name,
         status=status,
@@ -136,19 +138,12 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Obse
         incoming=generation_of(endpoint.incoming, shelf.records) if endpoint.incoming else None,
         records=shelf.records,
         resources=resources | {Resource(names.ENDPOINT, name)},
-        owned_elsewhere={"instance_count": counts_of(endpoint.description)} if registered or saved else {},
+        owned_elsewhere={"instance_count": view.count} if registered or saved else {},
         # In service with a reason tells of an update that went back: what serves is well.
         reason="" if status is Status.READY else endpoint.reason,
         url=f"{cloud.connection.runtime_url}/endpoints/{name}/{'async-invocations' if asynchronous else 'invocations'}",
-        detail={
-            "bucket": home.bucket,
-            "config": endpoint.carried,
-            "count": counts_of(endpoint.description),
-            "tags": dict(endpoint.tags),
-            "scaling": registered,
-            "saved_scaling": saved,
-            "endpoint": plain({key: value for key, value in endpoint.description.items() if key != "ResponseMetadata"}),
-        },
+        view=view,
+        detail={**asdict(view), "endpoint": plain({key: value for key, value in endpoint.description.items() if key != "ResponseMetadata"})},
     )
 
 
@@ -217,16 +212,18 @@ def _refuse_foreign(name: str, endpoint: Endpoint, shelf: Shelf, cloud: Aws) -> 
         )
 
 
-def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: frozenset[Resource], saved: Any) -> Observed:
+def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: frozenset[Resource], saved: Any) -> Seen:
     """A deployment that was archived whole is paused; anything else was left half-made."""
     whole = [each for each in shelf.records.values() if resources.issuperset(each.resources)]
+    view = View(home.bucket, saved_scaling=saved)
     return Observed(
         name=name,
         status=Status.PAUSED if whole else Status.FAILED,
         records=shelf.records,
         resources=resources,
         reason="" if whole else "there is no endpoint: what an interrupted run left; deploy apply goes on, deploy delete removes it",
-        detail={"bucket": home.bucket, "config": None, "count": None, "tags": {}, "scaling": None, "saved_scaling": saved},
+        view=view,
+        detail=asdict(view),
     )
 
 

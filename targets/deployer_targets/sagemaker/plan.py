@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from deployer import generations
 from deployer.options import Takes
 from deployer.plan import Plan, Step
-from deployer.state import DeploymentName, Image, Model, Observed, Record, Resource
+from deployer.state import DeploymentName, Image, Model, Record, Resource
 from deployer.target import DeploymentSpec
 from deployer.version import __version__
 from deployer_targets.sagemaker import instances, names
@@ -20,6 +19,7 @@ from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, Set
 from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, SCALING, Home
 from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
 from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord
+from deployer_targets.sagemaker.view import Seen, view_of
 from deployer_targets.sagemaker.waiting import AwaitServing
 
 Spec = DeploymentSpec[SageMakerConfig]
@@ -72,7 +72,7 @@ def config_request(config: SageMakerConfig, model: str) -> dict[str, Any]:
     }
 
 
-def plan(spec: Spec, observed: Observed | None) -> Plan[Aws]:
+def plan(spec: Spec, observed: Seen | None) -> Plan[Aws]:
     """The steps from what is there to what is wanted; empty where they are the same."""
     wanted = _Wanted.of(spec, observed)
     after = generations.succeeded(wanted.record, observed)
@@ -94,11 +94,11 @@ def plan(spec: Spec, observed: Observed | None) -> Plan[Aws]:
     )
 
 
-def plan_delete(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+def plan_delete(name: DeploymentName, observed: Seen, config: SageMakerConfig) -> Plan[Aws]:
     """The steps to nothing of ours left; with `archive` the endpoint alone goes."""
-    home = Home(observed.detail["bucket"], name)
+    home = Home(view_of(observed).bucket, name)
     endpoint = Resource(ENDPOINT, name)
-    registration = observed.detail.get("scaling")
+    registration = view_of(observed).scaling
     out: Steps = (*((DropScaling(registration),) if registration else ()), DeleteEndpoint(name, config.timeout_seconds))
     if config.archive:
         there = endpoint in observed.resources
@@ -110,9 +110,9 @@ def plan_delete(name: DeploymentName, observed: Observed, config: SageMakerConfi
     )
 
 
-def plan_prune(name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
+def plan_prune(name: DeploymentName, observed: Seen, config: SageMakerConfig) -> Plan[Aws]:
     """The steps that remove the generations past `keep` before the one in service."""
-    home = Home(observed.detail["bucket"], name)
+    home = Home(view_of(observed).bucket, name)
     removes = _removable(generations.prunable(observed, generations.depth(config)) - _always(home))
     return Plan(forward=(Remove(name, home, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
@@ -128,7 +128,7 @@ class _Wanted:
     config: str
 
     @classmethod
-    def of(cls, spec: Spec, observed: Observed | None) -> _Wanted:
+    def of(cls, spec: Spec, observed: Seen | None) -> _Wanted:
         """Names come from the record: where the generation was made by another version of this tool, as that one named them."""
         by_kind = {resource.kind: resource.name for resource in spec.record.resources}
         home = Home(spec.config.bucket or names.split_url(by_kind[DATA])[0], spec.name)
@@ -139,8 +139,8 @@ class _Wanted:
         return generations.belongings({self.record.generation: self.record}, [self.record.generation])
 
 
-def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
-    config, name, seen = spec.config, spec.name, observed.detail.get("config") if observed else None
+def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
+    config, name, seen = spec.config, spec.name, view_of(observed).config
     failed = observed is not None and seen is not None and not observed.traffic and observed.incoming is None
     tags = {**config.tags, **names.own_tags(name, wanted.home.bucket, __version__)}
     whole: Steps = (
@@ -172,12 +172,13 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
     return (*before, *whole, *put_aside, point, AwaitServing(name, wanted.config, served, config.timeout_seconds), *whole)
 
 
-def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
+def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(wanted.record.generation) if observed else None
     others = {each for each in observed.resources if each.kind != names.UPLOAD} - wanted.all - _always(wanted.home) if observed else set()
     nothing = observed is None or not (observed.traffic or others)
-    registration = (observed.detail.get("scaling") or observed.detail.get("saved_scaling")) if observed else None
+    view = view_of(observed)
+    registration = view.scaling or view.saved_scaling
     old = observed.record.options.get("variant_name") if observed and observed.record else None
     return (
         DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
@@ -192,19 +193,17 @@ def _back(spec: Spec, wanted: _Wanted, observed: Observed | None) -> Steps:
     )
 
 
-def _live(spec: Spec, wanted: _Wanted, observed: Observed | None, whole: bool) -> Steps:
+def _live(spec: Spec, wanted: _Wanted, observed: Seen | None, whole: bool) -> Steps:
     config, before = spec.config, _before(wanted, observed)
     steps: list[Step[Aws]] = []
     tags = {**config.tags, names.TAG_DEPLOYMENT: spec.name, names.TAG_BUCKET: wanted.home.bucket}
-    now: Mapping[str, str] = observed.detail.get("tags", {}) if observed else {}
+    view = view_of(observed)
     unwanted = frozenset((observed.record.options.get("tags") or {}) if observed and observed.record else ()) - set(tags)
     # A first endpoint is made with its tags; models and configs that stand already get the new ones here.
-    if observed is not None and observed.traffic and (not tags.items() <= now.items() or unwanted & set(now)):
+    if observed is not None and observed.traffic and (not tags.items() <= view.tags.items() or unwanted & set(view.tags)):
         steps.append(SetTags(spec.name, wanted.home, (wanted.model,), (wanted.config,), tags, unwanted, before))
-    registration = (observed.detail.get("saved_scaling") or observed.detail.get("scaling")) if observed else None
-    resumes = (
-        registration is not None and observed is not None and bool(observed.detail.get("saved_scaling") or _suspended(config, wanted.home, observed))
-    )
+    registration = view.saved_scaling or view.scaling
+    resumes = bool(view.saved_scaling or _suspended(config, wanted.home, observed))
     if config.counted and registration is None and _count_now(config, wanted, observed, whole) != config.instance_count:
         steps.append(SetInstanceCount(spec.name, wanted.home, config.variant_name, config.instance_count, before, config.timeout_seconds))
     if resumes and registration is not None:
@@ -212,17 +211,17 @@ def _live(spec: Spec, wanted: _Wanted, observed: Observed | None, whole: bool) -
     return tuple(steps)
 
 
-def _count_now(config: SageMakerConfig, wanted: _Wanted, observed: Observed | None, whole: bool) -> int | None:
+def _count_now(config: SageMakerConfig, wanted: _Wanted, observed: Seen | None, whole: bool) -> int | None:
     """The number of instances once the wanted config serves, before it is changed; None where a config made earlier says it."""
     if observed is not None and (whole or _retains(config, observed)):
-        return observed.detail.get("count")
+        return view_of(observed).count
     made_earlier = observed is not None and Resource(CONFIG, wanted.config) in observed.resources
     return None if made_earlier else config.instance_count
 
 
-def _suspended(config: SageMakerConfig, home: Home, observed: Observed | None) -> Steps:
+def _suspended(config: SageMakerConfig, home: Home, observed: Seen | None) -> Steps:
     """AWS refuses another instance type, and another variant, while autoscaling is registered."""
-    registration = observed.detail.get("scaling") if observed else None
+    registration = view_of(observed).scaling
     if observed is None or registration is None:
         return ()
     before = observed.record.options if observed.record else {}
@@ -235,7 +234,7 @@ def _suspended(config: SageMakerConfig, home: Home, observed: Observed | None) -
     return () if unchanged else (SuspendScaling(home, registration, config.kms_key),)
 
 
-def _retains(config: SageMakerConfig, observed: Observed | None) -> bool:
+def _retains(config: SageMakerConfig, observed: Seen | None) -> bool:
     """Whether the counts that the endpoint has now stay over the update: a config's own count is that of the day it was made."""
     before = observed.record.options if observed and observed.record else None
     if before is None or not config.counted or before.get("serverless_config"):
@@ -244,17 +243,17 @@ def _retains(config: SageMakerConfig, observed: Observed | None) -> bool:
     return before.get("variant_name") == config.variant_name and scaling.get("status") != "ENABLED"
 
 
-def _in_service(observed: Observed, wanted: _Wanted) -> bool:
+def _in_service(observed: Seen, wanted: _Wanted) -> bool:
     """Whether the wanted config serves, alone, and all that it stands on is there."""
     return (
         bool(observed.traffic)
         and observed.incoming is None
-        and observed.detail.get("config") == wanted.config
+        and view_of(observed).config == wanted.config
         and observed.resources.issuperset(wanted.record.resources)
     )
 
 
-def _before(wanted: _Wanted, observed: Observed | None) -> Record | None:
+def _before(wanted: _Wanted, observed: Seen | None) -> Record | None:
     return generations.as_before(wanted.record, observed, SageMakerConfig.taken(Takes.LIVE))
 
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
-from deployer.state import Digest, Generation, Image, Observed, Record, digest_of
+from deployer.state import Digest, Generation, Image, Record, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import defaults, instances, places, plan
 from deployer_targets.sagemaker.client import Aws, values_of
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import MODEL, Home
 from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
+from deployer_targets.sagemaker.view import Seen, view_of
 
 AT_START = {"DEPLOYER_PACKAGES": "at-start"}
 """Asks the runtime to install the model's packages when the container starts."""
@@ -22,7 +23,7 @@ AT_START = {"DEPLOYER_PACKAGES": "at-start"}
 Ask = Request[SageMakerConfig]
 
 
-def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
+def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
     """The spec in full; changes nothing.
 
     Raises:
@@ -64,22 +65,22 @@ def resolve(request: Ask, observed: Observed | None, cloud: Aws) -> DeploymentSp
     return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
 
 
-def _check_instance_type(config: SageMakerConfig, observed: Observed | None) -> None:
+def _check_instance_type(config: SageMakerConfig, observed: Seen | None) -> None:
     """What serves already, perhaps deployed by somebody with a newer boto3, needs no proof."""
     serving = observed.record.options.get("instance_type") if observed and observed.record else None
     if config.instance_type != serving:
         instances.check_type(config.instance_type, values_of("sagemaker", "ProductionVariantInstanceType"))
 
 
-def _bucket(config: SageMakerConfig, observed: Observed | None, cloud: Aws) -> str:
+def _bucket(config: SageMakerConfig, observed: Seen | None, cloud: Aws) -> str:
     """The deployment's own, for all its life: its records are there."""
-    home = observed.detail["bucket"] if observed else None
+    home = view_of(observed).bucket
     if home and config.bucket and config.bucket != home:
         raise ConfigInvalid(f"{observed.name if observed else ''} keeps its records in {home}, not in {config.bucket}", advice="leave bucket out")
-    return str(home or config.bucket or cloud.default_bucket)
+    return home or config.bucket or cloud.default_bucket
 
 
-def _role(observed: Observed | None, cloud: Aws) -> str:
+def _role(observed: Seen | None, cloud: Aws) -> str:
     """The role of what serves; else, as MLflow has it, the one that the caller has assumed, if SageMaker may assume it too."""
     recorded = observed.record.options.get("execution_role_arn") if observed and observed.record else None
     found = recorded or _assumed_role(cloud)
@@ -154,7 +155,7 @@ def _private(named: str, reference: Any, elsewhere: Any) -> Image:
         return Image(named, Digest(reference.digest or digest_of(named)), tag=reference.tag, platform="")
 
 
-def _secrets(environment: Mapping[str, str], observed: Observed | None, cloud: Aws) -> str:
+def _secrets(environment: Mapping[str, str], observed: Seen | None, cloud: Aws) -> str:
     """The id that stands for the environment: that of a generation whose model has the same in AWS, else a new one. No digest of it is anywhere."""
     if not environment:
         return ""

@@ -12,6 +12,7 @@ from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.plan import resources_of
+from deployer_targets.sagemaker.view import Seen, View
 
 NAME = DeploymentName("churn")
 BUCKET = "sagemaker-us-west-2-123456789012"
@@ -44,7 +45,7 @@ def config_of(record: Record) -> str:
     return next(resource.name for resource in record.resources if resource.kind == names.CONFIG)
 
 
-def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes: Any) -> Observed:
+def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes: Any) -> Seen:
     """In service, whole, with the records of `before` beside it, each replaced by the one before it in the list."""
     records, successor = {current.record.generation: current.record}, current.record
     for each in before:
@@ -52,15 +53,15 @@ def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes
         records[each.generation] = each
         successor = each
     resources = {resource for record in records.values() for resource in (*record.resources, Resource(names.RECORD, record.generation))}
-    detail = {
-        "bucket": BUCKET,
-        "config": config_of(current.record),
-        "count": current.config.instance_count,
-        "tags": {names.TAG_DEPLOYMENT: NAME, names.TAG_BUCKET: BUCKET, **current.config.tags},
-        "scaling": None,
-        "saved_scaling": None,
-        **changes.pop("detail", {}),
-    }
+    view = View(
+        **{
+            "bucket": BUCKET,
+            "config": config_of(current.record),
+            "count": current.config.instance_count,
+            "tags": {names.TAG_DEPLOYMENT: NAME, names.TAG_BUCKET: BUCKET, **current.config.tags},
+            **changes.pop("view", {}),
+        }
+    )
     return Observed(
         name=NAME,
         status=Status.READY,
@@ -68,7 +69,7 @@ def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes
         records=records,
         resources=frozenset(resources | {Resource(names.ENDPOINT, NAME), Resource(names.CLAIM, HOME.url(HOME.claim))})
         | changes.pop("more", frozenset()),
-        detail=detail,
+        view=view,
         **changes,
     )
 

@@ -47,7 +47,7 @@ def test_the_same_spec_in_service_needs_nothing():
 
 
 def test_another_version_of_this_tool_alone_changes_nothing():
-    observed = serving(spec(), detail={"tags": {names.TAG_DEPLOYMENT: NAME, names.TAG_BUCKET: BUCKET, names.TAG_VERSION: "0.0.1"}})
+    observed = serving(spec(), view={"tags": {names.TAG_DEPLOYMENT: NAME, names.TAG_BUCKET: BUCKET, names.TAG_VERSION: "0.0.1"}})
     assert plan(spec(), observed).empty
 
 
@@ -142,7 +142,7 @@ def test_counts_stay_over_an_update_by_the_clouds_own_option_and_are_then_set():
 
 
 def test_counts_that_autoscaling_owns_are_left_alone():
-    observed = serving(spec("one"), detail={"scaling": SCALING, "count": 5}, owned_elsewhere={"instance_count": 5})
+    observed = serving(spec("one"), view={"scaling": SCALING, "count": 5}, owned_elsewhere={"instance_count": 5})
     assert plan(spec("one"), observed).empty
     found = plan(spec("two", instance_count=1), observed)
     assert not [step for step in found.live if isinstance(step, SetInstanceCount)]
@@ -150,7 +150,7 @@ def test_counts_that_autoscaling_owns_are_left_alone():
 
 
 def test_another_instance_type_puts_autoscaling_aside_before_the_switch_and_back_after_serving_or_after_a_failure():
-    observed = serving(spec("one"), detail={"scaling": SCALING})
+    observed = serving(spec("one"), view={"scaling": SCALING})
     found = plan(spec("one", instance_type="ml.c5.large"), observed)
     order = kinds(found.forward)
     assert order.index("suspend_scaling") < order.index("point_endpoint")
@@ -160,7 +160,7 @@ def test_another_instance_type_puts_autoscaling_aside_before_the_switch_and_back
 
 
 def test_autoscaling_that_a_killed_run_left_aside_is_registered_again():
-    observed = serving(spec("one"), detail={"saved_scaling": SCALING})
+    observed = serving(spec("one"), view={"saved_scaling": SCALING})
     assert kinds(plan(spec("one"), observed).live) == ["resume_scaling"]
 
 
@@ -174,7 +174,7 @@ def test_tags_reach_the_endpoint_config_and_the_model_too():
 def test_other_tags_are_set_in_place_and_those_that_others_put_there_stay():
     old = spec(tags={"team": "fraud", "stage": "test"})
     foreign = {names.TAG_DEPLOYMENT: NAME, names.TAG_BUCKET: BUCKET, "team": "fraud", "stage": "test", "cost-center": "7"}
-    found = plan(spec(tags={"team": "risk"}), serving(old, detail={"tags": foreign}))
+    found = plan(spec(tags={"team": "risk"}), serving(old, view={"tags": foreign}))
     tags = only(SetTags, found.live)
     assert tags.wanted["team"] == "risk"
     assert tags.unwanted == {"stage"}
@@ -232,7 +232,7 @@ def test_delete_removes_all_of_ours_and_the_claim_last():
 
 
 def test_delete_drops_autoscaling_so_that_it_takes_hold_of_no_later_endpoint():
-    assert kinds(plan_delete(NAME, serving(spec(), detail={"scaling": SCALING}), spec().config).forward)[0] == "drop_scaling"
+    assert kinds(plan_delete(NAME, serving(spec(), view={"scaling": SCALING}), spec().config).forward)[0] == "drop_scaling"
 
 
 def test_delete_with_archive_takes_the_endpoint_alone():
