@@ -59,6 +59,11 @@ def belongings(records: Mapping[str, Record], generations: Iterable[str]) -> fro
     return frozenset(resource for each in generations for resource in (record_resource(each), *(records[each].resources if each in records else ())))
 
 
+def own(record: Record) -> frozenset[Resource]:
+    """What one generation is made of, its record included."""
+    return belongings({record.generation: record}, [record.generation])
+
+
 def record_resource(generation: str) -> Resource:
     """The record of a generation, as a resource."""
     return Resource(RECORD, generation)
@@ -82,7 +87,7 @@ def succeeded(record: Record, observed: Observed | None) -> Observed:
         traffic=(Share(record.generation),),
         incoming=None,
         records={**before.records, record.generation: record},
-        resources=before.resources | belongings({record.generation: record}, [record.generation]),
+        resources=before.resources | own(record),
     )
 
 
@@ -96,7 +101,12 @@ def as_before(record: Record, observed: Observed | None, live: Iterable[str]) ->
 
 def undone(record: Record, observed: Observed | None) -> frozenset[Resource]:
     """What the way back removes: what only this generation uses, and none that was alive or an ancestor before."""
-    return belongings({record.generation: record}, [record.generation]) - stays(observed, ALL)
+    return own(record) - stays(observed, ALL)
+
+
+def alone(record: Record, observed: Observed | None, apart: frozenset[Resource]) -> bool:
+    """Whether nothing of the deployment, `apart` from the pointer and the claim, is left where the way back has removed this generation."""
+    return observed is None or not (observed.traffic or observed.resources - own(record) - apart)
 
 
 def in_use(records: Mapping[str, Record], living: Iterable[str], doomed: frozenset[Resource]) -> frozenset[Resource]:

@@ -97,7 +97,7 @@ class Memory:
     def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Client]:
         """The steps from what is there to what is wanted; empty where they are the same."""
         record = generations.successor(spec.record, observed)
-        wanted = generations.belongings({record.generation: record}, [record.generation])
+        wanted = generations.own(record)
         keep = generations.stays(generations.succeeded(record, observed), generations.depth(spec.config)) | always(spec.name)
         before = generations.as_before(record, observed, Options.taken(Takes.LIVE))
         counts = observed is not None and observed.view.count != spec.config.instance_count

@@ -122,7 +122,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "8 a way back forgets what its record said": Mutant(lambda: patch.object(generations, "succeeded", lambda record, seen: seen), by_one_client),
     "8 the way back takes what serves": Mutant(
-        lambda: patch.object(generations, "undone", lambda record, _: generations.belongings({record.generation: record}, [record.generation])),
+        lambda: patch.object(generations, "undone", lambda record, _: generations.own(record)),
         by_faults("update", "v1"),
     ),
     "8 a kept generation's data goes": Mutant(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.generations import ALL, alive, as_before, in_use, lineage, prunable, record_resource, stays, succeeded, successor, undone
+from deployer.generations import ALL, alive, alone, as_before, in_use, lineage, prunable, record_resource, stays, succeeded, successor, undone
 from deployer.state import DeploymentName, Digest, ModelFacts, Observed, Record, Resource, Share, Status
 
 DATA = Resource("object", "data")
@@ -66,6 +66,15 @@ def test_what_is_alive_stays_whatever_is_kept() -> None:
 
 def test_the_way_back_leaves_every_ancestor_however_few_are_kept() -> None:
     assert undone(record("g1", "g4"), observed("g4", records=LINE)) == frozenset()
+
+
+def test_what_is_left_of_a_deployment_without_its_only_generation_is_nothing() -> None:
+    claim, first = Resource("claim", "churn"), record("g1")
+    half = Observed(DeploymentName("churn"), Status.FAILED, records={"g1": first}, resources=whole("g1") | {claim})
+    assert alone(first, None, frozenset())
+    assert alone(first, half, frozenset({claim}))
+    assert not alone(record("g5"), half, frozenset({claim}))
+    assert not alone(record("g5"), observed("g4", records=LINE), whole("g1", "g2", "g4", "failed"))
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,6 @@ class _Wanted:
         home = Home(spec.config.bucket or names.split_url(by_kind[DATA])[0], spec.name)
         return cls(home, generations.successor(spec.record, observed), by_kind[DATA], by_kind[MODEL], by_kind[CONFIG])
 
-    @property
-    def all(self) -> frozenset[Resource]:
-        return generations.belongings({self.record.generation: self.record}, [self.record.generation])
-
 
 def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     config, name, seen = spec.config, spec.name, view_of(observed).config
@@ -175,8 +171,8 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
 def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(wanted.record.generation) if observed else None
-    others = {each for each in observed.resources if each.kind != names.UPLOAD} - wanted.all - _always(wanted.home) if observed else set()
-    nothing = observed is None or not (observed.traffic or others)
+    uploads = frozenset(each for each in observed.resources if each.kind == names.UPLOAD) if observed else frozenset()
+    nothing = generations.alone(wanted.record, observed, _always(wanted.home) | uploads)
     view = view_of(observed)
     registration = view.scaling or view.saved_scaling
     old = observed.record.options.get("variant_name") if observed and observed.record else None
