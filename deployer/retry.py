@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-import tenacity
-
 Result = TypeVar("Result")
 
 DEADLINE_SECONDS = 120.0
@@ -30,8 +28,10 @@ def retried(
     except BaseException as error:
         if not transient(error):
             raise
-        # The machinery is set up only now: a call that goes well at once, as nearly all do, costs nothing more.
         failed = [error]
+
+    # Loaded and set up only now: a call that goes well at once, as nearly all do, costs nothing more.
+    import tenacity
 
     def again() -> Result:
         if failed:

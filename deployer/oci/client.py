@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
 from deployer.oci.credentials import Credentials, Login
 from deployer.oci.reference import DOCKER_HUB
-from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
+from deployer.retry import DEADLINE_SECONDS
+from deployer.seam import Seam
 
 if TYPE_CHECKING:
     import ssl
@@ -67,11 +67,11 @@ class RegistryClient:
             raise ConfigInvalid(f"{registry} would send images and credentials in the clear", advice="use a registry that speaks https")
         self.host = host
         self._base = f"{scheme or ('http' if _LOOPBACK.fullmatch(host) else 'https')}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
-        self._login, self._verify, self._deadline_seconds = login, verify, deadline_seconds
+        self._login, self._verify = login, verify
         self._authorizations: dict[str, str] = {}
         self._lock = threading.Lock()
         self._http: httpx.Client | None = None
-        self._reached = False
+        self._seam = Seam(RegistryFaults(host), renew=self._log_in, deadline_seconds=deadline_seconds)
 
     def ask(
         self,
@@ -109,35 +109,30 @@ class RegistryClient:
             self._http.close()
 
     @contextmanager
-    def _asked(self, method: str, path: str, *, scope: str, expect: frozenset[int], retry: bool = True, **how: Any) -> Iterator[httpx.Response]:
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        expect: frozenset[int],
+        retry: bool = True,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Iterator[httpx.Response]:
         import httpx
 
         url = path if "://" in path else self._base + path
-        what = f"{method} {urlsplit(url).path}"
 
         def once() -> httpx.Response:
-            response = self._authorized(method, url, scope, **how)
-            self._reached = True
+            response = self._send(method, url, scope, headers, body)
             if response.status_code in expect:
                 return response
             response.read()
             response.close()
-            raise _Unexpected(response)
+            raise _Unexpected(response, scope if self._is_ours(url) else None)
 
-        begin = time.monotonic()
-
-        def worth_asking_again(error: BaseException) -> bool:
-            if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
-                return self._reached or time.monotonic() - begin < FIRST_CONTACT_SECONDS
-            return isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT)
-
-        try:
-            response = retried(once, worth_asking_again, deadline_seconds=self._deadline_seconds if retry else 0)
-        except httpx.HTTPError as fault:
-            advice = "check its name, the network, the proxy and the certificates (SSL_CERT_FILE)"
-            raise TargetUnavailable(f"the registry {self.host} does not answer", why=str(fault) or type(fault).__name__, advice=advice) from fault
-        except _Unexpected as answer:
-            raise answer.error(self.host, what) from None
+        response = self._seam.call(once, f"{method} {urlsplit(url).path}", retry=retry)
         try:
             yield response
         except httpx.HTTPError as fault:
@@ -145,23 +140,11 @@ class RegistryClient:
         finally:
             response.close()
 
-    def _authorized(
-        self,
-        method: str,
-        url: str,
-        scope: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
-    ) -> httpx.Response:
-        response = self._send(method, url, scope, headers, body)
-        if response.status_code == 401 and self._is_ours(url):
-            challenge = response.headers.get("www-authenticate", "")
-            response.close()
+    def _log_in(self, refused: BaseException) -> None:
+        assert isinstance(refused, _Unexpected)
+        if refused.scope is not None:
             with self._lock:
-                self._authorizations[scope] = self._authorization(challenge, scope)
-            response = self._send(method, url, scope, headers, body)
-        return response
+                self._authorizations[refused.scope] = self._authorization(refused.challenge, refused.scope)
 
     def _send(self, method: str, url: str, scope: str, headers: Mapping[str, str] | None, body: Body | None) -> httpx.Response:
         authorization = self._authorizations.get(scope)
@@ -207,12 +190,44 @@ class RegistryClient:
         return urlsplit(url).netloc == urlsplit(self._base).netloc
 
 
-class _Unexpected(Exception):
-    """A status that is no answer, with the registry's own words."""
+@dataclass(frozen=True, slots=True)
+class RegistryFaults:
+    """The seam's table of what a registry may say."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    host: str
+
+    def transient(self, error: BaseException) -> bool:
+        import httpx
+
+        return isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT)
+
+    def unreached(self, error: BaseException) -> bool:
+        import httpx
+
+        return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
+
+    def expired(self, error: BaseException) -> bool:
+        """The first 401 says how to log in, a later one that a password or token has run out."""
+        return isinstance(error, _Unexpected) and error.status == 401 and error.scope is not None
+
+    def translated(self, error: Exception, operation: str) -> DeployerError | None:
+        import httpx
+
+        if isinstance(error, _Unexpected):
+            return error.error(self.host, operation)
+        if isinstance(error, httpx.HTTPError):
+            advice = "check its name, the network, the proxy and the certificates (SSL_CERT_FILE)"
+            return TargetUnavailable(f"the registry {self.host} does not answer", why=str(error) or type(error).__name__, advice=advice)
+        return None
+
+
+class _Unexpected(Exception):
+    """A status that is no answer, with the registry's own words; `scope` is what was asked for, where it's the registry itself that said so."""
+
+    def __init__(self, response: httpx.Response, scope: str | None = None) -> None:
         super().__init__(response.status_code)
-        self.status = response.status_code
+        self.status, self.scope = response.status_code, scope
+        self.challenge = str(response.headers.get("www-authenticate", ""))
         self.code, self.words = _said(response)
 
     def error(self, host: str, what: str) -> DeployerError:

@@ -22,6 +22,7 @@ import deployer_scoring
 import deployer_targets
 from deployer.container import Container
 from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, TargetUnavailable
+from deployer.seam import AT_ONCE, Seam, poll
 from deployer.state import DeploymentName, Digest, Model, Record
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
@@ -67,7 +68,7 @@ class LocalCloud:
 
     def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Mapping[str, Any]]:
         """Lines as `lines.Line` has them, until the supervisor ends or the iterator is closed."""
-        connection = self._connected(name, None)
+        connection = self._seam(name).call(lambda: wire.connect(self.place.socket(name), None), "local logs")
         with connection, connection.makefile("rwb") as stream:
             stream.write(wire.line({"verb": "logs", "follow": follow, "tail": tail}))
             stream.flush()
@@ -86,13 +87,17 @@ class LocalCloud:
             MachineFault: it can't be started here.
         """
         held = replace(self, run=secrets.token_hex(8))
-        deadline = time.monotonic() + _ENDING_SECONDS
-        while time.monotonic() < deadline:
+
+        def taken() -> bool:
             with suppress(DeploymentNotFound):
                 held._ask(name, "take", claimant=held.run)
-                return held
+                return True
             self.start(name, leash)  # at once done while one that is being deleted answers its last requests
-        raise TargetUnavailable(f"the supervisor of {name} doesn't come to its end", advice=f"see {self.place.log(name)}")
+            return False
+
+        if not any(poll(taken, seconds=_ENDING_SECONDS, pauses=AT_ONCE)):
+            raise TargetUnavailable(f"the supervisor of {name} doesn't come to its end", advice=f"see {self.place.log(name)}")
+        return held
 
     def start(self, name: str, leash: int | None = None) -> None:
         """Start a supervisor unless there is one."""
@@ -215,28 +220,46 @@ class LocalCloud:
             ) from error
 
     def _ask(self, name: str, verb: str, patience: float = _ANSWER_SECONDS, **arguments: Any) -> Any:
-        try:
-            with self._connected(name, patience) as connection, connection.makefile("rwb") as stream:
+        def asked() -> bytes:
+            with wire.connect(self.place.socket(name), patience) as connection, connection.makefile("rwb") as stream:
                 stream.write(wire.line({"verb": verb, "run": self.run, **arguments}))
                 stream.flush()
-                answer = stream.readline()
-        except TimeoutError as error:
-            raise TargetUnavailable(f"the supervisor of {name} doesn't answer", advice=f"see {self.place.log(name)}") from error
-        except OSError as error:
-            raise DeploymentNotFound(f"there is no local deployment {name}", advice="deploy list -t local shows what is there") from error
-        if not answer:
-            raise DeploymentNotFound(f"there is no local deployment {name} any more", advice="deploy list -t local shows what is there")
-        document = json.loads(answer)
+                return stream.readline() or _nobody()
+
+        document = json.loads(self._seam(name).call(asked, f"local {verb}"))
         wire.raise_error(document)
         return document["ok"]
 
-    def _connected(self, name: str, timeout_seconds: float | None) -> Any:
-        try:
-            return wire.connect(self.place.socket(name), timeout_seconds)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            raise DeploymentNotFound(f"there is no local deployment {name}", advice="deploy list -t local shows what is there") from error
+    def _seam(self, name: str) -> Seam:
+        return Seam(SupervisorFaults(name, self.place.log(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorFaults:
+    """The seam's table of what a supervisor's socket may say. Nothing passes by itself: who is there answers."""
+
+    name: str
+    log: Path
+
+    def transient(self, error: BaseException) -> bool:
+        return False
+
+    def unreached(self, error: BaseException) -> bool:
+        return isinstance(error, OSError)
+
+    def expired(self, error: BaseException) -> bool:
+        return False
+
+    def translated(self, error: Exception, operation: str) -> DeployerError | None:
+        if isinstance(error, TimeoutError):
+            return TargetUnavailable(f"the supervisor of {self.name} doesn't answer", advice=f"see {self.log}")
+        if isinstance(error, OSError):
+            return DeploymentNotFound(f"there is no local deployment {self.name}", advice="deploy list -t local shows what is there")
+        return None
+
+
+def _nobody() -> bytes:
+    raise ConnectionResetError("the supervisor ended before it answered")
 
 
 def _environment() -> dict[str, str]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from deployer.private import own_directory
+from deployer.seam import Pauses, poll
 from deployer_targets.local.names import DIRECTORY_VARIABLE, Place
 
-_LOOK_SECONDS = 0.01
+_LOOKS = Pauses(shortest=0.01, longest=0.1, share=0.01)
 
 
 def prepare(place: Place) -> None:
@@ -76,15 +76,14 @@ def watched(place: Place, name: str) -> Iterator[Callable[[float], bool]]:
         yield lambda _: True
         return
 
+    def released() -> bool:
+        with suppress(BlockingIOError):
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        return False
+
     def ended(seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while True:
-            with suppress(BlockingIOError):
-                fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_LOOK_SECONDS)
+        return any(poll(released, seconds=seconds, pauses=_LOOKS))
 
     try:
         yield ended

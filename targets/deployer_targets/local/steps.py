@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from deployer.container import Container
 from deployer.errors import RolloutFailed, TimedOut
 from deployer.plan import Effect, Progress, Step
+from deployer.seam import AT_ONCE, poll
 from deployer.state import DeploymentName, Digest, Model, Record, Resource
 from deployer_targets.local import names, wire
 from deployer_targets.local.client import LocalCloud
@@ -112,10 +112,8 @@ class AwaitReady(Step[LocalCloud]):
         return "health check"
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
-        deadline = time.monotonic() + self.timeout_seconds
-        note = "the container loads the model"
-        while True:
-            state = cloud.wait(self.name, self.generation, min(_LOOK_SECONDS, max(deadline - time.monotonic(), 0)))
+        look_seconds = min(_LOOK_SECONDS, self.timeout_seconds)
+        for state in poll(lambda: cloud.wait(self.name, self.generation, look_seconds), seconds=self.timeout_seconds, pauses=AT_ONCE):
             if state.state == "ready":
                 return False
             if not state.alive:
@@ -126,13 +124,12 @@ class AwaitReady(Step[LocalCloud]):
                     advice="correct the model or its requirements; deploy run-local -t local shows the whole log",
                     lines=state.lines,
                 )
-            if time.monotonic() >= deadline:
-                cloud.switch_when_ready(self.name, self.generation)
-                raise TimedOut(
-                    f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
-                    advice="run the same command again to follow it; --timeout waits longer",
-                )
-            progress.note(note)
+            progress.note("the container loads the model")
+        cloud.switch_when_ready(self.name, self.generation)
+        raise TimedOut(
+            f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
+            advice="run the same command again to follow it; --timeout waits longer",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
@@ -17,6 +16,7 @@ from deployer.container import Container
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report
 from deployer.plan import Plan, Progress
+from deployer.seam import Pauses, poll
 from deployer.state import DeploymentName, Generation, Model, Observed
 from deployer.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer_targets.local import home, images, names, observe, plan
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deployer_targets.local.run_local import LocalRun
 
 _PREDICT_SECONDS = 600.0
-_LOOK_SECONDS = 0.1
+_LOOKS = Pauses(shortest=0.1, longest=1.0)
 
 
 class Local:
@@ -56,13 +56,20 @@ class Local:
     def settle(self, name: DeploymentName, cloud: LocalCloud, report: Report, timeout_seconds: float) -> None:
         """A supervisor is busy where an earlier run, which didn't wait, told it to take over by itself, and while it ends."""
         progress = Progress("settle", f"what {name} does", report)
-        deadline = time.monotonic() + timeout_seconds
-        while (found := cloud.describe(name)) is not None and (found.incoming or found.ending):
-            note = "it is being deleted" if found.ending else f"generation {found.incoming} is starting, by an earlier run"
-            if time.monotonic() >= deadline:
-                raise TimedOut(f"{name} is busy: {note}", advice="wait longer: --timeout")
+
+        def doing() -> str:
+            found = cloud.describe(name)
+            if found is None or not (found.incoming or found.ending):
+                return ""
+            return "it is being deleted" if found.ending else f"generation {found.incoming} is starting, by an earlier run"
+
+        def late(note: str) -> TimedOut:
+            return TimedOut(f"{name} is busy: {note}", advice="wait longer: --timeout")
+
+        for note in poll(doing, seconds=timeout_seconds, late=late, pauses=_LOOKS):
+            if not note:
+                return
             progress.note(note)
-            time.sleep(_LOOK_SECONDS)
 
     def claim(self, name: DeploymentName, cloud: LocalCloud, config: LocalConfig) -> LocalCloud:
         return cloud.claim(name)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from deployer.errors import ConfigInvalid, Conflict, ExtraMissing
-from deployer.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
+from deployer.retry import DEADLINE_SECONDS, retried
+from deployer.seam import Seam
 from deployer.version import __version__
 from deployer_scoring.masking import learn
 from deployer_targets.sagemaker import faults
@@ -52,13 +53,13 @@ class Connection:
     ) -> None:
         self.sleep = sleep
         self._role_arn, self._external_id = role_arn, external_id
-        self.endpoint_url, self.deadline_seconds = endpoint_url, deadline_seconds
+        self.endpoint_url = endpoint_url
         self._lock = threading.RLock()
         self._clients: dict[str, Any] = {}
         self.buckets: dict[str, Any] = {}  # what S3 said of each that this run asked for: see `buckets`
         self._session: Any = None
         self._named_region = region
-        self._reached = False
+        self.seam = Seam(faults.AwsFaults(self.region_meant), renew=lambda _: self.renew(), deadline_seconds=deadline_seconds)
 
     @functools.cached_property
     def region(self) -> str:
@@ -113,7 +114,7 @@ class Connection:
             endpoint_url=self.endpoint_url,
             role_arn=self._role_arn,
             external_id=self._external_id,
-            deadline_seconds=self.deadline_seconds,
+            deadline_seconds=self.seam.deadline_seconds,
             sleep=self.sleep,
         )
 
@@ -129,46 +130,18 @@ class Connection:
             self._session = None
             self._clients.clear()
 
-    def call(self, service: str, operation: str, *, before_retry: Callable[[], None] | None = None, **parameters: Any) -> Any:
+    def call(self, service: str, operation: str, *, guard: Callable[[], None] | None = None, **parameters: Any) -> Any:
         """One API call. Transient faults are retried; credentials that expired in the middle are renewed once.
 
         Raises:
             Absent, AlreadyThere, PermissionDenied, CredentialsInvalid, QuotaExceeded, Refused: a definite no.
             TargetUnavailable: AWS can't be reached or throttles past the deadline; whether the call had an effect isn't known.
         """
-        return self.attempt(
-            lambda: getattr(self.client(service), operation)(**parameters), _named(service, operation, parameters), before_retry=before_retry
-        )
+        return self.attempt(lambda: getattr(self.client(service), operation)(**parameters), _named(service, operation, parameters), guard=guard)
 
-    def attempt(self, action: Callable[[], Result], operation: str, *, before_retry: Callable[[], None] | None = None) -> Result:
+    def attempt(self, action: Callable[[], Result], operation: str, *, guard: Callable[[], None] | None = None) -> Result:
         """Any action on clients, under the same policy; `operation` names it in errors."""
-        try:
-            try:
-                return self._retried(action, before_retry)
-            except Exception as error:
-                if faults.code_of(error) not in faults.EXPIRED:
-                    raise
-                self.renew()
-                return self._retried(action, before_retry)
-        except Exception as error:
-            ours = faults.translated(error, operation, self.region_meant) if _of_botocore(error) else None
-            if ours is None:
-                raise
-            raise ours from error
-
-    def _retried(self, action: Callable[[], Result], before_retry: Callable[[], None] | None) -> Result:
-        begin = time.monotonic()
-
-        def asked() -> Result:
-            result = action()
-            self._reached = True
-            return result
-
-        def worth_asking_again(error: BaseException) -> bool:
-            self._reached = self._reached or not faults.unreached(error)
-            return faults.transient(error) and (self._reached or time.monotonic() - begin < FIRST_CONTACT_SECONDS)
-
-        return retried(asked, worth_asking_again, deadline_seconds=self.deadline_seconds, before_retry=before_retry)
+        return self.seam.call(action, operation, guard=guard)
 
     def _current(self) -> Any:
         if self._session is None:
@@ -190,7 +163,7 @@ class Connection:
         parameters = {"RoleArn": self._role_arn, "RoleSessionName": "deployer"} | ({"ExternalId": self._external_id} if self._external_id else {})
 
         def fetch() -> dict[str, Any]:
-            given = retried(lambda: sts.assume_role(**parameters), faults.transient, deadline_seconds=self.deadline_seconds)["Credentials"]
+            given = retried(lambda: sts.assume_role(**parameters), faults.transient, deadline_seconds=self.seam.deadline_seconds)["Credentials"]
             return {
                 "access_key": given["AccessKeyId"],
                 "secret_key": given["SecretAccessKey"],
@@ -265,7 +238,7 @@ class Aws:
 
     def call(self, service: str, operation: str, **parameters: Any) -> Any:
         """A read, or something that is harmless to make twice; raises as `Connection.call` does. The claim is read again on each retry."""
-        return self.connection.call(service, operation, before_retry=self.check, **parameters)
+        return self.connection.call(service, operation, guard=self.check, **parameters)
 
     def change(self, service: str, operation: str, **parameters: Any) -> Any:
         """A record, a switch, a live change or a removal: the claim is read just before.
@@ -381,10 +354,6 @@ def values_of(service: str, shape: str) -> frozenset[str]:
     """The values that botocore's description of a service allows for one of its enumerations."""
     loader = _loader(_botocore("session").get_session().get_config_variable("data_path"))
     return frozenset(loader.load_service_model(service, "service-2")["shapes"][shape]["enum"])
-
-
-def _of_botocore(error: BaseException) -> bool:
-    return type(error).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
 
 
 def _botocore(module: str) -> Any:

@@ -55,7 +55,7 @@ PATIENCE_SECONDS = 5.0
 def findings(cloud: Aws) -> Iterator[Finding]:
     """One finding after the other; none raises. Without working credentials the rest isn't asked."""
     config = cloud.config
-    cloud.connection.deadline_seconds = PATIENCE_SECONDS
+    cloud.connection.seam.deadline_seconds = PATIENCE_SECONDS
     known = _looked("credentials", lambda: _credentials(cloud))
     yield known
     if known.verdict is Verdict.WRONG:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
@@ -68,6 +69,28 @@ _MANY = 12
 _ROLE_ADVICE = "execution_role_arn names a role that is there, and whose trust policy lets sagemaker.amazonaws.com assume it"
 
 
+@dataclass(frozen=True, slots=True)
+class AwsFaults:
+    """AWS's table for the seam; `region` is for an error's words."""
+
+    region: str
+
+    def transient(self, error: BaseException) -> bool:
+        return transient(error)
+
+    def unreached(self, error: BaseException) -> bool:
+        from botocore import exceptions
+
+        return isinstance(error, (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError))
+
+    def expired(self, error: BaseException) -> bool:
+        return code_of(error) in EXPIRED
+
+    def translated(self, error: Exception, operation: str) -> DeployerError | None:
+        of_botocore = type(error).__module__.partition(".")[0] in ("botocore", "boto3", "urllib3")
+        return translated(error, operation, self.region) if of_botocore else None
+
+
 class Absent(Refused):
     """The call is about something that isn't there."""
 
@@ -88,13 +111,6 @@ def transient(error: BaseException) -> bool:
     if isinstance(error, (exceptions.SSLError, exceptions.ProxyConnectionError)):
         return False
     return isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.ResponseStreamingError, parsers.ResponseParserError))
-
-
-def unreached(error: BaseException) -> bool:
-    """Whether nobody was there to ask: no such host, nothing that listens, no way to it."""
-    from botocore import exceptions
-
-    return isinstance(error, (exceptions.EndpointConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyConnectionError))
 
 
 def code_of(error: BaseException) -> str:

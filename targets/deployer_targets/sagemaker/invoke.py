@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, Refused, TargetUnavailable, TimedOut
+from deployer.seam import Pauses, poll
 from deployer.state import DeploymentName
 from deployer.target import Payload
 from deployer_targets.sagemaker import faults, names, store
@@ -19,6 +19,8 @@ from deployer_targets.sagemaker.observe import Endpoint, bucket_of, describe, ge
 ASYNC_SECONDS = 3600.0
 """The longest that SageMaker lets one asynchronous request take."""
 SERVICE = "sagemaker-runtime"
+
+_PAUSES = Pauses(longest=10.0, share=0.5)
 
 
 def predict(name: DeploymentName, payload: Payload, cloud: Aws) -> Payload:
@@ -115,15 +117,11 @@ def _by_way_of_s3(name: DeploymentName, payload: Payload, cloud: Aws, endpoint: 
 
 
 def _fetched(name: str, cloud: Aws, asked: dict[str, Any]) -> bytes:
-    begin, pause = time.monotonic(), 0.2
-    while time.monotonic() - begin < ASYNC_SECONDS:
-        body = store.read(cloud, *names.split_url(asked["OutputLocation"]))
+    answer, failure = names.split_url(asked["OutputLocation"]), asked.get("FailureLocation")
+    for body in poll(lambda: store.read(cloud, *answer), seconds=ASYNC_SECONDS, pauses=_PAUSES, sleep=cloud.connection.sleep):
         if body is not None:
             return body
-        failure = asked.get("FailureLocation")
         failed = store.read(cloud, *names.split_url(failure)) if failure else None
         if failed is not None:
             raise ConfigInvalid(f"the model behind {name} refuses the request", why=failed.decode(errors="replace")[:2000])
-        cloud.connection.sleep(pause)
-        pause = min(pause * 1.5, 10)
     raise TimedOut(f"{name} has not answered after {ASYNC_SECONDS:.0f} s", advice=f"the answer will be at {asked['OutputLocation']}")

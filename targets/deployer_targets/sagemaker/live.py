@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from deployer.errors import Refused
 from deployer.plan import Effect, Progress, Step
+from deployer.seam import ensure
 from deployer.state import DeploymentName, Record
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
@@ -153,11 +154,10 @@ class ResumeScaling(Step[Aws]):
 def or_as_before(send: Callable[[], object], agreed: Callable[[], bool], cloud: Aws, home: Home, before: Record | None) -> None:
     """Send; where that is refused, and not because it had happened already, the record is set right."""
     try:
-        send()
+        ensure(send, agreed)
     except Refused:
-        if not agreed():
-            _restore(cloud, home, before)
-            raise
+        _restore(cloud, home, before)
+        raise
 
 
 def _restore(cloud: Aws, home: Home, before: Record | None) -> None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from deployer.errors import DeploymentNotFound
+from deployer.seam import Pauses, poll
 from deployer.state import DeploymentName
 from deployer.target import LogLine
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.observe import describe
 
-PAUSE_SECONDS = 2.0
+PAUSES = Pauses(shortest=2.0, longest=2.0)
 STREAMS = 50
 """Streams looked at for the last lines, those written to last."""
 OVERLAP_MILLISECONDS = 60_000
@@ -41,17 +43,20 @@ def lines(name: DeploymentName, cloud: Aws, *, follow: bool, tail: int) -> Itera
     except Absent:
         if describe(name, cloud) is None:
             raise DeploymentNotFound(f"there are no logs of {name}", advice="deploy list shows what is there") from None
-    while follow:
-        cloud.connection.sleep(PAUSE_SECONDS)
-        seen = {key: stamp for key, stamp in seen.items() if stamp >= latest - OVERLAP_MILLISECONDS}
+
+    def newer() -> list[Mapping[str, Any]]:
         try:
-            for event in _since(name, cloud, max(latest - OVERLAP_MILLISECONDS, 0)):
-                if _identity(event) not in seen:
-                    latest = max(latest, event["timestamp"])
-                    seen[_identity(event)] = event["timestamp"]
-                    yield _line(event)
+            return list(_since(name, cloud, max(latest - OVERLAP_MILLISECONDS, 0)))
         except Absent:
-            continue
+            return []
+
+    for events in poll(newer, seconds=math.inf, pauses=PAUSES, sleep=cloud.connection.sleep) if follow else ():
+        for event in events:
+            if _identity(event) not in seen:
+                latest = max(latest, event["timestamp"])
+                seen[_identity(event)] = event["timestamp"]
+                yield _line(event)
+        seen = {key: stamp for key, stamp in seen.items() if stamp >= latest - OVERLAP_MILLISECONDS}
 
 
 def last_words(name: str, cloud: Aws, count: int = 12) -> tuple[str, ...]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from deployer.errors import Conflict, Refused
+from deployer.errors import Conflict
 from deployer.plan import Effect, Progress, Step
+from deployer.seam import ensure
 from deployer.state import DeploymentName, Resource
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import describe, in_use, observe, tags_if_there
-from deployer_targets.sagemaker.steps import changed_by_another, created
+from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
 _ORDER = (names.MODEL, names.UPLOAD, names.OBJECT, names.REQUEST, names.DATA, names.SCALING, names.RECORD)
@@ -104,7 +105,7 @@ class Remove(Step[Aws]):
         endpoint = describe(self.name, cloud)
         if endpoint is not None and config in endpoint.configs:
             again = {key: found[key] for key in _CONFIG_FIELDS if found.get(key)}
-            created(
+            ensure(
                 lambda: cloud.call("sagemaker", "create_endpoint_config", **again, Tags=names.to_tags(kept)),
                 lambda: cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config) is not None,
             )
@@ -168,12 +169,11 @@ class ReleaseClaim(Step[Aws]):
 
 
 def _delete_endpoint(name: str, cloud: Aws) -> None:
-    try:
-        cloud.change("sagemaker", "delete_endpoint", EndpointName=name)
-    except Refused:
+    def agreed() -> bool:
         endpoint = describe(name, cloud)
-        if endpoint is not None and endpoint.status != "Deleting":
-            raise
+        return endpoint is None or endpoint.status == "Deleting"
+
+    ensure(lambda: cloud.change("sagemaker", "delete_endpoint", EndpointName=name), agreed)
 
 
 def _await_gone(name: str, cloud: Aws, progress: Progress, timeout_seconds: float) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployer.errors import Conflict, ModelInvalid, Refused, TargetUnavailable
+from deployer.errors import Conflict, DeployerError, ModelInvalid, Refused, TargetUnavailable
 from deployer.plan import Effect, Progress, Step
+from deployer.seam import DOUBLING, ensure, poll
 from deployer.state import DeploymentName, Record, Resource
 from deployer_targets.sagemaker import names, store, upload
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import data_of, describe
+from deployer_targets.sagemaker.observe import Endpoint, data_of, describe
 
-_SETTLING_TRIES = 6
+_SETTLING_SECONDS = 12.0
+"""By how much SageMaker's reads may lag behind its writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class CreateModel(Step[Aws]):
     def run(self, cloud: Aws, progress: Progress) -> bool:
         if self._agreed(cloud):
             return False
-        created(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
+        ensure(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
         return True
 
     def request(self) -> dict[str, Any]:
@@ -192,7 +194,7 @@ class CreateEndpointConfig(Step[Aws]):
         if self._agreed(cloud):
             return False
         tags = names.to_tags(self.tags)
-        created(
+        ensure(
             lambda: cloud.call("sagemaker", "create_endpoint_config", EndpointConfigName=self.name, **self.request, Tags=tags),
             lambda: self._agreed(cloud),
         )
@@ -234,40 +236,47 @@ class PointEndpoint(Step[Aws]):
             return False
         if (endpoint.carried if endpoint else None) != self.expecting:
             raise changed_by_another(self.name, f"it runs on {endpoint.carried}" if endpoint else "it is gone", self.expecting)
+        ensure(lambda: self._send(cloud, endpoint), lambda: self._agreed(cloud))
+        return True
+
+    def _send(self, cloud: Aws, endpoint: Endpoint | None) -> None:
         guardrails = {"DeploymentConfig": self.guardrails} if self.guardrails else {}
         where = {"EndpointName": self.name, "EndpointConfigName": self.at}
-        try:
-            if endpoint is None:
-                self._settled(cloud, "create_endpoint", **where, **guardrails, Tags=names.to_tags(self.tags))
-            else:
-                self._settled(cloud, "update_endpoint", **where, **guardrails, RetainAllVariantProperties=self.retain)
-                self._await_change(cloud, endpoint.description.get("LastModifiedTime"))
-        except Refused as refusal:
-            self._agreed_or_raise(cloud, refusal)
-        return True
+        if endpoint is None:
+            self._settled(cloud, "create_endpoint", **where, **guardrails, Tags=names.to_tags(self.tags))
+        else:
+            self._settled(cloud, "update_endpoint", **where, **guardrails, RetainAllVariantProperties=self.retain)
+            self._await_change(cloud, endpoint.description.get("LastModifiedTime"))
 
     def _settled(self, cloud: Aws, operation: str, **parameters: Any) -> None:
         """SageMaker's reads lag a little: a config made just now may not be found, and is asked for again."""
-        for attempt in range(_SETTLING_TRIES):
+
+        def refusal() -> Absent | None:
             try:
                 cloud.change("sagemaker", operation, **parameters)
-                return
-            except Absent:
-                there = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.at) is not None
-                if not there or attempt == _SETTLING_TRIES - 1:
+            except Absent as absent:
+                if cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.at) is None:
                     raise
-                cloud.connection.sleep(min(0.5 * 2**attempt, 5))
+                return absent
+            return None
+
+        for absent in poll(refusal, seconds=_SETTLING_SECONDS, late=_itself, pauses=DOUBLING, sleep=cloud.connection.sleep):
+            if absent is None:
+                return
 
     def _await_change(self, cloud: Aws, before: Any) -> None:
         """Until the update shows: a reason for an earlier failure must not be taken for this one's."""
-        for attempt in range(_SETTLING_TRIES):
-            endpoint = describe(self.name, cloud)
+        for endpoint in poll(lambda: describe(self.name, cloud), seconds=_SETTLING_SECONDS, pauses=DOUBLING, sleep=cloud.connection.sleep):
             if endpoint is None or endpoint.busy or self.at in endpoint.configs or endpoint.description.get("LastModifiedTime") != before:
                 return
-            cloud.connection.sleep(min(0.2 * 2**attempt, 5))
 
-    def _agreed_or_raise(self, cloud: Aws, refusal: Refused) -> None:
-        """A lost answer is not a refusal: what was asked for may have happened."""
+    def _agreed(self, cloud: Aws) -> bool:
+        """Whether what was asked for happened all the same.
+
+        Raises:
+            Conflict: something else did.
+            TargetUnavailable: that can't be seen.
+        """
         try:
             endpoint = describe(self.name, cloud)
         except Refused as unseen:
@@ -278,10 +287,10 @@ class PointEndpoint(Step[Aws]):
                 advice="nothing was undone; the same command resumes",
             ) from unseen
         if endpoint and self.at in endpoint.configs:
-            return
+            return True
         if endpoint and (endpoint.busy or endpoint.carried != self.expecting):
-            raise changed_by_another(self.name, f"it is {endpoint.status} on {endpoint.incoming or endpoint.carried}", self.expecting) from refusal
-        raise refusal
+            raise changed_by_another(self.name, f"it is {endpoint.status} on {endpoint.incoming or endpoint.carried}", self.expecting)
+        return False
 
 
 def changed_by_another(name: str, now: str, expected: str | None) -> Conflict:
@@ -292,10 +301,6 @@ def changed_by_another(name: str, now: str, expected: str | None) -> Conflict:
     )
 
 
-def created(send: Callable[[], object], agreed: Callable[[], bool]) -> None:
-    """Send; a refusal because it is there already (a lost answer, a rival with the same) means agreed."""
-    try:
-        send()
-    except Refused:
-        if not agreed():
-            raise
+def _itself(absent: Absent | None) -> DeployerError:
+    assert absent is not None
+    return absent

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from deployer.errors import DeployerError, RollbackFailed, RolloutFailed, TimedOut
 from deployer.events import Report
 from deployer.plan import Effect, Progress, Step
+from deployer.seam import poll
 from deployer.state import DeploymentName
 from deployer_targets.sagemaker import logs
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.observe import Endpoint, describe
 from deployer_targets.sagemaker.steps import changed_by_another
-
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
-PATIENCE = 0.1
-"""A pause is this part of the time waited so far: what takes long is looked at less often."""
 
 _ON_THE_WAY = frozenset({"Creating", "Updating"})
 _PHASES = {
@@ -133,18 +129,14 @@ def looks(name: str, cloud: Aws, timeout_seconds: float) -> Iterator[Endpoint | 
     Raises:
         TimedOut: the time is over and the caller still asks.
     """
-    begin = time.monotonic()
-    while True:
-        endpoint = describe(name, cloud)
-        yield endpoint
-        waited = time.monotonic() - begin
-        pause = min(max(SHORTEST_PAUSE, waited * PATIENCE), LONGEST_PAUSE)
-        if waited + pause > timeout_seconds:
-            raise TimedOut(
-                f"{name} is still {endpoint.status if endpoint else 'absent'} after {timeout_seconds:.0f} s, and SageMaker goes on with it",
-                advice="the same command follows it; --timeout gives it longer",
-            )
-        cloud.connection.sleep(pause)
+
+    def late(endpoint: Endpoint | None) -> TimedOut:
+        return TimedOut(
+            f"{name} is still {endpoint.status if endpoint else 'absent'} after {timeout_seconds:.0f} s, and SageMaker goes on with it",
+            advice="the same command follows it; --timeout gives it longer",
+        )
+
+    return poll(lambda: describe(name, cloud), seconds=timeout_seconds, late=late, sleep=cloud.connection.sleep)
 
 
 def progress_of(endpoint: Endpoint) -> str:

@@ -118,7 +118,7 @@ def test_a_count_over_the_quota_is_refused_and_the_record_has_the_old_one_again(
 
 def test_a_cloud_that_throttles_past_the_deadline_is_unavailable(here: AwsHere):
     cloud = here.connect()
-    cloud.connection.deadline_seconds = 0.5
+    cloud.connection.seam.deadline_seconds = 0.5
     with here.struck("throttle", operation="DescribeEndpoint", count=None), pytest.raises(TargetUnavailable, match="throttles"):
         here.target.observe(here.target.check_name("x"), cloud)
 
