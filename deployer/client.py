@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, overload
 
 from deployer import lifecycle, payloads, targets
+from deployer.capabilities import SupportsRunningHere
 from deployer.changes import Changes
 from deployer.config_file import ConfigFile
 from deployer.deployment import Deployment, Deployments
@@ -20,7 +21,7 @@ from deployer.plan import Plan
 from deployer.precedence import Options, Settings, gather
 from deployer.state import DeploymentName, Model
 from deployer.streaming import streamed
-from deployer.target import Finding, Intent, LogLine, Payload, SupportsRunningHere, TargetUri
+from deployer.target import Finding, Intent, LogLine, Payload, TargetUri
 
 
 def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
@@ -164,18 +165,17 @@ class DeployClient(OptionalVerbs):
 
     def delete_deployment(self, name: str, config: Config = None, endpoint: str | None = None) -> bool:
         """Remove a deployment and all that is ours of it. False where there was none: that is done, not an error."""
-        self._check_endpoint(endpoint)
         options = self._parse(self._settings(config))
-        return lifecycle.delete(self.target, self._cloud(options), self.target.check_name(name), options, self.on_event)
+        return lifecycle.delete(self.target, self._reached(endpoint, options), self.target.check_name(name), options, self.on_event)
 
-    def prune(self, name: str, config: Config = None) -> tuple[str, ...]:
+    def prune(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
         """Remove the generations past `keep` (default 1) before the one in service; what was removed.
 
         Raises:
             DeploymentNotFound: there is none.
         """
         options = self._parse(self._settings(config))
-        plan = lifecycle.prune(self.target, self._cloud(options), self.target.check_name(name), options, self.on_event)
+        plan = lifecycle.prune(self.target, self._reached(endpoint, options), self.target.check_name(name), options, self.on_event)
         return _removed_by(plan)
 
     # Looking
@@ -204,12 +204,11 @@ class DeployClient(OptionalVerbs):
         Raises:
             What the run would raise as it looks: DeploymentExists, DeploymentNotFound, ConfigInvalid, ...
         """
-        self._check_endpoint(endpoint)
         settings = self._settings(config)
-        cloud = self._cloud(self._parse(settings))
+        cloud = self._reached(endpoint, self._parse(settings))
         meant = Intent(intent) if intent else Intent.APPLY if self._file else None
         how = {"packages": packages, "allow_schema_change": allow_schema_change, "adopt": adopt, "allow_build": allow_build}
-        wish = self._wish(meant, name, model_uri, flavor, settings, silent, **how)
+        wish = self._wish(meant, name, model_uri, flavor, settings, silent, endpoint=endpoint, **how)
         found = lifecycle.prospect(self.target, cloud, wish)
         noticed: list[Event] = []
         refusal = lifecycle.refusal(found, wish, noticed.append)
@@ -217,24 +216,30 @@ class DeployClient(OptionalVerbs):
 
     def plan_delete(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
         """What `delete_deployment` would remove; changes nothing."""
-        self._check_endpoint(endpoint)
         options = self._parse(self._settings(config))
-        return _removed_by(lifecycle.prospect_delete(self.target, self._cloud(options), self.target.check_name(name), options))
+        return _removed_by(lifecycle.prospect_delete(self.target, self._reached(endpoint, options), self.target.check_name(name), options))
 
-    def plan_prune(self, name: str, config: Config = None) -> tuple[str, ...]:
+    def plan_prune(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
         """What `prune` would remove; changes nothing.
 
         Raises:
             DeploymentNotFound: there is none.
         """
         options = self._parse(self._settings(config))
-        return _removed_by(lifecycle.prospect_prune(self.target, self._cloud(options), self.target.check_name(name), options))
+        return _removed_by(lifecycle.prospect_prune(self.target, self._reached(endpoint, options), self.target.check_name(name), options))
 
     def diff(
-        self, name: str | None, model_uri: str | None = None, flavor: str | None = None, config: Config = None, *, intent: Intent | str | None = None
+        self,
+        name: str | None,
+        model_uri: str | None = None,
+        flavor: str | None = None,
+        config: Config = None,
+        endpoint: str | None = None,
+        *,
+        intent: Intent | str | None = None,
     ) -> Changes:
         """What differs between the deployment and what it should be: the same as `plan`, of which it prints less."""
-        return self.plan(name, model_uri, flavor, config, intent=intent)
+        return self.plan(name, model_uri, flavor, config, endpoint, intent=intent)
 
     def get_deployment(self, name: str, endpoint: str | None = None) -> Deployment:
         """One deployment.
@@ -242,17 +247,16 @@ class DeployClient(OptionalVerbs):
         Raises:
             DeploymentNotFound: there is none.
         """
-        self._check_endpoint(endpoint)
-        return Deployment.observed(lifecycle.present(self.target, self._cloud(), self.target.check_name(name)), self.uri)
+        return Deployment.observed(lifecycle.present(self.target, self._reached(endpoint), self.target.check_name(name)), self.uri)
 
     def list_deployments(self, endpoint: str | None = None) -> Deployments:
-        """All deployments of ours on this target, by name."""
-        self._check_endpoint(endpoint)
-        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in self.target.list(self._cloud())), key=lambda each: each.name))
+        """All deployments of ours on this target, or behind one endpoint of it, by name."""
+        found = self.target.list(self._reached(endpoint))
+        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in found), key=lambda each: each.name))
 
-    def logs(self, name: str, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
+    def logs(self, name: str, endpoint: str | None = None, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""
-        return self.target.logs(self.target.check_name(name), self._cloud(), follow=follow, tail=tail)
+        return self.target.logs(self.target.check_name(name), self._reached(endpoint), follow=follow, tail=tail)
 
     def doctor(self) -> Iterator[Finding]:
         """All that a deployment here would need, looked at one by one."""
@@ -287,8 +291,7 @@ class DeployClient(OptionalVerbs):
 
     def query(self, deployment_name: str, payload: Payload, endpoint: str | None = None) -> Payload:
         """One request's body for one answer's, both as they go over the wire."""
-        self._check_endpoint(endpoint)
-        return self.target.predict(self.target.check_name(deployment_name), payload, self._cloud())
+        return self.target.predict(self.target.check_name(deployment_name), payload, self._reached(endpoint))
 
     # On this machine
 
@@ -358,11 +361,10 @@ class DeployClient(OptionalVerbs):
         report: Report,
         **wish: Any,
     ) -> Deployment:
-        self._check_endpoint(endpoint)
         settings = self._settings(config)
         options = self._parse(settings)
-        cloud = self._cloud(options)
-        wanted = self._wish(intent, name, model_uri, flavor, settings, report, **wish)
+        cloud = self._reached(endpoint, options)
+        wanted = self._wish(intent, name, model_uri, flavor, settings, report, endpoint=endpoint, **wish)
         lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
         return Deployment.observed(lifecycle.present(self.target, cloud, wanted.name), self.uri)
 

@@ -66,6 +66,7 @@ class Deployment(Mapping[str, Any]):
     """A deployment in service, or on its way there. Also a mapping of its fields by name: `deployment["name"]`.
 
     Attributes:
+        endpoint: the one that it is behind, where a target has endpoints apart from deployments.
         model: the URI that the generation in service was deployed from.
         traffic: generation to percent.
         options: as the record has them: without env and other secrets.
@@ -90,6 +91,7 @@ class Deployment(Mapping[str, Any]):
     history: History = field(default_factory=History)
     columns: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    endpoint: str = ""
 
     @property
     def page(self) -> str:
@@ -115,6 +117,7 @@ class Deployment(Mapping[str, Any]):
             owned_elsewhere=observed.owned_elsewhere,
             history=_history(observed),
             detail=without_secrets(observed.detail),
+            endpoint=observed.endpoint or "",
         )
 
     @classmethod
@@ -129,6 +132,7 @@ class Deployment(Mapping[str, Any]):
             reason=summary.reason,
             created=summary.created,
             columns=summary.columns,
+            endpoint=summary.endpoint or "",
         )
 
     def __getitem__(self, key: str) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from deployer import engine
+from deployer.capabilities import SupportsAccounts, SupportsAdoption
 from deployer.errors import (
     Conflict,
     DeployerError,
@@ -24,7 +25,7 @@ from deployer.plan import Plan
 from deployer.requirements import refuse_old_python
 from deployer.schema import SchemaChanges, schema_changes
 from deployer.state import DeploymentName, Image, Model, Observed, Provenance
-from deployer.target import ConfigT, DeploymentSpec, Intent, Request, SupportsAccounts, SupportsAdoption, Target
+from deployer.target import ConfigT, DeploymentSpec, Intent, Request, Target
 
 Cloud = TypeVar("Cloud")
 
@@ -34,6 +35,7 @@ class Wish:
     """What one command asks for, before anything is known of the cloud.
 
     Attributes:
+        endpoint: the one that the deployment is behind, as the cloud is seen through it (`SupportsEndpoints`).
         intent: None where it goes by what is there, in a plan: an update of that, or else a create.
         model: None where an update names no model: the one in service stays.
         options: those that the user named for this deployment, by name; `origins` says where.
@@ -51,6 +53,7 @@ class Wish:
     adopt: bool = False
     allow_build: bool = False
     provenance: Provenance = field(default_factory=Provenance)
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +253,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         provenance=wish.provenance,
         adopt=wish.adopt,
         allow_build=wish.allow_build,
+        endpoint=wish.endpoint,
     )
 
 

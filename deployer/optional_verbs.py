@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
 from deployer import payloads, targets
+from deployer.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
 from deployer.errors import ConfigInvalid
 from deployer.options import TargetConfig
 from deployer.precedence import Options, Settings
-from deployer.target import SupportsStreaming, Target, TargetUri
+from deployer.target import Target, TargetUri
 
 Config = Mapping[str, Any] | Options | None
 
@@ -49,11 +50,11 @@ class OptionalVerbs(ABC):
         Raises:
             ConfigInvalid: this target can't stream.
         """
-        self._check_endpoint(endpoint)
         if not isinstance(self.target, SupportsStreaming):
             self._refuse("stream answers")
+        cloud = self._reached(endpoint)
         payload = payloads.encode(inputs, params=params, content_type=content_type, accept=accept)
-        return self.target.predict_stream(self.target.check_name(deployment_name), payload, self._cloud())
+        return self.target.predict_stream(self.target.check_name(deployment_name), payload, cloud)
 
     def explain(self, deployment_name: str, df: Any = None, endpoint: str | None = None) -> Any:
         """Explanations of predictions, where the target can give them.
@@ -61,8 +62,9 @@ class OptionalVerbs(ABC):
         Raises:
             ConfigInvalid: this target can't.
         """
-        self._check_endpoint(endpoint)
-        return self._optional("explain", "explain predictions")(self.target.check_name(deployment_name), df, self._cloud())
+        if not isinstance(self.target, SupportsExplanations):
+            self._refuse("explain predictions")
+        return self.target.explain(self.target.check_name(deployment_name), df, self._reached(endpoint))
 
     def image_repository(self, container_name: str, *, create: bool = False) -> Any:
         """The repository (a `deployer.oci.Repository`) of the target's own registry, made where absent if `create`.
@@ -70,36 +72,39 @@ class OptionalVerbs(ABC):
         Raises:
             ConfigInvalid: the target has no registry of its own.
         """
-        find = self._optional("image_repository", "keep images in a registry of its own", advice="name a registry: --registry")
-        return find(self._cloud(), container_name, create=create)
+        if not isinstance(self.target, SupportsImageRegistry):
+            self._refuse("keep images in a registry of its own", advice="name a registry: --registry")
+        return self.target.image_repository(self._cloud(), container_name, create=create)
 
     def create_endpoint(self, name: str, config: Config = None) -> Any:
-        return self._endpoints("create_endpoint")(name, self._parse(self._settings(config)), self._cloud())
+        options = self._parse(self._settings(config))
+        return self._endpoints().create_endpoint(name, options, self._cloud(options))
 
     def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
-        return self._endpoints("update_endpoint")(endpoint, self._parse(self._settings(config)), self._cloud())
+        options = self._parse(self._settings(config))
+        return self._endpoints().update_endpoint(endpoint, options, self._cloud(options))
 
     def delete_endpoint(self, endpoint: str) -> Any:
-        return self._endpoints("delete_endpoint")(endpoint, self._cloud())
+        return self._endpoints().delete_endpoint(endpoint, self._cloud())
 
     def list_endpoints(self) -> Any:
-        return self._endpoints("list_endpoints")(self._cloud())
+        return self._endpoints().list_endpoints(self._cloud())
 
     def get_endpoint(self, endpoint: str) -> Any:
-        return self._endpoints("get_endpoint")(endpoint, self._cloud())
+        return self._endpoints().get_endpoint(endpoint, self._cloud())
 
-    def _check_endpoint(self, endpoint: str | None) -> None:
-        if endpoint is not None:
-            self._endpoints("create_endpoint")
+    def _reached(self, endpoint: str | None, config: TargetConfig | None = None) -> Any:
+        """The cloud, seen through an endpoint where one is named: every call that names a deployment goes through here.
 
-    def _endpoints(self, method: str) -> Callable[..., Any]:
-        return self._optional(method, "have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
+        Raises:
+            ConfigInvalid: one is named, and the target's deployments are their own endpoints.
+        """
+        return self._cloud(config) if endpoint is None else self._endpoints().behind(endpoint, self._cloud(config))
 
-    def _optional(self, method: str, what: str, advice: str = "") -> Callable[..., Any]:
-        found: Callable[..., Any] | None = getattr(self.target, method, None)
-        if found is None:
-            self._refuse(what, advice)
-        return found
+    def _endpoints(self) -> SupportsEndpoints[Any]:
+        if not isinstance(self.target, SupportsEndpoints):
+            self._refuse("have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
+        return self.target
 
     def _refuse(self, what: str, advice: str = "") -> NoReturn:
         raise ConfigInvalid(f"{self.uri.scheme} can't {what}", advice=advice or "deploy targets shows which target can do what")

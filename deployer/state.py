@@ -147,6 +147,7 @@ class Record:
     `replaces`. Written before anything else is made and removed last, so that nothing half-made is ever out of sight.
 
     Attributes:
+        endpoint: the one that the deployment is behind, where a target has endpoints apart from deployments.
         options: all options by name, JSON-ready, secrets left out.
         secrets: a random id that changes when a secret option does: no digest that a secret could be guessed from.
     """
@@ -161,6 +162,7 @@ class Record:
     replaces: str | None = None
     secrets: str = ""
     provenance: Provenance = field(default_factory=Provenance)
+    endpoint: str | None = None
 
     def to_json(self) -> str:
         """One JSON document, keys sorted."""
@@ -213,6 +215,7 @@ class Observed(Generic[View]):
     """What the cloud says of one name. None stands for a name that isn't there.
 
     Attributes:
+        endpoint: the one that it is behind; None where a deployment is its own endpoint.
         traffic: one share of 100 in the plain case, two in a canary, none where nothing serves.
         incoming: the generation that the cloud itself is still rolling to.
         records: by generation.
@@ -234,6 +237,7 @@ class Observed(Generic[View]):
     url: str = ""
     view: View | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    endpoint: str | None = None
 
     @property
     def serving(self) -> str | None:

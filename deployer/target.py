@@ -1,21 +1,21 @@
 """The target contract: what a place to deploy to is. A third party adds a cloud by writing this class and one entry point (group `deployer.targets`).
 
-Pure: plan, plan_delete, container. The rest may ask the cloud. `deployer.conformance` holds every target to these docstrings.
+Pure: plan, plan_delete, plan_prune, container. The rest may ask the cloud. `deployer.conformance` holds every target to these docstrings. What only
+some targets can do is in `deployer.capabilities`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from deployer.container import Container
 from deployer.events import Report
 from deployer.plan import Plan
-from deployer.state import DeploymentName, Generation, Image, Model, ModelFacts, Observed, Provenance, Record, Resource, Status
+from deployer.state import DeploymentName, Generation, Image, Model, Observed, Provenance, Record, Resource, Status
 
 if TYPE_CHECKING:
     from deployer.options import TargetConfig  # pydantic, which no completion of a command line waits for
@@ -55,6 +55,7 @@ class Request(Generic[ConfigT]):
     """What the user asks for, completed from the record where the intent is update.
 
     Attributes:
+        endpoint: the one that the deployment of this name is to be behind; None where a deployment is its own endpoint.
         config: validated options; `named` are those that this run names itself.
         image: the reference in service (update), which stays where it still fits and no image_url is named.
         packages: where the model's packages come from, and so how the image must fit: compatible, exact, image or at-start (see `deployer.fit`).
@@ -71,6 +72,7 @@ class Request(Generic[ConfigT]):
     provenance: Provenance = field(default_factory=Provenance)
     adopt: bool = False
     allow_build: bool = False
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,10 @@ class DeploymentSpec(Generic[ConfigT]):
     config: ConfigT
     record: Record
     packages: str = "compatible"
+
+    @property
+    def endpoint(self) -> str | None:
+        return self.record.endpoint
 
     @property
     def generation(self) -> Generation:
@@ -102,6 +108,7 @@ def record_of(
     generation = Generation(request.model.digest, image.digest, revision).id
     return Record(
         deployment=request.name,
+        endpoint=request.endpoint,
         generation=generation,
         model=request.model.facts,
         image=image.reference,
@@ -124,6 +131,7 @@ class Summary:
     created: datetime | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,86 +253,3 @@ class Target(Protocol[ConfigT, Cloud]):
 
     def doctor(self, cloud: Cloud) -> Iterator[Finding]:
         """All that a deploy would need, looked at one by one; a finding never raises."""
-
-
-@runtime_checkable
-class SupportsAccounts(Protocol[Cloud_contra]):
-    """Targets of which a URI doesn't say all: whose account it is, which region the profile has."""
-
-    def where(self, cloud: Cloud_contra) -> str:
-        """In words that follow the target's name: "us-west-2, account 123456789012"."""
-
-
-@runtime_checkable
-class SupportsStreaming(Protocol[Cloud_contra]):
-    """Targets that can stream an answer as the model makes it."""
-
-    def predict_stream(self, name: DeploymentName, payload: Payload, cloud: Cloud_contra) -> Iterator[bytes]: ...
-
-
-@runtime_checkable
-class SupportsImageRegistry(Protocol[Cloud_contra]):
-    """Targets with a registry of their own, where `build-and-push-container` pushes the scoring image."""
-
-    def image_repository(self, cloud: Cloud_contra, container_name: str, *, create: bool) -> Any:
-        """The repository (a `deployer.oci.Repository`), logged in; made where absent and `create`."""
-
-
-@runtime_checkable
-class SupportsSizeLimits(Protocol):
-    """A target that knows, without asking its cloud, how large a model may be there."""
-
-    def check_size(self, config: Any, model: ModelFacts) -> None:
-        """Refuse a model that won't fit.
-
-        Raises:
-            ConfigInvalid: how large the model is, how large it may be, and what makes more room.
-        """
-
-
-@runtime_checkable
-class SupportsRunningHere(Protocol):
-    """The `local` target: runs on this machine what another target would run."""
-
-    def run_here(
-        self,
-        target: Target[ConfigT, Any],
-        model: Model,
-        config: ConfigT,
-        *,
-        runtime: str | None,
-        packages: str,
-        port: int,
-        detach: bool,
-        report: Report,
-        log: Callable[[str], None],
-        ready: Callable[[Any], None] | None,
-    ) -> Any: ...
-
-
-@runtime_checkable
-class SupportsScoringHere(Protocol):
-    """The `local` target: scores a file on this machine. What the options mean is said by `deployer.models.predict`."""
-
-    def score_here(
-        self,
-        model: Model,
-        *,
-        source: Path | None,
-        target: Path | None,
-        form: str | None,
-        params: Mapping[str, Any] | None,
-        chunk_rows: int | None,
-        manager: str,
-        more: tuple[str, ...],
-        variables: Mapping[str, str],
-        report: Report,
-    ) -> int: ...
-
-
-@runtime_checkable
-class SupportsAdoption(Protocol[Cloud]):
-    """Targets that can tell what somebody else made, and take it over when told to."""
-
-    def adopt(self, name: DeploymentName, cloud: Cloud) -> Cloud:
-        """The same cloud, where what carries this name counts as ours: `observe` doesn't raise NotOurs for it."""

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from deployer.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
 from deployer.errors import ConfigInvalid, ExtraMissing
 from deployer.target import Target, TargetUri
 
 GROUP = "deployer.targets"
 
-VERBS: Mapping[str, tuple[str, ...]] = {
+VERBS: Mapping[str, tuple[str, ...] | type] = {
     "create, update, apply": ("settle", "claim", "observe", "resolve", "plan"),
     "plan, diff, --dry-run": ("observe", "resolve", "plan"),
     "delete": ("observe", "plan_delete"),
@@ -20,15 +21,15 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "list": ("list",),
     "get": ("observe",),
     "predict": ("predict",),
-    "predict --stream": ("predict_stream",),
-    "explain": ("explain",),
+    "predict --stream": SupportsStreaming,
+    "explain": SupportsExplanations,
     "logs": ("logs",),
     "doctor": ("doctor",),
     "run-local": ("container",),
-    "build-and-push-container": ("image_repository",),
-    "endpoints apart from deployments": ("create_endpoint", "delete_endpoint", "list_endpoints"),
+    "build-and-push-container": SupportsImageRegistry,
+    "endpoints apart from deployments": SupportsEndpoints,
 }
-"""What each verb needs of a target: a target whose class has these methods has the verb."""
+"""What each verb needs of a target: these methods of the contract, or a capability."""
 
 
 def available() -> Mapping[str, EntryPoint]:
@@ -66,7 +67,8 @@ def target_class(entry: EntryPoint) -> Any:
 
 def supports(target: Any, verb: str) -> bool:
     """Whether a target (or its class) has a verb of `VERBS`."""
-    return all(callable(getattr(target, method, None)) for method in VERBS[verb])
+    needs, kind = VERBS[verb], target if isinstance(target, type) else type(target)
+    return issubclass(kind, needs) if isinstance(needs, type) else all(callable(getattr(kind, method, None)) for method in needs)
 
 
 def support_table(classes: Mapping[str, Any]) -> list[tuple[str, Mapping[str, bool]]]:

@@ -37,7 +37,7 @@ _source = click.option(
 @click.option("--as-is", is_flag=True, help="Send the request as it is, whatever it looks like.")
 @click.option("--accept", default="application/json", show_default=True, metavar="TYPE", help="What the answer should be.")
 @click.option("--stream", is_flag=True, help="Print the answer's pieces as the model makes them.")
-@click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+@options.endpoint
 @click.option("-O", "--output-path", type=click.Path(path_type=Path, dir_okay=False), help="Write the answer there.")
 @click.option(
     "-o", "--output", type=click.Choice(["json", "yaml", "jsonl", "table"]), help="How to print the answer; default: as the model's server wrote it."
@@ -87,13 +87,14 @@ def predict(
 @click.command()
 @options.name
 @options.place
+@options.endpoint
 @_source
 @options.output("json", "yaml")
 @options.run
-def explain(session: Session, place: Place, name: str | None, source: str | None, output: str | None) -> None:
+def explain(*, session: Session, place: Place, name: str | None, endpoint: str | None, source: str | None, output: str | None) -> None:
     """Explain predictions, where a target can."""
     client = place.client()
-    found = client.explain(client.name_for(name, None), _body(source, None, place) if client.supports("explain") else None)
+    found = client.explain(client.name_for(name, None), _body(source, None, place) if client.supports("explain") else None, endpoint)
     emit(output or "", found, [], lambda: str(found))
 
 

@@ -72,7 +72,7 @@ def apply(**given: Any) -> None:
 @click.command()
 @options.names
 @options.place
-@click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+@options.endpoint
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
 @options.quiet
@@ -109,22 +109,33 @@ def delete(
 @click.command()
 @options.name
 @options.place
+@options.endpoint
 @click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
-def prune(*, session: Session, place: Place, name: str | None, keep: int | None, dry_run: bool, output: str | None, quiet: bool) -> None:
+def prune(
+    *,
+    session: Session,
+    place: Place,
+    name: str | None,
+    endpoint: str | None,
+    keep: int | None,
+    dry_run: bool,
+    output: str | None,
+    quiet: bool,
+) -> None:
     """Remove generations that are no longer needed: all but the one in service and the last before it."""
     place = place.with_flags({"keep": (keep, "--keep")})
     client = place.client()
     wanted = client.name_for(name, None)
     if dry_run:
-        _show_removals(client, {wanted: client.plan_prune(wanted)}, output, quiet)
+        _show_removals(client, {wanted: client.plan_prune(wanted, endpoint=endpoint)}, output, quiet)
         return
     with reporting(session, str(client.uri), quiet=quiet) as report:
         client.on_event = report
-        removed = client.prune(wanted)
+        removed = client.prune(wanted, endpoint=endpoint)
     if quiet:
         click.echo(wanted)
     elif output != "jsonl":
@@ -215,7 +226,7 @@ class _Seen:
 
 def closing(deployment: Deployment, resolved: Resolved | None) -> str:
     """What is so now, and what to do next."""
-    where = f"-t {shlex.quote(deployment.target)} -n {deployment.name}"
+    where = f"-t {shlex.quote(deployment.target)} -n {deployment.name}" + (f" --endpoint {deployment.endpoint}" if deployment.endpoint else "")
     if resolved is not None and not resolved.changes:
         return f"{deployment.name} is as asked for on {deployment.target}, generation {resolved.generation}: nothing to do."
     if deployment.status is not Status.READY:

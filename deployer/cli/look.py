@@ -32,12 +32,13 @@ _DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
 
 @click.command(name="list")
 @options.place
+@options.endpoint
 @options.output()
 @options.run
-def list_deployments(session: Session, place: Place, output: str | None) -> None:
+def list_deployments(session: Session, place: Place, endpoint: str | None, output: str | None) -> None:
     """List the deployments on a target."""
     client = place.client()
-    found = client.list_deployments()
+    found = client.list_deployments(endpoint)
     if not found and (output or "") in TEXT:
         say(f"There are no deployments on {client.uri}.", err=True)
     emit(
@@ -51,15 +52,16 @@ def list_deployments(session: Session, place: Place, output: str | None) -> None
 @click.command()
 @options.name
 @options.place
+@options.endpoint
 @click.option("--explain-config", is_flag=True, help="Where each option's value comes from.")
 @options.output()
 @options.run
-def get(session: Session, place: Place, name: str | None, explain_config: bool, output: str | None) -> None:
+def get(*, session: Session, place: Place, name: str | None, endpoint: str | None, explain_config: bool, output: str | None) -> None:
     """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
     from deployer.cli.explained import explained
 
     client = place.client()
-    deployment = client.get_deployment(client.name_for(name, None))
+    deployment = client.get_deployment(client.name_for(name, None), endpoint)
     if explain_config:
         rows = explained(deployment, client.settings(), client.target.config)
         text = table([("OPTION", "VALUE", "FROM"), *((row.option, row.value, row.origin) for row in rows)], width=width_of(output or ""))
@@ -105,15 +107,26 @@ def diff(**given: Any) -> None:
 @click.command(cls=options.Following)
 @options.name
 @options.place
+@options.endpoint
 @options.follow
 @click.option("--tail", type=click.IntRange(min=0), default=0, metavar="N", help="Only the last N lines (0: all).")
 @click.option("--timestamps", is_flag=True, help="Begin each line with its time and source.")
 @options.output("table", "jsonl")
 @options.run
-def logs(*, session: Session, place: Place, name: str | None, follow: bool, tail: int, timestamps: bool, output: str | None) -> None:
+def logs(
+    *,
+    session: Session,
+    place: Place,
+    name: str | None,
+    endpoint: str | None,
+    follow: bool,
+    tail: int,
+    timestamps: bool,
+    output: str | None,
+) -> None:
     """Print the container's log, oldest line first."""
     client = place.client()
-    lines = client.logs(client.name_for(name, None), follow=follow, tail=tail)
+    lines = client.logs(client.name_for(name, None), endpoint, follow=follow, tail=tail)
     try:
         for line in lines:
             if output == "jsonl":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployer.capabilities import SupportsSizeLimits
 from deployer.cli import options
 from deployer.cli.options import ModelChoice, Place
 from deployer.cli.output import emit
@@ -15,7 +16,6 @@ from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer.state import Model, short
-from deployer.target import SupportsSizeLimits
 from deployer.words import size, table
 from deployer_scoring.printable import one_line
 

@@ -198,6 +198,13 @@ def name(command: Command) -> Command:
     return wrapped  # type: ignore[return-value]
 
 
+def endpoint(command: Command) -> Command:
+    """--endpoint: the command gets `endpoint: str | None`."""
+    return click.option("--endpoint", metavar="NAME", help="The endpoint that it is behind, where a target has endpoints apart from deployments.")(
+        command
+    )
+
+
 def names(command: Command) -> Command:
     """The same for any number of names: the command gets `names`, empty where the file is to say it."""
 
@@ -304,7 +311,7 @@ def rollout(command: Command) -> Command:
     @variables
     @click.option("--allow-schema-change", is_flag=True, help="Deploy a model whose signature breaks today's callers.")
     @click.option("--adopt", is_flag=True, help="Take over what carries the name but isn't ours.")
-    @click.option("--endpoint", metavar="NAME", help="The endpoint, where a target has endpoints apart from deployments.")
+    @endpoint
     @click.option("--allow-build", is_flag=True, help="Build packages without a wheel for a plan, which runs their code.")
     @functools.wraps(command)
     def wrapped(

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from deployer import targets
+from deployer.capabilities import SupportsScoringHere
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, silent
 from deployer.models.fetching import fetch
-from deployer.target import SupportsScoringHere, TargetUri
+from deployer.target import TargetUri
 
 
 def predict(  # noqa: PLR0917 - the call of MLflow has as many

@@ -39,7 +39,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-target\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(
-        "[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\nlacking = tests.unit.cli.lacking:Lacking\n"
+        "[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\nshared = tests.unit.cli.shared:Shared\nlacking = tests.unit.cli.lacking:Lacking\n"
     )
     monkeypatch.syspath_prepend(str(metadata.parent))
 
