@@ -66,7 +66,7 @@ class Changes:
             name=spec.name,
             target=target,
             before=(observed.serving or "") if observed else "",
-            after=spec.generation.id,
+            after=spec.generation,
             differences=tuple(_differences(before, spec.record, observed)),
             steps=tuple(_steps(found.plan, observed)),
             elsewhere=tuple(_elsewhere(observed, before)),
@@ -171,6 +171,8 @@ def _differences(before: Record | None, after: Record, observed: Observed | None
             yield Change("~", "model", _between(*_told_apart(before.model, after.model)))
         if before.image != after.image:
             yield Change("~", "image", _between(before.image, after.image))
+        if before.packages != after.packages:
+            yield Change("~", "packages", _between(before.packages, after.packages))
     yield from _options(flat(before.options) if before else {}, flat(after.options), set(flat(observed.owned_elsewhere)) if observed else set())
     if before is not None and before.secrets != after.secrets:
         yield Change("~", "env", "changed (values are never shown)")

@@ -75,7 +75,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         endpoint: str | None = None,
         *,
-        packages: str = "compatible",
+        packages: str | None = None,
         adopt: bool = False,
     ) -> Deployment:
         """Make a deployment; where the same serves already, there is nothing to do. A missing name is the model's, made valid here.
@@ -94,7 +94,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         endpoint: str | None = None,
         *,
-        packages: str = "compatible",
+        packages: str | None = None,
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment:
@@ -117,7 +117,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: Literal[False] = False,
-        packages: str = "compatible",
+        packages: str | None = None,
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment: ...
@@ -132,7 +132,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: Literal[True],
-        packages: str = "compatible",
+        packages: str | None = None,
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Generator[Event, None, Deployment]: ...
@@ -146,7 +146,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         stream: bool = False,
-        packages: str = "compatible",
+        packages: str | None = None,
         allow_schema_change: bool = False,
         adopt: bool = False,
     ) -> Deployment | Generator[Event, None, Deployment]:
@@ -189,7 +189,7 @@ class DeployClient(OptionalVerbs):
         endpoint: str | None = None,
         *,
         intent: Intent | str | None = None,
-        packages: str = "compatible",
+        packages: str | None = None,
         allow_schema_change: bool = False,
         adopt: bool = False,
         allow_build: bool = False,
@@ -302,7 +302,7 @@ class DeployClient(OptionalVerbs):
         config: Config = None,
         *,
         runtime: str | None = None,
-        packages: str = "compatible",
+        packages: str | None = None,
         port: int = 0,
         detach: bool = True,
         on_event: Report | None = None,
@@ -329,7 +329,7 @@ class DeployClient(OptionalVerbs):
         here = targets.load(TargetUri("local"))
         if not isinstance(here, SupportsRunningHere):
             raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
-        how: dict[str, Any] = {"runtime": runtime, "packages": packages, "port": port, "detach": detach}
+        how: dict[str, Any] = {"runtime": runtime, "packages": packages or "compatible", "port": port, "detach": detach}
         return here.run_here(self.target, model, options, report=report, log=log, ready=ready, **how)
 
     # The one way through
@@ -377,9 +377,8 @@ class DeployClient(OptionalVerbs):
         return Wish(
             name=self.name_for(name, model_uri),
             intent=intent,
-            options=settings.named.values,
-            standing=settings.standing.values,
-            origins=settings.all.origins,
+            config=self._parse(settings),
+            named=frozenset(settings.named.values),
             provenance=provenance(),
             model=self._fetched(model_uri, flavor, report),
             **wish,

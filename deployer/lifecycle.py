@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deployer import engine
 from deployer.capabilities import SupportsAccounts, SupportsAdoption
@@ -27,6 +26,9 @@ from deployer.schema import SchemaChanges, schema_changes
 from deployer.state import DeploymentName, Image, Model, Observed, Provenance
 from deployer.target import ConfigT, DeploymentSpec, Intent, Request, Target
 
+if TYPE_CHECKING:
+    from deployer.options import TargetConfig
+
 Cloud = TypeVar("Cloud")
 
 
@@ -38,17 +40,17 @@ class Wish:
         endpoint: the one that the deployment is behind, as the cloud is seen through it (`SupportsEndpoints`).
         intent: None where it goes by what is there, in a plan: an update of that, or else a create.
         model: None where an update names no model: the one in service stays.
-        options: those that the user named for this deployment, by name; `origins` says where.
-        standing: what is configured for all deployments, by name: an update takes the record of what serves before these.
+        config: all options of this run, and where each came from; None: the defaults.
+        named: which of them are meant for this deployment (None: all); the others stand for all, and an update takes the record before these.
+        packages: None where it isn't named: as the record has it, for an update, or else compatible.
     """
 
     name: DeploymentName
     intent: Intent | None
     model: Model | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    standing: Mapping[str, Any] = field(default_factory=dict)
-    origins: Mapping[str, str] = field(default_factory=dict)
-    packages: str = "compatible"
+    config: TargetConfig | None = None
+    named: frozenset[str] | None = None
+    packages: str | None = None
     allow_schema_change: bool = False
     adopt: bool = False
     allow_build: bool = False
@@ -79,7 +81,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
     cloud = _adopting(target, cloud, wish)
     observed = target.observe(wish.name, cloud)
     request = _request(target, wish, observed)
-    if wish.packages != "image":
+    if request.packages != "image":
         refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
     spec = target.resolve(request, observed, cloud)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
@@ -93,7 +95,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         observed=observed,
         spec=spec,
         plan=target.plan(spec, observed),
-        fit=fit(spec.model.facts, spec.image, wish.packages),
+        fit=fit(spec.model.facts, spec.image, spec.record.packages),
         schema=schema_changes(before, spec.model.facts.signature) if observed and observed.record else SchemaChanges(),
     )
 
@@ -215,7 +217,7 @@ def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
     from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
 
     check(found, wish)
-    look_before_upload(found.spec.model, found.spec.image, wish.packages, report)
+    look_before_upload(found.spec.model, found.spec.image, found.spec.record.packages, report)
 
 
 def check(found: Prospect[Any, Any], wish: Wish) -> None:
@@ -237,8 +239,9 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         raise DeploymentNotFound(f"there is no deployment {wish.name} to update", advice="deploy create makes it; deploy apply does either")
     if intent is Intent.UPDATE and record is None and wish.model is None:
         raise Conflict(f"{wish.name} has no generation in service to complete the update from", advice="name the model: -m MODEL")
-    completes = intent is Intent.UPDATE and record is not None
-    options = {**wish.standing, **(record.options if completes and record else {}), **wish.options}
+    completes = record if intent is Intent.UPDATE else None
+    config: Any = wish.config or target.config.parse({}, target=target.scheme)
+    named = frozenset(config.model_fields_set) if wish.named is None else wish.named
     model = wish.model or (Model(record.model) if record else None)
     if model is None:
         raise DeploymentNotFound(f"there is no deployment {wish.name} whose model could stay", advice="name the model: -m MODEL")
@@ -246,10 +249,10 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         name=wish.name,
         intent=intent,
         model=model,
-        config=target.config.parse(options, wish.origins, target=target.scheme),
-        named=frozenset(wish.options),
-        image=record.image if completes and record and "image_url" not in wish.options else None,
-        packages=wish.packages,
+        config=config.completed(completes, named, target=target.scheme) if completes else config,
+        named=named,
+        image=completes.image if completes and "image_url" not in named else None,
+        packages=wish.packages or (completes.packages if completes else "compatible"),
         provenance=wish.provenance,
         adopt=wish.adopt,
         allow_build=wish.allow_build,
@@ -260,8 +263,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
 def _as_recorded(target: Target[ConfigT, Any], observed: Observed, config: ConfigT) -> ConfigT:
     """The options of what is there: the newest record's of what serves, or else of all; what no record has is this run's."""
     newest = observed.record or max(observed.records.values(), key=lambda each: each.provenance.time, default=None)
-    given = {name: getattr(config, name) for name in config.model_fields_set}
-    return target.config.parse({**given, **newest.options}, target=target.scheme) if newest else config
+    return config.completed(newest, (), target=target.scheme) if newest else config
 
 
 def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
@@ -269,7 +271,7 @@ def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
     model = spec.model.facts
     return Resolved(
         deployment=spec.name,
-        generation=spec.generation.id,
+        generation=spec.generation,
         model=model.uri,
         digest=model.digest,
         image=_image_name(spec.image),
@@ -277,7 +279,7 @@ def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
         python_version=model.python_version,
         size=model.size,
         where=where,
-        replaces=serving if serving and serving != spec.generation.id else "",
+        replaces=serving if serving and serving != spec.generation else "",
         changes=not found.plan.empty,
     )
 
@@ -291,7 +293,7 @@ def _image_name(image: Image) -> str:
 
 def _not_rolled_out(found: Prospect[Any, Any], error: RolloutFailed) -> RolloutFailed:
     """The target's error in the same words on every target: how it stands now, then why."""
-    name, generation = found.spec.name, found.spec.generation.id
+    name, generation = found.spec.name, found.spec.generation
     serving = found.observed.serving if found.observed else None
     if serving == generation:
         return error
@@ -308,5 +310,5 @@ def _adopting(target: Target[Any, Cloud], cloud: Cloud, wish: Wish) -> Cloud:
 
 def _same_or_unfinished(observed: Observed, spec: DeploymentSpec[Any]) -> bool:
     """Create goes on where an earlier create of anything didn't come to serve, and has nothing to do where the same serves."""
-    generation = spec.generation.id
+    generation = spec.generation
     return generation in (observed.serving, observed.incoming) or not (observed.traffic or observed.incoming)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
 
 from deployer.errors import ConfigInvalid
-from deployer.state import Digest, digest_of
+from deployer.state import Digest, Record, digest_of
 from deployer_scoring.masking import masked
 
 
@@ -41,9 +41,14 @@ SECRET = Mark(Takes.GENERATION, secret=True)
 
 
 class TargetConfig(BaseModel):
-    """The options that every target has; a target's own config adds to them. Each field has a mark and a description."""
+    """The options that every target has; a target's own config adds to them. Each field has a mark and a description.
+
+    Text is read once, by `parse`. From then on a value has its option's type, and its origin ("churn.yaml:5") goes with it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
 
     image_url: Annotated[str | None, NOTHING] = Field(
         None,
@@ -85,10 +90,37 @@ class TargetConfig(BaseModel):
         for key in options:
             if key not in cls.model_fields:
                 raise ConfigInvalid(_unknown(key, cls.model_fields, target, origins.get(key)), advice=f"deploy help -t {target} lists the options")
+        return cls._valid({key: _read(value, cls.model_fields[key].annotation) for key, value in options.items()}, origins, target)
+
+    def completed(self, record: Record, named: Collection[str], *, target: str) -> Self:
+        """An update's options: of these the `named` ones; what isn't named is as the record has it; and what a record doesn't keep is as here.
+
+        Raises:
+            ConfigInvalid: what is named doesn't go with what stays, with where each came from.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        kept = {name: value for name, value in record.options.items() if name not in named and name in type(self).model_fields}
+        return self._valid({**own, **kept}, {**self._origins, **dict.fromkeys(kept, f"generation {record.generation}")}, target)
+
+    def origin(self, name: str) -> str:
+        """Where an option's value comes from, in words: a file and its line, a variable, the generation that has it; "" for a default."""
+        return self._origins.get(name, "")
+
+    @classmethod
+    def _valid(cls, options: Mapping[str, Any], origins: Mapping[str, str], target: str) -> Self:
         try:
-            return cls.model_validate({key: _read(value, cls.model_fields[key].annotation) for key, value in options.items()})
+            config = cls.model_validate(options)
         except ValidationError as error:
             raise ConfigInvalid(_wrong(error, cls.marks(), target, origins), advice=f"deploy help -t {target} says what each option takes") from None
+        config._origins = {name: origins[name] for name in config.model_fields_set if name in origins}
+        return config
+
+    def __eq__(self, other: object) -> bool:
+        """The same values, wherever they come from."""
+        return type(self) is type(other) and isinstance(other, TargetConfig) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.model_dump_json()))
 
     def recorded(self) -> dict[str, Any]:
         """All options that a record keeps, JSON-ready: those that only the client uses and those with secrets are left out."""

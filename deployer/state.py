@@ -149,6 +149,7 @@ class Record:
     Attributes:
         endpoint: the one that the deployment is behind, where a target has endpoints apart from deployments.
         options: all options by name, JSON-ready, secrets left out.
+        packages: where the model's packages come from (see `deployer.fit`).
         secrets: a random id that changes when a secret option does: no digest that a secret could be guessed from.
     """
 
@@ -163,6 +164,7 @@ class Record:
     secrets: str = ""
     provenance: Provenance = field(default_factory=Provenance)
     endpoint: str | None = None
+    packages: str = "compatible"
 
     def to_json(self) -> str:
         """One JSON document, keys sorted."""

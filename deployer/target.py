@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from deployer.container import Container
@@ -77,22 +78,35 @@ class Request(Generic[ConfigT]):
 
 @dataclass(frozen=True, slots=True)
 class DeploymentSpec(Generic[ConfigT]):
-    """What the user wants, with everything that only the cloud could tell filled in."""
+    """What the user wants, with everything that only the cloud could tell filled in.
 
-    name: DeploymentName
-    model: Model
-    image: Image
-    config: ConfigT
+    Attributes:
+        record: all of it that is kept: the address, the model, the names of what is made.
+        config: all options, those with secrets and those that no record keeps too.
+        image: as its registry describes it.
+        path: where the model's files are on this machine; None where it is known from a record alone.
+    """
+
     record: Record
-    packages: str = "compatible"
+    config: ConfigT
+    image: Image
+    path: Path | None = None
+
+    @property
+    def name(self) -> DeploymentName:
+        return self.record.deployment
 
     @property
     def endpoint(self) -> str | None:
         return self.record.endpoint
 
     @property
-    def generation(self) -> Generation:
-        return Generation(self.model.digest, self.image.digest, self.record.revision)
+    def model(self) -> Model:
+        return Model(self.record.model, self.path)
+
+    @property
+    def generation(self) -> str:
+        return self.record.generation
 
 
 def record_of(
@@ -109,6 +123,7 @@ def record_of(
     return Record(
         deployment=request.name,
         endpoint=request.endpoint,
+        packages=request.packages,
         generation=generation,
         model=request.model.facts,
         image=image.reference,

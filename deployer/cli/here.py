@@ -32,7 +32,7 @@ def run_local(
     place: Place,
     model: options.ModelChoice,
     runtime: str | None,
-    packages: str,
+    packages: str | None,
     variables: Mapping[str, str],
     port: int,
     detach: bool,

@@ -259,10 +259,8 @@ def packages(command: Command) -> Command:
     return click.option(
         "--packages",
         type=click.Choice(PACKAGES),
-        default="compatible",
-        show_default=True,
-        help="Where the model's packages come from: an image that has them (compatible; exact: each pin), an image as it is (image), "
-        "or an installation when the container starts (at-start).",
+        help="Where the model's packages come from: an image that has them (compatible, the default; exact: each pin), an image as it is (image), "
+        "or an installation when the container starts (at-start). An update keeps what was named before.",
     )(command)
 
 
@@ -290,7 +288,7 @@ def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
 class Rollout:
     """How a change is to be made."""
 
-    packages: str
+    packages: str | None
     adopt: bool
     allow_schema_change: bool = False
     endpoint: str | None = None
@@ -319,7 +317,7 @@ def rollout(command: Command) -> Command:
         place: Place,
         timeout: int | None,
         no_wait: bool,
-        packages: str,
+        packages: str | None,
         variables: Mapping[str, str],
         allow_schema_change: bool,
         adopt: bool,

@@ -107,7 +107,7 @@ def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Repo
         name=command.name,
         intent=Intent(command.verb),
         model=command.model,
-        options=command.options,
+        config=config,
         packages=command.packages,
         adopt=command.adopt,
     )

@@ -107,7 +107,7 @@ class TargetContract(Removal):
 
     def test_a_plan_changes_nothing(self, place: Place, name: DeploymentName) -> None:
         command = place.command("create", name, place.first.model)
-        plan = lifecycle.prospect(place.target, place.connect(), wish(command)).plan
+        plan = lifecycle.prospect(place.target, place.connect(), wish(place.target, command)).plan
         assert [step.describe() for step in plan.forward]
         assert not place.everything_of_ours(name)
 
@@ -271,7 +271,7 @@ class TargetContract(Removal):
     @pytest.mark.slow
     def test_the_slower_of_two_clients_is_told(self, place: Place, serving: DeploymentName) -> None:
         update = place.command("update", serving, place.second.model)
-        forward = lifecycle.prospect(place.target, place.connect(), wish(update)).plan.forward
+        forward = lifecycle.prospect(place.target, place.connect(), wish(place.target, update)).plan.forward
         switch = next(number for number, step in enumerate(forward) if step.effect is Effect.SWITCH)
         for step in (0, switch, switch + 1, len(forward)):
             with place.held_up(update, step) as slower:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from typing import Any
 
 from deployer.conformance.clients import Command, Ended, Stream
 from deployer.conformance.place import Place, Sample
 from deployer.lifecycle import Wish
 from deployer.state import DeploymentName, Observed, Status
-from deployer.target import Intent
+from deployer.target import Intent, Target
 
 
-def wish(command: Command) -> Wish:
-    return Wish(command.name, Intent(command.verb), command.model, command.options, packages=command.packages)
+def wish(target: Target[Any, Any], command: Command) -> Wish:
+    config = target.config.parse(command.options, target=target.scheme)
+    return Wish(command.name, Intent(command.verb), command.model, config, packages=command.packages)
 
 
 def done(ended: Ended, where: str = "") -> Ended:

@@ -190,7 +190,7 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report:
         name=NAME,
         intent=Intent(command.verb),
         model=model_named(command.model) if command.model else None,
-        options=options,
+        config=target.config.parse(options, target=target.scheme),
         packages="image",
     )
     lifecycle.deploy(target, cloud, wish, report, timeout_seconds=600)

@@ -92,7 +92,7 @@ class Memory:
         image = Image(reference, digest_of(reference))
         names = names_of(request.name, request.model.facts, image, request.config)
         record = record_of(request, image, request.config, names)
-        return DeploymentSpec(request.name, request.model, image, request.config, record, request.packages)
+        return DeploymentSpec(record, request.config, image, request.model.path)
 
     def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Client]:
         """The steps from what is there to what is wanted; empty where they are the same."""

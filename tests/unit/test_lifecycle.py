@@ -62,7 +62,7 @@ class NoRemovals(Wire):
 def deploy(cloud: Cloud, intent: str, uri: str = "", /, run: str = "one", **options: Any) -> list[Sent]:
     """Run to the end; what was sent."""
     connection = client(cloud, run)
-    wish = Wish(NAME, Intent(intent), model(uri) if uri else None, options, packages="image")
+    wish = Wish(NAME, Intent(intent), model(uri) if uri else None, Options.parse(options, target="memory"), packages="image")
     lifecycle.deploy(TARGET, connection, wish, silent, timeout_seconds=600)
     return connection.wire.sent
 
@@ -122,6 +122,19 @@ def test_an_update_takes_what_it_does_not_name_from_the_record(cloud: Cloud) -> 
     assert (record(cloud).options["instance_type"], record(cloud).options["instance_count"]) == ("small", 3)
 
 
+def test_an_update_keeps_where_packages_come_from(cloud: Cloud) -> None:
+    def run(intent: str, uri: str, packages: str | None) -> str:
+        wish = Wish(NAME, Intent(intent), model(uri), packages=packages)
+        lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
+        return str(record(cloud).packages)
+
+    assert run("create", "v1", "at-start") == "at-start"
+    assert run("update", "v2", None) == "at-start"
+    assert run("update", "v3", "image") == "image"
+    assert run("update", "v4", None) == "image"
+    assert run("apply", "v5", None) == "compatible"
+
+
 def test_apply_takes_the_wish_as_complete(cloud: Cloud) -> None:
     deploy(cloud, "create", "v1", image_url="scoring:7", instance_type="large")
     deploy(cloud, "apply", "v1")
@@ -141,7 +154,8 @@ def test_an_update_waits_for_the_dust_to_settle_before_it_reads_the_record(cloud
 
 def test_standing_options_give_way_to_the_record_and_to_the_wish(cloud: Cloud) -> None:
     deploy(cloud, "create", "v1", instance_type="large")
-    wish = Wish(NAME, Intent.UPDATE, model("v2"), {"instance_count": 2}, standing={"instance_type": "huge", "role": "other"}, packages="image")
+    config = Options.parse({"instance_count": 2, "instance_type": "huge", "role": "other"}, target="memory")
+    wish = Wish(NAME, Intent.UPDATE, model("v2"), config, frozenset({"instance_count"}), packages="image")
     lifecycle.deploy(TARGET, client(cloud), wish, silent, timeout_seconds=600)
     assert record(cloud).options["instance_type"] == "large"
     assert record(cloud).options["instance_count"] == 2

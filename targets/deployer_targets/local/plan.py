@@ -80,7 +80,7 @@ def container(spec: DeploymentSpec[LocalConfig]) -> Container:
         port=PORT,
         environment={**_NO_DRAIN, **spec.config.env},
         mounts=(Mount(spec.model.path or Path(MODEL_DIRECTORY), MODEL_DIRECTORY),),
-        labels={names.LABEL: f"{spec.name}/{spec.generation.id}"},
+        labels={names.LABEL: f"{spec.name}/{spec.generation}"},
     )
 
 
@@ -97,7 +97,7 @@ def _first(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tupl
 
 
 def _rollout(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
-    generation, wait = spec.generation.id, spec.config.synchronous
+    generation, wait = spec.generation, spec.config.synchronous
     start = StartContainer(spec.name, generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config))
     if not wait:
         return (CopyModel(spec.name, spec.model), start, SwitchWhenReady(spec.name, generation))

@@ -136,7 +136,7 @@ def local_spec(
     name = target.name_for(model.path.name if model.path else model.facts.uri)
     image = _image(config, model, runtime, packages)
     request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
-    return DeploymentSpec(name, model, image, config, record_of(request, image, config, ()))
+    return DeploymentSpec(record_of(request, image, config, ()), config, image, model.path)
 
 
 def curl(url: str, model_path: Path) -> str:

@@ -94,7 +94,7 @@ class Local:
             image = image_for(kept=None)
             generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
         record = record_of(request, image, config, [names.model(request.model.digest)], secrets=secret_id)
-        return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
+        return DeploymentSpec(record, config, image, request.model.path)
 
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
         return plan.plan(spec, observed)

@@ -80,7 +80,7 @@ def plan(spec: Spec, observed: Seen | None) -> Plan[Aws]:
     leftovers = _removable(observed.resources - keep) if observed else frozenset()
     whole = observed is not None and _in_service(observed, wanted)
     live = _live(spec, wanted, observed, whole)
-    recorded = observed is not None and spec.generation.id in observed.records and observed.records[spec.generation.id].same(wanted.record)
+    recorded = observed is not None and spec.generation in observed.records and observed.records[spec.generation].same(wanted.record)
     forward: Steps = _forward(spec, wanted, observed) if not whole else () if recorded else (WriteRecord(wanted.home, wanted.record),)
     waits = whole or spec.config.synchronous
     return Plan(

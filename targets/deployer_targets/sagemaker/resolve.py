@@ -62,7 +62,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
     known = observed.records.get(generation) if observed else None
     resources = known.resources if known else plan.resources_of(Home(str(config.bucket), request.name), request.model, image, config, secrets)
     record = record_of(request, image, config, resources, secrets=secrets)
-    return DeploymentSpec(request.name, request.model, image, config, record, request.packages)
+    return DeploymentSpec(record, config, image, request.model.path)
 
 
 def _check_instance_type(config: SageMakerConfig, observed: Seen | None) -> None:

@@ -200,7 +200,8 @@ def test_the_general_image_is_found_by_its_tag(here: AwsHere):
 def test_a_model_that_changes_while_it_is_sent_is_refused_and_nothing_half_made_is_left(user: User, here: AwsHere, tmp_path: Path):
     name, model = user.name(), model_in(tmp_path / "model", 2)
     (tmp_path / "model" / "factor.txt").write_text("3")
-    wish = Wish(name=here.target.check_name(name), intent=Intent.CREATE, model=model, options={"execution_role_arn": ROLE}, packages="image")
+    config = here.target.config.parse({"execution_role_arn": ROLE}, target="sagemaker")
+    wish = Wish(name=here.target.check_name(name), intent=Intent.CREATE, model=model, config=config, packages="image")
     with pytest.raises(ModelInvalid, match="changed while it was being packaged"):
         deploy(here.target, here.connect(), wish, silent, timeout_seconds=60)
     assert here.everything_of(name) == ()

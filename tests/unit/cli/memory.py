@@ -216,7 +216,7 @@ class Memory:
         data = Resource("object", f"{request.name}/{short(request.model.digest)}")
         secrets = "same" if request.config.env else ""
         record = record_of(request, image, request.config, [data], secrets=secrets)
-        return DeploymentSpec(request.name, request.model, image, request.config, record, request.packages)
+        return DeploymentSpec(record, request.config, image, request.model.path)
 
     def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Cloud]:
         record = spec.record

@@ -21,7 +21,7 @@ def spec(model: str = "first", secrets: str = "", **options: Any) -> DeploymentS
     wanted = Model(ModelFacts(uri=model, digest=digest_of(model)), Path("/models") / model)
     image = Image("process/deployer-scoring:1-py311", digest_of("image"), stand_in=True)
     record = record_of(Request(NAME, Intent.APPLY, wanted, config), image, config, [names.model(wanted.digest)], secrets=secrets)
-    return DeploymentSpec(NAME, wanted, image, config, record)
+    return DeploymentSpec(record, config, image, wanted.path)
 
 
 def serving(*specs: DeploymentSpec[LocalConfig], status: Status = Status.READY, more: tuple[Resource, ...] = ()) -> Observed:
@@ -29,10 +29,10 @@ def serving(*specs: DeploymentSpec[LocalConfig], status: Status = Status.READY, 
     records: dict[str, Record] = {}
     before = None
     for each in specs:
-        records[each.generation.id] = each.record.replacing(before)
-        before = each.generation.id
+        records[each.generation] = each.record.replacing(before)
+        before = each.generation
     assert before is not None
-    memory = {resource for each in specs for resource in (names.record(each.generation.id), names.model(each.model.digest))}
+    memory = {resource for each in specs for resource in (names.record(each.generation), names.model(each.model.digest))}
     resources = frozenset({names.supervisor(NAME), names.container(before), *memory, *more})
     return Observed(NAME, status, (Share(before),), records=records, resources=resources, url="http://127.0.0.1:1")
 
@@ -56,9 +56,9 @@ def test_an_update_keeps_the_port_and_one_generation_for_a_way_back() -> None:
     first, second, third = spec("first"), spec("second"), spec("third")
     made = plan.plan(third, serving(first, second))
     assert "OpenPort" not in kinds(made.forward)
-    assert names.record(second.generation.id) in made.keep
+    assert names.record(second.generation) in made.keep
     assert names.model(second.model.digest) in made.keep
-    assert made.removes == {names.record(first.generation.id), names.model(first.model.digest), names.container(second.generation.id)}
+    assert made.removes == {names.record(first.generation), names.model(first.model.digest), names.container(second.generation)}
 
 
 def test_keep_says_how_many_stay_and_archive_keeps_all() -> None:
@@ -67,31 +67,31 @@ def test_keep_says_how_many_stay_and_archive_keeps_all() -> None:
     everything = plan.plan(spec("third", archive=True), serving(first, second))
     assert {each.kind for each in none.keep} == {"supervisor", "record", "model", "container"}
     assert len(none.keep) == 4
-    assert everything.removes == {names.container(second.generation.id)}
+    assert everything.removes == {names.container(second.generation)}
 
 
 def test_going_back_keeps_the_generation_left_behind() -> None:
     first, second = spec("first"), spec("second")
     made = plan.plan(first, serving(first, second))
-    assert {each.name for each in made.keep if each.kind == "record"} == {first.generation.id, second.generation.id}
+    assert {each.name for each in made.keep if each.kind == "record"} == {first.generation, second.generation}
 
 
 def test_a_failure_goes_back_to_what_was_kept_before_and_its_container() -> None:
     first, second = spec("first"), spec("second")
     (back,) = plan.plan(spec("third"), serving(first, second)).back
     assert isinstance(back, steps.Sweep)
-    assert names.container(second.generation.id) in back.keep
-    assert {each.name for each in back.keep if each.kind == "record"} == {first.generation.id, second.generation.id}
+    assert names.container(second.generation) in back.keep
+    assert {each.name for each in back.keep if each.kind == "record"} == {first.generation, second.generation}
 
 
 def test_a_failed_leftover_is_swept_and_nobodys_predecessor() -> None:
     first, left = spec("first"), spec("left over")
-    there = serving(first, more=(names.record(left.generation.id), names.container(left.generation.id)))
-    there = replace(there, records={**there.records, left.generation.id: left.record.replacing(first.generation.id)})
+    there = serving(first, more=(names.record(left.generation), names.container(left.generation)))
+    there = replace(there, records={**there.records, left.generation: left.record.replacing(first.generation)})
     made = plan.plan(first, there)
     assert kinds(made.sweep) == ["Sweep"]
     assert not made.forward
-    assert made.removes == {names.record(left.generation.id), names.container(left.generation.id)}
+    assert made.removes == {names.record(left.generation), names.container(left.generation)}
 
 
 def test_an_unfinished_copy_is_swept() -> None:
@@ -115,7 +115,7 @@ def test_a_rollout_with_another_port_records_the_port_that_is_open_until_it_move
     (written,) = [step for step in made.forward if isinstance(step, steps.WriteRecord)]
     (changed,) = [step for step in made.live if isinstance(step, steps.ChangeOptions)]
     assert (written.record.options["port"], changed.record.options["port"]) == (7000, 8000)
-    assert changed.record.replaces == spec("first").generation.id
+    assert changed.record.replaces == spec("first").generation
 
 
 def test_a_generation_that_failed_since_is_started_again() -> None:
@@ -141,8 +141,8 @@ def test_delete_is_one_step_and_prune_sweeps_what_is_past_keep() -> None:
     assert kinds(plan.plan_delete(NAME, there).forward) == ["Stop"]
     assert plan.plan_prune(NAME, there, spec().config).empty
     pruned: Plan[LocalCloud] = plan.plan_prune(NAME, there, spec(keep=0).config)
-    assert pruned.removes == {names.record(first.generation.id), names.model(first.model.digest)}
-    assert names.container(second.generation.id) in pruned.keep
+    assert pruned.removes == {names.record(first.generation), names.model(first.model.digest)}
+    assert names.container(second.generation) in pruned.keep
 
 
 def test_the_container_is_what_every_platform_runs() -> None:
@@ -156,5 +156,5 @@ def test_the_container_is_what_every_platform_runs() -> None:
 def test_resources_are_named_by_what_they_are_made_of() -> None:
     one, other = spec("first"), spec("first", env={"A": "1"}, secrets="id")
     assert names.model(one.model.digest).name == short(one.model.digest)
-    assert one.generation.id != other.generation.id
+    assert one.generation != other.generation
     assert names.model(one.model.digest) == names.model(other.model.digest)

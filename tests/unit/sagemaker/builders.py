@@ -38,7 +38,7 @@ def spec(of: str = "one", *, secrets: str = "", in_image: str = "image", name: s
     request: Request[SageMakerConfig] = Request(DeploymentName(name), Intent.APPLY, made_of, wanted)
     resources = resources_of(Home(BUCKET, name), made_of, runs, wanted, secrets)
     record = record_of(request, runs, wanted, resources, secrets=secrets)
-    return DeploymentSpec(DeploymentName(name), made_of, runs, wanted, record)
+    return DeploymentSpec(record, wanted, runs, made_of.path)
 
 
 def config_of(record: Record) -> str:
