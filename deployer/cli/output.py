@@ -39,10 +39,12 @@ def say(text: str, *, err: bool = False) -> None:
 
 def pass_on(line: str, *, err: bool = False) -> None:
     """Print a line of a container's log. To a terminal goes nothing but its text and colours, to a file or a pipe the line as it is."""
-    if (sys.stderr if err else sys.stdout).isatty():
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
         click.echo(coloured(line), err=err)
-    else:
-        click.echo(line.encode("utf-8", "replace"), err=err)
+    else:  # there may be tens of thousands a second: click's echo takes three times as long
+        stream.buffer.write(line.encode("utf-8", "replace") + b"\n")
+        stream.buffer.flush()
 
 
 def dump(document: Any, form: str, *, secrets: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -66,7 +67,7 @@ class Command:
     def __init__(self, options: Options) -> None:
         self._options = options
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
         chosen = port or free_port()
         model = next((str(mount.source) for mount in container.mounts), "")
         environment = {

@@ -52,7 +52,7 @@ class Docker:
         """
         return cls(engine.connect(), login)
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
         from docker.errors import APIError, DockerException
 
         self._sweep()

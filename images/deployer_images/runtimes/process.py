@@ -41,7 +41,7 @@ class Process:
 
     name = "process"
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
         model = _model(container)
         interpreter = _interpreter(container, model, log)
         port = _checked(port) if port else _free_port()
@@ -57,19 +57,30 @@ class Process:
             "DEPLOYER_PORT": str(port),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             **({"DEPLOYER_MODEL": str(model)} if model else {}),
+            **({"DEPLOYER_HANDOVER_FD": str(inherited.fileno())} if inherited else {}),
             **({_MODE: "image"} if _installs_at_start(container) else {}),  # its environment has what would be installed
         }
         # In a container it listens on all addresses, which are the container's alone; here they would be the whole machine's.
         command = [str(interpreter), "-m", "deployer_scoring", *(container.command or ("serve",)), "--host", "127.0.0.1"]
         try:
-            return _RunningProcess(name, command, variables, scratch=scratch, port=port, log=log)
+            return _RunningProcess(name, command, variables, scratch=scratch, port=port, log=log, inherited=inherited)
         except OSError as fault:
             shutil.rmtree(scratch, ignore_errors=True)
             raise MachineFault(f"{name} could not be started as a process", why=str(fault)) from fault
 
 
 class _RunningProcess(Running):
-    def __init__(self, name: str, command: Sequence[str], variables: Mapping[str, str], *, scratch: Path, port: int, log: Log) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        variables: Mapping[str, str],
+        *,
+        scratch: Path,
+        port: int,
+        log: Log,
+        inherited: socket.socket | None,
+    ) -> None:
         super().__init__(name)
         self._port = port
         # -I -S: the guard needs nothing but the standard library, and starts in a third of the time.
@@ -81,6 +92,7 @@ class _RunningProcess(Running):
             env=dict(variables),
             cwd=scratch,
             bufsize=0,
+            pass_fds=(inherited.fileno(),) if inherited else (),
             start_new_session=True,  # Ctrl-C in our terminal is ours to handle
         )
         assert self._guard.stdin is not None and self._guard.stdout is not None

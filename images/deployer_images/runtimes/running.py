@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
@@ -23,12 +24,14 @@ class Runtime(Protocol):
 
     name: str
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
         """Start the container; it isn't healthy yet (`wait_healthy`).
 
         Args:
             name: for people and labels; need not be unique.
             port: where it is to answer on 127.0.0.1; 0 takes a free one.
+            inherited: an end of a connection over which its server is lent sockets (deployer_scoring.server.handover). A process alone can
+                have it.
 
         Raises:
             MachineFault: the port is taken, the disk is full.

@@ -11,7 +11,7 @@ import contextlib
 import os
 from collections.abc import AsyncGenerator
 from time import perf_counter
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 from urllib.parse import parse_qsl
 
 from deployer_scoring.errors import InvalidInput
@@ -132,6 +132,18 @@ class Connection(asyncio.Protocol):
         """Close, once what was written is sent."""
         if self._transport is not None:
             self._transport.close()
+
+    def move(self, give: Callable[[int], bool]) -> None:
+        """Leave it to another process, where nothing is under way on it.
+
+        Args:
+            give: Sends the socket's descriptor there; false where it can't be sent now.
+        """
+        transport = self._transport
+        if not self.idle or self._lingers or self._ended or transport.is_closing() or transport.get_write_buffer_size():
+            return
+        if give(transport.get_extra_info("socket").fileno()):
+            transport.abort()  # closes this process's hold on it; the connection lives on in the other
 
     def abandon(self) -> None:
         """Close this process's hold on the socket alone: it is a fork of the one whose connection this is."""
@@ -335,6 +347,8 @@ class Connection(asyncio.Protocol):
             self._close_gently()
         elif self._buffer or not self._reading or self._ended:
             self._advance()
+        elif self._site.answered is not None:
+            self._site.answered(self)
 
     def _record(self, status: int, sent: int, traced: Optional[str]) -> None:
         head = self._head or NO_HEAD

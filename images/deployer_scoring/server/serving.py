@@ -40,6 +40,8 @@ def serve(settings: Settings) -> int:
     except OSError as error:
         sys.stderr.write(f"the port {settings.port} on {settings.host} can't be had: {error.strerror or error}\n")
         return 1
+    if settings.handover:
+        os.set_inheritable(settings.handover, False)
     with listener:
         return _Server(settings, listener, Early(listener, _inherited_connections()), forks=inherited is None).run()
 
@@ -180,6 +182,8 @@ class _Server:
         sys.stdout.flush()
         sys.stderr.flush()
         self._listener.set_inheritable(True)
+        if self._settings.handover:
+            os.set_inheritable(self._settings.handover, True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         os.environ[_LISTENER] = str(self._listener.fileno())
         _hand_over(unanswered)

@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     """SAGEMAKER_MULTI_MODEL=true: no model is loaded at the start; they come by POST /models."""
     allowed_hosts: str = ""
     """DEPLOYER_ALLOWED_HOSTS: under which names it may be asked (allowed_hosts.py); empty: any, where it listens for more than its machine."""
+    handover: int = 0
+    """DEPLOYER_HANDOVER_FD: an open socket over which workers are lent listening sockets (handover.py); 0: none."""
 
     @classmethod
     def of(
@@ -87,6 +89,7 @@ class Settings(NamedTuple):
             model_version=environ.get("DEPLOYER_MODEL_VERSION") or defaults.model_version,
             multi_model=environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true",
             allowed_hosts=_hosts(environ),
+            handover=_number(environ, "DEPLOYER_HANDOVER_FD", 0),
         )
 
 

@@ -74,6 +74,8 @@ class Site:
         self.connections: set[Connection] = set()
         self.closing = False
         """Whether answers ask their client to close the connection."""
+        self.answered: Optional[Callable[[Connection], object]] = None
+        """Told of each connection that has been answered and is kept, where connections move to another process."""
         self.requests = 0
         """How many are being answered."""
         self._held = 0

@@ -20,6 +20,7 @@ from deployer_scoring.server.closing import SETTLE_SECONDS, take_no_more
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.dispatch import Dispatcher
 from deployer_scoring.server.early import Unanswered
+from deployer_scoring.server.handover import Handover
 from deployer_scoring.server.hosting import Hosting
 from deployer_scoring.server.isolated import Isolated
 from deployer_scoring.server.journal import Journal
@@ -97,17 +98,22 @@ class _Worker:
         self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter, models=self._models)
         self._lines = Lines()
         self._site = self._new_site()
+        self._handover = Handover(self._settings.handover, self._site, self._allowed) if self._settings.handover else None
         self._loop.add_signal_handler(signal.SIGTERM, self._stop)
         if self._prepared.library_threads > 1:
             allow_threads(self._prepared.library_threads)
         self._host()
         server = await self._loop.create_server(lambda: Connection(self._site), sock=self._post.listener, backlog=1024)
         await self._adopt()
+        if self._handover is not None:
+            self._handover.start()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
         await self._stopped
         take_no_more(self._post.listener)
         await asyncio.sleep(SETTLE_SECONDS)
         server.close()
+        if self._handover is not None:
+            self._handover.close()
         await self._finish()
 
     def _new_site(self) -> Site:
@@ -119,8 +125,11 @@ class _Worker:
             read_seconds=settings.read_timeout_seconds,
         )
         journal = Journal(self._recorder, self._settings.log_format, self._lines.write)
-        allowed = AllowedHosts.of(settings.allowed_hosts, self._post.listener.getsockname()[0], settings.host)
+        allowed = self._allowed(self._post.listener.getsockname()[0], settings.host)
         return Site(self._loop, self._service.handle, limits, finished=journal.finished, in_flight=self._recorder.in_flight, allowed=allowed)
+
+    def _allowed(self, address: str, host: str) -> Optional[AllowedHosts]:
+        return AllowedHosts.of(self._settings.allowed_hosts, address, host)
 
     # The model
 
@@ -144,6 +153,8 @@ class _Worker:
     def _let_go(self) -> None:
         """In a process that was forked from here: what is this one's alone."""
         self._post.listener.close()
+        if self._handover is not None:
+            self._handover.let_go()
         for connection in self._site.connections:
             connection.abandon()
 

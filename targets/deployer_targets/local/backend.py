@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +13,7 @@ from enum import StrEnum
 from deployer.container import Container
 from deployer.errors import DeployerError
 from deployer_images import runtimes
+from deployer_targets.local.handover import Handover
 from deployer_targets.local.lines import Lines
 
 STOP_SECONDS = 30
@@ -63,7 +65,7 @@ class _Died(Exception):
 class Backend:
     """Belongs to the event loop; what blocks in a runtime runs in threads."""
 
-    def __init__(self, order: Order, limits: Limits, lines: Lines, changed: Callable[[], None]) -> None:
+    def __init__(self, order: Order, limits: Limits, lines: Lines, changed: Callable[[], None], returned: Callable[[socket.socket], None]) -> None:
         self.order = order
         self.state = State.STARTING
         self.reason = ""
@@ -71,7 +73,8 @@ class Backend:
         self.restarts = 0
         self.last_lines: tuple[str, ...] = ()
         self.limits = limits
-        self._lines, self._changed = lines, changed
+        self._lines, self._changed, self._returned = lines, changed, returned
+        self._handover: Handover | None = None
         self._running: runtimes.Running | None = None
         self._in_progress = 0
         self._leaving = asyncio.Event()
@@ -92,6 +95,27 @@ class Backend:
         finally:
             self._in_progress -= 1
 
+    def lend(self, host: str, sockets: Sequence[socket.socket]) -> bool:
+        """Have its processes accept on public sockets; whether one does by now."""
+        if self._handover is None:
+            return False
+        self._handover.lend(host, sockets)
+        return self._handover.accepting
+
+    def give(self, connection: socket.socket) -> bool:
+        """Have one of its processes go on with a connection; false where none can."""
+        return self._handover is not None and self._handover.give(connection)
+
+    def withdraw(self, *, move: bool) -> None:
+        """Have its processes accept no more, and close their connections between requests, or give them back (`move`)."""
+        if self._handover is not None:
+            self._handover.leave(move=move)
+
+    async def obeyed(self) -> None:
+        """Return once they have done what they were told of sockets."""
+        if self._handover is not None:
+            await self._handover.obeyed()
+
     async def leave(self, *, at_once: bool = False) -> None:
         """Wait for the requests in progress, `drain_timeout` at most, and stop the container. Safe to call twice."""
         if not at_once:
@@ -102,8 +126,11 @@ class Backend:
     async def _drained(self) -> None:
         if self.state in (State.READY, State.RESTARTING):
             self._become(State.STOPPING)
+        self.withdraw(move=False)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.limits.drain_timeout):
+                if self._handover is not None:
+                    await self._handover.left()
                 while self._in_progress:
                     await asyncio.sleep(0.02)
 
@@ -149,7 +176,13 @@ class Backend:
         log = self._lines.writer(self.order.generation)
         try:
             runtime = runtimes.find(self.order.runtime)
-            starting = asyncio.ensure_future(asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log))
+            self._handover = Handover(self._changed, self._returned) if self.order.runtime == runtimes.PROCESS else None
+            inherited = self._handover.inherited if self._handover else None
+            starting = asyncio.ensure_future(
+                asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log, inherited=inherited)
+            )
+            if inherited is not None:
+                starting.add_done_callback(lambda _: inherited.close())  # the process has its own
             leaving = asyncio.ensure_future(self._leaving.wait())
             await asyncio.wait({starting, leaving}, return_when=asyncio.FIRST_COMPLETED)
             leaving.cancel()
@@ -208,6 +241,9 @@ class Backend:
     async def _end(self) -> None:
         """Stop the container if there is one, and keep its last words."""
         running, self._running = self._running, None
+        if self._handover is not None:
+            self._handover.close()
+            self._handover = None
         if running is not None:
             await asyncio.to_thread(running.stop, STOP_SECONDS)
         await asyncio.sleep(0)  # the last lines were handed over by another thread

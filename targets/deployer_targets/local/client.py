@@ -26,6 +26,7 @@ from deployer.seam import AT_ONCE, Seam, poll
 from deployer.state import DeploymentName, Digest, Model, Record
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
+from deployer_targets.local.lines import Line
 from deployer_targets.local.names import Place
 
 _ANSWER_SECONDS = 30.0
@@ -66,14 +67,14 @@ class LocalCloud:
             found = self._ask(name, "environments")
         return found
 
-    def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Mapping[str, Any]]:
-        """Lines as `lines.Line` has them, until the supervisor ends or the iterator is closed."""
+    def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Line]:
+        """Lines until the supervisor ends or the iterator is closed."""
         connection = self._seam(name).call(lambda: wire.connect(self.place.socket(name), None), "local logs")
         with connection, connection.makefile("rwb") as stream:
             stream.write(wire.line({"verb": "logs", "follow": follow, "tail": tail}))
             stream.flush()
-            for each in stream:
-                yield json.loads(each)
+            for many in stream:
+                yield from (Line(*each) for each in json.loads(many))
 
     # Changing
 

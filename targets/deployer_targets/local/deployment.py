@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from typing import Any
 from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
 from deployer.state import Record, short
 from deployer_targets.local import home, wire
+from deployer_targets.local.address import Address
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
 from deployer_targets.local.lines import Lines
 from deployer_targets.local.names import Place
@@ -53,6 +55,7 @@ class Deployment:
         self.records: dict[str, _Kept] = {}
         self.backends: dict[str, Backend] = {}
         self.lines = Lines()
+        self.address = Address()
         self.proxy = Proxy(self._route)
         self.gone = asyncio.Event()
         self.last_used = time.monotonic()
@@ -70,8 +73,8 @@ class Deployment:
         return wire.Description(
             name=self.name,
             pid=os.getpid(),
-            host=self.proxy.host if self.proxy.listening else "",
-            port=self.proxy.port if self.proxy.listening else 0,
+            host=self.address.host if self.address.sockets else "",
+            port=self.address.port if self.address.sockets else 0,
             serving=self.serving,
             incoming=self.incoming,
             records={generation: kept.record for generation, kept in self.records.items()},
@@ -117,13 +120,17 @@ class Deployment:
 
     async def listen(self, host: str, port: int) -> dict[str, Any]:
         """Listen there; port 0 keeps the present one, or picks one."""
-        before = (self.proxy.host, self.proxy.port)
+        before = (self.address.host, self.address.port)
         try:
-            await self.proxy.listen(host, port)
+            await self.address.move(host, port, self._withdraw)
         except OSError as error:
             advice = "take another, 0 for any free one, or stop what listens there" if port else "127.0.0.1 is always there"
             raise MachineFault(f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice) from error
-        return {"port": self.proxy.port, "changed": (self.proxy.host, self.proxy.port) != before}
+        finally:
+            self._lend()
+        if serves := self.backends.get(self.serving or ""):
+            await serves.obeyed()
+        return {"port": self.address.port, "changed": (self.address.host, self.address.port) != before}
 
     async def adopt_model(self, unfinished: str, model: str) -> dict[str, Any]:
         """Make a client's finished copy the model of that name, unless it's there already."""
@@ -145,7 +152,7 @@ class Deployment:
         self.held_by(run)
         if changed := found is None or found.state is State.STOPPED:
             order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime)
-            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell)
+            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell, self._go_on)
         return {"changed": changed}
 
     async def wait(self, generation: str, seconds: float) -> dict[str, Any]:
@@ -159,10 +166,17 @@ class Deployment:
         backend = self.backends.get(generation)
         return asdict(_state(backend) if backend else wire.ContainerState("stopped"))
 
-    def switch(self, generation: str, expecting: str | None) -> dict[str, Any]:
+    async def switch(self, generation: str, expecting: str | None) -> dict[str, Any]:
         """Give the traffic to a generation that is ready, if `expecting` still has it; the one before is drained and stopped."""
         if self.serving == generation:
             return {"changed": False}
+        before = self.backends.get(self.serving or "")
+        self._switch(generation, expecting)
+        for backend in filter(None, (before, self.backends.get(generation))):
+            await backend.obeyed()
+        return {"changed": True}
+
+    def _switch(self, generation: str, expecting: str | None) -> None:
         if self.serving != expecting:
             raise Conflict(f"{self.name} is served by generation {self.serving} now, not {expecting}: another run was faster")
         backend = self.backends.get(generation)
@@ -171,10 +185,10 @@ class Deployment:
                 f"generation {generation} of {self.name} can't take the traffic: its container isn't ready", why=backend.reason if backend else ""
             )
         before, self.serving, self.incoming = self.serving, generation, None
-        if before in self.backends:
-            self._retire(before)
         self._tell()
-        return {"changed": True}
+        if before in self.backends:
+            self.backends[before].withdraw(move=True)
+            self._retire(before)
 
     def switch_when_ready(self, generation: str) -> dict[str, Any]:
         """The same as soon as it is ready, without anybody waiting; until then it is `incoming`."""
@@ -237,7 +251,8 @@ class Deployment:
         return not (self.records or self.backends) and time.monotonic() - self.last_used > IDLE_SECONDS
 
     async def _end(self) -> None:
-        await self.proxy.close()
+        self.proxy.close()
+        self.address.close()
         drain = max((backend.limits.drain_timeout for backend in self.backends.values()), default=0.0)
         for generation in list(self.backends):
             self._retire(generation)
@@ -268,6 +283,29 @@ class Deployment:
             raise Unavailable(f"the container of {self.name} is {backend.state}" + (f": {backend.reason}" if backend.reason else ""))
         return backend
 
+    def _lend(self) -> None:
+        """Have the processes of the generation that serves accept on the public sockets; the proxy does where there are none."""
+        backend = self.backends.get(self.serving or "")
+        lent = backend is not None and backend.state is State.READY and backend.lend(self.address.host, self.address.sockets)
+        self.proxy.accept(self.address.host, () if lent else self.address.sockets)
+
+    async def _withdraw(self) -> None:
+        """Have nobody accept."""
+        self.proxy.accept("", ())
+        for backend in self.backends.values():
+            backend.lend("", ())
+            await backend.obeyed()
+
+    def _go_on(self, connection: socket.socket) -> None:
+        """A connection that another generation gives back, between two requests."""
+        backend = self.backends.get(self.serving or "")
+        if backend is not None and backend.state is State.READY and backend.give(connection):
+            connection.close()
+        elif self._ending is None:
+            self.proxy.go_on(connection)
+        else:
+            connection.close()
+
     def _retire(self, generation: str) -> None:
         """Drain and stop a container, in the background."""
         if generation not in self._leaving:
@@ -286,9 +324,10 @@ class Deployment:
         self._changed = asyncio.Event()
         backend = self.backends.get(self.incoming) if self.incoming else None
         if self.incoming and backend and backend.state is State.READY:
-            self.switch(self.incoming, self.serving)
+            self._switch(self.incoming, self.serving)
         elif backend is None or backend.state in (State.FAILED, State.STOPPED):
             self.incoming = None
+        self._lend()
 
     def _model_names(self) -> list[str]:
         directory = self.place.models_of(self.name)

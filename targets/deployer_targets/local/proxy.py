@@ -1,4 +1,5 @@
-"""The public socket of a deployment: each HTTP request goes whole to the container that serves when it comes.
+"""Stands before containers that can't be lent the public sockets, and while there is none: each HTTP request goes whole to the one that
+serves when it comes.
 
 A connection that is kept alive thus moves to a new generation with its next request, and none is cut by a switch. Requests to a container
 are counted, so that who drains it knows when the last is answered. Each has a connection of its own to the container: a pooled one
@@ -11,7 +12,8 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
 
@@ -22,6 +24,7 @@ from deployer_scoring.server.allowed_hosts import AllowedHosts
 _BLOCK = 1 << 16
 _HEAD_LIMIT = 1 << 16
 _LINGER_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 1.0
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade", b"expect"})
 """RFC 9110, 7.6.1: these speak of one connection and are not passed on."""
 
@@ -44,40 +47,45 @@ class Unavailable(Exception):
 
 
 class Proxy:
-    """Listens, and forwards. `route` gives the container for one request, or raises Unavailable."""
+    """Accepts connections, and forwards their requests. `route` gives the container for one request, or raises Unavailable."""
 
     def __init__(self, route: Callable[[], Backend]) -> None:
         self._route = route
-        self._server: asyncio.Server | None = None
+        self._sockets: Sequence[socket.socket] = ()
+        self._accepting: list[socket.socket] = []
+        self._serving: set[asyncio.Task[None]] = set()
         self._allowed: AllowedHosts | None = None
         self._idle: set[asyncio.StreamWriter] = set()
         self._open: set[asyncio.StreamWriter] = set()
-        self.host = ""
-        self.port = 0
+        self._closing = False
 
-    @property
-    def listening(self) -> bool:
-        return self._server is not None
+    def accept(self, host: str, sockets: Sequence[socket.socket]) -> None:
+        """Accept on these sockets, which listen, and on no others; they stay the caller's. Connections that are there go on.
 
-    async def listen(self, host: str, port: int) -> None:
-        """Listen there, and no longer where it did before. Port 0 keeps the present one, or picks one.
-
-        Raises:
-            OSError: the port is taken, or the address isn't one of this machine; nothing has changed then.
+        Args:
+            host: How their address was told.
         """
-        if self._server and host == self.host and port in (0, self.port):
+        if sockets == self._sockets:
             return
-        wanted = port or self.port
-        if self._server and wanted == self.port:
-            await self._rebind(host, wanted)
-        else:
-            self._replace(await asyncio.start_server(self._serve, host, wanted), host)
+        loop = asyncio.get_running_loop()
+        for each in self._accepting:
+            loop.remove_reader(each)
+            each.close()
+        self._sockets, self._accepting = sockets, [each.dup() for each in sockets]
+        for each in self._accepting:
+            self._allowed = AllowedHosts.of("", each.getsockname()[0], host)
+            loop.add_reader(each, self._take, each)
 
-    async def close(self) -> None:
+    def go_on(self, connection: socket.socket) -> None:
+        """Serve a connection that somebody has accepted."""
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    def close(self) -> None:
         """Take no new requests. Those in progress go on; connections that wait for a next one are closed."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._closing = True
+        self.accept("", ())
         for writer in list(self._idle):
             writer.close()
 
@@ -86,26 +94,24 @@ class Proxy:
         for writer in list(self._open):
             writer.transport.abort()
 
-    async def _rebind(self, host: str, port: int) -> None:
-        """The same port on another address: one that includes the old can't be taken while the old is."""
-        before = self.host
-        assert self._server is not None
-        self._server.close()
+    def _take(self, listener: socket.socket) -> None:
         try:
-            server = await asyncio.start_server(self._serve, host, port)
+            connection, _ = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):  # another process was faster, or the client has gone
+            return
+        except OSError:  # too many files are open: look again when some may be closed
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener)
+            loop.call_later(_LOOK_AGAIN_SECONDS, lambda: listener in self._accepting and loop.add_reader(listener, self._take, listener))
+            return
+        self.go_on(connection)
+
+    async def _serve(self, connection: socket.socket) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(sock=connection)
         except OSError:
-            self._replace(await asyncio.start_server(self._serve, before, port), before)
-            raise
-        self._replace(server, host)
-
-    def _replace(self, server: asyncio.Server, host: str) -> None:
-        if self._server is not None:
-            self._server.close()
-        self._server, self.host = server, host
-        address, self.port = server.sockets[0].getsockname()[:2]
-        self._allowed = AllowedHosts.of("", address, host)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection.close()
+            return
         self._open.add(writer)
         peer = _Peer(h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT), reader, writer)
         try:
@@ -141,7 +147,7 @@ class Proxy:
                 return False
             await peer.refuse(502, "CONTAINER_FAILED", str(reason))
         await peer.hear_out()
-        return self.listening and peer.again()
+        return not self._closing and peer.again()
 
     def _admit(self, request: h11.Request) -> None:
         headers = {str(name, "ascii"): str(value, "latin-1") for name, value in request.headers}

@@ -97,6 +97,7 @@ def run(
     """
     chosen = _runtime(runtime, container)
     name = DeploymentName(f"{names.name_for(f'run-local-{model_path.name}')[:54].rstrip('-')}-{secrets.token_hex(4)}")
+    log = _one_at_a_time(log)
     with _terminated_like_interrupted(), _held(name, ending_seconds, detach=detach) as cloud:
         if not detach:
             _follow(name, cloud, log)
@@ -215,13 +216,24 @@ def _leash() -> Iterator[int]:
         os.close(writing)
 
 
+def _one_at_a_time(log: Callable[[str], None]) -> Callable[[str], None]:
+    """The container's lines and our own words come from two threads: neither is to stand in the middle of the other."""
+    lock = threading.Lock()
+
+    def say(text: str) -> None:
+        with lock:
+            log(text)
+
+    return say
+
+
 def _follow(name: DeploymentName, cloud: LocalCloud, log: Callable[[str], None]) -> None:
     """Hand the container's lines on as they come, until its supervisor ends."""
 
     def follow() -> None:
         with suppress(DeployerError, OSError):
             for line in cloud.logs(name, follow=True, tail=0):
-                log(line["text"])
+                log(line.text)
 
     threading.Thread(target=follow, name=f"log of {name}", daemon=True).start()
 

@@ -14,7 +14,6 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +85,9 @@ class Control:
         """Lines until they end, the client goes, or the deployment does."""
 
         async def send() -> None:
-            async for each in self._deployment.lines.read(tail=tail, follow=follow):
-                await _send(writer, asdict(each))
+            async for lines in self._deployment.lines.read(tail=tail, follow=follow):
+                writer.write(wire.line(lines))
+                await writer.drain()
 
         tasks = [asyncio.create_task(each) for each in (send(), reader.read(1), self._deployment.gone.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -137,7 +137,7 @@ class Local:
 
     def logs(self, name: DeploymentName, cloud: LocalCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
         for line in cloud.logs(name, follow=follow, tail=tail):
-            yield LogLine(line["text"], line["source"], datetime.fromisoformat(line["time"]))
+            yield LogLine(line.text, line.source, datetime.fromisoformat(line.time))
 
     def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, packages: str, **how: Any) -> LocalRun:
         """Run here what another target would run; see `deployer_targets.local.run_local`."""

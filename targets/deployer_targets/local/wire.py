@@ -9,7 +9,7 @@ import dataclasses
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,7 +119,7 @@ def container_from(document: Mapping[str, Any]) -> Container:
     return Container(**{**document, "command": tuple(document["command"]), "mounts": mounts})
 
 
-def line(document: Mapping[str, Any]) -> bytes:
+def line(document: Mapping[str, Any] | Sequence[Any]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode() + b"\n"
 
 

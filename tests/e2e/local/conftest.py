@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,10 @@ def files_below(directory: Path) -> list[Path]:
 
 
 class Stream:
-    """Requests one after another over connections that are kept alive: what they were answered, and what failed."""
+    """Requests one after another, over connections that are kept alive or a new one for each: what they were answered, and what failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._headers = headers
         self.answers: list[Any] = []
         self.failures: list[str] = []
         self.stopping = threading.Event()
@@ -67,7 +68,7 @@ class Stream:
         with httpx.Client(timeout=30, trust_env=False) as http:
             while not self.stopping.is_set():
                 try:
-                    answer = http.post(f"{url}/invocations", content=QUESTION, headers={"content-type": "application/json"})
+                    answer = http.post(f"{url}/invocations", content=QUESTION, headers=self._headers)
                     if answer.status_code == 200:
                         self.answers.append(answer.json()["predictions"])
                     else:
@@ -77,9 +78,9 @@ class Stream:
 
 
 @contextmanager
-def stream(url: str, connections: int = 3) -> Iterator[Stream]:
+def stream(url: str, connections: int = 3, **headers: str) -> Iterator[Stream]:
     """Ask all the time, in the background, while the block runs."""
-    asked = Stream()
+    asked = Stream({"content-type": "application/json", **headers})
     threads = [threading.Thread(target=asked.run, args=(url,)) for _ in range(connections)]
     for thread in threads:
         thread.start()
@@ -97,4 +98,21 @@ def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> Any:
     while not (found := holds()):
         assert time.monotonic() < deadline, "it never came to hold"
         time.sleep(0.05)
+    return found
+
+
+def containers(cloud: LocalCloud) -> list[int]:
+    """The first process of each container; workers are its children."""
+    found = scoring_processes(cloud)
+    return [process for process in found if int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]) not in found]
+
+
+def scoring_processes(cloud: LocalCloud) -> list[int]:
+    """The processes that serve a model of this cloud, by their command and environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            if command[1:3] == [b"-m", b"deployer_scoring"] and str(cloud.place.models).encode() in (process / "environ").read_bytes():
+                found.append(int(process.name))
     return found

@@ -8,7 +8,6 @@ import signal
 import socket
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from deployer.errors import ConfigInvalid, Conflict, DeploymentExists, Deploymen
 from deployer.events import Event, StepStarted
 from deployer.state import DeploymentName, Status
 from deployer_targets.local.client import LocalCloud
-from tests.e2e.local.conftest import ask, eventually, files_below, stream
+from tests.e2e.local.conftest import ask, containers, eventually, files_below, scoring_processes, stream
 from tests.models import copied_model, saved_model
 
 
@@ -312,20 +311,3 @@ def restarts(cloud: LocalCloud, generation: str) -> int:
     found = cloud.describe("numbers")
     assert found is not None
     return found.containers[generation].restarts
-
-
-def containers(cloud: LocalCloud) -> list[int]:
-    """The first process of each container; workers are its children."""
-    found = scoring_processes(cloud)
-    return [process for process in found if int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]) not in found]
-
-
-def scoring_processes(cloud: LocalCloud) -> list[int]:
-    """The processes that serve a model of this cloud, by their command and environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if command[1:3] == [b"-m", b"deployer_scoring"] and str(cloud.place.models).encode() in (process / "environ").read_bytes():
-                found.append(int(process.name))
-    return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 
 import httpx
 
@@ -29,6 +31,14 @@ class Container:
             self.in_progress -= 1
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A proxy, and the port at which it accepts."""
+
+    proxy: Proxy
+    port: int
+
+
 @asynccontextmanager
 async def serving(handler: Handler) -> AsyncIterator[Container]:
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -43,14 +53,15 @@ async def serving(handler: Handler) -> AsyncIterator[Container]:
 
 
 @asynccontextmanager
-async def listening(route: Callable[[], Container]) -> AsyncIterator[Proxy]:
-    proxy = Proxy(route)
-    await proxy.listen("127.0.0.1", 0)
-    try:
-        yield proxy
-    finally:
-        await proxy.close()
-        proxy.abort()
+async def listening(route: Callable[[], Container]) -> AsyncIterator[Listening]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        proxy = Proxy(route)
+        proxy.accept("127.0.0.1", [listener])
+        try:
+            yield Listening(proxy, listener.getsockname()[1])
+        finally:
+            proxy.close()
+            proxy.abort()
 
 
 def saying(text: bytes, *headers: bytes) -> Handler:
@@ -65,7 +76,7 @@ def saying(text: bytes, *headers: bytes) -> Handler:
     return handle
 
 
-async def raw(proxy: Proxy, *sent: bytes) -> bytes:
+async def raw(proxy: Listening, *sent: bytes) -> bytes:
     """All that comes back for these bytes, until the other side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     writer.writelines(sent)
@@ -254,7 +265,7 @@ def test_requests_in_progress_are_counted_and_outlive_the_listener() -> None:
             while not container.in_progress:
                 await asyncio.sleep(0.01)
             during = container.in_progress
-            await proxy.close()
+            proxy.proxy.close()
             go_on.set()
             answer = await asking
             return during, answer.text, container.in_progress
