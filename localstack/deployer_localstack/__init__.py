@@ -11,7 +11,7 @@ The daemon is `python -m deployer_localstack serve`. docs/local-cloud.md lists e
 
 from __future__ import annotations
 
-from deployer_localstack.control_client import Control
+from deployer_localstack.control.client import Control
 from deployer_localstack.lifecycle import Forgotten, Status, control, down, environment, logs, reset, status, up
 from deployer_localstack.options import Options, default_directory
 

@@ -1,4 +1,4 @@
-"""The local cloud as one process: builds its parts, serves until told to stop, and takes everything it started down with it."""
+"""The local cloud as one process: builds it, serves until told to stop, and takes everything it started down with it."""
 
 from __future__ import annotations
 
@@ -13,121 +13,67 @@ from pathlib import Path
 from typing import Any
 
 from deployer.private import own_directory
-from deployer_localstack import ground
-from deployer_localstack.children import kill_leftovers
-from deployer_localstack.control_api import ControlApi
-from deployer_localstack.dataplane import Dataplane
-from deployer_localstack.ecr import Ecr
-from deployer_localstack.faults import Faults
-from deployer_localstack.front import Front
-from deployer_localstack.images import Images
-from deployer_localstack.invocations import Invocations
-from deployer_localstack.journal import Journal
-from deployer_localstack.log_streams import LogStreams
+from deployer_localstack.aws.cloud import Aws
+from deployer_localstack.control.api import ControlApi
+from deployer_localstack.control.faults import Faults
+from deployer_localstack.control.gate import Gate
+from deployer_localstack.control.journal import Journal
+from deployer_localstack.http.server import Server
 from deployer_localstack.options import ELSEWHERE, Options, new_token
-from deployer_localstack.registry.backends import start_backend
-from deployer_localstack.registry.front import Passwords, RegistryFront
-from deployer_localstack.registry.index import ImageIndex
-from deployer_localstack.runtime_api import Runtimes
-from deployer_localstack.sagemaker.api import SageMaker
-from deployer_localstack.sagemaker.rollout import Rollouts
-from deployer_localstack.sagemaker.store import Store
-from deployer_localstack.server import Server
-from deployer_localstack.settings import Settings
+from deployer_localstack.processes.children import kill_leftovers
 
 STATE_FILE = "state.json"
 
 
 class Cloud:
-    """All parts of a running local cloud."""
+    """A local cloud behind its gate."""
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.began = time.time()
-        self.settings = Settings()
-        self.settings.change(dict(options.settings))
-        self._first_settings = self.settings.as_dict()
-        self.journal, self.faults, self.store = Journal(), Faults(), Store()
-        self.index, self.passwords = ImageIndex(), Passwords()
-        self.registry = start_backend(options)
-        self.ecr = Ecr(self.settings, self.passwords, self.index, self.registry.upstream)
-        self.logs = LogStreams()
-        images = Images(self.ecr, self.index)
-        dataplane = Dataplane(options.directory, self.settings, images, Runtimes(options, self.passwords), self.logs)
-        self.rollouts = Rollouts(self.settings, dataplane)
-        self.invocations = Invocations(self.settings, self.store)
-        ground.create_default_role()
-        self.registry_front = Server(options.registry_port, RegistryFront(self.registry.upstream, self.passwords, self.ecr, self.index))
-        self.ecr.host = f"127.0.0.1:{self.registry_front.port}"
+        self._options, self._began = options, time.time()
+        self._journal, self._faults = Journal(), Faults()
+        self._aws = Aws(options)
         control = ControlApi(
             token=new_token(options.directory),
-            settings=self.settings,
-            journal=self.journal,
-            faults=self.faults,
+            settings=self._aws.settings,
+            journal=self._journal,
+            faults=self._faults,
             health=self.health,
             reset=self.reset,
-            create_role=ground.create_role,
-            holds=self.holds,
+            create_role=self._aws.create_role,
+            holds=self._aws.holds,
         )
-        front = Front(
-            settings=self.settings,
-            journal=self.journal,
-            faults=self.faults,
-            store=self.store,
-            sagemaker=SageMaker(self.settings, self.store, images, self.rollouts),
-            invocations=self.invocations,
-            ecr=self.ecr,
-            control=control,
-            directory=options.directory,
-        )
-        self.endpoint = Server(options.port, front)
+        self._endpoint = Server(options.port, Gate(self._aws.api, journal=self._journal, faults=self._faults, control=control))
+
+    @property
+    def ports(self) -> list[int]:
+        return [self._endpoint.port, self._aws.registry_front.port]
 
     def start(self) -> None:
-        self.registry_front.start("registry front")
-        self.endpoint.start("aws endpoint")
-        threading.Thread(target=ground.warm, name="warm", daemon=True).start()
+        self._aws.start()
+        self._endpoint.start("aws endpoint")
 
     def health(self) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
-            "url": f"http://127.0.0.1:{self.endpoint.port}",
-            "registry": self.ecr.host,
-            "registry_kind": self.registry.kind,
-            "runtime": self.options.runtime,
-            "directory": str(self.options.directory),
-            "since": self.began,
-        }
-
-    def holds(self) -> dict[str, int]:
-        """What going down or a reset forgets, by kind."""
-        shelves = self.store.shelves()
-        return {
-            "endpoints": sum(len(shelf.endpoints) for shelf in shelves),
-            "endpoint configurations": sum(len(shelf.configs) for shelf in shelves),
-            "models": sum(len(shelf.models) for shelf in shelves),
-            **ground.holds(),
+            "url": f"http://127.0.0.1:{self._endpoint.port}",
+            "runtime": self._options.runtime,
+            "directory": str(self._options.directory),
+            "since": self._began,
+            **self._aws.health(),
         }
 
     def reset(self) -> dict[str, int]:
-        """Everything forgotten; settings as at the start."""
-        held = self.holds()
-        self.rollouts.close(self.store.shelves())
-        self.store.clear()
-        self.logs.forget()
-        self.ecr.clear()
-        ground.reset()
-        self.faults.remove()
-        self.journal.clear()
-        self.settings.change(self._first_settings)
+        """Everything forgotten; what was held, by kind."""
+        held = self._aws.holds()
+        self._aws.reset()
+        self._faults.remove()
+        self._journal.clear()
         return held
 
     def stop(self) -> None:
-        for server in (self.endpoint, self.registry_front):
-            server.shutdown()
-        self.rollouts.close(self.store.shelves())
-        self.invocations.close()
-        self.registry.stop()
-        kill_leftovers(self.options.directory)
+        self._endpoint.shutdown()
+        self._aws.stop()
+        kill_leftovers(self._options.directory)
 
 
 def serve(options: Options) -> int:
@@ -140,7 +86,7 @@ def serve(options: Options) -> int:
     cloud = Cloud(options)
     cloud.start()
     state = options.directory / STATE_FILE
-    _write(state, {**cloud.health(), "ports": [cloud.endpoint.port, cloud.registry_front.port]})
+    _write(state, {**cloud.health(), "ports": cloud.ports})
     told.wait()
     # A second signal must not leave half of it running.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,20 +18,9 @@ from pathlib import Path
 
 from deployer.errors import ExtraMissing, MachineFault
 from deployer.private import own_directory
-from deployer_localstack.control_client import Control
-from deployer_localstack.options import (
-    ACCESS_KEY,
-    ACCOUNT,
-    DEFAULT_REGION,
-    ELSEWHERE,
-    INSTANCE_VARIABLE,
-    ROLE_NAME,
-    SECRET_KEY,
-    TOKEN_VARIABLE,
-    Options,
-    default_directory,
-    token_of,
-)
+from deployer_localstack.aws.account import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, ROLE_NAME, SECRET_KEY
+from deployer_localstack.control.client import Control
+from deployer_localstack.options import ELSEWHERE, INSTANCE_VARIABLE, TOKEN_VARIABLE, Options, default_directory, token_of
 
 _UP_WITHIN = 120.0
 _DOWN_WITHIN = 60.0
@@ -286,7 +275,7 @@ def _alive(pid: int) -> bool:
 
 def _clear(directory: Path) -> int:
     """End what a killed cloud left running here, and remove its files. The log stays."""
-    from deployer_localstack.children import kill_leftovers
+    from deployer_localstack.processes.children import kill_leftovers
 
     leftovers = kill_leftovers(directory)
     for name in _DISPOSABLE:

@@ -8,13 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-ACCOUNT = "123456789012"
-DEFAULT_REGION = "us-east-1"
-# moto reads the account from key ids of this form only.
-ACCESS_KEY = "AKIADEPLOYERLOCAL000"
-SECRET_KEY = "deployer-local-secret-not-a-secret"
-ROLE_NAME = "deployer-sagemaker"
-
 RuntimeChoice = Literal["auto", "docker", "process"]
 RegistryChoice = Literal["auto", "debian", "docker", "python"]
 
@@ -75,7 +68,7 @@ class Options:
             only the one.
         registry: which registry keeps the images: Debian's docker-registry, the official image under docker, or the small one in Python.
         commands: also run images that are nothing but a command of this machine (label io.deployer.command); for tests.
-        settings: first values of the adjustable settings (`deployer_localstack.settings`), by name.
+        settings: first values of the adjustable settings (`deployer_localstack.aws.settings`), by name.
     """
 
     directory: Path = field(default_factory=default_directory)

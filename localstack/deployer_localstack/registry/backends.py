@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from deployer.errors import MachineFault
-from deployer_localstack import children
+from deployer_localstack.http.server import Server
 from deployer_localstack.options import INSTANCE_LABEL, INSTANCE_VARIABLE, Options
+from deployer_localstack.processes import children
 from deployer_localstack.registry.small import SmallRegistry
 from deployer_localstack.registry.upstream import Upstream
-from deployer_localstack.server import Server
 
 _DEBIAN = "docker-registry"
 _OFFICIAL = "registry:2"

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
+from deployer_localstack.http.server import Environ, StartResponse
 from deployer_localstack.registry.index import ImageIndex, Repository, digest_of
 from deployer_localstack.registry.upstream import Upstream
-from deployer_localstack.server import Environ, StartResponse
 
 _ROUTE = re.compile(r"/v2/(?P<name>.+?)/(?P<rest>(?:blobs|manifests|tags)/.*)")
 _PASSED_ON = ("CONTENT_TYPE", "HTTP_ACCEPT", "HTTP_RANGE", "HTTP_CONTENT_RANGE", "HTTP_IF_NONE_MATCH")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qs
 
-from deployer_localstack.server import Environ, StartResponse
+from deployer_localstack.http.server import Environ, StartResponse
 
 _ROUTE = re.compile(r"/v2/(?P<name>[a-z0-9._/-]+?)/(?P<kind>blobs/uploads|blobs|manifests|tags)/(?P<rest>[^/]*)")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")

@@ -18,7 +18,7 @@ from uv import find_uv_bin
 
 import deployer_localstack as localstack
 from deployer.errors import MachineFault
-from deployer_localstack.children import leftover_processes
+from deployer_localstack.processes.children import leftover_processes
 
 from .conftest import BUCKET, User, eventually
 

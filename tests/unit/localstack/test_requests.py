@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from deployer_localstack.aws_errors import AwsError, expired, render, throttled
-from deployer_localstack.aws_request import Call, read_call
-from deployer_localstack.faults import Faults
-from deployer_localstack.journal import Journal
-from deployer_localstack.settings import Settings
+from deployer_localstack.aws.errors import AwsError, expired, render, throttled
+from deployer_localstack.aws.requests import Call, read_call
+from deployer_localstack.aws.settings import AwsSettings
+from deployer_localstack.control.faults import Faults
+from deployer_localstack.control.journal import Journal
 
 
 def environ(method: str, path: str, query: str = "", body: bytes = b"", service: str = "s3", **headers: str) -> dict[str, Any]:
@@ -137,11 +137,11 @@ def test_errors_come_in_the_shape_that_botocore_reads(service: str) -> None:
 
 
 def test_settings_take_texts_and_refuse_the_wrong_kind() -> None:
-    settings = Settings()
+    settings = AwsSettings()
     settings.change({"creating_seconds": "2", "quotas": "{'ml.m5.large': 1}", "container_exits": 1})
     assert (settings.creating_seconds, settings.quotas, settings.container_exits) == (2.0, {"ml.m5.large": 1}, 1)
     for wrong in ({"creating_seconds": "soon"}, {"container_exits": 1.5}, {"nothing": 1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             settings.change(wrong)
     settings.restore()
-    assert settings == Settings()
+    assert settings == AwsSettings()

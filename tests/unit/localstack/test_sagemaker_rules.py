@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from deployer_localstack import Options, eventstream
-from deployer_localstack.aws_errors import AwsError
+from deployer_localstack import Options
+from deployer_localstack.aws import eventstream
+from deployer_localstack.aws.errors import AwsError
+from deployer_localstack.aws.model_data import model_data
+from deployer_localstack.aws.s3_bodies import JoinedParts
+from deployer_localstack.aws.sagemaker.listing import page
+from deployer_localstack.aws.sagemaker.store import Place, Resource, Shelf, read_tags
+from deployer_localstack.aws.shapes import check
 from deployer_localstack.lifecycle import Forgotten
-from deployer_localstack.model_data import model_data
 from deployer_localstack.options import default_directory
 from deployer_localstack.registry.index import DOCKER_MANIFEST, ImageIndex, Repository
-from deployer_localstack.s3_bodies import JoinedParts
-from deployer_localstack.sagemaker.listing import page
-from deployer_localstack.sagemaker.store import Place, Resource, Shelf, read_tags
-from deployer_localstack.shapes import check
 
 VARIANT = {"VariantName": "v", "ModelName": "m", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
 

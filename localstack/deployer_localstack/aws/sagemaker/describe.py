@@ -1,0 +1,89 @@
+"""What Describe calls answer, in botocore's own names. Times are seconds since the epoch, as JSON 1.1 has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Variant
+from deployer_localstack.aws.shapes import output_members
+
+
+def describe_model(model: Resource) -> dict[str, Any]:
+    document = {**model.document, "ModelArn": model.arn, "CreationTime": model.created.timestamp()}
+    document.setdefault("EnableNetworkIsolation", False)
+    return output_members("sagemaker", "DescribeModel", document)
+
+
+def describe_config(config: Resource) -> dict[str, Any]:
+    document = {**config.document, "EndpointConfigArn": config.arn, "CreationTime": config.created.timestamp()}
+    document.setdefault("EnableNetworkIsolation", False)
+    return output_members("sagemaker", "DescribeEndpointConfig", document)
+
+
+def describe_endpoint(endpoint: Endpoint) -> dict[str, Any]:
+    """The configuration's name is the one that serves, until another does (the first one's while there is none)."""
+    document: dict[str, Any] = {
+        "EndpointName": endpoint.name,
+        "EndpointArn": endpoint.arn,
+        "EndpointConfigName": endpoint.config,
+        "EndpointStatus": endpoint.status,
+        "CreationTime": endpoint.created.timestamp(),
+        "LastModifiedTime": endpoint.modified.timestamp(),
+    }
+    if endpoint.failure_reason:
+        document["FailureReason"] = endpoint.failure_reason
+    if endpoint.last_deployment_config:
+        document["LastDeploymentConfig"] = endpoint.last_deployment_config
+    if endpoint.current:
+        document |= _serving(endpoint.current)
+    if endpoint.pending:
+        document["PendingDeploymentSummary"] = _pending(endpoint.pending, fresh=endpoint.current is None)
+    return document
+
+
+def _serving(deployment: Deployment) -> dict[str, Any]:
+    document: dict[str, Any] = {"ProductionVariants": [_variant(each) for each in deployment.variants]}
+    if deployment.shadows:
+        document["ShadowProductionVariants"] = [_variant(each) for each in deployment.shadows]
+    for name in ("AsyncInferenceConfig", "ExplainerConfig", "MetricsConfig"):
+        if name in deployment.document:
+            document[name] = deployment.document[name]
+    if capture := deployment.document.get("DataCaptureConfig"):
+        document["DataCaptureConfig"] = {
+            "EnableCapture": bool(capture.get("EnableCapture", True)),
+            "CaptureStatus": "Started",
+            "CurrentSamplingPercentage": capture["InitialSamplingPercentage"],
+            "DestinationS3Uri": capture["DestinationS3Uri"],
+            "KmsKeyId": capture.get("KmsKeyId", ""),
+        }
+    return document
+
+
+def _pending(deployment: Deployment, *, fresh: bool) -> dict[str, Any]:
+    status = {"Status": "Creating" if fresh else "Updating", "StartTime": deployment.started.timestamp()}
+    variants = []
+    for each in deployment.variants:
+        document = _variant(each)
+        for name in ("CurrentInstanceCount", "CurrentWeight"):
+            document.pop(name, None)
+        if each.instance_type:
+            document["InstanceType"] = each.instance_type
+        variants.append({**document, "VariantStatus": [status]})
+    return {"EndpointConfigName": deployment.config, "ProductionVariants": variants, "StartTime": deployment.started.timestamp()}
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    document: dict[str, Any] = {"VariantName": variant.name, "CurrentWeight": variant.weight, "DesiredWeight": variant.weight}
+    if variant.count is not None:
+        document |= {"CurrentInstanceCount": variant.count, "DesiredInstanceCount": variant.count}
+    if variant.images:
+        document["DeployedImages"] = [
+            {"SpecifiedImage": specified, "ResolvedImage": resolved, "ResolutionTime": variant.since.timestamp()}
+            for specified, resolved in variant.images
+        ]
+    if serverless := variant.document.get("ServerlessConfig"):
+        document |= {"CurrentServerlessConfig": serverless, "DesiredServerlessConfig": serverless}
+    for name in ("ManagedInstanceScaling", "RoutingConfig"):
+        if name in variant.document:
+            document[name] = variant.document[name]
+    return document
