@@ -81,7 +81,7 @@ def successor(record: Record, observed: Observed | None) -> Record:
 
 def succeeded(record: Record, observed: Observed | None) -> Observed:
     """What will be there once the generation of this record, a `successor`, takes all the traffic, and nothing has been removed yet."""
-    before = observed or Observed(record.deployment, Status.READY)
+    before = observed or Observed(record.deployment, Status.READY, endpoint=record.endpoint)
     return replace(
         before,
         traffic=(Share(record.generation),),
@@ -89,6 +89,11 @@ def succeeded(record: Record, observed: Observed | None) -> Observed:
         records={**before.records, record.generation: record},
         resources=before.resources | own(record),
     )
+
+
+def in_service(record: Record, observed: Observed | None) -> bool:
+    """Whether this generation alone is alive, and all that it is made of is there."""
+    return observed is not None and alive(observed) == {record.generation} and own(record) <= observed.resources
 
 
 def as_before(record: Record, observed: Observed | None, live: Iterable[str]) -> Record | None:

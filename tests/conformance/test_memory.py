@@ -1,13 +1,14 @@
-"""The in-memory target of tests/simulation: a whole target without a socket, the first to keep the contract."""
+"""The target of docs/examples keeps the contract: whole, without a socket, and what our own tests deploy to."""
 
 from __future__ import annotations
 
-import itertools
-import threading
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 
@@ -15,48 +16,31 @@ from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetCo
 from deployer.conformance.clients import run
 from deployer.state import DeploymentName, Model, ModelFacts, digest_of
 from deployer.target import Payload
-from tests.simulation.client import Client
-from tests.simulation.cloud import Behaviour, Cloud, Endpoint
-from tests.simulation.service import Answer, ServiceError
-from tests.simulation.target import Memory
-from tests.simulation.wire import Killed, Wire
+from docs.examples import memory_target
+from docs.examples.memory_cloud import Cloud, CloudError, Service
+from docs.examples.memory_target import OWNER, Client, Memory
 
 
-class Everybody(set[str]):
-    """Who may delete: the contract's clients are told apart by what they do, not by name."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
+class Killed(BaseException):
+    """The client is dead."""
 
 
 class SharedCloud(Cloud):
-    """One call at a time: clients of the contract are threads."""
+    """Who watches is asked at each call; `struck`: each distinct call is throttled the first time."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        super().__init__(behaviour, may_delete=Everybody())
-        self._lock = threading.RLock()
+    def __init__(self) -> None:
+        super().__init__()
+        self.watchers: list[Callable[[], None]] = []
+        self.struck: set[str] | None = None
 
-    def call(self, actor: str, api: str, parameters: Answer) -> Answer:
-        with self._lock:
-            return super().call(actor, api, parameters)
-
-    def wait(self, seconds: float) -> None:
-        with self._lock:
-            super().wait(seconds)
-
-
-@dataclass(slots=True)
-class StruckWire(Wire):
-    """Each distinct call is throttled the first time."""
-
-    seen: set[str] = field(default_factory=set)
-
-    def call(self, api: str, **parameters: Any) -> Answer:
-        call = repr((api, parameters))
-        if call not in self.seen:
-            self.seen.add(call)
-            raise ServiceError("ThrottlingException", "Rate exceeded")
-        return Wire.call(self, api, **parameters)
+    def call(self, verb: str, *given: Any) -> Any:
+        if verb != "invoke":
+            for watcher in list(self.watchers):
+                watcher()
+        if self.struck is not None and (call := repr((verb, given))) not in self.struck:
+            self.struck.add(call)
+            raise CloudError("Throttled", "rate exceeded")
+        return super().call(verb, *given)
 
 
 class AtEachCall(Stream):
@@ -77,74 +61,54 @@ class AtEachCall(Stream):
 class MemoryPlace(Place):
     generation_option: Mapping[str, Any] = {"instance_type": "large"}
     live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
-    other_image = "scoring:2"
+    other_image = "registry/deployer-scoring@sha256:0b"
     question = Payload(b"{}")
 
     def __init__(self) -> None:
         self.target = Memory()
         self.first, self.second, self.broken = sample("first"), sample("second"), sample("broken").model
-        self.cloud = SharedCloud(Behaviour(broken=frozenset({self.broken.digest[7:17]})))
-        self._clients = itertools.count()
-        self._watchers: list[Callable[[], None]] = []
-        self._struck = False
+        self.cloud = SharedCloud()
+        self.cloud.broken.add(self.broken.digest)
 
     def connect(self) -> Client:
-        return self._client(self._watch)
+        return Client(self.cloud)
 
     def everything_of_ours(self, name: DeploymentName) -> tuple[str, ...]:
-        cloud, ours = self.cloud, {"Key": "deployer:name", "Value": name}
-        objects = [f"{key.split('/')[2]}/{key}" for key in cloud.objects if key.startswith(f"deployer/{name}/")]
-        uploads = [f"upload/{key}" for key, _ in cloud.uploads.values() if key.startswith(f"deployer/{name}/")]
-        models = [f"model/{each}" for each, made in cloud.models.items() if ours in made["Tags"]]
-        configs = [f"config/{each}" for each, made in cloud.configs.items() if ours in made["Tags"]]
-        endpoints = [f"endpoint/{each}" for each, made in cloud.endpoints.items() if each == name and ("deployer:name", name) in made.tags]
-        return tuple(sorted([*objects, *uploads, *models, *configs, *endpoints]))
+        things = [f"{kind}/{key}" for of, kind, key in self.cloud.things if of == name]
+        return tuple(sorted([*things, *(f"service/{each}" for each, made in self.cloud.services.items() if each == name == made.labels.get(OWNER))]))
 
     def killed(self, command: Command, before: int) -> Ended | None:
-        client = self.connect()
-
         def before_step(number: int) -> None:
             if number == before:
-                client.wire.dead = True
                 raise Killed
 
         try:
-            return run(self.target, client, command, before_step)
+            return run(self.target, self.connect(), command, before_step)
         except Killed:
             return None
 
     def stream(self, name: DeploymentName) -> Stream:
-        client = self._client(lambda _: None)
-        return AtEachCall(lambda: self.read(self.target.predict(name, self.question, client)), self._watchers)
+        return AtEachCall(lambda: self.ask(name), self.cloud.watchers)
 
     @contextmanager
     def everything_struck(self) -> Iterator[None]:
-        self._struck = True
-        yield
-        self._struck = False
+        self.cloud.struck = set()
+        with patch("time.sleep", self.cloud.wait):
+            yield
+        self.cloud.struck = None
 
     @contextmanager
     def slow_rollouts(self, seconds: float) -> Iterator[None]:
-        usual = self.cloud.behaviour
-        self.cloud.behaviour = replace(usual, rollout=round(seconds * 10))
+        usual, self.cloud.rollout = self.cloud.rollout, round(seconds * 10)
         yield
-        self.cloud.behaviour = usual
+        self.cloud.rollout = usual
 
     @contextmanager
     def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
-        theirs = Endpoint(name, "InService", serving="theirs")
-        self.cloud.endpoints[name] = theirs
-        yield lambda: self.cloud.endpoints[name] == theirs
-        self.cloud.endpoints.pop(name, None)
-
-    def _client(self, turn: Callable[[int], None]) -> Client:
-        run_id = f"client-{next(self._clients)}"
-        wire = StruckWire(self.cloud, run_id, turn=turn) if self._struck else Wire(self.cloud, run_id, turn=turn)
-        return Memory.over(wire, run_id)
-
-    def _watch(self, _: int) -> None:
-        for watcher in list(self._watchers):
-            watcher()
+        theirs = Service(name, version="theirs")
+        self.cloud.services[name] = theirs
+        yield lambda: self.cloud.services[name] == theirs
+        self.cloud.services.pop(name, None)
 
 
 def sample(uri: str) -> Sample:
@@ -163,7 +127,13 @@ class TestMemory(TargetContract):
     }
 
 
+def test_it_is_small_and_stands_on_the_core_alone() -> None:
+    """What a cloud costs: what the page about writing a target says."""
+    source = Path(memory_target.__file__).read_text(encoding="utf-8")
+    imported = re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE)
+    assert source.count("\n") < 400
+    assert set(imported) - sys.stdlib_module_names == {"deployer", "docs", "pydantic"}
+
+
 def test_nothing_is_left_once_all_is_deleted(place: MemoryPlace) -> None:
-    cloud = place.cloud
-    assert not cloud.violations
-    assert (cloud.objects, cloud.uploads, cloud.models, cloud.configs, cloud.endpoints) == ({}, {}, {}, {}, {})
+    assert (place.cloud.things, place.cloud.services) == ({}, {})

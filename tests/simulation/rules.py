@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from deployer.state import Record
 from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of
@@ -22,7 +23,6 @@ from tests.simulation.histories import (
     run_together,
     virtual_time,
 )
-from tests.simulation.observe import parsed
 from tests.simulation.wire import Fault, Sent
 
 AGES = 10_000_000
@@ -299,6 +299,12 @@ def _part(uri: str) -> str:
 
 def records(cloud: Cloud) -> list[Record]:
     return [parsed(body) for key, body in cloud.objects.items() if is_record(key)]
+
+
+@lru_cache(maxsize=1000)
+def parsed(body: bytes) -> Record:
+    """A record read from its bytes; the same bytes come by many times."""
+    return Record.from_json(body)
 
 
 def record_of(config: str, cloud: Cloud) -> Record | None:

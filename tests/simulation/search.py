@@ -14,7 +14,7 @@ from tests.simulation.histories import HAND, Command, History, Subject, Together
 from tests.simulation.rules import hold
 from tests.simulation.wire import Fault
 
-BUDGET = int(os.environ.get("DEPLOYER_SIMULATION_HISTORIES", "20000"))
+BUDGET = int(os.environ.get("DEPLOYER_SIMULATION_HISTORIES", "10000"))
 SEED = int(os.environ.get("DEPLOYER_SIMULATION_SEED", "0"))
 USUAL = Behaviour(broken=BROKEN)
 

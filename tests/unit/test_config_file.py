@@ -12,7 +12,7 @@ import yaml
 from deployer.config_file import ConfigFile, schema
 from deployer.errors import ConfigInvalid, MachineFault
 from deployer.target import TargetUri
-from tests.unit.cli.memory import Options
+from docs.examples.memory_target import Options
 
 WHOLE = """\
 # yaml-language-server: $schema=deployer.schema.json

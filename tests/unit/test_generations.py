@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from deployer.generations import ALL, alive, alone, as_before, in_use, lineage, prunable, record_resource, stays, succeeded, successor, undone
+from deployer.generations import (
+    ALL,
+    alive,
+    alone,
+    as_before,
+    in_service,
+    in_use,
+    lineage,
+    prunable,
+    record_resource,
+    stays,
+    succeeded,
+    successor,
+    undone,
+)
 from deployer.state import DeploymentName, Digest, ModelFacts, Observed, Record, Resource, Share, Status
 
 DATA = Resource("object", "data")
@@ -66,6 +82,15 @@ def test_what_is_alive_stays_whatever_is_kept() -> None:
 
 def test_the_way_back_leaves_every_ancestor_however_few_are_kept() -> None:
     assert undone(record("g1", "g4"), observed("g4", records=LINE)) == frozenset()
+
+
+def test_in_service_is_who_takes_all_the_traffic_and_is_whole() -> None:
+    seen = observed("g4", records=LINE)
+    assert in_service(LINE[3], seen)
+    assert not in_service(LINE[3], replace(seen, resources=seen.resources - {own("g4")}))
+    assert not any(
+        in_service(LINE[3], each) for each in (None, replace(seen, incoming="g1"), replace(seen, traffic=(Share("g4", 90), Share("g2", 10))))
+    )
 
 
 def test_what_is_left_of_a_deployment_without_its_only_generation_is_nothing() -> None:

@@ -12,7 +12,7 @@ from deployer.config_file import ConfigFile
 from deployer.errors import ConfigInvalid
 from deployer.precedence import Options, from_environment, from_pairs, gather, user_file
 from deployer.target import TargetUri
-from tests.unit.cli import memory
+from docs.examples import memory_target as memory
 
 HERE = TargetUri("memory", "here")
 

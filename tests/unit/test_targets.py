@@ -9,7 +9,7 @@ import pytest
 from deployer import targets
 from deployer.errors import ConfigInvalid, ExtraMissing
 from deployer.target import TargetUri
-from tests.unit.cli.memory import Memory
+from docs.examples.memory_target import Memory
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_third_partys_target_is_found_by_its_entry_point(site: Path) -> None:
-    site.write_text("[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\n")
+    site.write_text("[deployer.targets]\nmemory = docs.examples.memory_target:Memory\n")
     assert "memory" in targets.available()
     assert isinstance(targets.load(TargetUri.parse("memory:/here")), Memory)
     assert isinstance(targets.load(TargetUri.parse("deployer-memory:/here")), Memory)
 
 
 def test_a_target_that_is_not_installed_names_the_nearest(site: Path) -> None:
-    site.write_text("[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\n")
+    site.write_text("[deployer.targets]\nmemory = docs.examples.memory_target:Memory\n")
     with pytest.raises(ConfigInvalid, match=r"memroy is not a target; did you mean memory\?"):
         targets.load(TargetUri("memroy"))
     with pytest.raises(ConfigInvalid, match=r"installed are .*memory"):

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deployer.cli.program import program
-from tests.unit.cli.memory import CLOUDS, Cloud
+from deployer.state import DeploymentName, Observed
+from docs.examples.memory_cloud import CLOUDS, Cloud
+from docs.examples.memory_target import Client, Memory
 
 MLMODEL = """\
 flavors:
@@ -38,9 +40,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     metadata = tmp_path / "site" / "memory_target-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: memory-target\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[deployer.targets]\nmemory = tests.unit.cli.memory:Memory\nshared = tests.unit.cli.shared:Shared\nlacking = tests.unit.cli.lacking:Lacking\n"
-    )
+    places = {"memory": "docs.examples.memory_target:Memory", "shared": "tests.unit.cli.shared:Shared", "lacking": "tests.unit.cli.lacking:Lacking"}
+    (metadata / "entry_points.txt").write_text("\n".join(["[deployer.targets]", *(f"{name} = {place}" for name, place in places.items())]))
     monkeypatch.syspath_prepend(str(metadata.parent))
 
 
@@ -93,3 +94,15 @@ def saved(
     (directory / "requirements.txt").write_text(requirements)
     (directory / "python_env.yaml").write_text("python: 3.11.7\ndependencies:\n- -r requirements.txt\n")
     return directory
+
+
+def environment(cloud: Cloud, name: str) -> dict[str, str]:
+    """What the container that serves is given."""
+    found: dict[str, str] = cloud.things[name, "version", str(cloud.services[name].version)]["environment"]
+    return found
+
+
+def deployed(cloud: Cloud) -> dict[str, Observed]:
+    """What is deployed there, by name."""
+    names = {name for name, _, _ in cloud.things} | cloud.services.keys()
+    return {name: found for name in sorted(names) if (found := Memory().observe(DeploymentName(name), Client(cloud)))}

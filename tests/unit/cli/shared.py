@@ -10,7 +10,8 @@ from deployer.errors import Conflict, DeploymentNotFound
 from deployer.plan import Plan
 from deployer.state import DeploymentName, Observed
 from deployer.target import DeploymentSpec, Request, Summary, TargetUri
-from tests.unit.cli.memory import Cloud, Memory, Options
+from docs.examples.memory_cloud import Cloud
+from docs.examples.memory_target import Client, Memory, Options
 
 
 @dataclass
@@ -22,6 +23,11 @@ class SharedCloud(Cloud):
     claims: list[str | None] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class SharedClient(Client):
+    cloud: SharedCloud
+
+
 CLOUDS: dict[str, SharedCloud] = {}
 
 
@@ -30,51 +36,52 @@ class Shared(Memory):
 
     scheme = "shared"
 
-    def connect(self, uri: TargetUri, config: Options) -> SharedCloud:
-        return CLOUDS.setdefault(uri.path, SharedCloud())
+    def connect(self, uri: TargetUri, config: Options) -> SharedClient:
+        return SharedClient(CLOUDS.setdefault(uri.path, SharedCloud()))
 
-    def behind(self, endpoint: str, cloud: SharedCloud) -> SharedCloud:
-        return cloud.behind.setdefault(endpoint, SharedCloud(endpoint=endpoint))
+    def behind(self, endpoint: str, cloud: SharedClient) -> SharedClient:
+        return replace(cloud, cloud=cloud.cloud.behind.setdefault(endpoint, SharedCloud(endpoint=endpoint)))
 
-    def claim(self, name: DeploymentName, cloud: SharedCloud, config: Options) -> SharedCloud:  # type: ignore[override]
-        cloud.claims.append(cloud.endpoint)
-        return cloud
+    def claim(self, name: DeploymentName, cloud: SharedClient, config: Options) -> Client:  # type: ignore[override]
+        cloud.cloud.claims.append(cloud.cloud.endpoint)
+        return super().claim(name, cloud, config)
 
-    def observe(self, name: DeploymentName, cloud: SharedCloud) -> Observed | None:  # type: ignore[override]
+    def observe(self, name: DeploymentName, cloud: SharedClient) -> Observed | None:  # type: ignore[override]
         found = super().observe(name, cloud)
-        return replace(found, endpoint=cloud.endpoint) if found else None
+        return replace(found, endpoint=cloud.cloud.endpoint) if found else None
 
-    def resolve(self, request: Request[Options], observed: Observed | None, cloud: SharedCloud) -> DeploymentSpec[Options]:  # type: ignore[override]
-        if request.endpoint != cloud.endpoint:
-            raise Conflict(f"asked for {request.endpoint}, and looked at {cloud.endpoint}")
+    def resolve(self, request: Request[Options], observed: Observed | None, cloud: SharedClient) -> DeploymentSpec[Options]:  # type: ignore[override]
+        if request.endpoint != cloud.cloud.endpoint:
+            raise Conflict(f"asked for {request.endpoint}, and looked at {cloud.cloud.endpoint}")
         return super().resolve(request, observed, cloud)
 
-    def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Cloud]:
+    def plan(self, spec: DeploymentSpec[Options], observed: Observed | None) -> Plan[Client]:
         if observed is not None and observed.endpoint != spec.endpoint:
             raise Conflict(f"planned for {spec.endpoint}, and observed {observed.endpoint}")
         return super().plan(spec, observed)
 
-    def list(self, cloud: SharedCloud) -> Iterator[Summary]:  # type: ignore[override]
-        yield from (replace(each, endpoint=cloud.endpoint) for each in super().list(cloud))
+    def list(self, cloud: SharedClient) -> Iterator[Summary]:  # type: ignore[override]
+        yield from (replace(each, endpoint=cloud.cloud.endpoint) for each in super().list(cloud))
 
-    def explain(self, name: DeploymentName, inputs: Any, cloud: SharedCloud) -> Any:
-        self._present(name, cloud)
-        return {"endpoint": cloud.endpoint}
+    def explain(self, name: DeploymentName, inputs: Any, cloud: SharedClient) -> Any:
+        if self.observe(name, cloud) is None:
+            raise DeploymentNotFound(f"there is no deployment {name}")
+        return {"endpoint": cloud.cloud.endpoint}
 
-    def create_endpoint(self, endpoint: str, config: Options, cloud: SharedCloud) -> Any:
-        return {"name": self.behind(endpoint, cloud).endpoint}
+    def create_endpoint(self, endpoint: str, config: Options, cloud: SharedClient) -> Any:
+        return {"name": self.behind(endpoint, cloud).cloud.endpoint}
 
-    def update_endpoint(self, endpoint: str, config: Options, cloud: SharedCloud) -> Any:
+    def update_endpoint(self, endpoint: str, config: Options, cloud: SharedClient) -> Any:
         return self.get_endpoint(endpoint, cloud)
 
-    def delete_endpoint(self, endpoint: str, cloud: SharedCloud) -> Any:
+    def delete_endpoint(self, endpoint: str, cloud: SharedClient) -> Any:
         self.get_endpoint(endpoint, cloud)
-        del cloud.behind[endpoint]
+        del cloud.cloud.behind[endpoint]
 
-    def list_endpoints(self, cloud: SharedCloud) -> Any:
-        return [{"name": each} for each in cloud.behind]
+    def list_endpoints(self, cloud: SharedClient) -> Any:
+        return [{"name": each} for each in cloud.cloud.behind]
 
-    def get_endpoint(self, endpoint: str, cloud: SharedCloud) -> Any:
-        if endpoint not in cloud.behind:
+    def get_endpoint(self, endpoint: str, cloud: SharedClient) -> Any:
+        if endpoint not in cloud.cloud.behind:
             raise DeploymentNotFound(f"there is no endpoint {endpoint}")
         return {"name": endpoint}

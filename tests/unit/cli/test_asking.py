@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deployer.target import LogLine
+from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.memory import Cloud
 
 
 def test_predict_sends_a_file_as_what_its_ending_says(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
@@ -29,8 +29,8 @@ def test_predict_takes_standard_input_data_and_writes_a_file(deploy: Run, churn:
     deploy("create", "-m", "churn")
     assert json.loads(deploy("predict", "-n", "churn", stdin='{"inputs": [1]}').stdout) == {"predictions": {"inputs": [1]}}
     assert json.loads(deploy("predict", "-n", "churn", "-d", '{"inputs": [2]}').stdout) == {"predictions": {"inputs": [2]}}
-    assert deploy("predict", "-n", "churn", "-d", "{}", "-O", "answer.json").stdout == ""
-    assert json.loads((workspace / "answer.json").read_text()) == {"predictions": {}}
+    assert deploy("predict", "-n", "churn", "-d", '{"a": 1}', "-O", "answer.json").stdout == ""
+    assert json.loads((workspace / "answer.json").read_text()) == {"predictions": {"dataframe_records": [{"a": 1}]}}
     assert deploy("predict", "-n", "churn", "-d", "{}", "-i", "x.json").exit_code == 2
     assert deploy("predict", "-n", "churn", "-i", "nowhere.json").exit_code == 10
 
@@ -43,7 +43,7 @@ def test_predict_streams_what_the_model_makes(deploy: Run, churn: Path) -> None:
 def test_logs_are_the_containers_lines(deploy: Run, churn: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn")
     when = datetime(2026, 11, 21, 10, tzinfo=UTC)
-    cloud.lines += [LogLine("loading the model", "AllTraffic/i-1", when), LogLine("listening", "AllTraffic/i-1", when)]
+    cloud.lines[:] = [LogLine("loading the model", "AllTraffic/i-1", when), LogLine("listening", "AllTraffic/i-1", when)]
     assert deploy("logs", "-n", "churn").stdout == "loading the model\nlistening\n"
     assert deploy("logs", "-n", "churn", "--tail", "1").stdout == "listening\n"
     assert deploy("logs", "-n", "churn", "--timestamps", "--tail", "1").stdout == "2026-11-21T10:00:00Z AllTraffic/i-1 listening\n"

@@ -15,8 +15,9 @@ from deployer.events import Event, Resolved, StepFinished, StepProgressed
 from deployer.models import fetch
 from deployer.state import Status
 from deployer.target import TargetUri
-from tests.unit.cli.conftest import saved
-from tests.unit.cli.memory import Cloud, Memory
+from docs.examples.memory_cloud import Cloud
+from docs.examples.memory_target import Memory
+from tests.unit.cli.conftest import deployed, saved
 
 FRAME = pd.DataFrame({"x": [1.0, 2.0]}, index=["a", "b"])
 
@@ -106,10 +107,13 @@ def test_events_are_told_as_they_happen(cloud: Cloud, churn: Path) -> None:
     assert [each.label for each in events if isinstance(each, StepFinished)] == [
         "record",
         "model data",
-        "endpoint",
-        "endpoint serves",
+        "version 5d53276b93",
+        "service",
+        "service answers",
         "record",
         "model data",
+        "version 5d53276b93",
+        "what is not needed",
     ]
 
 
@@ -132,14 +136,14 @@ def test_a_streamed_failure_is_raised_where_the_events_end(client: deployer.Depl
     with pytest.raises(RolloutFailed, match=r"churn was not created, and everything made for .* is removed") as caught:
         list(client.apply("churn", "churn", stream=True))
     assert caught.value.lines[-1] == "ModuleNotFoundError: No module named 'lightgbm'"
-    assert not cloud.deployments
+    assert not deployed(cloud)
 
 
 def test_a_plan_is_data_and_text_and_changes_nothing(client: deployer.DeployClient, cloud: Cloud) -> None:
     changes = client.plan("churn", "churn")
     assert not changes.empty
     assert str(changes).startswith("churn on memory:/here: new, generation ")
-    assert not cloud.deployments
+    assert not deployed(cloud)
     client.apply("churn", "churn")
     assert client.plan("churn", "churn").empty
     assert not client.diff("churn", config={"instance_count": 1}).differs
@@ -168,11 +172,11 @@ def test_prune_gives_what_it_removed(client: deployer.DeployClient, workspace: P
     saved(workspace / "next", "another pickle")
     client.update_deployment("churn", "next")
     assert client.prune("churn") == ()
-    assert client.prune("churn", {"keep": 0}) == ("object/churn/6cf75871f6",)
+    assert client.prune("churn", {"keep": 0}) == ("data/6cf75871f6", "record/5d53276b93", "version/5d53276b93")
 
 
 def test_interrupts_are_errors_of_ours(client: deployer.DeployClient, cloud: Cloud) -> None:
-    cloud.faults["upload"] = KeyboardInterrupt()
+    cloud.faults["put data"] = KeyboardInterrupt()
     with pytest.raises(Interrupted):
         client.create_deployment("churn", "churn")
 

@@ -11,8 +11,8 @@ from click.shell_completion import ShellComplete
 
 from deployer.cli import completing
 from deployer.cli.program import program
+from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run, saved
-from tests.unit.cli.memory import Cloud
 
 ASKED: list[tuple[str, ...]] = []
 

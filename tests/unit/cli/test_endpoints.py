@@ -13,7 +13,7 @@ from deployer.capabilities import SupportsEndpoints
 from deployer.deployment import Deployment
 from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound
 from tests.unit.cli import shared
-from tests.unit.cli.conftest import Run, saved
+from tests.unit.cli.conftest import Run, deployed, saved
 
 HERE = "shared:/here"
 VERBS = ("create", "update", "apply", "plan", "diff", "delete", "prune", "get", "list", "logs", "predict", "explain")
@@ -64,7 +64,7 @@ def test_looking_changes_nothing_elsewhere_and_claims_are_the_endpoints(client: 
     assert client.plan_delete("churn", endpoint="red")
     assert client.plan_delete("churn", endpoint="blue") == ()
     assert client.explain("churn", None, "red") == {"endpoint": "red"}
-    assert list(client.logs("churn", "red")) == []
+    assert [line.text for line in client.logs("churn", "red")] == ["listening"]
     for ask in (client.plan_prune, client.prune):
         assert ask("churn", endpoint="red") == ()
         with pytest.raises(DeploymentNotFound):
@@ -78,7 +78,7 @@ def test_looking_changes_nothing_elsewhere_and_claims_are_the_endpoints(client: 
 
 def test_the_record_keeps_where_it_is(client: deployer.DeployClient) -> None:
     client.create_deployment("churn", "churn", endpoint="red")
-    observed = shared.CLOUDS["here"].behind["red"].deployments["churn"]
+    observed = deployed(shared.CLOUDS["here"].behind["red"])["churn"]
     assert observed.record is not None
     assert observed.record.endpoint == "red"
     assert type(observed.record).from_json(observed.record.to_json()) == observed.record
@@ -106,11 +106,11 @@ def test_every_verb_takes_it_on_the_command_line(deploy: Run, verb: str) -> None
         run("create", "churn", "-m", "churn")
     given = {"create": ("churn", "-m", "churn"), "apply": ("churn", "-m", "churn"), "list": (), "predict": ("churn", "-d", '{"inputs": [1]}')}
     said = run(verb, *given.get(verb, ("churn",)), *(("-i", "churn/MLmodel") if verb == "explain" else ()))
-    assert not shared.CLOUDS["here"].deployments
+    assert not shared.CLOUDS["here"].things
     if verb == "create":
         assert "--endpoint red" in said
     if verb == "delete":
-        assert not shared.CLOUDS["here"].behind["red"].deployments
+        assert not shared.CLOUDS["here"].behind["red"].things
     assert verb != "list" or json.loads(run("list", "-o", "json"))[0]["endpoint"] == "red"
 
 

@@ -10,8 +10,8 @@ import pytest
 from deployer import errors
 from deployer.cli.failure import failure_text
 from deployer.errors import DeployerError
-from tests.unit.cli.conftest import Run
-from tests.unit.cli.memory import CLOUDS, Cloud
+from docs.examples.memory_cloud import CLOUDS, Cloud
+from tests.unit.cli.conftest import Run, deployed
 
 
 def every_error(base: type[DeployerError] = DeployerError) -> list[type[DeployerError]]:
@@ -20,7 +20,7 @@ def every_error(base: type[DeployerError] = DeployerError) -> list[type[Deployer
 
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.code)
 def test_an_error_has_its_exit_code_and_is_told_in_order(kind: type[DeployerError], deploy: Run, churn: Path, cloud: Cloud) -> None:
-    cloud.faults["observe"] = kind("it is so", why="because", advice="do that", lines=("a line",))
+    cloud.faults["list"] = kind("it is so", why="because", advice="do that", lines=("a line",))
     result = deploy("create", "-m", "churn")
     assert result.exit_code == kind.exit_code
     assert result.stderr.endswith(
@@ -30,15 +30,15 @@ def test_an_error_has_its_exit_code_and_is_told_in_order(kind: type[DeployerErro
 
 
 def test_debug_shows_the_trace(deploy: Run, cloud: Cloud) -> None:
-    cloud.faults["observe"] = errors.Conflict("somebody else was faster")
+    cloud.faults["list"] = errors.Conflict("somebody else was faster")
     result = deploy("get", "-n", "churn", "--debug")
     assert result.exit_code == 3
     assert "Traceback" in result.stderr
-    assert "strike" in result.stderr
+    assert "_of_deployment" in result.stderr or "observe" in result.stderr
 
 
 def test_what_nobody_foresaw_is_our_fault_and_says_so(deploy: Run, cloud: Cloud) -> None:
-    cloud.faults["observe"] = ZeroDivisionError("division by zero")
+    cloud.faults["list"] = ZeroDivisionError("division by zero")
     result = deploy("get", "-n", "churn")
     assert result.exit_code == 1
     assert "Error [internal-error]: ZeroDivisionError: division by zero." in result.stderr
@@ -58,7 +58,7 @@ def test_what_nobody_foresaw_is_our_fault_and_says_so(deploy: Run, cloud: Cloud)
     ],
 )
 def test_faults_of_the_machine_and_the_network_have_their_codes(deploy: Run, cloud: Cloud, error: OSError, code: int, said: str) -> None:
-    cloud.faults["observe"] = error
+    cloud.faults["list"] = error
     result = deploy("get", "-n", "churn")
     assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
 
@@ -139,15 +139,15 @@ def test_changes_are_8_only_where_asked_for(deploy: Run, churn: Path) -> None:
 
 
 def test_ctrl_c_before_the_switch_takes_back_what_was_made(deploy: Run, churn: Path, cloud: Cloud) -> None:
-    cloud.faults["upload"] = KeyboardInterrupt()
+    cloud.faults["put data"] = KeyboardInterrupt()
     result = deploy("create", "-m", "churn")
     assert result.exit_code == 130
     assert "Error [interrupted]: interrupted before the switch: what was made is removed" in result.stderr
-    assert not cloud.deployments
+    assert not deployed(cloud)
 
 
 def test_ctrl_c_after_the_switch_says_that_the_cloud_goes_on(deploy: Run, churn: Path, cloud: Cloud) -> None:
-    cloud.faults["await"] = KeyboardInterrupt()
+    cloud.faults["wait"] = KeyboardInterrupt()
     result = deploy("create", "-m", "churn")
     assert result.exit_code == 130
     assert "the cloud goes on" in result.stderr
@@ -155,7 +155,7 @@ def test_ctrl_c_after_the_switch_says_that_the_cloud_goes_on(deploy: Run, churn:
 
 
 def test_ctrl_c_before_anything_says_that_nothing_was_changed(deploy: Run, churn: Path, cloud: Cloud) -> None:
-    cloud.faults["settle"] = KeyboardInterrupt()
+    cloud.faults["service"] = KeyboardInterrupt()
     result = deploy("create", "-m", "churn")
     assert result.exit_code == 130
     assert "interrupted before anything was changed" in result.stderr
@@ -163,7 +163,7 @@ def test_ctrl_c_before_anything_says_that_nothing_was_changed(deploy: Run, churn
 
 def test_ctrl_c_while_cleaning_up_names_the_step(deploy: Run, churn: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn")
-    cloud.faults["count"] = KeyboardInterrupt()
+    cloud.faults["scale"] = KeyboardInterrupt()
     result = deploy("update", "-n", "churn", "-C", "instance_count=2")
     assert result.exit_code == 130
     assert "interrupted at instances" in result.stderr
@@ -178,7 +178,7 @@ def test_ctrl_c_ends_a_followed_log_well(deploy: Run, churn: Path, cloud: Cloud)
 def test_a_failure_is_a_document_where_documents_are_asked_for(deploy: Run, cloud: Cloud) -> None:
     import json
 
-    CLOUDS["here"].faults["observe"] = errors.QuotaExceeded("no more endpoints", why="the limit is 2", advice="ask for more")
+    CLOUDS["here"].faults["list"] = errors.QuotaExceeded("no more endpoints", why="the limit is 2", advice="ask for more")
     result = deploy("get", "-n", "churn", "-o", "json")
     assert json.loads(result.stdout)["error"] == {
         "code": "quota-exceeded",

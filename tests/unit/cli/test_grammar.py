@@ -11,8 +11,8 @@ import pytest
 from deployer.cli.ask import rows_of
 from deployer.cli.groups import HelpfulGroup
 from deployer.cli.program import COMMANDS, MEANINGS, program
-from tests.unit.cli.conftest import Run, saved
-from tests.unit.cli.memory import CLOUDS, Cloud
+from docs.examples.memory_cloud import CLOUDS, Cloud
+from tests.unit.cli.conftest import Run, deployed, saved
 
 NAMED = ("create", "update", "apply", "delete", "prune", "get", "plan", "diff", "logs", "predict", "explain")
 FILE = "name: prod\nmodel: churn\ntargets:\n  memory:/here: {}\n"
@@ -225,4 +225,4 @@ def test_a_target_of_its_own_wins_over_the_files(deploy: Run, churn: Path, works
     assert deploy("apply", "-f", "two.yaml", target=False).exit_code == 0
     assert deploy("get", "-f", "two.yaml", target=False).exit_code == 2
     assert deploy("delete", "-f", "two.yaml", "-t", "memory:/there").exit_code == 0
-    assert "prod" in CLOUDS["here"].deployments
+    assert "prod" in deployed(CLOUDS["here"])

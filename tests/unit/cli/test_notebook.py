@@ -17,8 +17,8 @@ import deployer
 from deployer.changes import Changes
 from deployer.deployment import Deployment, Deployments, GenerationFacts, History
 from deployer.state import Status
+from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import saved
-from tests.unit.cli.memory import Cloud
 
 EVIL = "<img src=x onerror=alert(1)>&\"'</td>"
 

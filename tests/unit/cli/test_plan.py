@@ -10,8 +10,8 @@ import pytest
 import deployer
 from deployer.errors import DeploymentExists, EnvironmentMisfit, SchemaChangeRefused
 from deployer.target import Intent
-from tests.unit.cli.conftest import SIGNATURE, Run, saved
-from tests.unit.cli.memory import Cloud
+from docs.examples.memory_cloud import Cloud
+from tests.unit.cli.conftest import SIGNATURE, Run, deployed, saved
 
 MORE = '"required": true}, {"type": "double", "name": "y", "required": true}]'
 TWO_COLUMNS = SIGNATURE.replace('"required": true}]', MORE, 1)
@@ -79,7 +79,7 @@ def test_a_model_that_the_image_lacks_packages_for_ends_it_as_a_create(deploy: R
     assert "environment-misfit" in planned[1]
     shown = deploy("create", "churn", "-m", "other", "--dry-run")
     assert (shown.exit_code, "✗ scikit-learn" in shown.stdout) == (2, True)
-    assert not cloud.deployments
+    assert not deployed(cloud)
 
 
 def test_a_schema_that_breaks_callers_ends_it_as_an_update_unless_it_is_allowed(deploy: Run, churn: Path, workspace: Path) -> None:

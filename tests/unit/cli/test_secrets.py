@@ -16,8 +16,8 @@ from deployer.events import Event, Noticed, StepProgressed, document
 from deployer.provenance import provenance
 from deployer.target import Finding, LogLine, Verdict
 from deployer_scoring import masking
-from tests.unit.cli.conftest import Run, saved
-from tests.unit.cli.memory import CLOUDS, Cloud
+from docs.examples.memory_cloud import CLOUDS, Cloud
+from tests.unit.cli.conftest import Run, deployed, saved
 
 CANARY = "c4n4ry-S3CRET"
 CLOSED = "127.0.0.1:1"
@@ -31,7 +31,7 @@ def nothing_learned(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _kept() -> str:
     """All that the target in memory keeps."""
-    return json.dumps([asdict(each) for cloud in CLOUDS.values() for each in cloud.deployments.values()], default=str)
+    return json.dumps([asdict(each) for cloud in CLOUDS.values() for each in deployed(cloud).values()], default=str)
 
 
 WAYS: dict[str, tuple[str, ...]] = {
@@ -94,7 +94,7 @@ def test_what_is_deployed_shows_and_keeps_no_secret(deploy: Run, workspace: Path
 
 def test_a_failure_s_reason_lines_and_advice_are_masked(deploy: Run, churn: Path, cloud: Cloud) -> None:
     said = f"pip could not reach https://me:{CANARY}@h.io/simple"
-    cloud.faults["await"] = RolloutFailed(said, why=said, advice=said, lines=(said, f"\x1b[31m{CANARY}\x1b[0m"))
+    cloud.faults["point"] = RolloutFailed(said, why=said, advice=said, lines=(said, f"\x1b[31m{CANARY}\x1b[0m"))
     for form in ("table", "json", "jsonl"):
         ended = deploy("create", "-m", "churn", "-o", form, "--debug")
         assert ended.exit_code not in (0, 1), ended.output

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.state import Status
 from deployer.words import rfc3339, table
+from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.memory import Cloud
 
 ROWS = [
     ("NAME", "STATUS", "MODEL", "GENERATION", "INSTANCES", "AGE"),
@@ -54,7 +53,7 @@ def _ageless(listing: str) -> str:
 def test_list_fits_and_wide_shows_all(deploy: Run, churn: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy("create", "churn-in-the-north", "-m", "churn", "-C", "instance_type=extra-extra-large")
     name = "churn-in-the-north"
-    cloud.put(replace(cloud.deployments[name], status=Status.FAILED, reason="no module named 'lightgbm', which is a long story"))
+    cloud.services[name] = replace(cloud.services[name], down=True, reason="no module named 'lightgbm', which is a long story")
     everything = deploy("list").stdout
     monkeypatch.setenv("COLUMNS", "60")
     narrow = deploy("list").stdout

@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from deployer.state import Status
-from tests.unit.cli.conftest import SIGNATURE, Run, saved
-from tests.unit.cli.memory import Cloud
+from docs.examples.memory_cloud import Cloud
+from tests.unit.cli.conftest import SIGNATURE, Run, deployed, saved
+
+GOES = "  - data/6cf75871f6\n  - record/5d53276b93\n  - version/5d53276b93\n"
 
 
 def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn: Path) -> None:
@@ -21,9 +22,11 @@ def test_create_says_what_where_each_step_and_what_to_do_next(deploy: Run, churn
         "\n"
         "  ✓ record\n"
         "  ✓ model data        466 B\n"
-        "  … endpoint          Creating, container loads the model\n"
-        "  ✓ endpoint\n"
-        "  ✓ endpoint serves\n"
+        "  ✓ version 5d53276b93\n"
+        "  … service           the container loads the model\n"
+        "  ✓ service\n"
+        "  ✓ service answers\n"
+        "  ✓ what is not needed  as it was\n"
     )
     assert result.stdout == (
         "churn is ready on memory:/here, generation 5d53276b93.\n"
@@ -49,15 +52,16 @@ def test_a_plan_shows_what_differs_the_steps_and_whether_the_image_fits(deploy: 
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert lines[0].startswith("churn on memory:/here: 5d53276b93 -> ")
-    assert lines[1:7] == [
+    assert lines[1:8] == [
         "  ~ model             churn -> churn4",
         "  ~ resources.memory  1Gi -> 2Gi",
         "  + record",
         "  + model data",
-        "  ~ endpoint",
+        "  + version " + lines[0].rpartition(" ")[2],
+        "  ~ service",
         "  - nothing is deleted",
     ]
-    assert lines[7].startswith("Image: ")
+    assert lines[8].startswith("Image: ")
     assert "  ✓ scikit-learn  model 1.9.1, image 1.9.1" in lines
 
 
@@ -76,7 +80,7 @@ def test_a_plan_tells_two_models_of_one_uri_apart_by_digest(deploy: Run, churn: 
 
 def test_a_plan_shows_what_somebody_else_took_over(deploy: Run, churn: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn", "-C", "instance_count=2")
-    cloud.put(replace(cloud.deployments["churn"], owned_elsewhere={"instance_count": 3}))
+    cloud.services["churn"] = replace(cloud.services["churn"], count=3, autoscaled=True)
     result = deploy("diff", "-n", "churn")
     assert result.stdout.splitlines()[-1] == "Changed by somebody else since the last deploy: instance_count 2 -> 3 (kept)"
     assert deploy("diff", "-n", "churn", "--exit-code").exit_code == 8
@@ -94,16 +98,18 @@ def test_a_failed_update_says_what_serves_why_and_what_to_do(deploy: Run, churn:
     assert result.stderr.splitlines()[4:] == [
         "  ✓ record",
         "  ✓ model data        467 B",
-        "  … endpoint          Creating, container loads the model",
-        "  ✗ endpoint          churn can't serve",
+        f"  ✓ version {generation}",
+        "  … service           the container loads the model",
+        "  ✓ service",
+        "  ✗ service answers   churn can't serve",
         "  ! going back: churn can't serve",
-        "  ✓ earlier generations",
+        "  ✓ what is not needed",
         f"Error [rollout-failed]: churn was not updated; generation 5d53276b93 still serves, and everything made for {generation} is removed.",
         "  Why: the model could not be loaded: ModuleNotFoundError: No module named 'lightgbm'",
         "  The container's last lines:",
         "    | loading model from /opt/ml/model",
         "    | ModuleNotFoundError: No module named 'lightgbm'",
-        "  What to do: add lightgbm to the model's requirements",
+        "  What to do: correct the model or its requirements",
     ]
     assert deploy("get", "-n", "churn", "-o", "json").stdout.count('"generation": "5d53276b93"') == 2
 
@@ -126,16 +132,16 @@ def test_an_image_that_lacks_what_the_model_needs_is_refused_with_the_way_out(de
     assert refused.exit_code == 2
     assert "Error [environment-misfit]" in refused.stderr
     assert "build-and-push-container --for boosted" in refused.stderr
-    assert not cloud.deployments
+    assert not deployed(cloud)
     assert deploy("create", "-m", "boosted", "--packages", "image").exit_code == 0
 
 
 def test_list_is_a_table_with_the_targets_own_columns_and_reasons(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn")
     deploy("create", "-n", "fraud", "-m", "churn", "-C", "instance_type=ml.m5.xlarge")
-    cloud.put(replace(cloud.deployments["fraud"], status=Status.FAILED, reason="no module named\n 'lightgbm'"))
+    cloud.services["fraud"] = replace(cloud.services["fraud"], down=True, reason="no module named\n 'lightgbm'")
     lines = deploy("list").stdout.splitlines()
-    fraud = cloud.deployments["fraud"].serving
+    fraud = deployed(cloud)["fraud"].serving
     assert lines[0] == "NAME    STATUS   MODEL   GENERATION   INSTANCES        AGE"
     assert lines[1].startswith("churn   ready    churn   5d53276b93   1 small          ")
     assert lines[2].startswith(f"fraud   failed   churn   {fraud}   1 ml.m5.xlarge   ")
@@ -168,25 +174,25 @@ def test_prune_names_what_it_removed(deploy: Run, churn: Path, workspace: Path) 
     saved(workspace / "churn4", "another pickle")
     deploy("update", "-n", "churn", "-m", "churn4")
     assert deploy("prune", "-n", "churn").stdout == "churn on memory:/here: 0 removed\n"
-    assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 1 removed\n  - object/churn/6cf75871f6\n"
+    assert deploy("prune", "-n", "churn", "--keep", "0").stdout == "churn on memory:/here: 3 removed\n" + GOES
 
 
 def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
     deploy("create", "-m", "churn")
     saved(workspace / "churn4", "another pickle")
     deploy("update", "-n", "churn", "-m", "churn4")
-    before = dict(cloud.deployments)
+    before = dict(deployed(cloud))
     pruned = deploy("prune", "-n", "churn", "--keep", "0", "--dry-run")
-    assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 1 would be removed\n  - object/churn/6cf75871f6\n")
+    assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 3 would be removed\n" + GOES)
     assert deploy("prune", "-n", "churn", "--dry-run").stdout == "churn on memory:/here: nothing to remove\n"
     lines = deploy("delete", "churn", "nobody", "--dry-run").stdout.splitlines()
-    assert lines[0] == "churn on memory:/here: 2 would be removed"
-    assert "  - object/churn/6cf75871f6" in lines[1:3]
-    assert lines[3] == "nobody on memory:/here: nothing to remove"
+    assert lines[0] == "churn on memory:/here: 8 would be removed"
+    assert set(GOES.splitlines()) < set(lines[1:9])
+    assert lines[9] == "nobody on memory:/here: nothing to remove"
     document = json.loads(deploy("delete", "-n", "churn", "--dry-run", "-o", "json").stdout)
-    assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:3]]}
+    assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:9]]}
     assert deploy("prune", "-n", "nobody", "--dry-run").exit_code == 3
-    assert cloud.deployments == before
+    assert deployed(cloud) == before
 
 
 def test_delete_says_whether_there_was_anything(deploy: Run, churn: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from deployer import fit
 from deployer.cli import options
-from tests.unit.cli.conftest import Run
-from tests.unit.cli.memory import Cloud
+from docs.examples.memory_cloud import Cloud
+from tests.unit.cli.conftest import Run, environment
 
 DEPLOYS = ("create", "update", "apply", "plan", "diff", "run-local")
 
@@ -31,7 +31,7 @@ def test_variables_reach_the_container_as_they_are_written(deploy: Run, churn: P
         verb, "-m", "churn", "--env", "LEVEL=debug", "--env", "OPTS=-a b=c,d", "--env", "EMPTY=", "--env", "NUMBER=1", "--env", "LEVEL=info"
     )
     assert result.exit_code == 0, result.output
-    assert cloud.environments["churn"] == {"LEVEL": "info", "OPTS": "-a b=c,d", "EMPTY": "", "NUMBER": "1"}
+    assert environment(cloud, "churn") == {"LEVEL": "info", "OPTS": "-a b=c,d", "EMPTY": "", "NUMBER": "1"}
 
 
 def test_it_is_the_option_env_and_wins_over_what_is_farther(deploy: Run, churn: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,7 +39,7 @@ def test_it_is_the_option_env_and_wins_over_what_is_farther(deploy: Run, churn: 
     monkeypatch.setenv("DEPLOYER_ENV", '{"A": "variable"}')
     for arguments, expected in ((("-f", "churn.yaml"), {"A": "variable"}), (("-f", "churn.yaml", "--env", "B=line"), {"B": "line"})):
         assert deploy("create", *arguments).exit_code == 0
-        assert cloud.environments["churn"] == expected
+        assert environment(cloud, "churn") == expected
         assert deploy("delete", "churn").exit_code == 0
 
 
