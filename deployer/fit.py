@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from packaging.utils import canonicalize_name
 
 from deployer.errors import ConfigInvalid
-from deployer.requirements import Need, distribution_of, environment, lock_digest, minor_of, need, version
+from deployer.requirements import MLFLOW, Need, distribution_of, environment, lock_digest, minor_of, need, version
 from deployer.state import Image, ModelFacts, short
 
 __all__ = ["MODES", "Fit", "Row", "fit", "lock_digest"]
@@ -21,7 +21,6 @@ __all__ = ["MODES", "Fit", "Row", "fit", "lock_digest"]
 MODES = ("compatible", "exact", "image", "at-start")
 
 _SAME_MAJOR = frozenset({"numpy", "pandas"})
-_MLFLOW = frozenset({"mlflow", "mlflow-skinny"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
 
     Args:
         mode: "compatible": same minor of Python, same major of numpy and pandas, same minor of the model's own framework, the rest by name
-            (mlflow only where the loader module is one of mlflow's; mlflow-skinny will do);
+            (mlflow only where the loader module is one of mlflow's and the model can't do without; mlflow-skinny will do);
             "exact": every pin as it stands; "image": no check; "at-start": uv installs in the container, nothing to check but Python's minor.
 
     Raises:
@@ -112,8 +111,9 @@ def _compatible(need: Need, packages: Mapping[str, str], model: ModelFacts) -> J
     if not need.name:
         return row, "", f"{need.line} does not say which package it is, so it was not checked"
     if not found:
-        if need.name in _MLFLOW and not model.loader_module.startswith("mlflow."):
-            return row, "", f"{need.name} is not in the image; the model's loader {model.loader_module} is not mlflow's, so it should load without"
+        if need.name in MLFLOW and not (model.needs_mlflow and model.loader_module.startswith("mlflow.")):
+            other = f"{need.name} is not in the image; the model's loader {model.loader_module} is not mlflow's, so it should load without"
+            return row, "", other if model.needs_mlflow else ""
         return _misfit(row, f"{need.name} is not in the image")
     if need.name in _SAME_MAJOR:
         return _within(row, need, parts=1)
@@ -171,7 +171,7 @@ def _misfit(row: Row, reason: str) -> Judged:
 
 
 def _found(need: Need, packages: Mapping[str, str], *, exact: bool = False) -> str:
-    if need.name in _MLFLOW and not exact:
+    if need.name in MLFLOW and not exact:
         return next((packages[name] for name in (need.name, "mlflow", "mlflow-skinny") if name in packages), "")
     return packages.get(need.name, "")
 

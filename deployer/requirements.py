@@ -29,6 +29,8 @@ _DISTRIBUTIONS: Mapping[str, str] = {
     "onnx": "onnxruntime",
 }
 _MACHINES: Mapping[str, str] = {"amd64": "x86_64", "arm64": "aarch64"}
+MLFLOW = frozenset({"mlflow", "mlflow-skinny"})
+"""The distributions that bring the module mlflow."""
 NEWER_PYTHON = f"save it again on a newer Python, {OLDEST_PYTHON} or later"
 """The advice for a model whose Python is too old."""
 

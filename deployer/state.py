@@ -72,6 +72,7 @@ class ModelFacts:
             what is installed before all else.
         signature: MLflow's JSON of inputs, outputs and params, or None.
         loader_module: the module that loads it; one of mlflow's needs mlflow in the image.
+        needs_mlflow: false where it's certain that ours loads it without (`deployer.checks.mlflow_needed`).
     """
 
     uri: str
@@ -86,6 +87,7 @@ class ModelFacts:
     version: str = ""
     run_id: str = ""
     loader_module: str = ""
+    needs_mlflow: bool = True
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> ModelFacts:

@@ -7,12 +7,14 @@ sources         its Python files, parsed
 examples        its input example against its signature
 knowledge       which versions load what, which distribution brings which module
 surroundings    the environment that it is held against
+mlflow_needed   whether it can be served without mlflow
 files, dangers, versions, imports, binaries, needs, check        the findings
 """
 
 from deployer.checks.before import look_before_upload
 from deployer.checks.check import Checked, check_model
 from deployer.checks.finding import Finding, Severity
+from deployer.checks.mlflow_needed import with_mlflow_said
 from deployer.checks.surroundings import Surroundings, of_image, of_lock, of_requirements
 
 __all__ = [
@@ -25,4 +27,5 @@ __all__ = [
     "of_image",
     "of_lock",
     "of_requirements",
+    "with_mlflow_said",
 ]

@@ -29,7 +29,12 @@ CONTAINER_NAME = "deployer-scoring"
 @click.option("--no-push", is_flag=True, help="Build only; the image stays with the docker engine.")
 @click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
 @click.option("-c", "--container-name", default=CONTAINER_NAME, show_default=True, metavar="NAME", help="What the image is called.")
-@click.option("--base-image", metavar="IMAGE", help="What it stands on; default: the official slim Python image.")
+@click.option(
+    "--base-image",
+    "--base",
+    metavar="IMAGE|PATH",
+    help="What it stands on; default: the official slim Python image. A path: an OCI archive or a root directory, which takes no engine.",
+)
 @click.option("--python", metavar="MINOR", help="The Python inside, 3.11; default: the model's, else this one.")
 @click.option("--platform", type=click.Choice(["linux/amd64", "linux/arm64"]), default="linux/amd64", show_default=True, help="What it runs on.")
 @click.option("--with", "requirements", multiple=True, metavar="REQUIREMENT", help="A package to add; repeatable.")
@@ -42,7 +47,11 @@ CONTAINER_NAME = "deployer-scoring"
     envvar=["SSL_CERT_FILE", "PIP_CERT"],
     help="Certificates to trust while packages are installed; never in the image. Default: SSL_CERT_FILE, PIP_CERT.",
 )
-@click.option("--runtime", type=click.Choice(["docker", "process"]), help="process: a stand-in, which only the local cloud takes.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["docker", "layers", "process"]),
+    help="docker builds by an engine, layers does without; process: a stand-in, which only the local cloud takes. Default: what there is.",
+)
 @click.option("--rebuild", is_flag=True, help="Build though the registry has one of the same inputs, on what the base image's tag stands for now.")
 @options.output("table", "json", "yaml", "name", "jsonl")
 @options.quiet

@@ -60,8 +60,10 @@ def general_tag(python_version: str, version: str = __version__) -> str:
 
 
 def model_tag(facts: ModelFacts, version: str = __version__) -> str:
-    """ "0.1.0-py311-5d41402abc": the image for all models with the same requirements."""
-    return f"{general_tag(facts.python_version, version)}-{short(lock_digest((*facts.requirements, *facts.beside), python_of(facts)))}"
+    """ "0.1.0-py311-5d41402abc": the image for all models with the same requirements, without mlflow where they can do without."""
+    left_out = () if facts.needs_mlflow else ("without mlflow",)
+    asked = (*facts.requirements, *facts.beside, *left_out)
+    return f"{general_tag(facts.python_version, version)}-{short(lock_digest(asked, python_of(facts)))}"
 
 
 def inputs_tag(python_version: str, inputs: str, version: str = __version__) -> str:

@@ -15,6 +15,8 @@ DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+OCI_TAR = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
@@ -68,6 +70,10 @@ class Manifest:
         return tuple(Descriptor.read(layer) for layer in self.document["layers"])
 
     @property
+    def annotations(self) -> Mapping[str, str]:
+        return self.document.get("annotations") or {}
+
+    @property
     def platforms(self) -> dict[str, Digest]:
         """Of an index: platform ("linux/amd64", "linux/arm/v7") to the image's digest; attestations, which are no images, left out."""
         found = {}
@@ -87,6 +93,18 @@ def docker_manifest(config: Descriptor, layers: tuple[Descriptor, ...]) -> Manif
         "layers": [layer.document() for layer in layers],
     }
     return Manifest(DOCKER_MANIFEST, json.dumps(document, indent=3).encode())
+
+
+def oci_manifest(config: Descriptor, layers: tuple[Descriptor, ...], annotations: Mapping[str, str]) -> Manifest:
+    """An OCI manifest of one image."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "config": config.document(),
+        "layers": [layer.document() for layer in layers],
+        "annotations": dict(sorted(annotations.items())),
+    }
+    return Manifest(OCI_MANIFEST, json.dumps(document).encode())
 
 
 def platform_of(document: Mapping[str, Any]) -> str:

@@ -144,9 +144,16 @@ class Repository:
         Raises:
             ConfigInvalid: there is none.
         """
+        found = self.find_manifest(which)
+        if found is None:
+            raise ConfigInvalid(f"there is no image {self.reference(which)}", advice="deploy build-and-push-container makes the scoring image")
+        return found
+
+    def find_manifest(self, which: str) -> Manifest | None:
+        """The same, or None where there is none."""
         answer = self._ask("GET", f"manifests/{which}", expect=frozenset({200, 404}), headers={"Accept": _ACCEPT})
         if answer.status == 404:
-            raise ConfigInvalid(f"there is no image {self.reference(which)}", advice="deploy build-and-push-container makes the scoring image")
+            return None
         found = Manifest(answer.headers.get("content-type", "").partition(";")[0].strip(), answer.body)
         if which.startswith("sha256:") and found.digest != which:
             raise TargetUnavailable(f"the registry {self.registry} gave another manifest than {which}")

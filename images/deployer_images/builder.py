@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.errors import ConfigInvalid
@@ -26,6 +26,8 @@ from deployer_images.uv import OURS
 from deployer_scoring import OLDEST_PYTHON
 
 PLATFORMS = ("linux/amd64", "linux/arm64")
+LAYERS = "layers"
+RUNTIMES = (DOCKER, LAYERS, PROCESS)
 CONTAINER_NAME = "deployer-scoring"
 _ON_THIS_MACHINE = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 
@@ -36,15 +38,16 @@ class BuildOptions:
 
     Attributes:
         push: send it to the registry; without, it stays with the docker engine.
-        base_image: what it stands on, with a Python of the right minor; default: the official slim Python image.
+        base_image: what it stands on, with a Python of the right minor: a reference, or, without an engine, the path of an OCI archive or of
+            a root directory; default: the official slim Python image.
         python: minor version; default: the model's, else that of this process.
         requirements: packages to add (`--with`), PEP 508.
         model: build for everything that this model pins (`--for`).
         directory: that model's, with its own packages and constraints; without it, its requirements alone count.
         ca_bundle: certificates that package indexes are trusted by; they never enter the image.
         container_name: what the image is called where it isn't pushed.
-        runtime: docker for a real image, process for a stand-in (the local cloud alone takes one); None: docker where an engine answers, else a
-            stand-in if the registry is on this machine.
+        runtime: docker builds an image by an engine, layers puts one together without; process: a stand-in (the local cloud alone takes one).
+            None: docker where an engine answers, else layers, or a stand-in where the registry is on this machine.
         rebuild: build though the registry has an image of the same inputs.
     """
 
@@ -78,6 +81,9 @@ def build_and_push(options: BuildOptions, repository: Repository | None, report:
     if wanted.runtime == PROCESS:
         assert repository is not None  # _runtime saw to it
         return _push_stand_in(wanted, repository, report)
+    if wanted.runtime == LAYERS:
+        assert repository is not None  # _runtime saw to it
+        return _put_together(wanted, repository, report)
     return _build(wanted, repository if options.push else None, report)
 
 
@@ -142,18 +148,22 @@ class _Wanted:
 
 
 def _runtime(options: BuildOptions, repository: Repository | None) -> str:
-    if options.runtime not in (None, DOCKER, PROCESS):
-        raise ConfigInvalid(f"{options.runtime!r} is not a runtime", advice=f"take {DOCKER} or {PROCESS}")
+    if options.runtime not in (None, *RUNTIMES):
+        raise ConfigInvalid(f"{options.runtime!r} is not a runtime", advice=f"take one of {', '.join(RUNTIMES)}")
     if options.push and repository is None:
         raise ConfigInvalid("there is no registry to push to", advice="name one with --registry, or take --no-push")
     here = options.push and repository is not None and _ON_THIS_MACHINE.fullmatch(repository.registry) is not None
     if options.runtime == PROCESS and not here:
-        raise ConfigInvalid(
-            "a stand-in holds no files, and nothing but the local cloud can run it", advice="start a docker engine, and leave --runtime process out"
-        )
+        raise ConfigInvalid("a stand-in holds no files, and nothing but the local cloud can run it", advice="leave --runtime process out")
+    if options.runtime == LAYERS and not options.push:
+        raise ConfigInvalid("what is put together without an engine has nowhere to stay but a registry", advice="leave --no-push out")
     if options.runtime:
         return options.runtime
-    return PROCESS if here and not engine.answers() else DOCKER
+    if options.base_image and options.base_image.startswith(("/", ".")):
+        return LAYERS
+    if not options.push or engine.answers():
+        return DOCKER
+    return PROCESS if here else LAYERS
 
 
 def _pushed(wanted: _Wanted, repository: Repository) -> Image | None:
@@ -190,13 +200,31 @@ def _build(wanted: _Wanted, repository: Repository | None, report: Report) -> Im
     if built is None:
         base = builder.base(wanted.base_image, wanted.options.platform, fresh=wanted.options.rebuild)
         lock = _locked(wanted, wanted.options.platform, report)
-        with context.context(lock, wanted.packages, wanted.options.ca_bundle) as archive:
+        with context.context(lock, wanted.packages, wanted.options.ca_bundle, shared=wanted.options.model is None) as archive:
             arguments = {"BASE_IMAGE": base.source, "PYTHON": wanted.python}
             built = builder.build(archive, arguments, wanted.labels(lock) | base.labels, wanted.options.platform)
     if repository is None:
         return built
     builder.push(repository)
     return repository.describe(wanted.tags[0], platform=wanted.options.platform)
+
+
+def _put_together(wanted: _Wanted, repository: Repository, report: Report) -> Image:
+    """Without an engine: the shared image, and on it the model's packages where it is for one."""
+    from deployer_images.layers.bases import opened
+    from deployer_images.layers.images import Destination, push_shared, push_with_packages
+    from deployer_images.layers.package_set import packages_of, runtime_packages
+
+    options = wanted.options
+    made_with = {labels.INPUTS: wanted.inputs}
+    if options.model:
+        shared = build_and_push(replace(options, model=None, directory=None, requirements=(), runtime=LAYERS), repository, report)
+        chosen = packages_of(wanted.packages, wanted.whole_python, options.platform, ca_bundle=options.ca_bundle)
+        return push_with_packages(shared, chosen, wanted.packages, Destination(repository, wanted.tags, made_with, report))
+    base = opened(wanted.base_image, options.platform)
+    chosen = runtime_packages(wanted.packages, wanted.whole_python, options.platform, ca_bundle=options.ca_bundle)
+    said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: wanted.python, labels.PACKAGES: labels.packages_label(chosen.lines)}
+    return push_shared(base, chosen, wanted.packages, Destination(repository, wanted.tags, said | made_with | base.base.labels, report))
 
 
 def _locked(wanted: _Wanted, platform: str, report: Report) -> Lock:

@@ -29,8 +29,11 @@ _SHEBANG = re.compile(rb"\A#!.*python.*")
 
 
 @contextmanager
-def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None) -> Iterator[IO[bytes]]:
+def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None, *, shared: bool = False) -> Iterator[IO[bytes]]:
     """The build context for a lock of what is wanted, as a tar file; the same files give the same bytes.
+
+    Args:
+        shared: nothing of it is a model's: all packages are the runtime's, and the environment for a model's is left empty.
 
     Raises:
         ModelInvalid, TargetUnavailable, MachineFault: uv could not install a package, and why.
@@ -43,8 +46,9 @@ def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None) -> Iterat
             (directory / part).mkdir()
         python = installed_interpreter(lock.python) or interpreter(OURS)
         where = ("--python", str(python), "--python-version", lock.python, *uv_platform(lock.platform))
-        install(lock.packages, lock, wanted, "--target", str(directory / "packages"), *where, ca_bundle=ca_bundle)
-        install(lock.runtime, lock, wanted, "--target", str(directory / "runtime"), *where, ca_bundle=ca_bundle)
+        of_model, of_runtime = ((), lock.all) if shared else (lock.packages, lock.runtime)
+        install(of_model, lock, wanted, "--target", str(directory / "packages"), *where, ca_bundle=ca_bundle)
+        install(of_runtime, lock, wanted, "--target", str(directory / "runtime"), *where, ca_bundle=ca_bundle)
         scoring.copy(directory / "runtime")
         _move_scripts(directory / "runtime" / "bin", directory / "runtime" / "bin")
         shutil.rmtree(directory / "runtime" / "pandas" / "tests", ignore_errors=True)  # a third of pandas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -72,6 +72,10 @@ class Wanted:
 
     def with_requirements(self, *more: str) -> Wanted:
         return replace(self, requirements=(*self.requirements, *more))
+
+    def without(self, names: Collection[str]) -> Wanted:
+        """The same without the requirements of these canonical names; what else requires them still brings them."""
+        return replace(self, requirements=tuple(line for line in self.requirements if need(line).name not in names))
 
     def installable(self, line: str) -> str:
         """A requirement as uv and pip install it on this machine.

@@ -68,6 +68,29 @@ def write_layer(entries: Iterable[Entry], target: IO[bytes]) -> Layer:
     return stream.layer
 
 
+def pack_directory(root: Path, target: IO[bytes]) -> Layer:
+    """A system's root directory as a layer, with its owners, modes and times; devices and sockets are left out."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        member.uname = member.gname = ""
+        member.mtime = int(member.mtime)
+        inside = member.name.split("/")[0] in ("proc", "sys", "dev") and "/" in member.name
+        return None if inside or member.ischr() or member.isblk() or member.isfifo() else member
+
+    with _Gzip(target) as stream, tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for part in sorted(root.iterdir()):
+            tar.add(part, part.name, filter=plain)
+    return stream.layer
+
+
+def write_compressed(plain: IO[bytes], target: IO[bytes]) -> Layer:
+    """A tar that isn't compressed, as a layer."""
+    with _Gzip(target) as stream:
+        while piece := plain.read(_PIECE):
+            stream.write(piece)
+    return stream.layer
+
+
 def _add(tar: tarfile.TarFile, name: str, entry: Entry | None) -> None:
     member = tarfile.TarInfo(name)
     if entry is None:

@@ -17,7 +17,7 @@ from deployer.private import private_directory
 from deployer.words import size
 from deployer_images import cache
 from deployer_images.layers.archive import Layer, write_layer
-from deployer_images.layers.installed import entries, unpack
+from deployer_images.layers.installed import entries, models, unpack
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.wanted import Wanted
 
@@ -76,5 +76,5 @@ def _make(packages: PackageSet, wanted: Wanted, target: Path, ca_bundle: Path | 
     with tempfile.TemporaryDirectory(dir=builds) as unpacked:
         unpack(packages, wanted, Path(unpacked), ca_bundle=ca_bundle)
         with (target / _FILE).open("wb") as file:
-            layer = write_layer(entries(Path(unpacked), packages.python, trimmed=packages.trimmed), file)
+            layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file)
     (target / _FACTS).write_text(json.dumps(asdict(layer)))

@@ -11,8 +11,10 @@ import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from posixpath import relpath
 
 from deployer_images.installing import install
 from deployer_images.layers.archive import Entry
@@ -22,7 +24,7 @@ from deployer_images.locks import Lock, uv_platform
 from deployer_images.uv import OURS, installed_interpreter, interpreter
 from deployer_images.wanted import Wanted
 
-VENV = "opt/deployer/venv"
+VENV, RUNTIME = "opt/deployer/venv", "opt/deployer/runtime"
 _PYTHON = b"#!/opt/deployer/venv/bin/python\n"
 # Of an interpreter with a long path uv makes a script of the shell's.
 _SHEBANG = re.compile(rb"\A#!(?:/bin/sh\n'''exec' [^\n]*\n' '''\n|[^\n]*python[^\n]*\n)")
@@ -30,9 +32,20 @@ _NOTES = frozenset({"REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.j
 _DATA = frozenset({"etc", "include", "lib", "man", "share"})
 
 
-def site_packages(python: str) -> str:
-    """Where an image has the model's packages, from its root."""
-    return f"{VENV}/lib/python{python}/site-packages"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where packages lie in an image, from its root: the modules, and the folder beside whose `bin` other files belong."""
+
+    modules: str
+    beside: str
+
+
+RUNTIMES = Place(RUNTIME, RUNTIME)
+
+
+def models(python: str) -> Place:
+    """Where an image has the model's packages."""
+    return Place(f"{VENV}/lib/python{python}/site-packages", VENV)
 
 
 def unpack(packages: PackageSet, wanted: Wanted, directory: Path, *, ca_bundle: Path | None = None) -> None:
@@ -48,28 +61,32 @@ def unpack(packages: PackageSet, wanted: Wanted, directory: Path, *, ca_bundle: 
     install(lock.packages, lock, wanted, *options, *where, ca_bundle=ca_bundle)
 
 
-def entries(directory: Path, python: str, *, trimmed: bool) -> Iterator[Entry]:
+def entries(directory: Path, place: Place, *, trimmed: bool) -> Iterator[Entry]:
     """What was unpacked, as files of the image."""
     files = {PurePosixPath(path.relative_to(directory).as_posix()): path for path in sorted(directory.rglob("*")) if path.is_file()}
     gone = left_out(files, lambda path: files[path].read_bytes()) if trimmed else frozenset()
     data = _data_folders(files)
     kept = {path: file for path, file in files.items() if path not in gone and path != PurePosixPath(".lock") and not _noted(path)}
     changed = {path: _script(file) for path, file in kept.items() if path.parts[0] == "bin"}
+    names = {path: relpath(_name(path, data, place), place.modules) for path in kept}
     for path, file in kept.items():
+        name = _name(path, data, place)
         if path.name == "RECORD" and path.parent.name.endswith(".dist-info"):
-            yield Entry(f"{site_packages(python)}/{path}", _record(file, frozenset(kept), data, changed))
-        elif path in changed:
-            yield Entry(f"{VENV}/{path}", changed[path], executable=True)
+            yield Entry(name, _record(file, names, changed))
         else:
-            place = VENV if path.parts[0] in data else site_packages(python)
-            yield Entry(f"{place}/{path}", file, executable=bool(file.stat().st_mode & 0o100))
+            yield Entry(name, changed.get(path, file), executable=path in changed or bool(file.stat().st_mode & 0o100))
+
+
+def _name(path: PurePosixPath, data: frozenset[str], place: Place) -> str:
+    apart = path.parts[0] == "bin" or path.parts[0] in data
+    return f"{place.beside if apart else place.modules}/{path}"
 
 
 def _noted(path: PurePosixPath) -> bool:
     return path.name in _NOTES and path.parent.name.endswith(".dist-info")
 
 
-def _data_folders(files: dict[PurePosixPath, Path]) -> frozenset[str]:
+def _data_folders(files: Mapping[PurePosixPath, Path]) -> frozenset[str]:
     """Folders that belong beside `bin` and not among the packages, as pip has them; a package by such a name has Python files of its own."""
     packages = {path.parts[0] for path in files if len(path.parts) == 2 and path.suffix == ".py"}
     return frozenset({path.parts[0] for path in files if len(path.parts) > 1} & _DATA) - packages
@@ -79,15 +96,13 @@ def _script(file: Path) -> bytes:
     return _SHEBANG.sub(_PYTHON, file.read_bytes(), count=1)
 
 
-def _record(file: Path, kept: frozenset[PurePosixPath], data: frozenset[str], changed: dict[PurePosixPath, bytes]) -> bytes:
+def _record(file: Path, names: Mapping[PurePosixPath, str], changed: Mapping[PurePosixPath, bytes]) -> bytes:
     """What a package says that it has, after the changes."""
     rows = set[tuple[str, str, str]]()
     for row in csv.reader(file.read_text(encoding="utf-8").splitlines()):
         path = PurePosixPath(row[0])
-        if path not in kept:
-            continue
-        place = f"../../../{path}" if path.parts[0] == "bin" or path.parts[0] in data else str(path)
-        rows.add((place, *_sum(changed[path])) if path in changed else (place, row[1], row[2]))
+        if path in names:
+            rows.add((names[path], *_sum(changed[path])) if path in changed else (names[path], row[1], row[2]))
     written = io.StringIO()
     csv.writer(written, lineterminator="\n").writerows(sorted(rows))
     return written.getvalue().encode()

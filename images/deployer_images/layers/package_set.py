@@ -69,8 +69,19 @@ def packages_of(wanted: Wanted, python: str, platform: str, *, trimmed: bool = T
     Raises:
         NoWheel: some come only from source. ModelInvalid: no versions satisfy what is wanted. TargetUnavailable: no index answers.
     """
+    return _chosen(wanted, python, platform, runtime=scoring.arrays(), trimmed=trimmed, ca_bundle=ca_bundle)
+
+
+def runtime_packages(wanted: Wanted, python: str, platform: str, *, ca_bundle: Path | None = None) -> PackageSet:
+    """The packages of the shared image: all that the runtime needs, and what is wanted beside that."""
+    return _chosen(wanted, python, platform, runtime=scoring.requirements(), ca_bundle=ca_bundle)
+
+
+def _chosen(
+    wanted: Wanted, python: str, platform: str, *, runtime: tuple[str, ...], trimmed: bool = True, ca_bundle: Path | None = None
+) -> PackageSet:
     try:
-        lock = locked(wanted, python, platform=platform, ca_bundle=ca_bundle, build=False, runtime=scoring.arrays())
+        lock = locked(wanted, python, platform=platform, ca_bundle=ca_bundle, build=False, runtime=runtime)
     except NeedsBuild as refusal:
         raise NoWheel.after(refusal) from refusal
     return PackageSet(minor_of(python), platform, wheels(lock, wanted, ca_bundle=ca_bundle), trimmed)

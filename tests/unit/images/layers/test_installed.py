@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deployer_images.layers.archive import Entry
-from deployer_images.layers.installed import entries
+from deployer_images.layers.installed import entries, models
 
 SITE = "opt/deployer/venv/lib/python3.11/site-packages"
 INFO = "pkg-1.0.dist-info"
@@ -42,7 +42,7 @@ def content(entry: Entry) -> bytes:
 
 
 def of(directory: Path, *, trimmed: bool = True) -> dict[str, Entry]:
-    return {entry.name: entry for entry in entries(directory, "3.11", trimmed=trimmed)}
+    return {entry.name: entry for entry in entries(directory, models("3.11"), trimmed=trimmed)}
 
 
 def test_nothing_of_the_machine_is_in_it(tmp_path: Path) -> None:

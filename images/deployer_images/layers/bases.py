@@ -1,0 +1,220 @@
+"""What an image stands on, without an engine: an image of any registry, an OCI archive or layout on this machine, or a root directory.
+
+Nothing of a base is run. Where its Python is, is read from the official images' variable, or else from the names of its files.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import tarfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from deployer.errors import ConfigInvalid
+from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured
+from deployer.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_TAR, platform_of
+from deployer.state import Digest
+from deployer_images import cache
+from deployer_images.base import Base
+from deployer_images.layers import blobs
+from deployer_images.layers.archive import Layer, pack_directory, write_compressed
+
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_GZIP = frozenset({OCI_LAYER, DOCKER_LAYER})
+
+
+@dataclass(frozen=True, slots=True)
+class BaseLayer:
+    """One of a base's layers. `file` fetches it where it isn't on this machine yet."""
+
+    digest: Digest
+    size: int
+    diff_id: Digest
+    file: Callable[[], Path]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseImage:
+    """A base, its layers compressed by gzip.
+
+    Attributes:
+        origin: the repository that it is in, if it is in one: its registry may have the layers taken over.
+    """
+
+    base: Base
+    config: Mapping[str, Any]
+    layers: tuple[BaseLayer, ...]
+    origin: Repository | None = None
+
+    @property
+    def platform(self) -> str:
+        return platform_of(self.config)
+
+    def interpreter(self, minor: str) -> str:
+        """Where its Python of that minor is, "/usr/local/bin/python3.11".
+
+        Raises:
+            ConfigInvalid: it has none, or another.
+        """
+        for each in (self.config.get("config") or {}).get("Env") or ():
+            if each.startswith(f"PYTHON_VERSION={minor}."):
+                return f"/usr/local/bin/python{minor}"
+        found = self._interpreters()
+        if place := next((f"/{path}" for path in found if path.endswith(f"/python{minor}")), None):
+            return place
+        others = sorted({path.rpartition("/python")[2] for path in found})
+        raise ConfigInvalid(
+            f"the base image has Python {' and '.join(others)}, not {minor}" if others else f"the base image {self.base.name} has no Python",
+            advice="name a base image with that Python (--base), or another Python (--python)",
+        )
+
+    def _interpreters(self) -> list[str]:
+        """The paths of all Pythons in it, those of /usr/local first."""
+        key = cache.key(*(layer.digest for layer in self.layers))
+        file = cache.root() / "bases" / f"{key}.json"
+        if not file.exists():
+            names = {name for layer in self.layers for name in _names(layer.file())}
+            cache.write(file, json.dumps(sorted(names, key=lambda name: (not name.startswith("usr/local/"), name))))
+        return list(json.loads(file.read_text()))
+
+
+def opened(name: str, platform: str) -> BaseImage:
+    """A base by its reference, or by a path that begins with "/" or ".".
+
+    Raises:
+        ConfigInvalid: it isn't there, or not for that platform, or nothing that can be built on.
+        TargetUnavailable, PermissionDenied: what its registry says.
+    """
+    if not name.startswith(("/", ".")):
+        found = _of_registry(name, platform)
+    elif (path := Path(name).absolute()).is_file():
+        found = _of_layout(name, _unpacked(path), platform)
+    elif (path / "oci-layout").is_file():
+        found = _of_layout(name, path, platform)
+    elif (path / "usr").is_dir():
+        found = _of_root(name, path, platform)
+    else:
+        raise ConfigInvalid(f"{name} is no base image", why="it is neither an OCI archive nor a directory with a system's /usr")
+    if found.platform != platform:
+        raise ConfigInvalid(f"the base image {name} is for {found.platform}, not {platform}", advice="name one with --base")
+    return found
+
+
+def _of_registry(name: str, platform: str) -> BaseImage:
+    reference = Reference.parse(name)
+    origin = Repository(reference.registry, reference.repository, partial(configured, reference.registry))
+    top = origin.find_manifest(reference.which)
+    if top is None:
+        raise ConfigInvalid(f"the base image {name} is not to be had", advice="name another with --base")
+    manifest = origin.manifest(_of_platform(top, platform, name)) if top.media_type in INDEXES else top
+
+    def fetched(descriptor: Descriptor) -> Path:
+        def write(stream: IO[bytes]) -> None:
+            with origin.stream_blob(descriptor.digest) as pieces:
+                for piece in pieces:
+                    stream.write(piece)
+
+        return blobs.kept(descriptor.digest, write)
+
+    base = Base.named(f"{reference.name}{f':{reference.tag}' if reference.tag else ''}@{top.digest}")
+    assert base is not None  # it has a digest
+    config = origin.config(manifest).document
+    return BaseImage(base, config, tuple(_layers(manifest, config, fetched)), origin)
+
+
+def _of_layout(name: str, layout: Path, platform: str) -> BaseImage:
+    def blob(digest: str) -> Path:
+        file = layout / "blobs" / digest.replace(":", "/")
+        if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or not file.is_file():
+            raise ConfigInvalid(f"the base image {name} is not whole", why=f"it has no {digest}")
+        return file
+
+    try:
+        listed = [Descriptor.read(each) for each in json.loads((layout / "index.json").read_text())["manifests"]]
+        index = (layout / "index.json").read_bytes()
+        top = Manifest(INDEX_TYPE, index) if len(listed) != 1 else Manifest(listed[0].media_type, blob(listed[0].digest).read_bytes())
+        digest = top.digest
+        manifest = top
+        if top.media_type in INDEXES:
+            chosen = blob(_of_platform(top, platform, name)).read_bytes()
+            manifest = Manifest(json.loads(chosen).get("mediaType", ""), chosen)
+        config = json.loads(blob(manifest.config.digest).read_bytes())
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise ConfigInvalid(
+            f"{name} is no OCI archive", why=str(fault), advice="docker buildx build --output type=oci, or skopeo copy, makes one"
+        ) from fault
+    base = Base(name, digest, name)
+    return BaseImage(base, config, tuple(_layers(manifest, config, lambda descriptor: blob(descriptor.digest))))
+
+
+INDEX_TYPE = next(each for each in INDEXES if "oci" in each)
+
+
+def _of_root(name: str, root: Path, platform: str) -> BaseImage:
+    file, digest, layer = blobs.made(lambda stream: pack_directory(root, stream))
+    system, architecture, *_ = platform.split("/")
+    config = {
+        "os": system,
+        "architecture": architecture,
+        "config": {"Env": [_PATH]},
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "a root directory"}],
+    }
+    return BaseImage(Base(name, digest, name), config, (BaseLayer(layer.digest, layer.size, layer.diff_id, lambda: file),))
+
+
+def _layers(manifest: Manifest, config: Mapping[str, Any], file: Callable[[Descriptor], Path]) -> Sequence[BaseLayer]:
+    diff_ids = config["rootfs"]["diff_ids"]
+    found = []
+    for descriptor, diff_id in zip(manifest.layers, diff_ids, strict=True):
+        if descriptor.media_type in _GZIP:
+            found.append(BaseLayer(descriptor.digest, descriptor.size, diff_id, partial(file, descriptor)))
+        elif descriptor.media_type == OCI_TAR:
+            plain = file(descriptor)
+            packed, _, layer = blobs.made(partial(_compress, plain))
+            found.append(BaseLayer(layer.digest, layer.size, diff_id, partial(Path, packed)))
+        else:
+            raise ConfigInvalid(
+                f"the base image's layers are of a form that isn't taken everywhere: {descriptor.media_type}",
+                advice="name a base whose layers are compressed by gzip (skopeo copy --dest-compress-format gzip makes one)",
+            )
+    return found
+
+
+def _compress(plain: Path, stream: IO[bytes]) -> Layer:
+    with plain.open("rb") as content:
+        return write_compressed(content, stream)
+
+
+def _of_platform(index: Manifest, platform: str, name: str) -> Digest:
+    found = index.platforms
+    if platform not in found:
+        there = ", ".join(sorted(found)) or "none"
+        raise ConfigInvalid(f"the base image {name} is for {there}, not {platform}", advice="name one with --base")
+    return found[platform]
+
+
+def _unpacked(archive: Path) -> Path:
+    """An OCI archive as a layout, unpacked once."""
+    stat = archive.stat()
+
+    def unpack(target: Path) -> None:
+        try:
+            with tarfile.open(archive) as tar:
+                tar.extractall(target, filter="data")
+        except tarfile.TarError as fault:
+            raise ConfigInvalid(f"{archive} is no OCI archive", why=str(fault)) from fault
+
+    return cache.made(cache.root() / "layouts" / cache.key(str(archive), stat.st_size, stat.st_mtime_ns), unpack)
+
+
+def _names(file: Path) -> list[str]:
+    """The Pythons among the files of a layer."""
+    with gzip.open(file) as content, tarfile.open(fileobj=content, mode="r|") as tar:
+        names = [member.name.removeprefix("./").lstrip("/") for member in tar if member.isfile()]
+    return [name for name in names if re.search(r"(^|/)bin/python3\.\d+$", name)]

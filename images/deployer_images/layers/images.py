@@ -1,0 +1,133 @@
+"""Whole images, put together in a registry: the shared one on a base, and one of a model's packages on that."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from deployer.events import Report, StepFinished, StepStarted
+from deployer.oci import Repository, labels
+from deployer.private import private_directory
+from deployer.state import Image
+from deployer.words import size
+from deployer_images import cache, scoring
+from deployer_images.context import DOCKERFILE
+from deployer_images.layers import blobs
+from deployer_images.layers.archive import Entry, Layer, write_layer
+from deployer_images.layers.bases import BaseImage, BaseLayer
+from deployer_images.layers.composing import Composed, compose
+from deployer_images.layers.dockerfile import settings
+from deployer_images.layers.installed import RUNTIME, RUNTIMES, VENV, entries, models, unpack
+from deployer_images.layers.package_set import PackageSet
+from deployer_images.layers.published import publish, send
+from deployer_images.locks import name_of
+from deployer_images.wanted import Wanted
+
+_AT_ONCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where an image goes.
+
+    Attributes:
+        labels: what its config says of it beside what follows from its contents.
+    """
+
+    repository: Repository
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    report: Report
+
+
+def push_shared(base: BaseImage, packages: PackageSet, wanted: Wanted, to: Destination) -> Image:
+    """The image that serves every model: the base, and the runtime with its packages in a layer; an empty environment for a model's.
+
+    Args:
+        packages: the runtime's, and what else is to be in it.
+
+    Raises:
+        ConfigInvalid: the base has no such Python. What fetching, sending and uv raise.
+    """
+    python = base.interpreter(packages.python)
+    begun, resource = time.monotonic(), to.repository.reference(to.tags[0])
+    to.report(StepStarted(step="build_image", label="image", resource=resource))
+    file, _, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
+    to.report(StepFinished(step="build_image", label="image", resource=resource, detail=size(layer.size), seconds=time.monotonic() - begun))
+    said = settings(DOCKERFILE.read_text())
+    said["Labels"] |= to.labels
+    _send_base(base, to)
+    send(layer, file, to.repository, to.report, "runtime")
+    below = [(each.digest, each.size) for each in base.layers]
+    return _put(compose(base.config, below, [(layer, "the scoring runtime")], said), to)
+
+
+def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: Destination) -> Image:
+    """A model's packages on top of the shared image, of which nothing is fetched but its config.
+
+    Raises:
+        What `publish` raises.
+    """
+    layer = publish(packages, wanted, to.repository, to.report)
+    manifest = to.repository.manifest(shared.digest)
+    config = to.repository.config(manifest)
+    lines = {**_by_name(labels.package_lines(config.labels) or ()), **_by_name(packages.lines)}
+    said = {labels.PACKAGES: labels.packages_label(lines.values()), labels.LAYER: packages.address, **to.labels}
+    below = [(each.digest, each.size) for each in manifest.layers]
+    over = {"Env": [], "ExposedPorts": {}, "Labels": said}
+    return _put(compose(config.document, below, [(layer, f"packages {packages.name}")], over), to)
+
+
+def _by_name(lines: Sequence[str]) -> dict[str, str]:
+    return {name_of(line): line for line in lines}
+
+
+def _put(image: Composed, to: Destination) -> Image:
+    to.repository.upload(image.config)
+    to.repository.put_manifest(image.manifest, *to.tags)
+    return to.repository.describe(to.tags[0])
+
+
+def _send_base(base: BaseImage, to: Destination) -> None:
+    """Have the base's layers where the image will be: taken over where they are there or in the same registry, else fetched and sent."""
+    repository = to.repository
+
+    def moved(layer: BaseLayer) -> None:
+        if repository.has_blob(layer.digest):
+            return
+        origin = base.origin
+        if origin is not None and origin.registry == repository.registry and repository.mount(layer.digest, origin.name):
+            return
+        known = Layer(layer.digest, layer.diff_id, layer.size, 0)
+        send(known, layer.file(), repository, to.report, f"base layer {layer.digest.removeprefix('sha256:')[:10]}")
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for done in [pool.submit(moved, layer) for layer in base.layers]:
+            done.result()
+
+
+def _write_runtime(packages: PackageSet, wanted: Wanted, python: str, stream: IO[bytes]) -> Layer:
+    """The scoring runtime with its packages, and an environment that ends with them."""
+    builds = private_directory(cache.root()) / "builds"
+    builds.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=builds) as name:
+        directory = Path(name)
+        unpack(packages, wanted, directory)
+        scoring.copy(directory)
+        return write_layer((*entries(directory, RUNTIMES, trimmed=packages.trimmed), *_environment(packages.python, python)), stream)
+
+
+def _environment(minor: str, python: str) -> Iterator[Entry]:
+    """What `python -m venv --without-pip` makes, without running it."""
+    home = python.rpartition("/")[0]
+    yield Entry(f"{VENV}/pyvenv.cfg", f"home = {home}\ninclude-system-site-packages = false\nversion = {minor}\n".encode())
+    yield Entry(f"{VENV}/bin/python", link=python)
+    yield Entry(f"{VENV}/bin/python3", link="python")
+    yield Entry(f"{VENV}/bin/python{minor}", link="python")
+    yield Entry(f"{VENV}/lib64", link="lib")
+    yield Entry(f"{models(minor).modules}/zzz-deployer-runtime.pth", f"/{RUNTIME}\n".encode())

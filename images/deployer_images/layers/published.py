@@ -1,0 +1,85 @@
+"""A layer of packages in a registry: under a manifest of its own, whose tag is its address, so that one request says whether it is there.
+
+The manifest comes last and names what is there already: nothing half sent is ever found.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from deployer.events import Report, StepFinished, StepProgressed, StepStarted
+from deployer.oci import Descriptor, Repository, labels
+from deployer.oci.manifest import OCI_CONFIG, OCI_LAYER, oci_manifest, sha256
+from deployer.state import Digest
+from deployer.words import size
+from deployer_images.layers.archive import Layer
+from deployer_images.layers.built import build
+from deployer_images.layers.composing import NEVER
+from deployer_images.layers.package_set import PackageSet
+from deployer_images.wanted import Wanted
+
+
+def find(packages: PackageSet, repository: Repository) -> Layer | None:
+    """The layer of these packages, if the registry has it."""
+    manifest = repository.find_manifest(packages.tag)
+    try:
+        assert manifest is not None
+        (layer,), said = manifest.layers, manifest.annotations
+        return (
+            Layer(layer.digest, Digest(said[labels.DIFF_ID]), layer.size, int(said[labels.UNPACKED]))
+            if said[labels.LAYER] == packages.address
+            else None
+        )
+    except (AssertionError, KeyError, ValueError, TypeError):
+        return None  # absent, or somebody else's
+
+
+def publish(packages: PackageSet, wanted: Wanted, repository: Repository, report: Report, *, ca_bundle: Path | None = None) -> Layer:
+    """See to it that the registry has the layer: where it lacks it, it is built and sent.
+
+    Raises:
+        What `build` raises. PermissionDenied, QuotaExceeded, Refused, TargetUnavailable: what the registry says; what it has stays unseen.
+    """
+    if there := find(packages, repository):
+        resource = repository.reference(packages.tag)
+        report(StepFinished(step="push_packages", label="packages", resource=resource, changed=False, detail="in the registry, nothing to send"))
+        return there
+    built = build(packages, wanted, report, ca_bundle=ca_bundle)
+    send(built.layer, built.file, repository, report, "packages")
+    config = _config(packages, built.layer)
+    repository.upload(config)
+    said = {labels.LAYER: packages.address, labels.DIFF_ID: built.layer.diff_id, labels.UNPACKED: str(built.layer.unpacked)}
+    described = Descriptor(OCI_CONFIG, sha256(config), len(config))
+    repository.put_manifest(oci_manifest(described, (Descriptor(OCI_LAYER, built.layer.digest, built.layer.size),), said), packages.tag)
+    return built.layer
+
+
+def send(layer: Layer, file: Path, repository: Repository, report: Report, label: str) -> None:
+    """Send a layer unless the repository has it."""
+    begun, step = time.monotonic(), f"push_{label.replace(' ', '_')}"
+    report(StepStarted(step=step, label=label, resource=repository.uri))
+    sent = repository.upload_blob(
+        layer.digest,
+        layer.size,
+        lambda: file.open("rb"),
+        lambda done: report(StepProgressed(step=step, label=label, done=done, total=layer.size, unit="bytes")),
+    )
+    detail = f"{size(layer.size)} to {repository.uri}" if sent else "in the registry, nothing to send"
+    report(StepFinished(step=step, label=label, resource=repository.uri, changed=sent, detail=detail, seconds=time.monotonic() - begun))
+
+
+def _config(packages: PackageSet, layer: Layer) -> bytes:
+    """Of an image that is this layer alone."""
+    system, architecture, *_ = packages.platform.split("/")
+    said = {labels.PYTHON: packages.python, labels.PACKAGES: labels.packages_label(packages.lines), labels.LAYER: packages.address}
+    document = {
+        "os": system,
+        "architecture": architecture,
+        "created": NEVER,
+        "config": {"Labels": said},
+        "history": [{"created": NEVER, "created_by": "packages"}],
+        "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
+    }
+    return json.dumps(document, sort_keys=True).encode()
