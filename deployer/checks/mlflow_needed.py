@@ -10,6 +10,7 @@ from deployer.checks.check import check_model
 from deployer.checks.surroundings import of_requirements
 from deployer.requirements import MLFLOW, need
 from deployer.state import Model
+from deployer_scoring.errors import ScoringError
 from deployer_scoring.loaders.loading import needs_no_mlflow
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
 
@@ -20,7 +21,10 @@ def with_mlflow_said(model: Model) -> Model:
     """The model, its facts saying whether it needs mlflow; one that isn't on this machine keeps what its facts say."""
     if model.path is None:
         return model
-    return replace(model, facts=replace(model.facts, needs_mlflow=_needs_mlflow(model)))
+    try:
+        return replace(model, facts=replace(model.facts, needs_mlflow=_needs_mlflow(model)))
+    except ScoringError:
+        return model  # it can't be read, which is for others to say
 
 
 def _needs_mlflow(model: Model) -> bool:

@@ -72,9 +72,11 @@ def with_packages(model: str, shared: Image, repository: Repository, heard: list
     return push_with_packages(shared, packages, wanted, Destination(repository, (model,), {}, heard.append))
 
 
-def example(model: str) -> dict[str, object]:
-    file = next(saved_model(model).glob("*input_example.json"))
-    return {"dataframe_split": json.loads(file.read_text())}
+def example(model: str) -> dict[str, dict[str, object]]:
+    """A request's body, as MLflow saved it with the model."""
+    body: dict[str, dict[str, object]] = json.loads((saved_model(model) / "serving_input_example.json").read_text())
+    assert body.keys() == {"dataframe_split"}
+    return body
 
 
 def by_mlflow(model: str) -> object:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deployer.checks import Checked, Severity, check_model, look_before_upload, of_image, of_lock, of_requirements
+from deployer.checks import Checked, Severity, check_model, look_before_upload, of_image, of_lock, of_requirements, with_mlflow_said
 from deployer.checks.knowledge import standard
 from deployer.checks.sources import imports_of_function, read_source
 from deployer.errors import ConfigInvalid, ModelInvalid
@@ -207,6 +207,28 @@ def test_what_the_runtime_has_of_mlflow_needs_no_mlflow(models: Models) -> None:
     models.write("model.pkl", importing("mlflow.pyfunc.model PythonModel"))
     models.flavor["loader_module"] = "mlflow.statsmodels"
     assert models.codes() == {"missing-module": WARNING}
+
+
+def test_a_model_says_whether_it_can_do_without_mlflow(models: Models) -> None:
+    def needed() -> bool:
+        models.check()  # writes it
+        return with_mlflow_said(fetch(str(models.directory))).facts.needs_mlflow
+
+    models.write("requirements.txt", "mlflow==2.9.0\nnumpy==1.23.5\nscikit-learn==1.2.2\n")
+    models.write("model.pkl", importing("mlflow.pyfunc.model PythonModel"))
+    models.flavor["loader_module"] = "mlflow.sklearn"
+    assert not needed()
+    models.write("model.pkl", importing("mlflow.tracking MlflowClient"))
+    assert needed()
+    models.write("model.pkl", importing("pyarrow.lib Table"))  # which mlflow alone brings
+    assert needed()
+    models.write("model.pkl", importing("numpy ndarray"))
+    assert not needed()
+    models.flavor["config"] = {"x": 1}  # which our loader leaves to mlflow's
+    assert needed()
+    del models.flavor["config"]
+    models.flavor["loader_module"] = "mlflow.statsmodels"
+    assert needed()
 
 
 def test_the_library_of_a_flavor_is_needed_though_its_files_name_none(models: Models) -> None:
