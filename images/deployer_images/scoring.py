@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 import deployer_scoring
 
 VERSION = deployer_scoring.__version__
+_AUTHORING = frozenset({"format", "spark"})
+"""What makes models, and what scores frames of Spark: nothing that serves a model imports them, so an image is the same without."""
 _ARRAYS = frozenset({"numpy", "pandas"})
 
 
@@ -34,7 +36,7 @@ def arrays() -> tuple[str, ...]:
 
 
 def digest() -> str:
-    """Hex SHA-256 of the runtime's files, names included: another source is another runtime, whatever its version says."""
+    """Hex SHA-256 of the files that serve, names included: another source is another runtime, whatever its version says."""
     running = hashlib.sha256()
     for path in _files():
         content = path.read_bytes()
@@ -43,7 +45,7 @@ def digest() -> str:
 
 
 def copy(directory: Path) -> None:
-    """Put the runtime into a directory, as a package that can be imported from there."""
+    """Put what serves into a directory, as a package that can be imported from there."""
     for path in _files():
         target = directory / "deployer_scoring" / path.relative_to(_root())
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,4 +57,5 @@ def _root() -> Path:
 
 
 def _files() -> list[Path]:
-    return sorted(path for path in _root().rglob("*") if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc")
+    served = (path for path in _root().rglob("*") if path.relative_to(_root()).parts[0] not in _AUTHORING)
+    return sorted(path for path in served if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc")
