@@ -111,7 +111,7 @@ class Deployment(Mapping[str, Any]):
             incoming=observed.incoming or "",
             reason=observed.reason,
             url=observed.url,
-            created=_time(current.provenance.time) if current else None,
+            created=current.provenance.made if current else None,
             traffic={share.generation: share.percent for share in observed.traffic},
             options=current.options if current else {},
             owned_elsewhere=observed.owned_elsewhere,
@@ -250,10 +250,3 @@ def _generation(record: Record, percent: int) -> GenerationFacts:
 
 def _facts(generation: GenerationFacts) -> dict[str, Any]:
     return {key: value for key, value in asdict(generation).items() if value not in ("", 0)}
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NewType
@@ -139,6 +140,14 @@ class Provenance:
     commit: str = ""
     time: str = ""
     tool: str = ""
+
+    @property
+    def made(self) -> datetime | None:
+        """The time, where it is known."""
+        try:
+            return datetime.fromisoformat(self.time)
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

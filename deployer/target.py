@@ -148,6 +148,13 @@ class Summary:
     reason: str = ""
     endpoint: str | None = None
 
+    @classmethod
+    def of(cls, observed: Observed, columns: Mapping[str, str]) -> Summary:
+        """Of what was observed whole; a target with many deployments asks less for each."""
+        record, serving = observed.record, observed.serving or ""
+        model, created = (record.model.uri, record.provenance.made) if record else ("", None)
+        return cls(observed.name, observed.status, model, serving, created, columns, observed.reason, observed.endpoint)
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:

@@ -7,18 +7,17 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deployer import generations
 from deployer.container import Container
-from deployer.errors import ConfigInvalid, Conflict, DeploymentNotFound, NotOurs, Refused, RolloutFailed, TargetUnavailable, TimedOut
+from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNotFound, NotOurs, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
 from deployer.options import GENERATION, LIVE, TargetConfig
 from deployer.plan import Effect, Plan, Progress, Step
-from deployer.retry import retried
+from deployer.seam import Seam
 from deployer.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
 from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 from docs.examples.memory_cloud import POLL_SECONDS, Cloud, CloudError, Service, cloud_at
@@ -44,11 +43,26 @@ class Options(TargetConfig):
     tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Names and values to find it by.")
 
 
-class Absent(Refused):
+class Absent(DeploymentNotFound):
     """There is no such thing."""
 
 
-ERRORS = {"NotFound": Absent, "Changed": Conflict, "Busy": Conflict, "InUse": Conflict, "Throttled": TargetUnavailable}
+class Faults:
+    """What the cloud's library raises, in our words."""
+
+    known: Mapping[str, type[DeployerError]] = {"NotFound": Absent, "Changed": Conflict, "Busy": Conflict, "InUse": Conflict}
+
+    def transient(self, error: BaseException) -> bool:
+        return isinstance(error, CloudError) and error.code == "Throttled"
+
+    def unreached(self, error: BaseException) -> bool:
+        return False
+
+    def expired(self, error: BaseException) -> bool:
+        return False
+
+    def translated(self, error: Exception, operation: str) -> DeployerError | None:
+        return self.known.get(error.code, TargetUnavailable)(f"{operation}: {error}") if isinstance(error, CloudError) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +74,14 @@ class Client:
     held: DeploymentName | None = None
     adopts: frozenset[str] = frozenset()
 
-    def ask(self, verb: str, *given: Any, before_retry: Callable[[], None] | None = None) -> Any:
+    def ask(self, verb: str, *given: Any, guard: Callable[[], None] | None = None) -> Any:
         """A call that looks, or makes what is named by its content."""
-        try:
-            return retried(lambda: self.cloud.call(verb, *given), lambda error: getattr(error, "code", "") == "Throttled", before_retry=before_retry)
-        except CloudError as error:
-            raise ERRORS[error.code](f"{verb}: {error.message}") from error
+        return Seam(Faults()).call(lambda: self.cloud.call(verb, *given), verb, guard=guard)
 
     def change(self, verb: str, *given: Any) -> Any:
         """Any other: only while no newer run has claimed the name, which is looked at before each try."""
         self.check()
-        return self.ask(verb, *given, before_retry=self.check)
+        return self.ask(verb, *given, guard=self.check)
 
     def find(self, verb: str, *given: Any) -> Any:
         """What `ask` gives; None where there is no such thing."""
@@ -360,17 +371,18 @@ class Memory:
     def list(self, cloud: Client) -> Iterator[Summary]:
         for name in cloud.ask("services"):
             with suppress(NotOurs):
-                if (found := observe(name, cloud)) is not None:
-                    yield _summary(found)
+                if found := observe(name, cloud):
+                    size = "{instance_count} {instance_type}".format(**found.record.options) if found.record else ""
+                    yield Summary.of(found, {"INSTANCES": size})
 
     def predict(self, name: DeploymentName, payload: Payload, cloud: Client) -> Payload:
-        return Payload(_of_deployment(name, cloud, "invoke", payload), payload.content_type)
+        return Payload(cloud.ask("invoke", name, payload), payload.content_type)
 
     def predict_stream(self, name: DeploymentName, payload: Payload, cloud: Client) -> Iterator[bytes]:
-        yield from _of_deployment(name, cloud, "stream", payload)
+        yield from cloud.ask("stream", name, payload)
 
     def logs(self, name: DeploymentName, cloud: Client, *, follow: bool, tail: int) -> Iterator[LogLine]:
-        for line in _of_deployment(name, cloud, "log")[-tail:]:
+        for line in cloud.ask("log", name)[-tail:]:
             yield LogLine(line.text, line.source, line.time)
         if follow:
             cloud.ask("follow", name)
@@ -382,18 +394,3 @@ class Memory:
 
 def _always(name: DeploymentName) -> frozenset[Resource]:
     return frozenset({Resource(SERVICE, name), Resource(CLAIM, name)})
-
-
-def _of_deployment(name: DeploymentName, cloud: Client, verb: str, *given: Any) -> Any:
-    try:
-        return cloud.ask(verb, name, *given)
-    except Absent as error:
-        raise DeploymentNotFound(f"there is no deployment {name}") from error
-
-
-def _summary(found: Seen) -> Summary:
-    record = found.record
-    size = f"{record.options['instance_count']} {record.options['instance_type']}" if record else ""
-    created = datetime.fromisoformat(record.provenance.time) if record and record.provenance.time else None
-    uri = record.model.uri if record else ""
-    return Summary(found.name, found.status, uri, found.serving or "", created, {"INSTANCES": size}, found.reason)

@@ -105,6 +105,9 @@ MUTANTS: dict[str, Mutant] = {
         lambda: patch.object(waiting.AwaitServing, "_serves", lambda _, seen, __: seen.status == "InService"), by_one_client
     ),
     "7 a refused live change stays in the record": Mutant(lambda: patch.object(live, "_restore", nothing), by_faults("update", instance_count=3)),
+    "7 a refused live change is recorded as it was asked for": Mutant(
+        lambda: patch.object(generations, "as_before", lambda record, *_: record), by_faults("update", instance_count=3)
+    ),
     "8 kept is not by descent": Mutant(lambda: patch.object(generations, "lineage", by_name), by_one_client),
     "8 a generation too many is kept": Mutant(
         lambda: replaced(generations, "lineage", lambda lineage: lambda seen, keep: lineage(seen, keep + 1)), by_one_client

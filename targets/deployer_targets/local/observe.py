@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from deployer.state import DeploymentName, Observed, Resource, Share, Status
 from deployer.target import Summary
 from deployer_targets.local import names
@@ -72,7 +70,7 @@ def summary(found: Description) -> Summary:
         status=status,
         model=record.model.uri if record else "",
         generation=generation,
-        created=_time(record.provenance.time) if record else None,
+        created=record.provenance.made if record else None,
         columns={"URL": found.url, "RUNTIME": container.runtime if container else ""},
         reason=reason,
     )
@@ -86,10 +84,3 @@ def _failed_beside(found: Description) -> str:
 
 def _described(state: ContainerState) -> dict[str, object]:
     return {"state": state.state, "reason": state.reason, "restarts": state.restarts, "runtime": state.runtime, "image": state.image}
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
