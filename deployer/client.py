@@ -365,8 +365,9 @@ class DeployClient(OptionalVerbs):
         options = self._parse(settings)
         cloud = self._reached(endpoint, options)
         wanted = self._wish(intent, name, model_uri, flavor, settings, report, endpoint=endpoint, **wish)
-        lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
-        return Deployment.observed(lifecycle.present(self.target, cloud, wanted.name), self.uri)
+        found = lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
+        unchanged = found.observed if found.plan.empty else None
+        return Deployment.observed(unchanged or lifecycle.present(self.target, cloud, wanted.name), self.uri)
 
     def _wish(  # noqa: PLR0917 - as above
         self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any

@@ -52,7 +52,9 @@ class ObjectStore:
 
     def _list_objects_v2(self, _: str, wanted: Answer) -> Answer:
         prefix = wanted.get("Prefix", "")
-        return {"Contents": [{"Key": key, "Size": len(body)} for key, body in sorted(self.objects.items()) if key.startswith(prefix)]}
+        return {
+            "Contents": [{"Key": key, "Size": len(body), "ETag": etag(body)} for key, body in sorted(self.objects.items()) if key.startswith(prefix)]
+        }
 
     def _delete_object(self, _: str, wanted: Answer) -> Answer:
         self.objects.pop(wanted["Key"], None)

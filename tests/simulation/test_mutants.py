@@ -136,7 +136,7 @@ MUTANTS: dict[str, Mutant] = {
     ),
     "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
     "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
-    "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: frozenset()), by_two_clients),
+    "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: {}), by_two_clients),
     "an interrupt after the switch goes back": Mutant(
         lambda: patch.object(steps.PointEndpoint, "effect", Effect.UPDATE), by_faults("create", "broken")
     ),

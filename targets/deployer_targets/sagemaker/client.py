@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -57,6 +57,8 @@ class Connection:
         self._lock = threading.RLock()
         self._clients: dict[str, Any] = {}
         self.buckets: dict[str, Any] = {}  # what S3 said of each that this run asked for: see `buckets`
+        self.learnt: dict[Hashable, Any] = {}
+        """What this run was told and can't change while it lasts: a deployment's bucket, what has a name made of its content."""
         self._session: Any = None
         self._named_region = region
         self.seam = Seam(faults.AwsFaults(self.region_meant), renew=lambda _: self.renew(), deadline_seconds=deadline_seconds)
@@ -79,6 +81,11 @@ class Connection:
         named = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME") or os.environ.get("AWS_ENDPOINT_URL")
         suffix = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return named.rstrip("/") if named else f"https://runtime.sagemaker.{self.region}.{suffix}"
+
+    @property
+    def account(self) -> str:
+        """Told by the name of anything there, too."""
+        return str(self.learnt.get("account") or self.identity.account)
 
     @functools.cached_property
     def identity(self) -> Identity:
@@ -228,7 +235,7 @@ class Aws:
     @property
     def default_bucket(self) -> str:
         """The named one, else the SageMaker SDK's: AmazonSageMakerFullAccess reaches only buckets with `sagemaker` in their name."""
-        return self.config.bucket or f"sagemaker-{self.region}-{self.identity.account}"
+        return self.config.bucket or f"sagemaker-{self.region}-{self.connection.account}"
 
     def holding(self, home: Home, run: str) -> Aws:
         return replace(self, held=Held(home, run))
@@ -255,6 +262,13 @@ class Aws:
             return self.call(service, operation, **parameters)
         except Absent:
             return None
+
+    def content(self, service: str, operation: str, *, there: bool = False, **parameters: Any) -> Any | None:
+        """The same of something whose name is made of its content: asked once a run, unless whether it's still `there` is the question."""
+        asked, learnt = (service, operation, *sorted(parameters.items())), self.connection.learnt
+        if there or learnt.get(asked) is None:
+            learnt[asked] = self.find(service, operation, **parameters)
+        return learnt[asked]
 
     def pages(self, service: str, operation: str, key: str, **parameters: Any) -> Iterator[Mapping[str, Any]]:
         """The elements below `key` of all pages, each page under the retry policy."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -94,6 +94,11 @@ def describe(name: str, cloud: Aws) -> Endpoint | None:
     return Endpoint(found) if found else None
 
 
+def home_of(name: str) -> tuple[str, str]:
+    """By what a run remembers where a deployment's objects are, once it has seen some of them there."""
+    return ("home", name)
+
+
 def bucket_of(name: str, cloud: Aws, endpoint: Endpoint | None = None) -> str:
     """Where the deployment's objects are: its endpoint says so; without one, where this run would put them."""
     endpoint = endpoint or describe(name, cloud)
@@ -113,15 +118,18 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
     endpoint = describe(name, cloud)
     if endpoint is not None:
         tags = tags_if_there(cloud, endpoint.description["EndpointArn"])
+        cloud.connection.learnt["account"] = endpoint.description["EndpointArn"].split(":")[4]
         endpoint = None if tags is None else Endpoint(endpoint.description, tags)
     home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or bucket or cloud.default_bucket, name)
     shelf = read_shelf(cloud, home)
     if endpoint is not None:
         _refuse_foreign(name, endpoint, shelf, cloud)
-    strays = _strays(name, shelf, cloud)
+    listed = _listed(name, cloud)
+    strays = _strays(name, shelf, listed, cloud)
     if endpoint is None and bucket is None and not shelf.resources and (elsewhere := set(strays.values()) - {home.bucket, ""}):
         return observe(name, cloud, min(elsewhere))
-    resources = shelf.resources | _standing(shelf, cloud) | strays.keys()
+    resources = shelf.resources | _standing(shelf, listed, cloud) | strays.keys()
+    cloud.connection.learnt[home_of(name)] = home if shelf.resources else None
     if endpoint is None and not resources:
         return None
     saved = store.read_document(cloud, home, home.scaling) if Resource(names.SCALING, home.url(home.scaling)) in resources else None
@@ -149,20 +157,26 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
 
 def read_shelf(cloud: Aws, home: Home) -> Shelf:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
-    found = {key: home.resource_of(key) for key in store.keys(cloud, home)}
-    records = _records(cloud, home, found.values())
+    found = store.keys(cloud, home)
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
-    return Shelf(records, frozenset(found.values()) | unfinished)
+    return Shelf(_records(cloud, home, found), frozenset(map(home.resource_of, found)) | unfinished)
+
+
+def inventory(name: str, home: Home, cloud: Aws) -> tuple[Shelf, frozenset[Resource]]:
+    """What lies under the prefix, and all that is ours but the endpoint."""
+    shelf, listed = read_shelf(cloud, home), _listed(name, cloud)
+    return shelf, shelf.resources | _standing(shelf, listed, cloud) | _strays(name, shelf, listed, cloud).keys()
 
 
 def read_records(cloud: Aws, home: Home) -> dict[str, Record]:
     """The records alone, by generation."""
-    return _records(cloud, home, map(home.resource_of, store.keys(cloud, home, "generations/")))
+    return _records(cloud, home, store.keys(cloud, home, "generations/"))
 
 
-def _records(cloud: Aws, home: Home, found: Iterable[Resource]) -> dict[str, Record]:
-    generations = [resource.name for resource in found if resource.kind == names.RECORD]
-    return {record.generation: record for record in store.read_records(cloud, [(home, each) for each in generations]) if record}
+def _records(cloud: Aws, home: Home, found: Mapping[str, str]) -> dict[str, Record]:
+    resources = {home.resource_of(key): version for key, version in found.items()}
+    places = [(home, resource.name, version) for resource, version in resources.items() if resource.kind == names.RECORD]
+    return {record.generation: record for record in store.read_records(cloud, places) if record}
 
 
 def tags_of(cloud: Aws, arn: str) -> dict[str, str]:
@@ -190,9 +204,9 @@ def counts_of(description: Description) -> int | None:
     return None
 
 
-def in_use(name: str, home: Home, cloud: Aws, doomed: frozenset[Resource]) -> frozenset[Resource]:
+def in_use(name: str, shelf: Shelf, cloud: Aws, doomed: frozenset[Resource]) -> frozenset[Resource]:
     """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
-    shelf, endpoint = read_shelf(cloud, home), describe(name, cloud)
+    endpoint = describe(name, cloud)
     configs = endpoint.configs if endpoint else ()
     used = {Resource(names.CONFIG, config) for config in configs}
     used |= generations.in_use(shelf.records, [generation_of(config, shelf.records) for config in configs], doomed)
@@ -227,9 +241,10 @@ def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: fro
     )
 
 
-def _standing(shelf: Shelf, cloud: Aws) -> frozenset[Resource]:
-    """Models and configs that a record names and that are there."""
-    return frozenset(resource for resource in shelf.named if resource.kind in (names.MODEL, names.CONFIG) and _exists(resource, cloud))
+def _standing(shelf: Shelf, listed: Mapping[Resource, str], cloud: Aws) -> frozenset[Resource]:
+    """Models and configs that a record names and that are there. Lists lag behind: what they don't have may be there all the same."""
+    named = (resource for resource in shelf.named if resource.kind in (names.MODEL, names.CONFIG))
+    return frozenset(resource for resource in named if resource in listed or _exists(resource, cloud))
 
 
 def _exists(resource: Resource, cloud: Aws) -> bool:
@@ -238,33 +253,34 @@ def _exists(resource: Resource, cloud: Aws) -> bool:
     return cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=resource.name) is not None
 
 
-def _strays(name: str, shelf: Shelf, cloud: Aws) -> dict[Resource, str]:
+def _listed(name: str, cloud: Aws) -> dict[Resource, str]:
+    """Models and configs whose names begin as ours do, and the ARN of each."""
+    stem = name[: names.LIMIT - 11].rstrip("-")
+    models = cloud.pages("sagemaker", "list_models", "Models", NameContains=stem, MaxResults=100)
+    configs = cloud.pages("sagemaker", "list_endpoint_configs", "EndpointConfigs", NameContains=stem, MaxResults=100)
+    return {
+        **{Resource(names.MODEL, each["ModelName"]): each["ModelArn"] for each in models},
+        **{Resource(names.CONFIG, each["EndpointConfigName"]): each["EndpointConfigArn"] for each in configs},
+    }
+
+
+def _strays(name: str, shelf: Shelf, listed: Mapping[Resource, str], cloud: Aws) -> dict[Resource, str]:
     """Models and configs with our tag that no record names, and the bucket that each is tagged with.
 
     They were made by a run that was slower than the one that swept its record; or the records are in another bucket.
     """
-    stem, named = name[: names.LIMIT - 11].rstrip("-"), shelf.named
-    found = [
-        *(
-            (Resource(names.MODEL, each["ModelName"]), each["ModelArn"])
-            for each in cloud.pages("sagemaker", "list_models", "Models", NameContains=stem, MaxResults=100)
-        ),
-        *(
-            (Resource(names.CONFIG, each["EndpointConfigName"]), each["EndpointConfigArn"])
-            for each in cloud.pages("sagemaker", "list_endpoint_configs", "EndpointConfigs", NameContains=stem, MaxResults=100)
-        ),
-    ]
-    candidates = [(resource, arn) for resource, arn in found if resource not in named and names.made_for(name, resource.name)]
-    tagged = {resource: tags_if_there(cloud, arn) or {} for resource, arn in candidates}
+    named = shelf.named
+    candidates = {resource: arn for resource, arn in listed.items() if resource not in named and names.made_for(name, resource.name)}
+    tagged = {resource: tags_if_there(cloud, arn) or {} for resource, arn in candidates.items()}
     return {resource: tags.get(names.TAG_BUCKET, "") for resource, tags in tagged.items() if tags.get(names.TAG_DEPLOYMENT) == name}
 
 
 def _behind(config: str, cloud: Aws) -> frozenset[Resource]:
     """The models and the data that a config leads to."""
-    found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
+    found = cloud.content("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
     used: set[Resource] = set()
     for variant in (found or {}).get("ProductionVariants") or ():
-        model = cloud.find("sagemaker", "describe_model", ModelName=variant["ModelName"])
+        model = cloud.content("sagemaker", "describe_model", ModelName=variant["ModelName"])
         if model is not None:
             used |= {Resource(names.MODEL, variant["ModelName"]), Resource(names.DATA, data_of(model))}
     return frozenset(used)

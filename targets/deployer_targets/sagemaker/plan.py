@@ -139,33 +139,42 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     config, name, seen = spec.config, spec.name, view_of(observed).config
     failed = observed is not None and seen is not None and not observed.traffic and observed.incoming is None
     tags = {**config.tags, **names.own_tags(name, wanted.home.bucket, __version__)}
-    whole: Steps = (
-        WriteRecord(wanted.home, wanted.record),
-        UploadModel(
-            Destination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key), spec.model.path, spec.model.facts.size
-        ),
-        CreateModel(
-            name,
-            wanted.model,
-            image=spec.image.reference,
-            data=wanted.data,
-            role=config.execution_role_arn or "",
-            environment=config.env,
-            vpc=_cloud(config.vpc_config),
-            isolated=config.enable_network_isolation,
-            image_config=_cloud(config.image_config),
-            tags=tags,
-        ),
-        CreateEndpointConfig(name, wanted.config, config_request(config, wanted.model), tags),
-    )
+    there = observed.resources if observed else frozenset()
+
+    def whole(there: frozenset[Resource]) -> Steps:
+        return (
+            WriteRecord(wanted.home, wanted.record, Resource(names.RECORD, wanted.record.generation) not in there),
+            UploadModel(
+                Destination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key),
+                spec.model.path,
+                spec.model.facts.size,
+                Resource(DATA, wanted.data) not in there,
+            ),
+            CreateModel(
+                name,
+                wanted.model,
+                image=spec.image.reference,
+                data=wanted.data,
+                role=config.execution_role_arn or "",
+                environment=config.env,
+                vpc=_cloud(config.vpc_config),
+                isolated=config.enable_network_isolation,
+                image_config=_cloud(config.image_config),
+                tags=tags,
+                new=Resource(MODEL, wanted.model) not in there,
+            ),
+            CreateEndpointConfig(name, wanted.config, config_request(config, wanted.model), tags, Resource(CONFIG, wanted.config) not in there),
+        )
+
+    first, again = whole(there), whole(frozenset((*wanted.record.resources, Resource(names.RECORD, wanted.record.generation))))
     expecting = None if failed else seen
     point = PointEndpoint(name, wanted.config, expecting, _retains(config, observed), _cloud(config.deployment_config), tags)
     before = (DiscardFailed(name, seen, config.timeout_seconds),) if failed and seen else ()
     put_aside = _suspended(config, wanted.home, observed)
     if not config.synchronous:
-        return (*before, *whole, *put_aside, point)
+        return (*before, *first, *put_aside, point)
     served = observed.serving if observed else None
-    return (*before, *whole, *put_aside, point, AwaitServing(name, wanted.config, served, config.timeout_seconds), *whole)
+    return (*before, *first, *put_aside, point, AwaitServing(name, wanted.config, served, config.timeout_seconds), *again)
 
 
 def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:

@@ -28,6 +28,7 @@ class Registry:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._unused: dict[str, Any] | None = None
+        self._opened_already: dict[tuple[str, str], Repository] = {}
 
     @property
     def host(self) -> str:
@@ -67,8 +68,10 @@ class Registry:
     def _opened(self, host: str, name: str) -> Repository:
         from deployer.oci import Repository
 
-        # Of the registry that ECR names itself the scheme is known.
-        return Repository(self._address if host == self.host else host, name, self._login)
+        if (host, name) not in self._opened_already:
+            # Of the registry that ECR names itself the scheme is known.
+            self._opened_already[host, name] = Repository(self._address if host == self.host else host, name, self._login)
+        return self._opened_already[host, name]
 
     def _login(self) -> Credentials:
         """Asked again when the registry says no: passwords last for twelve hours."""
@@ -88,5 +91,5 @@ class Registry:
 
 
 def registry(cloud: Aws) -> Registry:
-    """The registry of the cloud's region."""
-    return Registry(cloud.connection)
+    """The registry of the cloud's region, the same one for a whole run: a login lasts for hours."""
+    return cloud.connection.learnt.setdefault(Registry, Registry(cloud.connection))  # type: ignore[no-any-return]

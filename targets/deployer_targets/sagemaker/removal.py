@@ -13,7 +13,7 @@ from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import describe, in_use, observe, tags_if_there
+from deployer_targets.sagemaker.observe import Shelf, describe, in_use, inventory, read_shelf, tags_if_there
 from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
@@ -82,9 +82,11 @@ class Remove(Step[Aws]):
         return "what is not needed"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        if not self.resources:
-            return False
-        free = self.resources - in_use(self.name, self.home, cloud, self.resources)
+        return bool(self.resources) and self.unused(read_shelf(cloud, self.home), cloud, progress)
+
+    def unused(self, shelf: Shelf, cloud: Aws, progress: Progress) -> bool:
+        """Remove those that nothing else leads to, by what lies under the prefix now."""
+        free = self.resources - in_use(self.name, shelf, cloud, self.resources)
         configs = {resource for resource in free if resource.kind == names.CONFIG}
         for config in sorted(configs):
             self._fence(config.name, cloud)
@@ -125,12 +127,9 @@ class Sweep(Step[Aws]):
         return "what is not needed any more"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        cloud.check()
-        observed = observe(self.name, cloud, self.home.bucket)
-        if observed is None:
-            return False
-        gone = frozenset(each for each in observed.resources - self.keep if each.kind != names.REQUEST)
-        return Remove(self.name, self.home, gone).run(cloud, progress)
+        shelf, there = inventory(self.name, self.home, cloud)
+        gone = frozenset(each for each in there - self.keep if each.kind != names.REQUEST)
+        return bool(gone) and Remove(self.name, self.home, gone).unused(shelf, cloud, progress)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,11 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
             "env": environment,
         }
     )
-    places.check_bucket(cloud, str(config.bucket))
-    places.check_role(cloud, str(config.execution_role_arn))
+    serving = observed.record.options if observed and observed.record else {}
+    if "bucket" not in serving:  # what serves does so from there
+        places.check_bucket(cloud, str(config.bucket))
+    if config.execution_role_arn != serving.get("execution_role_arn"):
+        places.check_role(cloud, str(config.execution_role_arn))
     config = _with_keys(config, cloud)
     _refuse_at_start_without_network(request, config)
     image = _image(request, config, cloud)
@@ -169,8 +172,10 @@ def _secrets(environment: Mapping[str, str], observed: Seen | None, cloud: Aws) 
 
 def _environment_of(record: Record, cloud: Aws) -> dict[str, str] | None:
     """The environment of a generation as AWS keeps it, or None where its model is gone."""
+    if not record.secrets:
+        return {}
     for resource in record.resources:
         if resource.kind == MODEL:
-            found = cloud.find("sagemaker", "describe_model", ModelName=resource.name)
+            found = cloud.content("sagemaker", "describe_model", ModelName=resource.name)
             return dict((found.get("PrimaryContainer") or {}).get("Environment") or {}) if found else None
     return None

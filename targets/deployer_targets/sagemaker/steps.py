@@ -24,10 +24,15 @@ _SETTLING_SECONDS = 12.0
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord(Step[Aws]):
-    """Before all else, so that nothing half-made is ever out of sight."""
+    """Before all else, so that nothing half-made is ever out of sight.
+
+    Attributes:
+        new: of this and of what follows: none was there when the plan was made; so it's made at once, and looked at only where that is refused.
+    """
 
     home: Home
     record: Record
+    new: bool = False
     effect = Effect.CREATE
 
     @property
@@ -38,7 +43,7 @@ class WriteRecord(Step[Aws]):
         return f"record {self.record.generation}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        found = store.read_record(cloud, self.home, self.record.generation)
+        found = None if self.new else store.read_record(cloud, self.home, self.record.generation)
         if found is not None and found.same(self.record):
             return False
         store.write_record(cloud, self.home, self.record)
@@ -52,6 +57,7 @@ class UploadModel(Step[Aws]):
     to: Destination
     path: Path | None
     size: int = 0
+    new: bool = False
     effect = Effect.CREATE
 
     @property
@@ -62,10 +68,10 @@ class UploadModel(Step[Aws]):
         return "model data"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        there = is_there(cloud, self.to)
-        if not there:
-            self._send(cloud, progress)
-        return self._abort_unfinished(cloud) or not there
+        if not self.new and is_there(cloud, self.to):
+            return False
+        self._send(cloud, progress)
+        return True
 
     def _send(self, cloud: Aws, progress: Progress) -> None:
         if self.path is None:
@@ -100,13 +106,6 @@ class UploadModel(Step[Aws]):
             raise ModelInvalid(f"the model changed while it was being uploaded, in {path}", advice="run the command again once nothing writes there")
         upload.seal(cloud, self.to)
 
-    def _abort_unfinished(self, cloud: Aws) -> bool:
-        unfinished = store.uploads(cloud, self.to.home, self.to.key.removeprefix(self.to.home.prefix))
-        for key, identifier in unfinished:
-            cloud.check()
-            store.abort(cloud, self.to.home.bucket, key, identifier)
-        return bool(unfinished)
-
 
 @dataclass(frozen=True, slots=True)
 class CreateModel(Step[Aws]):
@@ -122,6 +121,7 @@ class CreateModel(Step[Aws]):
     isolated: bool = False
     image_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    new: bool = False
     effect = Effect.CREATE
 
     @property
@@ -132,7 +132,7 @@ class CreateModel(Step[Aws]):
         return f"model {self.name}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        if self._agreed(cloud):
+        if not self.new and self._agreed(cloud):
             return False
         ensure(lambda: cloud.call("sagemaker", "create_model", **self.request()), lambda: self._agreed(cloud))
         return True
@@ -161,7 +161,7 @@ class CreateModel(Step[Aws]):
         }
 
     def _agreed(self, cloud: Aws) -> bool:
-        found = cloud.find("sagemaker", "describe_model", ModelName=self.name)
+        found = cloud.content("sagemaker", "describe_model", there=True, ModelName=self.name)
         if found is None:
             return False
         container = found.get("PrimaryContainer") or {}
@@ -181,6 +181,7 @@ class CreateEndpointConfig(Step[Aws]):
     name: str
     request: Mapping[str, Any]
     tags: Mapping[str, str] = field(default_factory=dict)
+    new: bool = False
     effect = Effect.CREATE
 
     @property
@@ -191,7 +192,7 @@ class CreateEndpointConfig(Step[Aws]):
         return f"endpoint config {self.name}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        if self._agreed(cloud):
+        if not self.new and self._agreed(cloud):
             return False
         tags = names.to_tags(self.tags)
         ensure(
@@ -201,7 +202,7 @@ class CreateEndpointConfig(Step[Aws]):
         return True
 
     def _agreed(self, cloud: Aws) -> bool:
-        found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=self.name)
+        found = cloud.content("sagemaker", "describe_endpoint_config", there=True, EndpointConfigName=self.name)
         if found is None:
             return False
         models = [variant.get("ModelName") for variant in found["ProductionVariants"]]

@@ -16,27 +16,45 @@ from deployer_targets.sagemaker.names import Home
 
 def read(cloud: Aws, bucket: str, key: str) -> bytes | None:
     """An object's bytes, or None where there is none; the body is read under the retry policy too."""
-    connection = cloud.connection
+    found = _read(cloud, bucket, key)
+    return None if found is None else found[0]
+
+
+def _read(cloud: Aws, bucket: str, key: str) -> tuple[bytes, str] | None:
+    """With the version (ETag), which changes with the bytes."""
+
+    def whole() -> tuple[bytes, str]:
+        answer = cloud.connection.client("s3").get_object(Bucket=bucket, Key=key)
+        return bytes(answer["Body"].read()), str(answer["ETag"])
+
     try:
-        return connection.attempt(lambda: bytes(connection.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()), "s3 GetObject")
+        return cloud.connection.attempt(whole, "s3 GetObject")
     except Absent:
         return None
 
 
-def write(cloud: Aws, home: Home, key: str, body: bytes, kms_key: str | None, *, claimed: bool = True) -> None:
-    """A small object of ours, encrypted by the deployment's key, the claim read just before unless it is what is written."""
+def write(cloud: Aws, home: Home, key: str, body: bytes, kms_key: str | None, *, claimed: bool = True) -> str:
+    """A small object of ours, encrypted by the deployment's key, the claim read just before unless it is what is written; its version."""
     send = cloud.change if claimed else replace(cloud, held=None).call
-    send("s3", "put_object", Bucket=home.bucket, Key=key, Body=body, ContentType="application/json", **encryption(kms_key))
+    answer = send("s3", "put_object", Bucket=home.bucket, Key=key, Body=body, ContentType="application/json", **encryption(kms_key))
+    return str(answer["ETag"])
 
 
 def encryption(kms_key: str | None) -> dict[str, str]:
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
 
 
-def read_record(cloud: Aws, home: Home, generation: str) -> Record | None:
-    """A generation's record, or None; one that can't be read counts as none, and is swept as any leftover."""
-    body = read(cloud, home.bucket, home.record(generation))
-    return None if body is None else parse_record(body)
+def read_record(cloud: Aws, home: Home, generation: str, version: str = "") -> Record | None:
+    """A generation's record, or None; one that can't be read counts as none, and is swept as any leftover. A known version isn't read again."""
+    key, learnt = home.record(generation), cloud.connection.learnt
+    if (home.bucket, key, version) not in learnt:
+        found = _read(cloud, home.bucket, key)
+        if found is None:
+            return None
+        body, version = found
+        learnt[home.bucket, key, version] = parse_record(body)
+    known: Record | None = learnt[home.bucket, key, version]
+    return known
 
 
 def parse_record(body: bytes) -> Record | None:
@@ -46,14 +64,17 @@ def parse_record(body: bytes) -> Record | None:
         return None
 
 
-def read_records(cloud: Aws, places: Iterable[tuple[Home, str]]) -> list[Record | None]:
-    """Many records at once, in the order asked for."""
+def read_records(cloud: Aws, places: Iterable[tuple[Home, str, str]]) -> list[Record | None]:
+    """Many records at once, in the order asked for: each by its deployment's home, its generation and its version as a listing has it."""
     with ThreadPoolExecutor(max_workers=8) as pool:
         return list(pool.map(lambda place: read_record(cloud, *place), places))
 
 
 def write_record(cloud: Aws, home: Home, record: Record) -> None:
-    write(cloud, home, home.record(record.generation), record.to_json().encode(), key_of(record))
+    key = home.record(record.generation)
+    body = record.to_json().encode()
+    version = write(cloud, home, key, body, key_of(record))
+    cloud.connection.learnt[home.bucket, key, version] = parse_record(body)
 
 
 def key_of(record: Record) -> str | None:
@@ -62,12 +83,13 @@ def key_of(record: Record) -> str | None:
     return key
 
 
-def keys(cloud: Aws, home: Home, prefix: str = "") -> list[str]:
-    """All keys below the deployment's prefix; none where the bucket isn't there."""
+def keys(cloud: Aws, home: Home, prefix: str = "") -> dict[str, str]:
+    """All keys below the deployment's prefix and the version (ETag) of each; none where the bucket isn't there."""
     try:
-        return [page["Key"] for page in cloud.pages("s3", "list_objects_v2", "Contents", Bucket=home.bucket, Prefix=home.prefix + prefix)]
+        found = cloud.pages("s3", "list_objects_v2", "Contents", Bucket=home.bucket, Prefix=home.prefix + prefix)
+        return {each["Key"]: each.get("ETag", "") for each in found}
     except Absent:
-        return []
+        return {}
 
 
 def uploads(cloud: Aws, home: Home, prefix: str = "") -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ class SageMaker:
         )
 
     def where(self, cloud: Aws) -> str:
-        return f"{cloud.region}, account {cloud.identity.account}"
+        return f"{cloud.region}, account {cloud.connection.account}"
 
     def settle(self, name: DeploymentName, cloud: Aws, report: Report, timeout_seconds: float) -> None:
         from deployer_targets.sagemaker.waiting import settle
@@ -79,8 +79,10 @@ class SageMaker:
         from deployer_targets.sagemaker import observe, store
         from deployer_targets.sagemaker.removal import ReleaseClaim
 
-        home, run = Home(config.bucket or observe.bucket_of(name, cloud), name), uuid.uuid4().hex
-        buckets.ensure(cloud, home.bucket)
+        home, run = cloud.connection.learnt.get(observe.home_of(name)), uuid.uuid4().hex
+        if home is None or config.bucket not in (None, home.bucket):
+            home = Home(config.bucket or observe.bucket_of(name, cloud), name)
+            buckets.ensure(cloud, home.bucket)
         held = cloud.holding(home, run)
         try:
             store.write(cloud, home, home.claim, run.encode(), config.kms_key, claimed=False)
