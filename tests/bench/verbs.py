@@ -95,7 +95,7 @@ def _compared(asked: list[Asked], found: dict[int, dict[str, list[Figures]]]) ->
     for each in asked:
         one, many = (load.repeated(found[connections][each.name]) for connections in (1, 64))
         ratios = [
-            f"{median(mine.rate / other.rate for mine, other in zip(turns[each.name], turns[peer], strict=True)):.{digits}f}"
+            f"{median(mine.rate / other.rate for mine, other in zip(turns[each.name], turns[peer], strict=True) if other.rate):.{digits}f}"
             for turns in found.values()
             for peer, digits in ((BARE, 2), (MLFLOW, 1))
         ]

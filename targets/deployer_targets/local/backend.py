@@ -47,6 +47,8 @@ class Order:
     name: str
     container: Container
     runtime: str
+    port: int = 0
+    """Where it is to answer on 127.0.0.1; 0 takes a free one."""
 
 
 @dataclass(slots=True)
@@ -179,7 +181,7 @@ class Backend:
             self._handover = Handover(self._changed, self._returned) if self.order.runtime == runtimes.PROCESS else None
             inherited = self._handover.inherited if self._handover else None
             starting = asyncio.ensure_future(
-                asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log, inherited=inherited)
+                asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log, port=self.order.port, inherited=inherited)
             )
             if inherited is not None:
                 starting.add_done_callback(lambda _: inherited.close())  # the process has its own

@@ -153,13 +153,24 @@ class LocalCloud:
             shutil.rmtree(unfinished, ignore_errors=True)
         return True
 
-    def load(self, name: str, generation: str, container: Container, runtime: str, limits: Mapping[str, float], *, model: Digest | None) -> bool:
+    def load(
+        self,
+        name: str,
+        generation: str,
+        container: Container,
+        runtime: str,
+        limits: Mapping[str, float],
+        *,
+        model: Digest | None,
+        publish: bool = False,
+    ) -> bool:
         """Start a generation's container beside what serves; its mounts of the model's files lead to the copy. Whether it changed anything."""
         if model is not None:
             source = self.place.model(name, model)
             container = replace(container, mounts=tuple(replace(mount, source=source) for mount in container.mounts))
         document = wire.container_document(container)
-        return bool(self._order(name, "load", generation=generation, container=document, runtime=runtime, limits=dict(limits))["changed"])
+        how = {"container": document, "runtime": runtime, "limits": dict(limits), "publish": publish}
+        return bool(self._order(name, "load", generation=generation, **how)["changed"])
 
     def wait(self, name: str, generation: str, seconds: float) -> wire.ContainerState:
         """The state of a generation's container once it is ready or failed, or after so many seconds."""

@@ -56,6 +56,7 @@ class Deployment:
         self.backends: dict[str, Backend] = {}
         self.lines = Lines()
         self.address = Address()
+        self._published = ""  # the generation whose container has the port itself
         self.proxy = Proxy(self._route)
         self.gone = asyncio.Event()
         self.last_used = time.monotonic()
@@ -73,8 +74,8 @@ class Deployment:
         return wire.Description(
             name=self.name,
             pid=os.getpid(),
-            host=self.address.host if self.address.sockets else "",
-            port=self.address.port if self.address.sockets else 0,
+            host=self.address.host if self.address.sockets or self._published else "",
+            port=self.address.port if self.address.sockets or self._published else 0,
             serving=self.serving,
             incoming=self.incoming,
             records={generation: kept.record for generation, kept in self.records.items()},
@@ -141,7 +142,7 @@ class Deployment:
             (directory / unfinished).rename(directory / model)
         return {}
 
-    async def load(self, generation: str, container: Mapping[str, Any], runtime: str, limits: Mapping[str, float]) -> dict[str, Any]:
+    async def load(self, generation: str, container: Mapping[str, Any], runtime: str, limits: Mapping[str, float], publish: bool) -> dict[str, Any]:
         """Start a generation's container beside what serves; at once done where it runs."""
         run = self.claim
         if task := self._leaving.get(generation):
@@ -151,7 +152,12 @@ class Deployment:
             await found.leave(at_once=True)
         self.held_by(run)
         if changed := found is None or found.state is State.STOPPED:
-            order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime)
+            if publish:
+                self.proxy.accept("", ())
+                self.address.close()
+                self._published = generation
+            port = self.address.port if publish else 0
+            order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime, port)
             self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell, self._go_on)
         return {"changed": changed}
 
@@ -316,6 +322,10 @@ class Deployment:
     async def _leave(self, generation: str) -> None:
         await self.backends[generation].leave()
         del self.backends[generation]
+        if generation == self._published and self._ending is None:
+            self._published = ""
+            with contextlib.suppress(OSError):
+                await self.address.move(self.address.host, self.address.port, self._withdraw)
         self._tell()
 
     def _tell(self) -> None:

@@ -155,7 +155,7 @@ def _steps(name: DeploymentName, container: Container, runtime: str, at: tuple[s
     limits = asdict(Limits(startup_timeout=startup_seconds, drain_timeout=5, max_restarts=0))
     return (
         OpenPort(name, *at),
-        StartContainer(name, _GENERATION, container, None, runtime, limits),
+        StartContainer(name, _GENERATION, container, None, runtime, limits, publish=runtime == images.DOCKER and at[0] == HOST),
         AwaitReady(name, _GENERATION, startup_seconds),
         Switch(name, _GENERATION, None),
     )

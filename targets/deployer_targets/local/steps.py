@@ -78,6 +78,7 @@ class StartContainer(Step[LocalCloud]):
 
     Attributes:
         model: whose copy is mounted; None takes the mounts as they are.
+        publish: the container has the open port itself, for its whole life. No other generation can take over without a gap.
     """
 
     name: DeploymentName
@@ -86,6 +87,7 @@ class StartContainer(Step[LocalCloud]):
     model: Digest | None
     runtime: str
     limits: Mapping[str, float]
+    publish: bool = False
     effect = Effect.CREATE
 
     @property
@@ -96,7 +98,7 @@ class StartContainer(Step[LocalCloud]):
         return f"container {self.generation}"
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
-        return cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model)
+        return cloud.load(self.name, self.generation, self.container, self.runtime, self.limits, model=self.model, publish=self.publish)
 
 
 @dataclass(frozen=True, slots=True)

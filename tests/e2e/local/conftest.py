@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -90,6 +94,45 @@ def stream(url: str, connections: int = 3, **headers: str) -> Iterator[Stream]:
         asked.stopping.set()
         for thread in threads:
             thread.join()
+
+
+class Kept:
+    """One connection, whatever comes: a second is never opened."""
+
+    def __init__(self, url: str) -> None:
+        self._socket = socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0), timeout=30)
+        self._answers = self._socket.makefile("rb")
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, body: bytes = QUESTION, host: str = "localhost") -> None:
+        head = f"POST /invocations HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._socket.sendall(head.encode() + body)
+
+    def answer(self) -> tuple[int, object]:
+        status = int(self._answers.readline().split()[1])
+        length = 0
+        while line := self._answers.readline().strip().lower():
+            if line.startswith(b"content-length:"):
+                length = int(line.partition(b":")[2])
+        return status, json.loads(self._answers.read(length)).get("predictions")
+
+    def ask(self, body: bytes = QUESTION, host: str = "localhost") -> tuple[int, object]:
+        self.send(body, host)
+        return self.answer()
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
 
 
 def eventually(holds: Callable[[], Any], seconds: float = 60.0) -> Any:

@@ -21,7 +21,7 @@ from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
 from deployer_targets.local.target import Local
 from tests.docker import base_image, docker_engine, scoring_image  # noqa: F401
-from tests.e2e.local.conftest import ask, eventually, stream
+from tests.e2e.local.conftest import Kept, ask, eventually, stopped, stream
 from tests.models import saved_model
 
 if TYPE_CHECKING:
@@ -87,6 +87,12 @@ def test_run_local_runs_the_image(containers: DockerClient, cloud: LocalCloud) -
     started = run_local.run(container, model_path=model.path, detach=True)
     assert started.runtime == "docker"
     assert len(running(containers, started.name)) == 1
+    found = cloud.describe(started.name)
+    assert found is not None
+    with stopped(found.pid), Kept(started.url) as asked:  # docker publishes the port: nothing of ours stands before it
+        assert asked.ask() == (200, [2.0, 5.0])
+    with pytest.raises(MachineFault, match=rf"port {found.port} of 127\.0\.0\.1 can't be had: it is taken"):
+        run_local.run(container, model_path=model.path, detach=True, port=found.port)
     DeployClient("local").delete_deployment(started.name)
     assert running(containers, started.name) == []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -11,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,51 +21,12 @@ import pytest
 from deployer.client import DeployClient
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.handover import Handover
-from tests.e2e.local.conftest import QUESTION, ask, containers, eventually, scoring_processes, stream
+from tests.e2e.local.conftest import QUESTION, Kept, ask, containers, eventually, scoring_processes, stopped, stream
 from tests.environments import oldest_python
 from tests.models import saved_model
 
 JSON = {"content-type": "application/json"}
 IMAGES = Path(__file__).parents[3] / "images"
-
-
-class Kept:
-    """One connection, whatever comes: a second is never opened."""
-
-    def __init__(self, url: str) -> None:
-        self._socket = socket.create_connection((urlsplit(url).hostname or "", urlsplit(url).port or 0), timeout=30)
-        self._answers = self._socket.makefile("rb")
-
-    def __enter__(self) -> Kept:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, body: bytes = QUESTION, host: str = "localhost") -> None:
-        head = f"POST /invocations HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._socket.sendall(head.encode() + body)
-
-    def answer(self) -> tuple[int, object]:
-        status = int(self._answers.readline().split()[1])
-        length = 0
-        while line := self._answers.readline().strip().lower():
-            if line.startswith(b"content-length:"):
-                length = int(line.partition(b":")[2])
-        return status, json.loads(self._answers.read(length)).get("predictions")
-
-    def ask(self, body: bytes = QUESTION, host: str = "localhost") -> tuple[int, object]:
-        self.send(body, host)
-        return self.answer()
-
-
-@contextmanager
-def stopped(process: int) -> Iterator[None]:
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process, signal.SIGCONT)
 
 
 def supervisor(cloud: LocalCloud) -> int:
