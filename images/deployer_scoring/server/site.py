@@ -8,15 +8,12 @@ import time
 from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from deployer_scoring.server.allowed_hosts import AllowedHosts
 from deployer_scoring.server.journal import Exchange
 from deployer_scoring.server.parsing import Head, Refused, parse_head
 from deployer_scoring.server.web import Request, Response
-
-if TYPE_CHECKING:
-    from deployer_scoring.server.connection import Connection
 
 NO_HEAD = Head("-", "-", "", "", {}, 0, False, False, True)
 """Stands for a head that could not be read."""
@@ -46,6 +43,29 @@ class Limits(NamedTuple):
         return self.read_seconds + (self.request_bytes if length < 0 else length) / _BYTES_A_SECOND
 
 
+class Client(Protocol):
+    """A connection, as those know it who share it."""
+
+    deadline: float
+    """When patience with it ends, on perf_counter's clock; 0: never."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request has begun to come in or is being answered."""
+
+    def close(self) -> None:
+        """Close it, once what was written is sent."""
+
+    def overdue(self) -> None:
+        """Patience has ended."""
+
+    def abandon(self) -> None:
+        """Close this process's hold on it alone, in a fork of the one whose it is."""
+
+    def move(self, give: Callable[[int], bool]) -> None:
+        """Leave it to another process by its descriptor, where nothing is under way on it."""
+
+
 class Site:
     """The shared state. Belongs to the event loop."""
 
@@ -71,10 +91,10 @@ class Site:
         """
         self.loop, self.handle, self.limits, self.allowed = loop, handle, limits, allowed
         self._finished, self._in_flight = finished, in_flight
-        self.connections: set[Connection] = set()
+        self.connections: set[Client] = set()
         self.closing = False
         """Whether answers ask their client to close the connection."""
-        self.answered: Optional[Callable[[Connection], object]] = None
+        self.answered: Optional[Callable[[Client], object]] = None
         """Told of each connection that has been answered and is kept, where connections move to another process."""
         self.requests = 0
         """How many are being answered."""
@@ -94,12 +114,12 @@ class Site:
             raise Refused(403, refusal)
         return head
 
-    def joined(self, connection: Connection) -> bool:
+    def joined(self, connection: Client) -> bool:
         """Count a connection; False where it is one too many."""
         self.connections.add(connection)
         return len(self.connections) <= self.limits.connections
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: Client) -> None:
         self.connections.discard(connection)
 
     def begun(self) -> None:
