@@ -85,6 +85,14 @@ class SupportsImageRegistry(Protocol[Cloud_contra]):
 
 
 @runtime_checkable
+class SupportsPackages(Protocol[Cloud_contra]):
+    """Targets that make a model's packages into an image where none has them (`Image.planned`)."""
+
+    def make_packages(self, model: Model, cloud: Cloud_contra, report: Report) -> None:
+        """Make the image that `resolve` planned, so that it is there when the model is resolved again. Safe to run twice."""
+
+
+@runtime_checkable
 class SupportsSizeLimits(Protocol):
     """A target that knows, without asking its cloud, how large a model may be there."""
 

@@ -34,7 +34,7 @@ class Changes:
     """What a run would do, and nothing of it done.
 
     Attributes:
-        before: the generation that serves, if any; `after` the one that would.
+        before: the generation that serves, if any; `after` the one that would, "" where that is known once its image is made.
         differences: between what was asked for then and what is now: model, image, options.
         intent: the verb whose run this is.
         steps: what will be made, changed and removed in the cloud, in order; what is there already is not made again.
@@ -66,7 +66,7 @@ class Changes:
             name=spec.name,
             target=target,
             before=(observed.serving or "") if observed else "",
-            after=spec.generation,
+            after="" if spec.image.planned else spec.generation,
             differences=tuple(_differences(before, spec.record, observed)),
             steps=tuple(_steps(found.plan, observed)),
             elsewhere=tuple(_elsewhere(observed, before)),
@@ -146,10 +146,10 @@ class Changes:
     def _title(self) -> str:
         place = f"{self.name} on {self.target}: "
         if not self.before:
-            return place + f"new, generation {self.after}"
+            return place + (f"new, generation {self.after}" if self.after else "new")
         if self.before == self.after:
             return place + f"{self.after}, " + ("nothing to do" if self.empty else "the same generation")
-        return place + f"{self.before} -> {self.after}"
+        return place + f"{self.before} -> {self.after or 'another'}"
 
     def _fit(self) -> Iterator[str]:
         """The verdict package by package."""

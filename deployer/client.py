@@ -329,7 +329,7 @@ class DeployClient(OptionalVerbs):
         here = targets.load(TargetUri("local"))
         if not isinstance(here, SupportsRunningHere):
             raise ConfigInvalid("the local target that is installed can't run another's containers", advice='pip install --upgrade "deployer-ml"')
-        how: dict[str, Any] = {"runtime": runtime, "packages": packages or "compatible", "port": port, "detach": detach}
+        how: dict[str, Any] = {"runtime": runtime, "packages": packages or "auto", "port": port, "detach": detach}
         return here.run_here(self.target, model, options, report=report, log=log, ready=ready, **how)
 
     # The one way through

@@ -18,7 +18,7 @@ from deployer.state import Image, ModelFacts, short
 
 __all__ = ["MODES", "Fit", "Row", "fit", "lock_digest"]
 
-MODES = ("compatible", "exact", "image", "at-start")
+MODES = ("auto", "compatible", "exact", "image", "at-start")
 
 _SAME_MAJOR = frozenset({"numpy", "pandas"})
 
@@ -57,7 +57,8 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
     Args:
         mode: "compatible": same minor of Python, same major of numpy and pandas, same minor of the model's own framework, the rest by name
             (mlflow only where the loader module is one of mlflow's and the model can't do without; mlflow-skinny will do);
-            "exact": every pin as it stands; "image": no check; "at-start": uv installs in the container, nothing to check but Python's minor.
+            "auto": the same; where no image fits, its packages are still to be made; "exact": every pin as it
+            stands; "image": no check; "at-start": uv installs in the container, nothing to check but Python's minor.
 
     Raises:
         ConfigInvalid: another mode.
@@ -192,5 +193,7 @@ def _release(release: tuple[int, ...], parts: int) -> tuple[int, ...]:
 
 def _called(image: Image) -> str:
     """The image as users know it: repository and tag rather than the digest."""
+    if image.planned:
+        return str(image.planned)
     repository = image.reference.partition("@")[0].rpartition("/")[2]
     return f"the image {repository}:{image.tag}" if image.tag and ":" not in repository else f"the image {repository or short(image.digest)}"

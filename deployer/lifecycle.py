@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deployer import engine
-from deployer.capabilities import SupportsAccounts, SupportsAdoption
+from deployer.capabilities import SupportsAccounts, SupportsAdoption, SupportsPackages
 from deployer.errors import (
     Conflict,
     DeployerError,
@@ -42,7 +42,7 @@ class Wish:
         model: None where an update names no model: the one in service stays.
         config: all options of this run, and where each came from; None: the defaults.
         named: which of them are meant for this deployment (None: all); the others stand for all, and an update takes the record before these.
-        packages: None where it isn't named: as the record has it, for an update, or else compatible.
+        packages: None where it isn't named: as the record has it, for an update, or else auto.
     """
 
     name: DeploymentName
@@ -124,6 +124,8 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     if first.plan.empty:
         return first
     judge(first, wish, report)
+    if first.spec.image.planned is not None and isinstance(target, SupportsPackages):
+        target.make_packages(first.spec.model, cloud, report)
     held = target.claim(wish.name, cloud, first.spec.config)
     try:
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
@@ -233,6 +235,8 @@ def check(found: Prospect[Any, Any], wish: Wish) -> None:
 
 def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
     """The wish with what an update doesn't name taken from the record of the generation in service, the image included."""
+    from deployer.checks import with_mlflow_said  # by those alone that deploy: it reads the model format
+
     record = observed.record if observed else None
     intent = wish.intent or (Intent.UPDATE if observed is not None else Intent.CREATE)
     if intent is Intent.UPDATE and observed is None:
@@ -248,11 +252,11 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     return Request(
         name=wish.name,
         intent=intent,
-        model=model,
+        model=with_mlflow_said(model),
         config=config.completed(completes, named, target=target.scheme) if completes else config,
         named=named,
         image=completes.image if completes and "image_url" not in named else None,
-        packages=wish.packages or (completes.packages if completes else "compatible"),
+        packages=wish.packages or (completes.packages if completes else "auto"),
         provenance=wish.provenance,
         adopt=wish.adopt,
         allow_build=wish.allow_build,
@@ -271,7 +275,7 @@ def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
     model = spec.model.facts
     return Resolved(
         deployment=spec.name,
-        generation=spec.generation,
+        generation="" if spec.image.planned else spec.generation,
         model=model.uri,
         digest=model.digest,
         image=_image_name(spec.image),
@@ -286,6 +290,8 @@ def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
 
 def _image_name(image: Image) -> str:
     """Repository and tag where it has one, as people know it; else the reference."""
+    if image.planned:
+        return str(image.planned)
     if not image.tag:
         return image.reference
     return f"{image.reference.partition('@')[0].rpartition('/')[2].partition(':')[0]}:{image.tag}"

@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NewType
 
+from deployer.words import size
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
 
@@ -110,6 +112,30 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedPackages:
+    """What is still to be made of an image: a model's packages, on top of the shared one.
+
+    Attributes:
+        shared: that image, as people know it.
+        address: of the layer that the packages make.
+        size: bytes to fetch; 0 where the index doesn't say.
+        there: whether the registry has the layer already.
+    """
+
+    shared: str
+    address: Digest
+    count: int
+    size: int = 0
+    there: bool = False
+
+    def __str__(self) -> str:
+        """ "deployer-scoring:0.1.0-py311 + packages 5d41402abc (14 packages, 92.0 MB: built now, once for this lock)"."""
+        how = "in the registry already" if self.there else "built now, once for this lock"
+        large = f", {size(self.size)}" if self.size else ""
+        return f"{self.shared} + packages {short(self.address)} ({self.count} packages{large}: {how})"
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
     """A scoring image as its registry describes it.
 
@@ -118,6 +144,7 @@ class Image:
         packages: name to version of what is installed inside, from the image's label; None where it has none (an image of somebody else).
         unlisted: why `packages` is None, a sentence without its end, where more is known than that nobody has listed them.
         stand_in: names the process runtime instead of holding files: a cloud without a container engine runs it as a local process.
+        planned: what is still to be made of it, if anything; until then its digest stands for what goes into it.
     """
 
     reference: str
@@ -129,6 +156,7 @@ class Image:
     packages: Mapping[str, str] | None = None
     stand_in: bool = False
     unlisted: str = ""
+    planned: PlannedPackages | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +203,7 @@ class Record:
     secrets: str = ""
     provenance: Provenance = field(default_factory=Provenance)
     endpoint: str | None = None
-    packages: str = "compatible"
+    packages: str = "auto"
 
     def to_json(self) -> str:
         """One JSON document, keys sorted."""

@@ -59,7 +59,7 @@ class Request(Generic[ConfigT]):
         endpoint: the one that the deployment of this name is to be behind; None where a deployment is its own endpoint.
         config: validated options; `named` are those that this run names itself.
         image: the reference in service (update), which stays where it still fits and no image_url is named.
-        packages: where the model's packages come from, and so how the image must fit: compatible, exact, image or at-start (see `deployer.fit`).
+        packages: where the model's packages come from, and so how the image must fit, as `deployer.fit.MODES` has it.
         allow_build: whether packages may be built, which runs their code, to learn what would be installed.
     """
 
@@ -69,7 +69,7 @@ class Request(Generic[ConfigT]):
     config: ConfigT
     named: frozenset[str] = frozenset()
     image: str | None = None
-    packages: str = "compatible"
+    packages: str = "auto"
     provenance: Provenance = field(default_factory=Provenance)
     adopt: bool = False
     allow_build: bool = False

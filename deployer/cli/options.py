@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from deployer.client import DeployClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PACKAGES = ("compatible", "exact", "image", "at-start")
+PACKAGES = ("auto", "compatible", "exact", "image", "at-start")
 """Those of `deployer.fit`, which help must not import; a test holds them together."""
 
 
@@ -259,7 +259,8 @@ def packages(command: Command) -> Command:
     return click.option(
         "--packages",
         type=click.Choice(PACKAGES),
-        help="Where the model's packages come from: an image that has them (compatible, the default; exact: each pin), an image as it is (image), "
+        help="Where the model's packages come from: an image that has them, or else a layer that is made of them, once for all models with the "
+        "same (auto, the default); only an image that has them (compatible; exact: each pin), an image as it is (image), "
         "or an installation when the container starts (at-start). An update keeps what was named before.",
     )(command)
 

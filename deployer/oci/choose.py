@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 from deployer.errors import ConfigInvalid
 from deployer.fit import fit
@@ -44,7 +45,8 @@ def choose(
         return _described(repository, _reference(repository, named), elsewhere)
     if recorded and (found := _still_there(repository, recorded, elsewhere)) and fit(facts, found, packages).fits:
         return found
-    for tag in (model_tag(facts), general_tag(facts.python_version)):
+    whole = replace(facts, needs_mlflow=True)
+    for tag in dict.fromkeys((model_tag(facts), model_tag(whole), general_tag(facts.python_version))):
         if repository.exists(tag):
             return repository.describe(tag)
     raise ConfigInvalid(

@@ -126,7 +126,7 @@ def test_an_update_keeps_where_packages_come_from(cloud: Cloud) -> None:
     assert run("update", "v2", None) == "at-start"
     assert run("update", "v3", "image") == "image"
     assert run("update", "v4", None) == "image"
-    assert run("apply", "v5", None) == "compatible"
+    assert run("apply", "v5", None) == "auto"
 
 
 def test_apply_takes_the_wish_as_complete(cloud: Cloud) -> None:

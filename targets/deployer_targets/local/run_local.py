@@ -123,7 +123,7 @@ def run(
 
 
 def local_spec(
-    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, packages: str = "compatible"
+    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, packages: str = "auto"
 ) -> DeploymentSpec[ConfigT]:
     """A spec for `target.container`, made without asking its cloud.
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
+from deployer.fit import fit
 from deployer.state import Digest, Generation, Image, Record, digest_of
 from deployer.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import defaults, instances, places, plan
@@ -146,6 +147,10 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
         # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
         reference = Reference.parse(image.reference)
         found.elsewhere(reference).describe(reference.which, formats={DOCKER_MANIFEST})
+    elif request.packages == "auto" and not fit(request.model.facts, image, "auto").fits:
+        from deployer_images.layers.planning import planned
+
+        return planned(ours, image, request.model)
     return image
 
 

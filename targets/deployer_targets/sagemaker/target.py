@@ -13,7 +13,7 @@ from deployer.container import Container, Mount
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
 from deployer.plan import Plan, Progress
-from deployer.state import DeploymentName, ModelFacts, Observed
+from deployer.state import DeploymentName, Model, ModelFacts, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
 from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
 from deployer_targets.sagemaker import plan as planning
@@ -158,6 +158,12 @@ class SageMaker:
         from deployer_targets.sagemaker.registry import registry
 
         return registry(cloud).repository(container_name, create=create)
+
+    def make_packages(self, model: Model, cloud: Aws, report: Report) -> None:
+        from deployer_images.layers.planning import make
+        from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
+
+        make(registry(cloud).repository(CONTAINER_NAME, create=False), model, report)
 
 
 def _place(uri: TargetUri) -> tuple[str | None, str | None]:

@@ -14,7 +14,6 @@ import pytest
 import deployer_localstack as localstack
 from deployer.client import get_deploy_client
 from deployer.events import silent
-from deployer.models import fetch
 from deployer_images.builder import BuildOptions, build_and_push
 from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, running
 from tests.environments import MLFLOW, environment, mlflow_python
@@ -58,13 +57,15 @@ def request_for(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", ["sklearn", "pythonmodel", "optional"])
 def test_a_real_model_goes_through_create_predict_update_and_delete(name: str, real: AwsHere):
+    """What the shared image lacks is made on the way, and found again."""
     model, request = saved_model(name), request_for(name)
-    repository = real.target.image_repository(real.connect(), "deployer-scoring", create=False)
-    build_and_push(BuildOptions(runtime="process", model=fetch(str(model)).facts), repository, silent)
     client = get_deploy_client(f"sagemaker:/{REGION}", {"execution_role_arn": ROLE, "timeout_seconds": 300})
     deployment = f"real-{name}"
     client.create_deployment(deployment, str(saved_model("doubler")))
+    plan = client.plan(deployment, str(model), allow_schema_change=True)
+    assert ("+ packages" in str(plan)) == (name == "sklearn")  # the others need what the shared image has
     client.update_deployment(deployment, str(model), allow_schema_change=True)
+    assert "+ packages" not in str(client.plan(deployment, str(model), allow_schema_change=True))
     assert json.loads(client.predict(deployment, json.dumps(request).encode())) == by_mlflow(model, request)
     client.delete_deployment(deployment)
     assert real.everything_of(deployment) == ()

@@ -1,0 +1,74 @@
+"""The image of a model that none in the registry fits: first what it would be, then that.
+
+The tag under which it is put is the one where targets look first, so the next model that asks for the same finds it without resolving anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deployer.events import Report
+from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
+from deployer.requirements import MLFLOW
+from deployer.state import Model, PlannedPackages, digest_of
+from deployer_images import scoring, standin
+from deployer_images.layers.images import Destination, push_with_packages
+from deployer_images.layers.package_set import PackageSet, packages_of
+from deployer_images.layers.published import find
+from deployer_images.wanted import Wanted
+
+
+def planned(repository: Repository, shared: Image, model: Model) -> Image:
+    """What `make` would make on the shared image; nothing is fetched or sent. A model that isn't on this machine gets none: the shared one as it is.
+
+    Raises:
+        NoWheel, ModelInvalid: its packages can't be had that way, and which. TargetUnavailable: no index answers.
+    """
+    if model.path is None or not _ours(shared, model.facts):
+        return shared
+    packages = _packages(model, shared.platform)[1]
+    there = not shared.stand_in and find(packages, repository) is not None
+    said = labels.package_versions({labels.PACKAGES: labels.packages_label(packages.lines)}) or {}
+    return replace(
+        shared,
+        reference=repository.reference(model_tag(model.facts)),
+        digest=digest_of([shared.digest, packages.address]),
+        tag=model_tag(model.facts),
+        packages={**(shared.packages or {}), **said},
+        planned=PlannedPackages(_called(repository, shared), packages.address, len(packages.wheels), packages.size, there),
+    )
+
+
+def make(repository: Repository, model: Model, report: Report) -> Image:
+    """Make it: the model's packages as a layer on the shared image; of a stand-in, another with their lock.
+
+    Raises:
+        What `planned` and `push_with_packages` raise.
+    """
+    shared = repository.describe(general_tag(model.facts.python_version))
+    wanted, packages = _packages(model, shared.platform)
+    tags = (model_tag(model.facts),)
+    if not shared.stand_in:
+        return push_with_packages(shared, packages, wanted, Destination(repository, tags, {}, report))
+    config = repository.config(repository.manifest(shared.digest))
+    own = {line.partition("==")[0]: line for line in (labels.package_lines(config.labels) or ())}
+    lines = {**own, **{line.partition("==")[0]: line for line in packages.lines}}
+    said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: python_of(model.facts), labels.PACKAGES: labels.packages_label(lines.values())}
+    standin.push(repository, said, shared.platform, *tags)
+    return repository.describe(tags[0])
+
+
+def _packages(model: Model, platform: str) -> tuple[Wanted, PackageSet]:
+    assert model.path is not None
+    whole = Wanted.of_model(model.path)
+    wanted = whole if model.facts.needs_mlflow else whole.without(MLFLOW)
+    return wanted, packages_of(wanted, model.facts.python_version or python_of(model.facts), platform)
+
+
+def _ours(shared: Image, facts: ModelFacts) -> bool:
+    """Whether a model's packages can go on top: an image of ours, for its Python."""
+    return bool(shared.runtime) and shared.python_version == python_of(facts) and shared.packages is not None
+
+
+def _called(repository: Repository, shared: Image) -> str:
+    return f"{repository.name.rpartition('/')[2]}:{shared.tag}"
