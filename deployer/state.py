@@ -22,6 +22,8 @@ else:
 
     View = TypeVar("View")  # with a default, a bare `Observed` is one whose view nobody asks for; typing has those from Python 3.13
 
+from deployer.errors import MachineFault
+
 DeploymentName = NewType("DeploymentName", str)
 Digest = NewType("Digest", str)
 """`sha256:` and 64 hex digits."""
@@ -178,6 +180,10 @@ class Provenance:
             return None
 
 
+FORMAT = 2
+"""Of records: goes up where who doesn't know what is new must not go by the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What was asked for, kept in the cloud beside each generation: model, image, options without secrets, who, when.
@@ -207,16 +213,23 @@ class Record:
 
     def to_json(self) -> str:
         """One JSON document, keys sorted."""
-        return json.dumps({"format": 1, **asdict(self)}, sort_keys=True, indent=1, ensure_ascii=False)
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """Read what `to_json` wrote, by this or a later version of this tool.
+        """Read what `to_json` wrote, by this or an earlier version of this tool, or by a later one with the same format.
 
         Raises:
+            MachineFault: its format is newer than this version of the tool knows.
             ValueError, KeyError, TypeError: it isn't a record.
         """
         document = json.loads(text)
+        if document["format"] > FORMAT:
+            whose = f"generation {document.get('generation', '?')} of {document.get('deployment', '?')}"
+            raise MachineFault(
+                f"the record of {whose} has format {document['format']}: a newer version of this tool wrote it, and this one reads up to {FORMAT}",
+                advice="pip install --upgrade deployer-ml, then run the command again; nothing was changed",
+            )
         known = {key: document[key] for key in cls.__dataclass_fields__ if key in document}
         known["model"] = ModelFacts.from_document(known["model"])
         known["resources"] = tuple(Resource(**resource) for resource in known["resources"])

@@ -33,6 +33,9 @@ class ObjectStore:
         other.odd = list(self.odd)
 
     def _put_object(self, _: str, wanted: Answer) -> Answer:
+        there = etag(self.objects[wanted["Key"]]) if wanted["Key"] in self.objects else None
+        if wanted.get("IfMatch", there) != there or (wanted.get("IfNoneMatch") == "*" and there is not None):
+            raise ServiceError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
         self.objects[wanted["Key"]] = wanted["Body"]
         self.metadata[wanted["Key"]] = wanted.get("Metadata", {})
         return {"ETag": etag(wanted["Body"])}

@@ -28,6 +28,7 @@ from tests.simulation.wire import Fault, Sent
 AGES = 10_000_000
 MILD = (Fault.THROTTLED, Fault.LOST)
 LIVE = "update_endpoint_weights_and_capacities"
+SWITCH = "update_endpoint"
 DEPLOYS = ("create", "update", "apply")
 
 
@@ -222,6 +223,7 @@ def together(first: Outcome, second: Outcome, cloud: Cloud) -> Iterator[str]:
         endpoint = _rested(cloud).endpoints.get(NAME)
         if endpoint and endpoint.serving:
             yield from whole(endpoint, _rested(cloud))
+        yield from _switched_over(*((second, first) if first.command.verb == HAND else (first, second)))
         return
     late = [*_late(first, second), *_late(second, first)]
     for outcome, rival in ((first, second), (second, first)):
@@ -242,6 +244,17 @@ def together(first: Outcome, second: Outcome, cloud: Cloud) -> Iterator[str]:
                 yield f"{winner.command} won, and the endpoint is there"
         else:
             yield from converged(rested, winner.command)
+
+
+def _switched_over(outcome: Outcome, hand: Outcome) -> Iterator[str]:
+    """A switch that is sent though the last look saw the endpoint elsewhere than the plan did. What comes after it is the documented window."""
+    pointed = [sent.time for sent in hand.wire.sent if sent.api == SWITCH]
+    for switch in (sent for sent in outcome.wire.sent if sent.api == SWITCH):
+        before = [sent for sent in outcome.wire.sent if sent.time < switch.time]
+        planned = max((sent.time for sent in before if sent.api == "list_objects_v2"), default=0)
+        looked = max((sent.time for sent in before if sent.api == "describe_endpoint"), default=0)
+        if any(planned < time < looked for time in pointed):
+            yield f"{outcome.actor} saw that the endpoint was pointed elsewhere since its plan, and switched it all the same"
 
 
 def _late(outcome: Outcome, rival: Outcome) -> list[Sent]:

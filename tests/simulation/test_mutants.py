@@ -84,6 +84,16 @@ def without_second_look(step: removal.Remove, config: str, cloud: Aws) -> None:
     removal._agreed(lambda: cloud.change("sagemaker", "delete_endpoint_config", EndpointConfigName=config))
 
 
+def wherever_it_is(original: Callable[..., bool]) -> Callable[..., bool]:
+    """The switch from whatever is in service by then."""
+
+    def run(step: steps.PointEndpoint, cloud: Aws, progress: Any) -> bool:
+        endpoint = steps.describe(step.name, cloud)
+        return original(replace(step, expecting=endpoint.carried if endpoint else None), cloud, progress)
+
+    return run
+
+
 @contextmanager
 def without_any_look() -> Iterator[None]:
     with patch.object(removal, "in_use", lambda *_: frozenset()), patch.object(removal.Remove, "_fence", without_second_look):
@@ -135,6 +145,7 @@ MUTANTS: dict[str, Mutant] = {
         lambda: replaced(plan, "_forward", lambda forward: lambda *given: forward(*given)[:-4]), by_crossing_clients
     ),
     "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
+    "the switch has no precondition": Mutant(lambda: replaced(steps.PointEndpoint, "run", wherever_it_is), by_a_hand),
     "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
     "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: {}), by_two_clients),
     "an interrupt after the switch goes back": Mutant(

@@ -14,7 +14,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
 from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
@@ -22,6 +22,7 @@ from deployer.state import Record, short
 from deployer_targets.local import home, wire
 from deployer_targets.local.address import Address
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
+from deployer_targets.local.ledger import MemoryLedger
 from deployer_targets.local.lines import Lines
 from deployer_targets.local.names import Place
 from deployer_targets.local.proxy import Proxy, Unavailable
@@ -36,23 +37,14 @@ _GONE = ".gone"
 """Ends the name of a model's directory that is being removed."""
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A generation's record, and the environment that the record leaves out."""
-
-    record: Record
-    environment: Mapping[str, str] = field(repr=False)
-
-
 class Deployment:
     """The state of one deployment and the verbs that change it. All of it belongs to the event loop."""
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place
-        self.claim: str | None = None
         self.serving: str | None = None
         self.incoming: str | None = None
-        self.records: dict[str, _Kept] = {}
+        self.ledger = MemoryLedger(name)
         self.backends: dict[str, Backend] = {}
         self.lines = Lines()
         self.address = Address()
@@ -78,7 +70,7 @@ class Deployment:
             port=self.address.port if self.address.sockets or self._published else 0,
             serving=self.serving,
             incoming=self.incoming,
-            records={generation: kept.record for generation, kept in self.records.items()},
+            records=self.ledger.read(),
             containers={generation: _state(backend) for generation, backend in self.backends.items()},
             models=whole,
             unfinished=tuple(each for each in models if each not in whole),
@@ -88,7 +80,7 @@ class Deployment:
 
     def environments(self) -> dict[str, Any]:
         """The environment of each generation, secrets and all: for the comparison that a new one is held against."""
-        return {generation: dict(kept.environment) for generation, kept in self.records.items()}
+        return {generation: dict(environment) for generation, environment in self.ledger.environments.items()}
 
     def take(self, claimant: str) -> dict[str, Any]:
         """Claim the deployment for a run: from now on only it may change anything, until another claims it.
@@ -98,7 +90,7 @@ class Deployment:
         """
         if self._ending is not None:
             raise DeploymentNotFound(f"{self.name} is being deleted")
-        self.claim = claimant
+        self.ledger.claim(claimant)
         return {}
 
     def held_by(self, run: str | None) -> None:
@@ -107,17 +99,12 @@ class Deployment:
         Raises:
             Conflict: another does.
         """
-        if run is None or run != self.claim:
-            message = f"a newer run has taken over {self.name}; this one changes nothing more"
-            raise Conflict(message, advice=f"wait for it to end, then look: deploy get -t local -n {self.name}")
+        self.ledger.verify(run or "")
 
     # What the run that holds the claim orders.
 
     def write_record(self, record: str, environment: Mapping[str, str]) -> dict[str, Any]:
-        kept = _Kept(Record.from_json(record), environment)
-        changed = self.records.get(kept.record.generation) != kept
-        self.records[kept.record.generation] = kept
-        return {"changed": changed}
+        return {"changed": self.ledger.write(Record.from_json(record), environment)}
 
     async def listen(self, host: str, port: int) -> dict[str, Any]:
         """Listen there; port 0 keeps the present one, or picks one."""
@@ -144,7 +131,7 @@ class Deployment:
 
     async def load(self, generation: str, container: Mapping[str, Any], runtime: str, limits: Mapping[str, float], publish: bool) -> dict[str, Any]:
         """Start a generation's container beside what serves; at once done where it runs."""
-        run = self.claim
+        run = self.ledger.holder
         if task := self._leaving.get(generation):
             await task
         found = self.backends.get(generation)
@@ -163,7 +150,7 @@ class Deployment:
 
     async def wait(self, generation: str, seconds: float) -> dict[str, Any]:
         """The state of a generation's container once it is ready or failed, or after so many seconds."""
-        run = self.claim
+        run = self.ledger.holder
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while generation in self.backends and self.backends[generation].state in (State.STARTING, State.RESTARTING):
@@ -208,22 +195,21 @@ class Deployment:
         new = Record.from_json(record)
         for backend in self.backends.values():
             backend.limits = Limits(**limits)
-        if new.generation in self.records:
-            self.records[new.generation].record = new
+        if new.generation in self.ledger.read():
+            self.ledger.write(new)
         return {}
 
     async def sweep(self, records: Iterable[str], containers: Iterable[str], models: Iterable[str]) -> dict[str, Any]:
         """Remove what isn't in these. What serves, or is about to, stays whatever they say."""
-        run = self.claim
+        run = self.ledger.holder
         retired = set(self.backends) - self._in_use() - set(containers)
         for generation in retired:
             self._retire(generation)
         await asyncio.gather(*self._leaving.values())
         self.held_by(run)
-        forgotten = set(self.records) - self._in_use() - set(records)
-        for generation in forgotten:
-            del self.records[generation]
-        used = {short(self.records[generation].record.model.digest) for generation in self._in_use() if generation in self.records}
+        forgotten = self.ledger.drop(self.ledger.read().keys() - self._in_use() - set(records))
+        kept = self.ledger.read()
+        used = {short(kept[generation].model.digest) for generation in self._in_use() if generation in kept}
         removed = set(self._model_names()) - used - set(models)
         await self._remove_models(removed)
         return {"changed": bool(retired or forgotten or removed)}
@@ -254,7 +240,7 @@ class Deployment:
     @property
     def idle(self) -> bool:
         """Nothing is here, and nobody came for a while."""
-        return not (self.records or self.backends) and time.monotonic() - self.last_used > IDLE_SECONDS
+        return not (self.ledger.read() or self.backends) and time.monotonic() - self.last_used > IDLE_SECONDS
 
     async def _end(self) -> None:
         self.proxy.close()

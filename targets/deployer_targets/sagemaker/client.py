@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from deployer.errors import ConfigInvalid, Conflict, ExtraMissing
+from deployer.errors import ConfigInvalid, ExtraMissing
 from deployer.retry import DEADLINE_SECONDS, retried
 from deployer.seam import Seam
 from deployer.version import __version__
@@ -203,10 +203,11 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A deployment's name as one run holds it."""
+    """A deployment's name as one run holds it; `verify` raises Conflict once it doesn't any more."""
 
     home: Home
     run: str
+    verify: Callable[[], None] = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +238,8 @@ class Aws:
         """The named one, else the SageMaker SDK's: AmazonSageMakerFullAccess reaches only buckets with `sagemaker` in their name."""
         return self.config.bucket or f"sagemaker-{self.region}-{self.connection.account}"
 
-    def holding(self, home: Home, run: str) -> Aws:
-        return replace(self, held=Held(home, run))
+    def holding(self, held: Held) -> Aws:
+        return replace(self, held=held)
 
     def adopting(self, name: str) -> Aws:
         return replace(self, adopts=self.adopts | {name})
@@ -286,26 +287,8 @@ class Aws:
         Raises:
             Conflict: it doesn't.
         """
-        if self.held is None:
-            return
-        holder = self.holder(self.held.home)
-        if holder != self.held.run:
-            whose = "somebody released it" if holder is None else "a newer run has claimed it"
-            raise Conflict(
-                f"{self.held.home.deployment} is not this run's any more: {whose}; nothing of theirs was touched",
-                advice="deploy get shows what they made of it; the same command claims it again",
-            )
-
-    def holder(self, home: Home) -> str | None:
-        """The run that holds a name now; None where nobody does."""
-
-        def read() -> bytes:
-            return bytes(self.connection.client("s3").get_object(Bucket=home.bucket, Key=home.claim)["Body"].read())
-
-        try:
-            return self.connection.attempt(read, "s3 GetObject").decode()
-        except Absent:
-            return None
+        if self.held is not None:
+            self.held.verify()
 
 
 def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | None, external_id: str | None, config: SageMakerConfig) -> Aws:

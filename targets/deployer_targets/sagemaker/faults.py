@@ -46,6 +46,8 @@ DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403", "AllAccessDisabled", "KMS.DisabledException"}
 )
 QUOTA = frozenset({"ResourceLimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "LimitExceeded", "TooManyBuckets"})
+OVERTAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
+"""Of a conditional write: somebody else wrote first."""
 _VALIDATION = frozenset({"ValidationException", "ValidationError"})
 ABSENT = frozenset(
     {

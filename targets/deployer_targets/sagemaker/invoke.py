@@ -13,8 +13,9 @@ from deployer.state import DeploymentName
 from deployer.target import Payload
 from deployer_targets.sagemaker import faults, names, store
 from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Endpoint, bucket_of, describe, generation_of, read_records
+from deployer_targets.sagemaker.observe import Endpoint, bucket_of, describe, generation_of
 
 ASYNC_SECONDS = 3600.0
 """The longest that SageMaker lets one asynchronous request take."""
@@ -98,7 +99,7 @@ def _by_way_of_s3(name: DeploymentName, payload: Payload, cloud: Aws, endpoint: 
     """The request laid into S3, the answer waited for there."""
     home = Home(bucket_of(name, cloud, endpoint), name)
     place = home.input(uuid.uuid4().hex)
-    records = read_records(cloud, home)
+    records = S3Ledger(cloud, home).read()
     record = records.get(generation_of(endpoint.carried, records))
     store.write(cloud, home, place, payload.body, store.key_of(record) if record else None)
     try:

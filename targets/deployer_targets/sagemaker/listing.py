@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.errors import MachineFault
 from deployer.state import DeploymentName, Record, Status
 from deployer.target import Summary
 from deployer_targets.sagemaker import names, store
@@ -55,8 +56,11 @@ def _generations(cloud: Aws) -> dict[str, list[str]]:
 
 
 def _summary(entry: Entry, cloud: Aws) -> Summary:
-    records = {each: record for each in entry.generations if (record := store.read_record(cloud, entry.home, each))}
     name = DeploymentName(entry.home.deployment)
+    try:
+        records = {each: record for each in entry.generations if (record := store.read_record(cloud, entry.home, each))}
+    except MachineFault as newer:  # one that this version can't read hides no other
+        return Summary(name, status_of(entry.endpoint["EndpointStatus"]) if entry.endpoint else Status.PAUSED, reason=newer.message)
     if entry.endpoint is None:
         record = next(iter(records.values()), None)
         return Summary(name, Status.PAUSED, model=record.model.uri if record else "", columns=_columns(record, 0), reason="no endpoint")

@@ -12,6 +12,7 @@ from deployer.state import DeploymentName, Observed, Record, Resource, Share, St
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.plain import plain
 from deployer_targets.sagemaker.view import Seen, View
@@ -159,24 +160,13 @@ def read_shelf(cloud: Aws, home: Home) -> Shelf:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
     found = store.keys(cloud, home)
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
-    return Shelf(_records(cloud, home, found), frozenset(map(home.resource_of, found)) | unfinished)
+    return Shelf(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
 
 
 def inventory(name: str, home: Home, cloud: Aws) -> tuple[Shelf, frozenset[Resource]]:
     """What lies under the prefix, and all that is ours but the endpoint."""
     shelf, listed = read_shelf(cloud, home), _listed(name, cloud)
     return shelf, shelf.resources | _standing(shelf, listed, cloud) | _strays(name, shelf, listed, cloud).keys()
-
-
-def read_records(cloud: Aws, home: Home) -> dict[str, Record]:
-    """The records alone, by generation."""
-    return _records(cloud, home, store.keys(cloud, home, "generations/"))
-
-
-def _records(cloud: Aws, home: Home, found: Mapping[str, str]) -> dict[str, Record]:
-    resources = {home.resource_of(key): version for key, version in found.items()}
-    places = [(home, resource.name, version) for resource, version in resources.items() if resource.kind == names.RECORD]
-    return {record.generation: record for record in store.read_records(cloud, places) if record}
 
 
 def tags_of(cloud: Aws, arn: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from deployer.state import DeploymentName, Resource
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import Shelf, describe, in_use, inventory, read_shelf, tags_if_there
 from deployer_targets.sagemaker.steps import changed_by_another
@@ -162,7 +163,7 @@ class ReleaseClaim(Step[Aws]):
             cloud.change("s3", "delete_object", Bucket=self.home.bucket, Key=self.home.claim)
         except Conflict:
             # The answer to the first try may have been lost: a claim that is gone is released.
-            if cloud.holder(self.home) is not None:
+            if S3Ledger(cloud, self.home).holder() is not None:
                 raise
         return True
 

@@ -11,10 +11,11 @@ from deployer.errors import Conflict, DeployerError, ModelInvalid, Refused, Targ
 from deployer.plan import Effect, Progress, Step
 from deployer.seam import DOUBLING, ensure, poll
 from deployer.state import DeploymentName, Record, Resource
-from deployer_targets.sagemaker import names, store, upload
+from deployer_targets.sagemaker import names, upload
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there
 from deployer_targets.sagemaker.faults import Absent
+from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import Endpoint, data_of, describe
 
@@ -43,11 +44,7 @@ class WriteRecord(Step[Aws]):
         return f"record {self.record.generation}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        found = None if self.new else store.read_record(cloud, self.home, self.record.generation)
-        if found is not None and found.same(self.record):
-            return False
-        store.write_record(cloud, self.home, self.record)
-        return True
+        return S3Ledger(cloud, self.home).write(self.record, new=self.new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from deployer.state import Record
@@ -33,11 +32,10 @@ def _read(cloud: Aws, bucket: str, key: str) -> tuple[bytes, str] | None:
         return None
 
 
-def write(cloud: Aws, home: Home, key: str, body: bytes, kms_key: str | None, *, claimed: bool = True) -> str:
-    """A small object of ours, encrypted by the deployment's key, the claim read just before unless it is what is written; its version."""
-    send = cloud.change if claimed else replace(cloud, held=None).call
-    answer = send("s3", "put_object", Bucket=home.bucket, Key=key, Body=body, ContentType="application/json", **encryption(kms_key))
-    return str(answer["ETag"])
+def write(cloud: Aws, home: Home, key: str, body: bytes, kms_key: str | None) -> str:
+    """A small object of ours, encrypted by the deployment's key, the claim read just before; its version."""
+    where = {"Bucket": home.bucket, "Key": key, "ContentType": "application/json"}
+    return str(cloud.change("s3", "put_object", **where, Body=body, **encryption(kms_key))["ETag"])
 
 
 def encryption(kms_key: str | None) -> dict[str, str]:

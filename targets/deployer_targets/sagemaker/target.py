@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from deployer.state import DeploymentName, Model, ModelFacts, Observed
 from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
 from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
 from deployer_targets.sagemaker import plan as planning
-from deployer_targets.sagemaker.client import Aws
+from deployer_targets.sagemaker.client import Aws, Held
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import Home
 
@@ -76,16 +77,18 @@ class SageMaker:
         settle(name, cloud, report, timeout_seconds)
 
     def claim(self, name: DeploymentName, cloud: Aws, config: SageMakerConfig) -> Aws:
-        from deployer_targets.sagemaker import observe, store
+        from deployer_targets.sagemaker import observe
+        from deployer_targets.sagemaker.ledger import S3Ledger
         from deployer_targets.sagemaker.removal import ReleaseClaim
 
         home, run = cloud.connection.learnt.get(observe.home_of(name)), uuid.uuid4().hex
         if home is None or config.bucket not in (None, home.bucket):
             home = Home(config.bucket or observe.bucket_of(name, cloud), name)
             buckets.ensure(cloud, home.bucket)
-        held = cloud.holding(home, run)
+        ledger = S3Ledger(cloud, home, config.kms_key)
+        held = cloud.holding(Held(home, run, partial(ledger.verify, run)))
         try:
-            store.write(cloud, home, home.claim, run.encode(), config.kms_key, claimed=False)
+            ledger.claim(run)
         except KeyboardInterrupt:
             with suppress(DeployerError):  # whether it was written isn't known; whose it is, is looked at first
                 ReleaseClaim(home).run(held, Progress("claim", name, silent))
