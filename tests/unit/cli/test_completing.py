@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.shell_completion import ShellComplete
@@ -23,7 +25,8 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("DEPLOYER_LOCAL_DIR", str(tmp_path / "local"))
     ASKED.clear()
-    monkeypatch.setattr(completing.subprocess, "Popen", lambda command, **_: ASKED.append(tuple(command[-2:])))
+    asking = SimpleNamespace(Popen=lambda command, **_: ASKED.append(tuple(command[-2:])), DEVNULL=subprocess.DEVNULL)
+    monkeypatch.setattr(completing, "subprocess", asking)  # for this module alone: mlflow is imported below it, and has its own use of Popen
     return tmp_path / "cache" / "deployer" / "completion"
 
 
