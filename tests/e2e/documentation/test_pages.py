@@ -64,6 +64,7 @@ def test_each_block_says_what_it_is(page: Path) -> None:
         assert block.language, f"{block}: say the block's language; text is for what is only read"
         assert block.language not in {"bash", "shell", "py", "shell-session"}, f"{block}: {', '.join(RUN)} are run"
         assert block.language in RUN or not (block.not_run or block.interrupted_at or block.ends_with), f"{block}: it is not run anyway"
+        assert "8 <" not in block.text, f"{block}: a formatter has taken the include for Python"
         assert not _commands(block), f"{block}: commands stand in a block of sh or console"
 
 

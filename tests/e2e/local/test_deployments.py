@@ -158,7 +158,7 @@ def test_the_slower_of_two_clients_is_told_and_touches_nothing(client: DeployCli
     name = DeploymentName("numbers")
     slower = cloud.claim(name)
     faster = cloud.claim(name)
-    with pytest.raises(Conflict, match="a newer run has taken over numbers"):
+    with pytest.raises(Conflict, match="a newer run has claimed it"):
         slower.sweep(name, records=(), containers=(), models=())
     with pytest.raises(Conflict):
         slower.stop(name)
