@@ -44,14 +44,15 @@ class Handover:
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._came: asyncio.Queue[Message] = asyncio.Queue()
+        # From the beginning, since a model's process may be forked before the start.
+        ours, self._theirs = socket.socketpair()
+        self._messages = Messages(ours)
 
     def start(self) -> None:
         """Report, and do from now on what is said."""
-        ours, theirs = socket.socketpair()
-        self._messages = Messages(ours)
-        with theirs, contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._inherited)) as inherited:
-            Messages(inherited).send([theirs.fileno()])
-        self._site.loop.add_reader(ours.fileno(), self._read)
+        with self._theirs, contextlib.suppress(OSError), socket.socket(fileno=os.dup(self._inherited)) as inherited:
+            Messages(inherited).send([self._theirs.fileno()])
+        self._site.loop.add_reader(self._messages.fileno(), self._read)
         self._following = self._site.loop.create_task(self._follow())
 
     def close(self) -> None:
@@ -62,7 +63,7 @@ class Handover:
 
     def let_go(self) -> None:
         """In a process that was forked from here: close what is the worker's alone."""
-        for descriptor in (*(each.fileno() for each in self._sockets), self._messages.fileno()):
+        for descriptor in (*(each.fileno() for each in self._sockets), self._messages.fileno(), self._theirs.fileno()):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
 
