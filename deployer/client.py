@@ -205,10 +205,11 @@ class DeployClient(OptionalVerbs):
             What the run would raise as it looks: DeploymentExists, DeploymentNotFound, ConfigInvalid, ...
         """
         settings = self._settings(config)
-        cloud = self._reached(endpoint, self._parse(settings))
+        options = self._parse(settings)
+        cloud = self._reached(endpoint, options)
         meant = Intent(intent) if intent else Intent.APPLY if self._file else None
         how = {"packages": packages, "allow_schema_change": allow_schema_change, "adopt": adopt, "allow_build": allow_build}
-        wish = self._wish(meant, name, model_uri, flavor, settings, silent, endpoint=endpoint, **how)
+        wish = self._wish(meant, name, model_uri, flavor, settings, silent, endpoint=endpoint, config=options, **how)
         found = lifecycle.prospect(self.target, cloud, wish)
         noticed: list[Event] = []
         refusal = lifecycle.refusal(found, wish, noticed.append)
@@ -364,7 +365,7 @@ class DeployClient(OptionalVerbs):
         settings = self._settings(config)
         options = self._parse(settings)
         cloud = self._reached(endpoint, options)
-        wanted = self._wish(intent, name, model_uri, flavor, settings, report, endpoint=endpoint, **wish)
+        wanted = self._wish(intent, name, model_uri, flavor, settings, report, endpoint=endpoint, config=options, **wish)
         found = lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
         unchanged = found.observed if found.plan.empty else None
         return Deployment.observed(unchanged or lifecycle.present(self.target, cloud, wanted.name), self.uri)
@@ -378,7 +379,6 @@ class DeployClient(OptionalVerbs):
         return Wish(
             name=self.name_for(name, model_uri),
             intent=intent,
-            config=self._parse(settings),
             named=frozenset(settings.named.values),
             provenance=provenance(),
             model=self._fetched(model_uri, flavor, report),

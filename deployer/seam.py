@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 from deployer.errors import DeployerError
@@ -66,7 +67,7 @@ class Seam:
             except Exception as error:
                 if not self._faults.expired(error):
                     raise
-                self._retried(lambda refused=error: self._renew(refused), None, retry)  # type: ignore[misc]
+                self._retried(partial(self._renew, error), None, retry)
                 return self._retried(action, guard, retry)
         except Exception as error:
             ours = self._faults.translated(error, operation)

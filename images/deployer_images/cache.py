@@ -25,6 +25,13 @@ def root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deployer"
 
 
+def folder(name: str) -> Path:
+    """One below it, made where it is absent: `builds` is beside uv's cache, so that what is unpacked there is linked and not copied."""
+    found = private_directory(root()) / name
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
 def key(*parts: object) -> str:
     """Twenty hex digits of the digest of JSON-ready values."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from deployer.private import private_directory
 from deployer_images import cache, scoring
 from deployer_images.installing import install
 from deployer_images.locks import Lock, uv_platform
@@ -38,8 +37,7 @@ def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None, *, shared
     Raises:
         ModelInvalid, TargetUnavailable, MachineFault: uv could not install a package, and why.
     """
-    root = private_directory(cache.root()) / "builds"  # beside uv's cache, so that files are linked and not copied
-    root.mkdir(parents=True, exist_ok=True)
+    root = cache.folder("builds")
     with tempfile.TemporaryDirectory(dir=root) as name, tempfile.TemporaryFile(dir=root) as archive:
         directory = Path(name)
         for part in ("packages", "runtime", "scripts"):

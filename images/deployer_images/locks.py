@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -132,6 +132,11 @@ def uv_platform(platform: str) -> tuple[str, ...]:
 def name_of(line: str) -> str:
     """The canonical name in a line of a lock."""
     return canonicalize_name(re.split(r"[\s=@\[;]", line, maxsplit=1)[0])
+
+
+def over(below: Iterable[str], above: Iterable[str]) -> tuple[str, ...]:
+    """The lines of both, those above in place of what is below of the same package: what an image has once packages lie on top of others."""
+    return tuple({name_of(line): line for line in (*below, *above)}.values())
 
 
 Hashed = dict[str, tuple[str, ...]]

@@ -17,12 +17,13 @@ from typing import IO, Any
 
 from deployer.errors import ConfigInvalid
 from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured
-from deployer.oci.manifest import DOCKER_LAYER, OCI_LAYER, OCI_TAR, platform_of
+from deployer.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_TAR, platform_of
 from deployer.state import Digest
 from deployer_images import cache
 from deployer_images.base import Base
 from deployer_images.layers import blobs
 from deployer_images.layers.archive import Layer, pack_directory, write_compressed
+from deployer_images.layers.composing import NEVER
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GZIP = frozenset({OCI_LAYER, DOCKER_LAYER})
@@ -135,10 +136,9 @@ def _of_layout(name: str, layout: Path, platform: str) -> BaseImage:
         return file
 
     try:
-        listed = [Descriptor.read(each) for each in json.loads((layout / "index.json").read_text())["manifests"]]
         index = (layout / "index.json").read_bytes()
-        top = Manifest(INDEX_TYPE, index) if len(listed) != 1 else Manifest(listed[0].media_type, blob(listed[0].digest).read_bytes())
-        digest = top.digest
+        listed = [Descriptor.read(each) for each in json.loads(index)["manifests"]]
+        top = Manifest(OCI_INDEX, index) if len(listed) != 1 else Manifest(listed[0].media_type, blob(listed[0].digest).read_bytes())
         manifest = top
         if top.media_type in INDEXES:
             chosen = blob(_of_platform(top, platform, name)).read_bytes()
@@ -148,24 +148,20 @@ def _of_layout(name: str, layout: Path, platform: str) -> BaseImage:
         raise ConfigInvalid(
             f"{name} is no OCI archive", why=str(fault), advice="docker buildx build --output type=oci, or skopeo copy, makes one"
         ) from fault
-    base = Base(name, digest, name)
-    return BaseImage(base, config, tuple(_layers(manifest, config, lambda descriptor: blob(descriptor.digest))))
-
-
-INDEX_TYPE = next(each for each in INDEXES if "oci" in each)
+    return BaseImage(Base(name, top.digest, name), config, tuple(_layers(manifest, config, lambda descriptor: blob(descriptor.digest))))
 
 
 def _of_root(name: str, root: Path, platform: str) -> BaseImage:
-    file, digest, layer = blobs.made(lambda stream: pack_directory(root, stream))
+    file, layer = blobs.made(lambda stream: pack_directory(root, stream))
     system, architecture, *_ = platform.split("/")
     config = {
         "os": system,
         "architecture": architecture,
         "config": {"Env": [_PATH]},
         "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-        "history": [{"created": "1970-01-01T00:00:00Z", "created_by": "a root directory"}],
+        "history": [{"created": NEVER, "created_by": "a root directory"}],
     }
-    return BaseImage(Base(name, digest, name), config, (BaseLayer(layer.digest, layer.size, layer.diff_id, lambda: file),))
+    return BaseImage(Base(name, layer.digest, name), config, (BaseLayer(layer.digest, layer.size, layer.diff_id, lambda: file),))
 
 
 def _layers(manifest: Manifest, config: Mapping[str, Any], file: Callable[[Descriptor], Path]) -> Sequence[BaseLayer]:
@@ -176,7 +172,7 @@ def _layers(manifest: Manifest, config: Mapping[str, Any], file: Callable[[Descr
             found.append(BaseLayer(descriptor.digest, descriptor.size, diff_id, partial(file, descriptor)))
         elif descriptor.media_type == OCI_TAR:
             plain = file(descriptor)
-            packed, _, layer = blobs.made(partial(_compress, plain))
+            packed, layer = blobs.made(partial(_compress, plain))
             found.append(BaseLayer(layer.digest, layer.size, diff_id, partial(Path, packed)))
         else:
             raise ConfigInvalid(

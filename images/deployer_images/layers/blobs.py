@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from deployer.errors import MachineFault
-from deployer.private import private_directory
 from deployer.state import Digest
 from deployer_images import cache
 
@@ -30,8 +29,8 @@ def kept(digest: Digest, write: Callable[[IO[bytes]], object]) -> Path:
     return file
 
 
-def made(write: Callable[[IO[bytes]], Said], wanted: Digest | None = None) -> tuple[Path, Digest, Said]:
-    """What is written, kept under its digest.
+def made(write: Callable[[IO[bytes]], Said], wanted: Digest | None = None) -> tuple[Path, Said]:
+    """The file of what is written, kept under its digest, and what `write` says of it.
 
     Args:
         wanted: the digest that it must have.
@@ -51,10 +50,8 @@ def made(write: Callable[[IO[bytes]], Said], wanted: Digest | None = None) -> tu
     finally:
         with suppress(FileNotFoundError):
             Path(name).unlink()
-    return file, digest, said
+    return file, said
 
 
 def _folder() -> Path:
-    folder = private_directory(cache.root()) / "blobs"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return cache.folder("blobs")

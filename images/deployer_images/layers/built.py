@@ -13,7 +13,6 @@ from pathlib import Path
 
 from deployer.errors import MachineFault
 from deployer.events import Report, StepFinished, StepStarted
-from deployer.private import private_directory
 from deployer.words import size
 from deployer_images import cache
 from deployer_images.layers.archive import Layer, write_layer
@@ -71,9 +70,7 @@ def _read(directory: Path) -> Built | None:
 
 
 def _make(packages: PackageSet, wanted: Wanted, target: Path, ca_bundle: Path | None) -> None:
-    builds = private_directory(cache.root()) / "builds"  # beside uv's cache, so that files are linked and not copied
-    builds.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=builds) as unpacked:
+    with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as unpacked:
         unpack(packages, wanted, Path(unpacked), ca_bundle=ca_bundle)
         with (target / _FILE).open("wb") as file:
             layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import IO
 
 from deployer.events import Report, StepFinished, StepStarted
 from deployer.oci import Repository, labels
-from deployer.private import private_directory
 from deployer.state import Image
 from deployer.words import size
 from deployer_images import cache, scoring
@@ -25,7 +24,7 @@ from deployer_images.layers.dockerfile import settings
 from deployer_images.layers.installed import RUNTIME, RUNTIMES, VENV, entries, models, unpack
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.layers.published import publish, send
-from deployer_images.locks import name_of
+from deployer_images.locks import over
 from deployer_images.wanted import Wanted
 
 _AT_ONCE = 3
@@ -57,7 +56,7 @@ def push_shared(base: BaseImage, packages: PackageSet, wanted: Wanted, to: Desti
     python = base.interpreter(packages.python)
     begun, resource = time.monotonic(), to.repository.reference(to.tags[0])
     to.report(StepStarted(step="build_image", label="image", resource=resource))
-    file, _, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
+    file, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
     to.report(StepFinished(step="build_image", label="image", resource=resource, detail=size(layer.size), seconds=time.monotonic() - begun))
     said = settings(DOCKERFILE.read_text())
     said["Labels"] |= to.labels
@@ -76,15 +75,11 @@ def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: 
     layer = publish(packages, wanted, to.repository, to.report)
     manifest = to.repository.manifest(shared.digest)
     config = to.repository.config(manifest)
-    lines = {**_by_name(labels.package_lines(config.labels) or ()), **_by_name(packages.lines)}
-    said = {labels.PACKAGES: labels.packages_label(lines.values()), labels.LAYER: packages.address, **to.labels}
+    lines = over(labels.package_lines(config.labels) or (), packages.lines)
+    said = {labels.PACKAGES: labels.packages_label(lines), labels.LAYER: packages.address, **to.labels}
     below = [(each.digest, each.size) for each in manifest.layers]
-    over = {"Env": [], "ExposedPorts": {}, "Labels": said}
-    return _put(compose(config.document, below, [(layer, f"packages {packages.name}")], over), to)
-
-
-def _by_name(lines: Sequence[str]) -> dict[str, str]:
-    return {name_of(line): line for line in lines}
+    changes = {"Env": [], "ExposedPorts": {}, "Labels": said}
+    return _put(compose(config.document, below, [(layer, f"packages {packages.name}")], changes), to)
 
 
 def _put(image: Composed, to: Destination) -> Image:
@@ -113,9 +108,7 @@ def _send_base(base: BaseImage, to: Destination) -> None:
 
 def _write_runtime(packages: PackageSet, wanted: Wanted, python: str, stream: IO[bytes]) -> Layer:
     """The scoring runtime with its packages, and an environment that ends with them."""
-    builds = private_directory(cache.root()) / "builds"
-    builds.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=builds) as name:
+    with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as name:
         directory = Path(name)
         unpack(packages, wanted, directory)
         scoring.copy(directory)

@@ -15,6 +15,7 @@ from deployer_images import scoring, standin
 from deployer_images.layers.images import Destination, push_with_packages
 from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.published import find
+from deployer_images.locks import over
 from deployer_images.wanted import Wanted
 
 
@@ -51,9 +52,8 @@ def make(repository: Repository, model: Model, report: Report) -> Image:
     if not shared.stand_in:
         return push_with_packages(shared, packages, wanted, Destination(repository, tags, {}, report))
     config = repository.config(repository.manifest(shared.digest))
-    own = {line.partition("==")[0]: line for line in (labels.package_lines(config.labels) or ())}
-    lines = {**own, **{line.partition("==")[0]: line for line in packages.lines}}
-    said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: python_of(model.facts), labels.PACKAGES: labels.packages_label(lines.values())}
+    lines = over(labels.package_lines(config.labels) or (), packages.lines)
+    said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: python_of(model.facts), labels.PACKAGES: labels.packages_label(lines)}
     standin.push(repository, said, shared.platform, *tags)
     return repository.describe(tags[0])
 

@@ -24,16 +24,14 @@ from deployer_images.wanted import Wanted
 def find(packages: PackageSet, repository: Repository) -> Layer | None:
     """The layer of these packages, if the registry has it."""
     manifest = repository.find_manifest(packages.tag)
+    if manifest is None:
+        return None
     try:
-        assert manifest is not None
         (layer,), said = manifest.layers, manifest.annotations
-        return (
-            Layer(layer.digest, Digest(said[labels.DIFF_ID]), layer.size, int(said[labels.UNPACKED]))
-            if said[labels.LAYER] == packages.address
-            else None
-        )
-    except (AssertionError, KeyError, ValueError, TypeError):
-        return None  # absent, or somebody else's
+        found = Layer(layer.digest, Digest(said[labels.DIFF_ID]), layer.size, int(said[labels.UNPACKED]))
+        return found if said[labels.LAYER] == packages.address else None
+    except (KeyError, ValueError, TypeError):
+        return None  # somebody else's
 
 
 def publish(packages: PackageSet, wanted: Wanted, repository: Repository, report: Report, *, ca_bundle: Path | None = None) -> Layer:
