@@ -125,7 +125,7 @@ def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[Source, Any]:
     name, _, rest = urlsplit(uri.text).path.lstrip("/").partition("/")
     if not name:
         raise ConfigInvalid(f"{uri.text} names no model", advice="write models:/NAME/VERSION, models:/NAME@ALIAS or models:/m-ID")
-    if rest or "@" in name:
+    if uri.is_registered:
         return _of_version(uri, name, rest, client)
     return _of_logged_model(name, client)
 

@@ -28,7 +28,12 @@ def errors(uri: ModelUri, mlflow: Any) -> Iterator[None]:
             advice=f"pip install {_PACKAGES.get(missing, missing)}",
         ) from error
     except Exception as error:
-        raise _translated(uri, error, without_secrets(uri.server or str(mlflow.get_tracking_uri()))) from error
+        raise _translated(uri, error, without_secrets(uri.server or _asked(uri, mlflow))) from error
+
+
+def _asked(uri: ModelUri, mlflow: Any) -> str:
+    """The server that MLflow asks: versions of a name are the registry's, everything else is the tracking server's."""
+    return str(mlflow.get_registry_uri() if uri.is_registered else mlflow.get_tracking_uri())
 
 
 _OURS = '"deployer-ml[mlflow]"'
@@ -97,7 +102,7 @@ def _translated(uri: ModelUri, error: Exception, server: str) -> DeployerError:
             silent,
             TargetUnavailable,
             f"the MLflow server {server} does not answer",
-            "look at MLFLOW_TRACKING_URI and the network, and run the command again",
+            "look at MLFLOW_TRACKING_URI, MLFLOW_REGISTRY_URI and the network, and run the command again",
         ),
     ):
         if applies:

@@ -53,6 +53,12 @@ class ModelUri:
     kind: Kind
 
     @property
+    def is_registered(self) -> bool:
+        """Whether it names a version in a model registry (`models:/NAME/VERSION`, `models:/NAME@ALIAS`), which a logged model's id doesn't."""
+        name, _, rest = urlsplit(self.text).path.lstrip("/").partition("/")
+        return self.scheme == "models" and bool(rest or "@" in name)
+
+    @property
     def public(self) -> str:
         """What may be printed and recorded: without user, password and query (a presigned address is a secret)."""
         if self.kind is Kind.LOCAL or self.scheme in _DATABRICKS:

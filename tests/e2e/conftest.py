@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 from tests.e2e.stranger import stranger, untouched
@@ -14,3 +17,12 @@ _LONGEST = ("tests/e2e/test_spark_udf.py", "tests/e2e/documentation/", "tests/e2
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take minutes: the last one runs alone, while every other process has nothing to do."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
+@pytest.fixture(autouse=True)
+def mlflow_of_each_test() -> Iterator[None]:
+    """A server that a test names to MLflow in this process is forgotten after it; of the environment, monkeypatch takes care."""
+    yield
+    if (mlflow := sys.modules.get("mlflow")) is not None and hasattr(mlflow, "set_tracking_uri"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)

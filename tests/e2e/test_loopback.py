@@ -221,6 +221,7 @@ def test_who_knows_the_token_controls_the_cloud(cloud: localstack.Status, monkey
     token = localstack.environment(cloud.directory)["DEPLOYER_LOCALSTACK_TOKEN"]
     assert localstack.Control(cloud.url, token).holds()["buckets"] == 0
     monkeypatch.setenv("DEPLOYER_LOCALSTACK_DIR", str(cloud.directory))
+    monkeypatch.delenv("DEPLOYER_LOCALSTACK_TOKEN", raising=False)
     assert localstack.Control(cloud.url).faults() == []
     monkeypatch.setenv("DEPLOYER_LOCALSTACK_TOKEN", "wrong")
     with pytest.raises(ValueError, match="DEPLOYER_LOCALSTACK_TOKEN"):

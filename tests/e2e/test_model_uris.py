@@ -179,6 +179,13 @@ def test_an_unreachable_tracking_server_is_unavailable() -> None:
     assert time.monotonic() - begun < 60
 
 
+@pytest.mark.parametrize(("uri", "asked"), [("models:/churn/1", "registry"), ("models:/churn@best", "registry"), ("models:/m-0", "tracking")])
+def test_the_server_named_is_the_one_that_was_asked(uri: str, asked: str) -> None:
+    servers = {name: f"http://127.0.0.1:{_free_port()}/{name}" for name in ("tracking", "registry")}
+    with pytest.raises(TargetUnavailable, match=f"the MLflow server {servers[asked]} does not answer"):
+        fetch(uri, tracking_uri=servers["tracking"], registry_uri=servers["registry"])
+
+
 def test_the_session_of_mlflow_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW")}
     with pytest.raises(TargetUnavailable):

@@ -95,6 +95,20 @@ class AwsHere:
             self.control.clear_faults()
 
     @contextmanager
+    def named(self) -> Iterator[None]:
+        """While it lasts, this process's environment names this cloud and no other."""
+        before = dict(os.environ)
+        for name in [each for each in os.environ if each.startswith("AWS_")]:
+            del os.environ[name]
+        os.environ.update(localstack.environment(self.directory))
+        os.environ.update({"XDG_CONFIG_HOME": str(self.directory / "config"), "XDG_CONFIG_DIRS": str(self.directory / "config")})
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    @contextmanager
     def settings(self, **changes: Any) -> Iterator[None]:
         """While it lasts, the cloud is slower, smaller, ..."""
         before = self.control.settings()
@@ -106,22 +120,23 @@ class AwsHere:
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[AwsHere]:
-    """A local AWS of its own, with a scoring image, in this process's environment."""
-    before = dict(os.environ)
+def started(directory: Path) -> Iterator[AwsHere]:
+    """A local AWS of its own, with a scoring image."""
     try:
         localstack.up(localstack.Options(directory=directory, port=0, runtime="process", registry="python", commands=True))
-        for name in [each for each in os.environ if each.startswith("AWS_")]:
-            del os.environ[name]
-        os.environ.update(localstack.environment(directory))
-        os.environ.update({"XDG_CONFIG_HOME": str(directory / "config"), "XDG_CONFIG_DIRS": str(directory / "config")})
         here = AwsHere(directory)
-        here.push(general_tag(MINOR))
+        with here.named():
+            here.push(general_tag(MINOR))
         yield here
     finally:
         localstack.down(directory)
-        os.environ.clear()
-        os.environ.update(before)
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[AwsHere]:
+    """A local AWS of its own, with a scoring image, in this process's environment."""
+    with started(directory) as here, here.named():
+        yield here
 
 
 def model_in(directory: Path, factor: float | str, **files: bytes) -> Model:

@@ -11,7 +11,7 @@ import pytest
 
 from deployer.client import DeployClient, get_deploy_client
 from deployer.events import Event
-from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, model_in, running
+from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, model_in, started
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,16 @@ class Models:
 
 
 @pytest.fixture(scope="session")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsHere]:
-    with running(tmp_path_factory.mktemp("aws")) as cloud:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsHere]:
+    with started(tmp_path_factory.mktemp("aws")) as cloud:
         yield cloud
+
+
+@pytest.fixture(scope="module")
+def here(shared: AwsHere) -> Iterator[AwsHere]:
+    """The cloud of all modules here; what runs between them in the same process knows nothing of it."""
+    with shared.named():
+        yield shared
 
 
 @pytest.fixture(scope="session")
