@@ -18,10 +18,10 @@ from deployer.version import __version__
 
 if TYPE_CHECKING:
     from deployer import errors, events
-    from deployer.changes import Changes
     from deployer.client import DeployClient, get_deploy_client, run_local, target_help
-    from deployer.deployment import Deployment
     from deployer.errors import DeployerError
+    from deployer.verbs.changes import Changes
+    from deployer.verbs.deployment import Deployment
 
 __all__ = [
     "Changes",
@@ -39,10 +39,10 @@ __all__ = [
 __getattr__ = lazily(
     __name__,
     {
-        "Changes": "deployer.changes",
+        "Changes": "deployer.verbs.changes",
         "DeployClient": "deployer.client",
         "DeployerError": "deployer.errors",
-        "Deployment": "deployer.deployment",
+        "Deployment": "deployer.verbs.deployment",
         "get_deploy_client": "deployer.client",
         "run_local": "deployer.client",
         "target_help": "deployer.client",

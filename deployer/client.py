@@ -1,4 +1,4 @@
-"""The Python API: MLflow's deployment calls, and what MLflow's have not: apply, plan, diff, events. All of it goes through `deployer.lifecycle`."""
+"""The Python API: MLflow's deployment calls, and what MLflow's have not: apply, plan, diff, events. All goes through `deployer.verbs.lifecycle`."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
-from deployer import lifecycle, payloads, targets
-from deployer.capabilities import SupportsRunningHere
-from deployer.changes import Changes
-from deployer.config_file import ConfigFile
-from deployer.deployment import Deployment, Deployments
+from deployer.core import targets
+from deployer.core.capabilities import SupportsRunningHere
+from deployer.core.options import TargetConfig
+from deployer.core.plan import Plan
+from deployer.core.state import DeploymentName, Model
+from deployer.core.target import Finding, Intent, LogLine, Payload, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Noticed, Report, silent
-from deployer.lifecycle import Wish
-from deployer.option_help import help_text
-from deployer.optional_verbs import Config, OptionalVerbs
-from deployer.options import TargetConfig
-from deployer.plan import Plan
-from deployer.precedence import Options, Settings, gather
-from deployer.state import DeploymentName, Model
-from deployer.streaming import streamed
-from deployer.target import Finding, Intent, LogLine, Payload, TargetUri
+from deployer.requests import payloads
+from deployer.requests.streaming import streamed
+from deployer.settings.config_file import ConfigFile
+from deployer.settings.option_help import help_text
+from deployer.settings.precedence import Options, Settings, gather
+from deployer.verbs import lifecycle
+from deployer.verbs.changes import Changes
+from deployer.verbs.deployment import Deployment, Deployments
+from deployer.verbs.lifecycle import Wish
+from deployer.verbs.optional import Config, OptionalVerbs
 
 
 def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
@@ -282,7 +284,7 @@ class DeployClient(OptionalVerbs):
         params: Mapping[str, Any] | None = None,
         content_type: str | None = None,
     ) -> Any:
-        """Predictions for `inputs`; see `deployer.payloads` for what may be sent and what comes back for it.
+        """Predictions for `inputs`; see `deployer.requests.payloads` for what may be sent and what comes back for it.
 
         Raises:
             ConfigInvalid: the model refuses the input; its own words say why.
@@ -341,7 +343,7 @@ class DeployClient(OptionalVerbs):
         Raises:
             ConfigInvalid: the name given is not valid here, or there is nothing to take one from.
         """
-        from deployer.models import candidate_name
+        from deployer.artifacts import candidate_name
 
         given = name or (self._file.name if self._file else None)
         if given:
@@ -374,7 +376,7 @@ class DeployClient(OptionalVerbs):
         self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
     ) -> Wish:
         """What is asked for; the name is looked at first, the model fetched last."""
-        from deployer.provenance import provenance
+        from deployer.core.provenance import provenance
 
         return Wish(
             name=self.name_for(name, model_uri),
@@ -386,7 +388,7 @@ class DeployClient(OptionalVerbs):
         )
 
     def _fetched(self, model_uri: str | None, flavor: str | None, report: Report) -> Model | None:
-        from deployer.models import fetch
+        from deployer.artifacts import fetch
 
         wanted = flavor or (self._file.flavor if self._file else None)
         if wanted not in (None, "python_function"):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
+from deployer.artifacts.fetching import fetch
 from deployer.checks.check import Checked, check_model
 from deployer.checks.surroundings import of_image, of_requirements
+from deployer.core.state import Image
 from deployer.errors import ConfigInvalid
-from deployer.models.fetching import fetch
 from deployer.oci import Reference, Repository, configured
-from deployer.state import Image
 
 
 def check(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from deployer.checks.check import check_model
 from deployer.checks.finding import Finding, Severity
 from deployer.checks.surroundings import of_image, of_requirements
+from deployer.core.state import Image, Model
 from deployer.errors import ModelInvalid
 from deployer.events import Noticed, Report
-from deployer.state import Image, Model
 
 
 def look_before_upload(model: Model, image: Image, packages: str, report: Report) -> None:
     """Hold a model against the image that will serve it; a model that isn't on this machine was uploaded before.
 
     Args:
-        packages: one of `deployer.fit.MODES`. "image" takes the image as it is: nothing stops there; "at-start" installs what is required.
+        packages: one of `deployer.core.compatibility.MODES`. "image" takes the image as it is, so that nothing stops there; "at-start" installs
+            what is required.
 
     Raises:
         ModelInvalid: it can't work; all that was found.

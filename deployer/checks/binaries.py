@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from deployer.checks.finding import Finding, error, warning
 from deployer.checks.surroundings import Surroundings
-from deployer.requirements import minor_of
+from deployer.core.requirements import minor_of
 
 NUMPY_2 = "2024-06-16"
 """When numpy 2.0.0 came out. Wheels from before were built for numpy 1, but for those of the table below."""

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from deployer.artifacts.content import ModelFile, files, unreadable
+from deployer.artifacts.opened import opened
 from deployer.checks.binaries import check_binaries
 from deployer.checks.containers import Pickled, pickles
 from deployer.checks.dangers import SUSPICIONS, check_dangers
@@ -22,11 +24,9 @@ from deployer.checks.needs import check_requirements
 from deployer.checks.sources import Source, imports_of_function, read_source
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
+from deployer.core.requirements import NEWER_PYTHON, minor_of, python_too_old
+from deployer.core.state import Model, ModelFacts
 from deployer.errors import DeployerError
-from deployer.models.content import ModelFile, files, unreadable
-from deployer.models.opened import opened
-from deployer.requirements import NEWER_PYTHON, minor_of, python_too_old
-from deployer.state import Model, ModelFacts
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE as MLMODEL
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from deployer.models.content import ModelFile, unreadable
+from deployer.artifacts.content import ModelFile, unreadable
 from deployer_scoring.documents import load_json
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
 from deployer_scoring.opcodes.machine import MOST_OPERATIONS, read_pickle

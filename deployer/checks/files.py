@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from deployer.artifacts.content import ModelFile
+from deployer.artifacts.opened import faults
 from deployer.checks.finding import Finding, error, warning
-from deployer.models.content import ModelFile
-from deployer.models.opened import faults
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import MLModel
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from deployer.checks.check import check_model
 from deployer.checks.surroundings import of_requirements
-from deployer.requirements import MLFLOW, need
-from deployer.state import Model
+from deployer.core.requirements import MLFLOW, need
+from deployer.core.state import Model
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.loaders.loading import needs_no_mlflow
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel

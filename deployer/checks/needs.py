@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 
 from deployer.checks.finding import Finding, error, note, warning
 from deployer.checks.surroundings import Surroundings, of_requirements
-from deployer.requirements import Need, need
+from deployer.core.requirements import Need, need
 from deployer_scoring.model.own_paths import path_of
 
 FILE = "requirements.txt"

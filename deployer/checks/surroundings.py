@@ -10,8 +10,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from deployer.requirements import Need, environment, minor_of, need
-from deployer.state import Image
+from deployer.core.requirements import Need, environment, minor_of, need
+from deployer.core.state import Image
 
 _VERSION = re.compile(r"(?:~=|==|!=|<=|>=|<|>)\s*([^,\s*]+?)(?:\.\*)?(?=,|\s|$)")
 

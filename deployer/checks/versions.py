@@ -10,7 +10,7 @@ from deployer.checks.containers import Pickled
 from deployer.checks.finding import Finding, error, note, warning
 from deployer.checks.knowledge import RULES, TREES, TREES_CHANGED, Rule
 from deployer.checks.surroundings import Surroundings
-from deployer.requirements import minor_of
+from deployer.core.requirements import minor_of
 
 _MAKERS = {15: "3.7", 16: "3.8 to 3.10", 18: "3.11 or later"}
 

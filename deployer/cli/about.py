@@ -39,7 +39,7 @@ def version_text() -> str:
 @options.run
 def targets(session: Session, output: str | None) -> None:
     """Show which target can do what; read off the targets' classes."""
-    from deployer.targets import available, support_table, target_class
+    from deployer.core.targets import available, support_table, target_class
 
     classes: dict[str, Any] = {}
     missing: dict[str, DeployerError] = {}
@@ -98,8 +98,8 @@ def schema(session: Session, output: str | None) -> None:
       deploy config schema > deployer.schema.json
       # yaml-language-server: $schema=deployer.schema.json
     """
-    from deployer.config_file import schema as schema_of
-    from deployer.targets import available, target_class
+    from deployer.core.targets import available, target_class
+    from deployer.settings.config_file import schema as schema_of
 
     configs = {}
     for name, entry in available().items():

@@ -14,9 +14,9 @@ from deployer.cli import options
 from deployer.cli.options import Place
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
+from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid
-from deployer.request_files import ENDINGS, RequestFile, read_request
-from deployer.target import Payload
+from deployer.requests.files import ENDINGS, RequestFile, read_request
 from deployer.words import shown, table
 
 _source = click.option(

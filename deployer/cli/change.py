@@ -14,15 +14,15 @@ from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
+from deployer.core.state import Status
+from deployer.core.target import Intent
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, Resolved
-from deployer.state import Status
-from deployer.target import Intent
 
 if TYPE_CHECKING:
-    from deployer.changes import Changes
     from deployer.client import DeployClient
-    from deployer.deployment import Deployment
+    from deployer.verbs.changes import Changes
+    from deployer.verbs.deployment import Deployment
 
 _OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
 

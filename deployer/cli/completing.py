@@ -82,8 +82,8 @@ def _file(kind: str, of: str) -> Path:
 
 
 def _deployments(target: str) -> list[str]:
-    from deployer import targets
-    from deployer.target import TargetUri
+    from deployer.core import targets
+    from deployer.core.target import TargetUri
 
     uri = TargetUri.parse(target)
     found = targets.load(uri)
@@ -92,7 +92,7 @@ def _deployments(target: str) -> list[str]:
 
 def _models(_: str) -> list[str]:
     """Aliases, then versions, the newest first. No store is made where none is."""
-    from deployer.models.registry import look_for_databases
+    from deployer.artifacts.registry import look_for_databases
 
     mlflow = importlib.import_module("mlflow")
     look_for_databases(mlflow)

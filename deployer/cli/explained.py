@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.deployment import HIDDEN, Deployment
-from deployer.options import Mark, Takes, TargetConfig
-from deployer.precedence import Settings
+from deployer.core.options import Mark, Takes, TargetConfig
+from deployer.settings.precedence import Settings
+from deployer.verbs.deployment import HIDDEN, Deployment
 from deployer.words import shown
 
 

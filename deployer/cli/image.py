@@ -17,8 +17,8 @@ from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from deployer.core.state import Model
     from deployer.oci import Image, Repository
-    from deployer.state import Model
 
 DEFAULT_TARGET = "sagemaker"
 CONTAINER_NAME = "deployer-scoring"
@@ -78,7 +78,7 @@ def build_and_push_container(
 
     With several --for each model gets an image that fits it; models that pin the same share one.
     """
-    from deployer.models import fetch
+    from deployer.artifacts import fetch
     from deployer_images.builder import BuildOptions, build_and_push
 
     images: dict[str, Image] = {}

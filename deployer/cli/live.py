@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer.events import Event, Noticed, Report, Resolved, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
-from deployer.progress import LABEL_WIDTH, Steps, header, step_line
+from deployer.verbs.progress import LABEL_WIDTH, Steps, header, step_line
 from deployer.words import duration, size
 from deployer_scoring.printable import one_line
 

@@ -57,7 +57,7 @@ def up(
 ) -> None:
     """Start it; where it is up already, there is nothing to do."""
     import deployer_localstack as cloud
-    from deployer.precedence import from_pairs
+    from deployer.settings.precedence import from_pairs
 
     first = tuple((name, str(value)) for name, value in from_pairs(settings, "--set").values.items())
     found = cloud.up(cloud.Options(port=port, registry_port=registry_port, runtime=runtime, registry=registry, settings=first))

@@ -14,15 +14,15 @@ from deployer.cli.change import planned, show_changes
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
+from deployer.core.state import short
+from deployer.core.target import Finding, Intent, LogLine, Verdict
 from deployer.errors import ConfigInvalid, DeployerError
-from deployer.state import short
-from deployer.target import Finding, Intent, LogLine, Verdict
 from deployer.words import age, rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
 
 if TYPE_CHECKING:
     from deployer.cli.explained import Row
-    from deployer.deployment import Deployment, GenerationFacts
+    from deployer.verbs.deployment import Deployment, GenerationFacts
 
 CHANGES = 8
 WRONG = 2

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Iterator
 
 from deployer.cli.about import DISTRIBUTIONS, installed
+from deployer.core.target import Finding, Verdict
 from deployer.errors import ExtraMissing, TargetUnavailable
-from deployer.target import Finding, Verdict
 from deployer.version import __version__
 from deployer.words import size
 

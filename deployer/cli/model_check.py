@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.capabilities import SupportsSizeLimits
 from deployer.cli import options
 from deployer.cli.options import ModelChoice, Place
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
+from deployer.core.capabilities import SupportsSizeLimits
+from deployer.core.state import Model, short
 from deployer.errors import ConfigInvalid, ModelInvalid
-from deployer.state import Model, short
 from deployer.words import size, table
 from deployer_scoring.printable import one_line
 
@@ -59,8 +59,8 @@ def check(
     Looked at: what its pickles import and call, versions of Python, numpy, pandas and scikit-learn that don't go together, its code, its
     requirements, its signature and example; with -t its size. The exit code is 2 where there are errors, else 0.
     """
+    from deployer.artifacts import fetch
     from deployer.checks import check_model
-    from deployer.models import fetch
 
     uri = model_argument or model.uri or (place.file.model_uri if place.file else None)
     if not uri:

@@ -73,7 +73,7 @@ def predict(
 
     -o and -t are MLflow's here, not the format and the target that they are elsewhere.
     """
-    from deployer.models import fetch
+    from deployer.artifacts import fetch
     from deployer_images.batch import Job, score
 
     if not model.uri:

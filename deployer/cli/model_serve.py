@@ -61,7 +61,7 @@ def serve(
     The model's own lines and the server's go to standard error; how to ask it goes to standard output. run-local does the same with what a
     target would run: its image, its variables. -t and -h are MLflow's here, not the target and help that they are elsewhere.
     """
-    from deployer.models import fetch
+    from deployer.artifacts import fetch
     from deployer_images.managers import interpreter_for
     from deployer_targets.local import run_local
     from deployer_targets.local.config import LocalConfig

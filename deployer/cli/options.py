@@ -16,17 +16,17 @@ import click
 
 from deployer.cli.output import FORMATS
 from deployer.cli.session import Session
-from deployer.config_file import ConfigFile
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, silent
-from deployer.precedence import Options, from_pairs
+from deployer.settings.config_file import ConfigFile
+from deployer.settings.precedence import Options, from_pairs
 
 if TYPE_CHECKING:
     from deployer.client import DeployClient
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PACKAGES = ("auto", "compatible", "exact", "image", "at-start")
-"""Those of `deployer.fit`, which help must not import; a test holds them together."""
+"""Those of `deployer.core.compatibility`, which help must not import; a test holds them together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +334,7 @@ def rollout(command: Command) -> Command:
 
 
 def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from deployer.targets import available
+    from deployer.core.targets import available
 
     return [scheme for scheme in available() if scheme.startswith(incomplete)]
 
@@ -357,8 +357,8 @@ def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) 
 
 def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The options of the target that the line names so far."""
-    from deployer.target import TargetUri
-    from deployer.targets import load
+    from deployer.core.target import TargetUri
+    from deployer.core.targets import load
 
     uri = ctx.params.get("target")
     return [f"{option}=" for option in load(TargetUri.parse(uri)).config.model_fields if option.startswith(incomplete)] if uri else []

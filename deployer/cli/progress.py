@@ -11,7 +11,7 @@ from typing import TextIO
 from deployer.cli.output import dump, is_plain
 from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.events import Event, Noticed, Report, Resolved, StepFinished, StepProgressed, StepStarted, document
-from deployer.progress import Lines
+from deployer.verbs.progress import Lines
 from deployer_scoring.masking import masked
 from deployer_scoring.printable import one_line
 

@@ -14,12 +14,12 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from deployer import lifecycle
+from deployer.core.state import DeploymentName, Model
+from deployer.core.target import Intent, Target, TargetUri
 from deployer.errors import DeployerError
 from deployer.events import Event, Report, StepProgressed, StepStarted
-from deployer.lifecycle import Wish
-from deployer.state import DeploymentName, Model
-from deployer.target import Intent, Target, TargetUri
+from deployer.verbs import lifecycle
+from deployer.verbs.lifecycle import Wish
 
 DELETE = "delete"
 PRUNE = "prune"

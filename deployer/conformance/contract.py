@@ -11,15 +11,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer import lifecycle
 from deployer.conformance.clients import Command, Ended
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
+from deployer.core.generations import lineage
+from deployer.core.plan import Effect
+from deployer.core.state import DeploymentName, Status
 from deployer.errors import ConfigInvalid
-from deployer.generations import lineage
-from deployer.plan import Effect
-from deployer.state import DeploymentName, Status
+from deployer.verbs import lifecycle
 
 LARGE = 500_000_000
 """Bytes of the large model."""

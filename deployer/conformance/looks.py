@@ -8,9 +8,9 @@ from typing import Any
 
 from deployer.conformance.clients import Command, Ended, Stream
 from deployer.conformance.place import Place, Sample
-from deployer.lifecycle import Wish
-from deployer.state import DeploymentName, Observed, Status
-from deployer.target import Intent, Target
+from deployer.core.state import DeploymentName, Observed, Status
+from deployer.core.target import Intent, Target
+from deployer.verbs.lifecycle import Wish
 
 
 def wish(target: Target[Any, Any], command: Command) -> Wish:

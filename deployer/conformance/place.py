@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deployer.conformance.clients import Command, Ended, HeldUp, Origin, Stream, run, run_apart
-from deployer.state import DeploymentName, Model, Observed
-from deployer.target import Payload, Target
+from deployer.core.state import DeploymentName, Model, Observed
+from deployer.core.target import Payload, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Place(ABC):
 
     def model_at(self, path: Path) -> Model:
         """The model in a directory."""
-        from deployer.models import fetch
+        from deployer.artifacts import fetch
 
         return fetch(str(path))
 

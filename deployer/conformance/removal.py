@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployer import lifecycle
 from deployer.conformance.looks import done, serves
 from deployer.conformance.place import Place
-from deployer.plan import Effect
-from deployer.state import DeploymentName
+from deployer.core.plan import Effect
+from deployer.core.state import DeploymentName
+from deployer.verbs import lifecycle
 
 
 class Removal:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from deployer.models.fetching import fetch
+from deployer.artifacts.fetching import fetch
 
 
 def load(model_uri: str | Path, flavor: str = "python_function") -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from deployer.artifacts.uri import Kind, parse
 from deployer.models.loading import fetched
-from deployer.models.uri import Kind, parse
 from deployer_scoring.format import metadata
 
 __all__ = ["Model"]

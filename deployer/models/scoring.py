@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deployer import targets
-from deployer.capabilities import SupportsScoringHere
+from deployer.artifacts.fetching import fetch
+from deployer.core import targets
+from deployer.core.capabilities import SupportsScoringHere
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, silent
-from deployer.models.fetching import fetch
-from deployer.target import TargetUri
 
 
 def predict(  # noqa: PLR0917 - the call of MLflow has as many
@@ -62,7 +62,7 @@ def predict(  # noqa: PLR0917 - the call of MLflow has as many
     }
     if input_path is not None:
         return here.score_here(model, source=Path(input_path).absolute(), form=content_type, params=params, report=on_event, **options)
-    from deployer.payloads import encode
+    from deployer.requests.payloads import encode
 
     with tempfile.NamedTemporaryFile(suffix=".csv" if content_type == "csv" else ".json") as file:
         file.write(encode(input_data, params=params).body)

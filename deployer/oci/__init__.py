@@ -4,13 +4,13 @@ repository = Repository("localhost:5000", "deployer-scoring", Credentials("user"
 image = repository.describe("0.1.0-py311")
 """
 
+from deployer.core.requirements import lock_digest
+from deployer.core.state import Image, ModelFacts
 from deployer.oci.choose import choose, general_tag, inputs_tag, is_elsewhere, model_tag, python_of
 from deployer.oci.credentials import Credentials, Login, configured
 from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest
 from deployer.oci.reference import Reference
 from deployer.oci.repository import Config, Progress, Repository
-from deployer.requirements import lock_digest
-from deployer.state import Image, ModelFacts
 
 __all__ = [
     "DOCKER_MANIFEST",

@@ -7,12 +7,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 
+from deployer.core.compatibility import fit
+from deployer.core.requirements import lock_digest, minor_of
+from deployer.core.state import Image, ModelFacts, short
 from deployer.errors import ConfigInvalid
-from deployer.fit import fit
 from deployer.oci.reference import Reference
 from deployer.oci.repository import Repository
-from deployer.requirements import lock_digest, minor_of
-from deployer.state import Image, ModelFacts, short
 from deployer.version import __version__
 
 Open = Callable[[Reference], Repository]
@@ -35,7 +35,7 @@ def choose(
     Args:
         recorded: the reference in service, on an update: a new version of this tool must not roll a fleet.
         named: what the user asks for, a reference or a tag in this repository.
-        packages: how strictly an image must fit: see `deployer.fit`.
+        packages: how strictly an image must fit: see `deployer.core.compatibility`.
         elsewhere: opens the repository of a reference outside this one; without it the registry is asked without credentials.
 
     Raises:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deployer.core.retry import DEADLINE_SECONDS
+from deployer.core.seam import Seam
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
 from deployer.oci.credentials import Credentials, Login
 from deployer.oci.reference import DOCKER_HUB
-from deployer.retry import DEADLINE_SECONDS
-from deployer.seam import Seam
 
 if TYPE_CHECKING:
     import ssl

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlencode, urljoin
 
+from deployer.core.retry import DEADLINE_SECONDS, retried
+from deployer.core.state import Digest, Image
 from deployer.errors import ConfigInvalid, TargetUnavailable
 from deployer.oci import labels
 from deployer.oci.client import Answer, RegistryClient
 from deployer.oci.credentials import Credentials, Login
 from deployer.oci.manifest import IMAGES, INDEXES, Manifest, platform_of, sha256
 from deployer.oci.reference import Reference
-from deployer.retry import DEADLINE_SECONDS, retried
-from deployer.state import Digest, Image
 
 if TYPE_CHECKING:
     import ssl

@@ -11,15 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployer import generations
-from deployer.container import Container
+from deployer.core import generations
+from deployer.core.container import Container
+from deployer.core.options import GENERATION, LIVE, TargetConfig
+from deployer.core.plan import Effect, Plan, Progress, Step
+from deployer.core.seam import Seam
+from deployer.core.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
+from deployer.core.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNotFound, NotOurs, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
-from deployer.options import GENERATION, LIVE, TargetConfig
-from deployer.plan import Effect, Plan, Progress, Step
-from deployer.seam import Seam
-from deployer.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
-from deployer.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 from docs.examples.memory_cloud import POLL_SECONDS, Cloud, CloudError, Service, cloud_at
 
 VERSION, DATA, CLAIM, SERVICE = "version", "data", "claim", "service"

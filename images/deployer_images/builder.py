@@ -12,11 +12,11 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from deployer.core.requirements import python_too_old, refuse_old_python
 from deployer.errors import ConfigInvalid
 from deployer.events import Noticed, Report, StepFinished, StepStarted
 from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag, labels, lock_digest, model_tag, python_of
 from deployer.oci.manifest import sha256
-from deployer.requirements import python_too_old, refuse_old_python
 from deployer_images import cache, context, dockerbuild, engine, scoring, standin
 from deployer_images import wanted as packages
 from deployer_images.environments import minor_of

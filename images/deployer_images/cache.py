@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from deployer.core.private import private_directory
 from deployer.errors import MachineFault
-from deployer.private import private_directory
 
 _COMPLETE = ".complete"
 

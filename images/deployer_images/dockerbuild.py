@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
 from deployer.events import Report, StepFinished, StepProgressed, StepStarted
 from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Reference, Repository, docker_manifest, labels
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER, platform_of
-from deployer.state import Digest
 from deployer_images import engine
 from deployer_images.base import Base, registry_digest
 

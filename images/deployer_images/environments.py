@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deployer.core.requirements import refuse_old_python
 from deployer.errors import ConfigInvalid
-from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.installing import install
 from deployer_images.locks import Lock, locked

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name
 
+from deployer.core.requirements import minor_of, need, refuse_old_python
 from deployer.errors import ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
-from deployer.requirements import minor_of, need, refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.faults import NeedsBuild
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv, whole_version

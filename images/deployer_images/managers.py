@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
+from deployer.core.requirements import refuse_old_python
 from deployer.errors import ConfigInvalid, MachineFault, ModelInvalid
-from deployer.requirements import refuse_old_python
 from deployer_images import cache, scoring
 from deployer_images.environments import Say, environment, minor_of
 from deployer_images.faults import BuildFailed, fault_of

@@ -10,9 +10,9 @@ from typing import Any
 from deployer.checks import Finding, Surroundings, of_lock, of_requirements
 from deployer.checks.binaries import NUMPY_2
 from deployer.checks.finding import error, warning
+from deployer.core.requirements import need, python_too_old
+from deployer.core.state import Model
 from deployer.errors import DeployerError, ModelInvalid
-from deployer.requirements import need, python_too_old
-from deployer.state import Model
 from deployer_images.faults import BuildFailed, NeedsBuild
 from deployer_images.locks import Lock, locked
 from deployer_images.uv import OURS, uv, whole_version

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from deployer.core.requirements import digested, need, stated_links
 from deployer.errors import ModelInvalid
-from deployer.requirements import digested, need, stated_links
 from deployer_images import cache
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.model import requirements as required

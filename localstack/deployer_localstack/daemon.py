@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from deployer.private import own_directory
+from deployer.core.private import own_directory
 from deployer_localstack.aws.cloud import Aws
 from deployer_localstack.control.api import ControlApi
 from deployer_localstack.control.faults import Faults

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from deployer.core.private import own_directory
 from deployer.errors import ExtraMissing, MachineFault
-from deployer.private import own_directory
 from deployer_localstack.aws.account import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, ROLE_NAME, SECRET_KEY
 from deployer_localstack.control.client import Control
 from deployer_localstack.options import ELSEWHERE, INSTANCE_VARIABLE, TOKEN_VARIABLE, Options, default_directory, token_of

@@ -41,8 +41,8 @@ OURS = """
 import sys, time
 from pathlib import Path
 from deployer.events import silent
-from deployer.models.content import content_digest, files
-from deployer.target import TargetUri
+from deployer.artifacts.content import content_digest, files
+from deployer.core.target import TargetUri
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.steps import UploadModel
 from deployer_targets.sagemaker.target import SageMaker

@@ -19,8 +19,8 @@ import boto3
 import pytest
 
 from deployer.conformance import Origin, Place, Sample, TargetContract
-from deployer.state import DeploymentName
-from deployer.target import Payload, TargetUri
+from deployer.core.state import DeploymentName
+from deployer.core.target import Payload, TargetUri
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker

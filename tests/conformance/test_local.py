@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance import Origin, Place, Sample, TargetContract
-from deployer.state import DeploymentName, Model
-from deployer.target import Payload, TargetUri
+from deployer.core.state import DeploymentName, Model
+from deployer.core.target import Payload, TargetUri
 from deployer_targets.local import names
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.target import Local

@@ -14,8 +14,8 @@ import pytest
 
 from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetContract
 from deployer.conformance.clients import run
-from deployer.state import DeploymentName, Model, ModelFacts, digest_of
-from deployer.target import Payload
+from deployer.core.state import DeploymentName, Model, ModelFacts, digest_of
+from deployer.core.target import Payload
 from docs.examples import memory_target
 from docs.examples.memory_cloud import Cloud, CloudError, Service
 from docs.examples.memory_target import OWNER, Client, Memory

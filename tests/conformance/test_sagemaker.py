@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance import Origin, Place, Sample, TargetContract
-from deployer.state import DeploymentName, Model
+from deployer.core.state import DeploymentName, Model
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
 from tests.e2e.sagemaker.cloud import QUESTION, REGION, ROLE, AwsHere, model_in, running

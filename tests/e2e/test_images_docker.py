@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from docker.errors import ImageNotFound
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
 from deployer.errors import ConfigInvalid, MachineFault, Refused, RolloutFailed, TargetUnavailable
 from deployer.events import Event, StepFinished, StepProgressed, silent
 from deployer.oci import DOCKER_MANIFEST, ModelFacts, Repository, choose, general_tag, labels, model_tag
@@ -241,7 +241,7 @@ def test_an_image_that_is_not_there_is_told(runtime: Docker) -> None:
 STARTER = """
     import sys, time
     from pathlib import Path
-    from deployer.container import Container, Mount
+    from deployer.core.container import Container, Mount
     from deployer_images.runtimes.docker import Docker
 
     model = Mount(Path(sys.argv[2]), "/opt/ml/model")

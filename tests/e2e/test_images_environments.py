@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import fetch
 from deployer.errors import CredentialsInvalid, MachineFault, ModelInvalid, TargetUnavailable
-from deployer.models import fetch
 from deployer_images import context, environments, locks, uv
 from deployer_images.environments import environment, environment_of
 from deployer_images.resolved import resolved

@@ -18,14 +18,14 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from deployer.artifacts import fetch
 from deployer.checks import with_mlflow_said
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
+from deployer.core.requirements import MLFLOW
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, StepFinished, StepProgressed, silent
-from deployer.models import fetch
 from deployer.oci import DOCKER_MANIFEST, Image, Repository, general_tag, labels
 from deployer.oci.manifest import DOCKER_LAYER
-from deployer.requirements import MLFLOW
 from deployer_images.builder import BuildOptions, build_and_push
 from deployer_images.layers.bases import opened
 from deployer_images.layers.images import Destination, push_with_packages

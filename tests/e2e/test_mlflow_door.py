@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.state import DeploymentName
+from deployer.core.state import DeploymentName
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.names import Place
 from tests.environments import MLFLOW, environment
@@ -154,7 +154,7 @@ def test_a_module_shows_mlflow_one_client(python: Path) -> None:
     program = """
 import importlib, inspect, json
 from mlflow.deployments import BaseDeploymentClient
-names = ["deployer_targets.local.mlflow", "deployer_targets.sagemaker.mlflow"]
+names = ["deployer.mlflow_plugin.local", "deployer.mlflow_plugin.sagemaker"]
 classes = [inspect.getmembers(importlib.import_module(name), inspect.isclass) for name in names]
 print(json.dumps([[n for n, c in each if issubclass(c, BaseDeploymentClient) and c is not BaseDeploymentClient] for each in classes]))
 """

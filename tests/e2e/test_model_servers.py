@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from deployer.artifacts import content_digest, fetch, files
 from deployer.errors import ConfigInvalid, CredentialsInvalid, ModelNotFound
-from deployer.models import content_digest, fetch, files
 from deployer.pyfunc import load_model
 from tests.environments import mlflow_python
 from tests.models import saved_model

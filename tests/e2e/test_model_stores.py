@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployer.models import content_digest, files
+from deployer.artifacts import content_digest, files
 from tests.docker import free_port, unavailable
 from tests.environments import cache_directory, environment, made_once
 from tests.models import saved_model
@@ -25,7 +25,7 @@ _FETCH = """
 import json, sys
 import fsspec
 from deployer.errors import DeployerError
-from deployer.models import fetch
+from deployer.artifacts import fetch
 
 model, protocol, bucket, *uris = sys.argv[1:]
 system = fsspec.filesystem(protocol)

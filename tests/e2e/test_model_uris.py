@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 import pytest
 
+from deployer.artifacts import TarGz, content_digest, fetch, files
 from deployer.errors import ModelInvalid, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Event, StepProgressed
-from deployer.models import TarGz, content_digest, fetch, files
 from tests.environments import environment, mlflow_python
 from tests.models import saved_model
 
@@ -304,7 +304,7 @@ def test_an_unreachable_web_server_is_unavailable() -> None:
 _FETCH = """
 import json, sys
 from deployer.errors import DeployerError
-from deployer.models import fetch
+from deployer.artifacts import fetch
 
 for uri in sys.argv[1:]:
     try:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from deployer.artifacts import fetch
 from deployer.checks import check_model, of_lock
 from deployer.checks.dangers import SUSPICIONS
-from deployer.models import check, fetch
+from deployer.models import check
 from deployer_scoring.format.needs import imports_of_files
 from tests.environments import mlflow_python, oldest_python
 from tests.flavors.models import LIGHT, light_models

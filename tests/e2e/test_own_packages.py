@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.models import fetch
+from deployer.artifacts import fetch
 from deployer.oci import model_tag
 from deployer_images import context, scoring
 from deployer_images.locks import locked

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
 from deployer.errors import ConfigInvalid, MachineFault, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.oci import labels
 from deployer_images import locks, uv
@@ -130,7 +130,7 @@ def test_a_request_that_runs_is_finished_before_the_process_ends(lines: list[byt
 STARTER = """
     import sys, time
     from pathlib import Path
-    from deployer.container import Container, Mount
+    from deployer.core.container import Container, Mount
     from deployer_images.runtimes import wait_healthy
     from deployer_images.runtimes.process import Process
 

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from deployer import checks, lifecycle
+from deployer import checks
+from deployer.artifacts import content_digest, files
+from deployer.core.state import DeploymentName, Digest, Model, ModelFacts
+from deployer.core.target import Intent, Target
 from deployer.errors import DeployerError
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
-from deployer.lifecycle import Wish
-from deployer.models import content_digest, files
-from deployer.state import DeploymentName, Digest, Model, ModelFacts
-from deployer.target import Intent, Target
+from deployer.verbs import lifecycle
+from deployer.verbs.lifecycle import Wish
 from tests.simulation.cloud import Behaviour, Cloud, data_of, model_of
 from tests.simulation.service import ServiceError
 from tests.simulation.wire import Fault, Killed, Wire

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from deployer.state import Record
+from deployer.core.state import Record
 from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of
 from tests.simulation.histories import (
     HAND,

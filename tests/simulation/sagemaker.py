@@ -13,10 +13,10 @@ from unittest.mock import patch
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from deployer.models import package
-from deployer.models.package import TarGz
-from deployer.state import Digest, Image, digest_of
-from deployer.target import Target
+from deployer.artifacts import package
+from deployer.artifacts.package import TarGz
+from deployer.core.state import Digest, Image, digest_of
+from deployer.core.target import Target
 from deployer_targets.sagemaker import multipart, resolve, store, upload
 from deployer_targets.sagemaker.client import Aws, Connection, Identity
 from deployer_targets.sagemaker.config import SageMakerConfig

@@ -10,10 +10,10 @@ from unittest.mock import patch
 
 import pytest
 
-from deployer import generations
+from deployer.core import generations
+from deployer.core.plan import Effect
+from deployer.core.state import Observed
 from deployer.errors import PermissionDenied
-from deployer.plan import Effect
-from deployer.state import Observed
 from deployer_targets.sagemaker import live, names, observe, plan, removal, steps, store, waiting
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from deployer.changes import Changes
-from deployer.fit import Fit
-from deployer.lifecycle import Prospect
-from deployer.plan import Effect, Plan, Progress, Step
-from deployer.schema import SchemaChanges
-from deployer.state import Observed, Resource, Share, Status
-from deployer.target import DeploymentSpec, Intent
+from deployer.core.compatibility import Fit
+from deployer.core.plan import Effect, Plan, Progress, Step
+from deployer.core.schema import SchemaChanges
+from deployer.core.state import Observed, Resource, Share, Status
+from deployer.core.target import DeploymentSpec, Intent
+from deployer.verbs.changes import Changes
+from deployer.verbs.lifecycle import Prospect
 from deployer_targets.local import plan as local_plan
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker import plan as sagemaker_plan

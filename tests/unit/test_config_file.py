@@ -9,9 +9,9 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
-from deployer.config_file import ConfigFile, schema
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid, MachineFault
-from deployer.target import TargetUri
+from deployer.settings.config_file import ConfigFile, schema
 from docs.examples.memory_target import Options
 
 WHOLE = """\

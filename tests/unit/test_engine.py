@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from deployer import engine
+from deployer.core import engine
+from deployer.core.plan import Effect, Plan, Progress, Step
+from deployer.core.state import Resource
 from deployer.errors import (
     ConfigInvalid,
     Conflict,
@@ -24,8 +26,6 @@ from deployer.errors import (
     TimedOut,
 )
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted, silent
-from deployer.plan import Effect, Plan, Progress, Step
-from deployer.state import Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import pytest
 
+from deployer.core.compatibility import Fit, fit, lock_digest
+from deployer.core.state import Digest, Image, ModelFacts
 from deployer.errors import ConfigInvalid
-from deployer.fit import Fit, fit, lock_digest
-from deployer.state import Digest, Image, ModelFacts
 
 MODEL = ("mlflow==3.17.2", "numpy==2.4.6", "pandas==3.1.1", "scikit-learn==1.9.1", "scipy==1.17.1")
 INSTALLED = {"mlflow": "3.17.2", "numpy": "2.4.6", "pandas": "3.1.1", "scikit-learn": "1.9.1", "scipy": "1.17.1"}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.generations import (
+from deployer.core.generations import (
     ALL,
     alive,
     alone,
@@ -21,7 +21,7 @@ from deployer.generations import (
     successor,
     undone,
 )
-from deployer.state import DeploymentName, Digest, ModelFacts, Observed, Record, Resource, Share, Status
+from deployer.core.state import DeploymentName, Digest, ModelFacts, Observed, Record, Resource, Share, Status
 
 DATA = Resource("object", "data")
 """Of all generations."""

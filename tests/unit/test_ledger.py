@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from moto import mock_aws
 
+from deployer.core.ledger import Claim, Ledger, claim_by_comparing
+from deployer.core.state import FORMAT, DeploymentName, Digest, ModelFacts, Record
 from deployer.errors import Conflict, MachineFault
-from deployer.ledger import Claim, Ledger, claim_by_comparing
-from deployer.state import FORMAT, DeploymentName, Digest, ModelFacts, Record
 from deployer_targets.local.ledger import MemoryLedger
 from deployer_targets.sagemaker import buckets, store
 from deployer_targets.sagemaker.client import Aws, Connection

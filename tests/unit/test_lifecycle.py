@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from deployer import lifecycle
+from deployer.core.state import DeploymentName, Model, ModelFacts, Provenance, digest_of
+from deployer.core.target import Intent
 from deployer.errors import (
     ConfigInvalid,
     Conflict,
@@ -21,9 +22,8 @@ from deployer.errors import (
     TimedOut,
 )
 from deployer.events import Event, Resolved, silent
-from deployer.lifecycle import Wish
-from deployer.state import DeploymentName, Model, ModelFacts, Provenance, digest_of
-from deployer.target import Intent
+from deployer.verbs import lifecycle
+from deployer.verbs.lifecycle import Wish
 from docs.examples import memory_cloud
 from docs.examples.memory_cloud import Service
 from docs.examples.memory_target import Client, Memory, Options

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from deployer.core.options import TargetConfig
+from deployer.core.state import DeploymentName, Digest, ModelFacts, Record
 from deployer.errors import ConfigInvalid
-from deployer.options import TargetConfig
-from deployer.state import DeploymentName, Digest, ModelFacts, Record
 from deployer_targets.local.config import LocalConfig
 from deployer_targets.sagemaker.config import SageMakerConfig
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid
-from deployer.payloads import decode, encode
-from deployer.target import Payload
+from deployer.requests.payloads import decode, encode
 
 FRAME = pd.DataFrame(
     {
@@ -105,5 +105,5 @@ def test_other_inputs_give_what_they_are_like() -> None:
 
 
 def test_neither_numpy_nor_pandas_is_imported() -> None:
-    script = "import sys; from deployer.payloads import encode; encode([1]); assert not {'numpy', 'pandas'} & sys.modules.keys()"
+    script = "import sys; from deployer.requests.payloads import encode; encode([1]); assert not {'numpy', 'pandas'} & sys.modules.keys()"
     subprocess.run([sys.executable, "-c", script], check=True)

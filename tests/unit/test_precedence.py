@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployer.config_file import ConfigFile
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid
-from deployer.precedence import Options, from_environment, from_pairs, gather, user_file
-from deployer.target import TargetUri
+from deployer.settings.config_file import ConfigFile
+from deployer.settings.precedence import Options, from_environment, from_pairs, gather, user_file
 from docs.examples import memory_target as memory
 
 HERE = TargetUri("memory", "here")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import cache as models_cache
+from deployer.core.private import own_directory, private_directory
 from deployer.errors import MachineFault
-from deployer.models import cache as models_cache
-from deployer.private import own_directory, private_directory
 from deployer_images import cache as images_cache
 from deployer_localstack.options import new_token, token_of
 from deployer_targets.local import home

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.provenance import git_commit, provenance
+from deployer.core.provenance import git_commit, provenance
 from deployer.version import __version__
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

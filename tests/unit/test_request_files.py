@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deployer.errors import ConfigInvalid
-from deployer.request_files import read_request
+from deployer.requests.files import read_request
 
 RECORDS = [{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]
 SPLIT = {"columns": ["x", "y"], "data": [[1, "a"], [2, "b"]]}

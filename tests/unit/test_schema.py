@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.schema import SchemaChanges, schema_changes
+from deployer.core.schema import SchemaChanges, schema_changes
 
 Specs = list[dict[str, Any]]
 

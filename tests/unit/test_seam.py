@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from deployer.core.seam import AT_ONCE, DOUBLING, Pauses, Seam, ensure, poll
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, Refused, TargetUnavailable, TimedOut
-from deployer.seam import AT_ONCE, DOUBLING, Pauses, Seam, ensure, poll
 
 
 class Busy(Exception):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer.state import (
+from deployer.core.state import (
     DeploymentName,
     Digest,
     Generation,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployer.events import Event, Noticed, Report
-from deployer.streaming import streamed
+from deployer.requests.streaming import streamed
 
 
 def test_closing_early_interrupts_the_run_at_its_next_event_and_waits_for_its_end() -> None:

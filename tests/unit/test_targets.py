@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer import targets
+from deployer.core import targets
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid, ExtraMissing
-from deployer.target import TargetUri
 from docs.examples.memory_target import Memory
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from deployer.state import Digest
+from deployer.core.state import Digest
 
 _PIECE = 1024 * 1024
 _LEVEL = 4

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid
 from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured
 from deployer.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_TAR, platform_of
-from deployer.state import Digest
 from deployer_images import cache
 from deployer_images.base import Base
 from deployer_images.layers import blobs

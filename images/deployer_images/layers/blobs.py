@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
+from deployer.core.state import Digest
 from deployer.errors import MachineFault
-from deployer.state import Digest
 from deployer_images import cache
 
 Said = TypeVar("Said")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.state import Digest
 from deployer.oci import Descriptor, Manifest, docker_manifest
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, sha256
-from deployer.state import Digest
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.dockerfile import over
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from deployer.core.state import Image
 from deployer.events import Report, StepFinished, StepStarted
 from deployer.oci import Repository, labels
-from deployer.state import Image
 from deployer.words import size
 from deployer_images import cache, scoring
 from deployer_images.context import DOCKERFILE

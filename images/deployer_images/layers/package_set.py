@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer.requirements import minor_of
-from deployer.state import Digest, digest_of, short
+from deployer.core.requirements import minor_of
+from deployer.core.state import Digest, digest_of, short
 from deployer_images import scoring
 from deployer_images.faults import NeedsBuild
 from deployer_images.layers.wheels import NoWheel, Wheel, wheels

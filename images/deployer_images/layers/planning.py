@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deployer.core.requirements import MLFLOW
+from deployer.core.state import Model, PlannedPackages, digest_of
 from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
-from deployer.requirements import MLFLOW
-from deployer.state import Model, PlannedPackages, digest_of
 from deployer_images import scoring, standin
 from deployer_images.layers.images import Destination, push_with_packages
 from deployer_images.layers.package_set import PackageSet, packages_of

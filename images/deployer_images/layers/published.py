@@ -9,10 +9,10 @@ import json
 import time
 from pathlib import Path
 
+from deployer.core.state import Digest
 from deployer.events import Report, StepFinished, StepProgressed, StepStarted
 from deployer.oci import Descriptor, Repository, labels
 from deployer.oci.manifest import OCI_CONFIG, OCI_LAYER, oci_manifest, sha256
-from deployer.state import Digest
 from deployer.words import size
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.built import build

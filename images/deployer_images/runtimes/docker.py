@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from deployer.container import Container
+from deployer.core.container import Container
 from deployer.errors import TargetUnavailable
 from deployer.oci import labels
 from deployer_images import engine

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
 from deployer.errors import MachineFault
 from deployer.oci import labels
 from deployer_images.environments import environment, environment_of

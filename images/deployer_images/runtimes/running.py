@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
-from deployer.container import Container
+from deployer.core.container import Container
 
 Log = Callable[[bytes], None]
 """Called with each line of the container's output, without its end; from a thread of its own."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
 from deployer.errors import DeployerError, Interrupted, RolloutFailed, TimedOut
 from deployer_images.runtimes import Running, wait_healthy
 from deployer_localstack.aws.errors import AwsError

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 
-from deployer.container import Container
+from deployer.core.container import Container
 from deployer.errors import TargetUnavailable
 from deployer.oci import labels
 from deployer_images.runtimes import Log, Running, Runtime

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployer.container import Container
+from deployer.core.container import Container
 from deployer.errors import DeployerError
 from deployer_images import runtimes
 from deployer_targets.local.handover import Handover

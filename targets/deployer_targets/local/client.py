@@ -20,10 +20,10 @@ import deployer
 import deployer_images
 import deployer_scoring
 import deployer_targets
-from deployer.container import Container
+from deployer.core.container import Container
+from deployer.core.seam import AT_ONCE, Seam, poll
+from deployer.core.state import DeploymentName, Digest, Model, Record
 from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, TargetUnavailable
-from deployer.seam import AT_ONCE, Seam, poll
-from deployer.state import DeploymentName, Digest, Model, Record
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
 from deployer_targets.local.lines import Line

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deployer.options import GENERATION, LIVE, TargetConfig
+from deployer.core.options import GENERATION, LIVE, TargetConfig
 
 
 class LocalConfig(TargetConfig):

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployer.artifacts.content import ModelFile, combined, files
+from deployer.core.state import Digest
 from deployer.errors import ModelInvalid
-from deployer.models.content import ModelFile, combined, files
-from deployer.state import Digest
 
 _PIECE = 1 << 20
 _TOLD = 100

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from deployer.core.state import Record, short
 from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
-from deployer.state import Record, short
 from deployer_targets.local import home, wire
 from deployer_targets.local.address import Address
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from deployer.private import own_directory
-from deployer.seam import Pauses, poll
+from deployer.core.private import own_directory
+from deployer.core.seam import Pauses, poll
 from deployer_targets.local.names import DIRECTORY_VARIABLE, Place
 
 _LOOKS = Pauses(shortest=0.01, longest=0.1, share=0.01)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
+from deployer.core.compatibility import fit
+from deployer.core.requirements import python_too_old
+from deployer.core.state import Digest, Image, Model, ModelFacts, Observed, digest_of
+from deployer.core.target import Finding, Verdict
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
-from deployer.fit import fit
 from deployer.oci import general_tag, labels, model_tag, python_of
-from deployer.requirements import python_too_old
-from deployer.state import Digest, Image, Model, ModelFacts, Observed, digest_of
-from deployer.target import Finding, Verdict
 from deployer_images import engine, scoring
 from deployer_images.builder import CONTAINER_NAME
 from deployer_images.faults import NeedsBuild
@@ -46,7 +46,7 @@ def image_for(config: LocalConfig, model: Model, kept: str | None, packages: str
 
     Args:
         kept: the reference in service, on an update.
-        packages: how strictly an image must fit: see `deployer.fit`.
+        packages: how strictly an image must fit: see `deployer.core.compatibility`.
         build: whether packages may be built to learn what a stand-in will have.
 
     Raises:

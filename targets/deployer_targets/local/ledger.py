@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from deployer.ledger import verify_holder
-from deployer.state import Record
+from deployer.core.ledger import verify_holder
+from deployer.core.state import Record
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deployer.core.state import DeploymentName, Digest, Resource, digest_of, short
 from deployer.errors import ConfigInvalid
-from deployer.state import DeploymentName, Digest, Resource, digest_of, short
 
 DIRECTORY_VARIABLE = "DEPLOYER_LOCAL_DIR"
 LABEL = "deployer.local"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deployer.state import DeploymentName, Observed, Resource, Share, Status
-from deployer.target import Summary
+from deployer.core.state import DeploymentName, Observed, Resource, Share, Status
+from deployer.core.target import Summary
 from deployer_targets.local import names
 from deployer_targets.local.wire import ContainerState, Description
 

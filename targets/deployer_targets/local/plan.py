@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deployer import generations
-from deployer.container import Container, Mount
-from deployer.plan import Plan, Step
-from deployer.state import DeploymentName, Observed, Record, Resource, Status
-from deployer.target import DeploymentSpec
+from deployer.core import generations
+from deployer.core.container import Container, Mount
+from deployer.core.plan import Plan, Step
+from deployer.core.state import DeploymentName, Observed, Record, Resource, Status
+from deployer.core.target import DeploymentSpec
 from deployer_targets.local import names
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig

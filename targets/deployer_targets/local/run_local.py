@@ -19,18 +19,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from deployer import engine
-from deployer.container import Container
+from deployer.artifacts import input_example
+from deployer.core import engine
+from deployer.core.compatibility import fit
+from deployer.core.container import Container
+from deployer.core.options import TargetConfig
+from deployer.core.plan import Step
+from deployer.core.requirements import refuse_old_python
+from deployer.core.state import DeploymentName, Image, Model, digest_of
+from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
-from deployer.fit import fit
-from deployer.models import input_example
 from deployer.oci import labels
-from deployer.options import TargetConfig
-from deployer.plan import Step
-from deployer.requirements import refuse_old_python
-from deployer.state import DeploymentName, Image, Model, digest_of
-from deployer.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer_images import engine as docker_engine
 from deployer_scoring.errors import ScoringError
 from deployer_targets.local import images, names

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from deployer.container import Container
+from deployer.core.container import Container
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import AT_ONCE, poll
+from deployer.core.state import DeploymentName, Digest, Model, Record, Resource
 from deployer.errors import RolloutFailed, TimedOut
-from deployer.plan import Effect, Progress, Step
-from deployer.seam import AT_ONCE, poll
-from deployer.state import DeploymentName, Digest, Model, Record, Resource
 from deployer_targets.local import names, wire
 from deployer_targets.local.client import LocalCloud
 

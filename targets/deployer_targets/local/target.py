@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from deployer.container import Container
+from deployer.core.container import Container
+from deployer.core.plan import Plan, Progress
+from deployer.core.seam import Pauses, poll
+from deployer.core.state import DeploymentName, Generation, Model, Observed
+from deployer.core.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report
-from deployer.plan import Plan, Progress
-from deployer.seam import Pauses, poll
-from deployer.state import DeploymentName, Generation, Model, Observed
-from deployer.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer_targets.local import home, images, names, observe, plan
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
+from deployer.core.state import Record
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, DeploymentNotFound, MachineFault, Refused, TargetUnavailable
-from deployer.state import Record
 
 LINE_LIMIT = 64 << 20
 """Bytes of one document: a record's signature and requirements may be long."""

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from deployer.core.retry import DEADLINE_SECONDS, retried
+from deployer.core.seam import Seam
 from deployer.errors import ConfigInvalid, ExtraMissing
-from deployer.retry import DEADLINE_SECONDS, retried
-from deployer.seam import Seam
 from deployer.version import __version__
 from deployer_scoring.masking import learn
 from deployer_targets.sagemaker import faults

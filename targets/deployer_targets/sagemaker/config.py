@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from deployer.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
+from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.shapes import (
     AsyncInferenceConfig,

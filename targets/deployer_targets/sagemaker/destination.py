@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.state import Digest
+from deployer.core.state import Digest
 from deployer_targets.sagemaker import store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.names import Home, marker

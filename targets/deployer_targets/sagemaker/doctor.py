@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from deployer.core.target import Finding, Verdict
 from deployer.errors import DeployerError
-from deployer.target import Finding, Verdict
 from deployer_targets.sagemaker import buckets, places
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig

@@ -6,8 +6,8 @@ import difflib
 import re
 from collections.abc import Collection
 
+from deployer.core.state import Image
 from deployer.errors import ConfigInvalid
-from deployer.state import Image
 
 EBS_GB = 30
 """The volume of an instance without a disk of its own, unless volume_size_in_gb says otherwise (AWS: "SageMaker AI endpoint parameters for

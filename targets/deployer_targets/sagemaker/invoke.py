@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+from deployer.core.seam import Pauses, poll
+from deployer.core.state import DeploymentName
+from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, Refused, TargetUnavailable, TimedOut
-from deployer.seam import Pauses, poll
-from deployer.state import DeploymentName
-from deployer.target import Payload
 from deployer_targets.sagemaker import faults, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.ledger import S3Ledger

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from deployer.core.ledger import Claim, claim_by_comparing, verify_holder
+from deployer.core.state import Record
 from deployer.errors import Refused
-from deployer.ledger import Claim, claim_by_comparing, verify_holder
-from deployer.state import Record
 from deployer_targets.sagemaker import faults, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.state import DeploymentName, Record, Status
+from deployer.core.target import Summary
 from deployer.errors import MachineFault
-from deployer.state import DeploymentName, Record, Status
-from deployer.target import Summary
 from deployer_targets.sagemaker import names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent

@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import ensure
+from deployer.core.state import DeploymentName, Record
 from deployer.errors import Refused
-from deployer.plan import Effect, Progress, Step
-from deployer.seam import ensure
-from deployer.state import DeploymentName, Record
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.names import Home

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from deployer.core.seam import Pauses, poll
+from deployer.core.state import DeploymentName
+from deployer.core.target import LogLine
 from deployer.errors import DeploymentNotFound
-from deployer.seam import Pauses, poll
-from deployer.state import DeploymentName
-from deployer.target import LogLine
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.observe import describe

@@ -17,8 +17,8 @@ from typing import Any
 
 from isal import isal_zlib
 
+from deployer.artifacts.package import Filler
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, PermissionDenied, TargetUnavailable
-from deployer.models.package import Filler
 from deployer_targets.sagemaker import store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there

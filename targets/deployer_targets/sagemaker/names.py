@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.state import DeploymentName, Digest, Resource, digest_of, short
 from deployer.errors import ConfigInvalid
-from deployer.state import DeploymentName, Digest, Resource, digest_of, short
 
 LIMIT = 63
 ROOT = "deployer/"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from deployer import generations
+from deployer.core import generations
+from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer.errors import NotOurs
-from deployer.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from deployer import generations
-from deployer.options import Takes
-from deployer.plan import Plan, Step
-from deployer.state import DeploymentName, Image, Model, Record, Resource
-from deployer.target import DeploymentSpec
+from deployer.core import generations
+from deployer.core.options import Takes
+from deployer.core.plan import Plan, Step
+from deployer.core.state import DeploymentName, Image, Model, Record, Resource
+from deployer.core.target import DeploymentSpec
 from deployer.version import __version__
 from deployer_targets.sagemaker import instances, names
 from deployer_targets.sagemaker.client import Aws

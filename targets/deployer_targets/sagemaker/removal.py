@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import ensure
+from deployer.core.state import DeploymentName, Resource
 from deployer.errors import Conflict
-from deployer.plan import Effect, Progress, Step
-from deployer.seam import ensure
-from deployer.state import DeploymentName, Resource
 from deployer_targets.sagemaker import names, scaling, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent

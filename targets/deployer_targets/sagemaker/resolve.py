@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.core.compatibility import fit
+from deployer.core.state import Digest, Generation, Image, Record, digest_of
+from deployer.core.target import DeploymentSpec, Intent, Request, record_of
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
-from deployer.fit import fit
-from deployer.state import Digest, Generation, Image, Record, digest_of
-from deployer.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import defaults, instances, places, plan
 from deployer_targets.sagemaker.client import Aws, values_of
 from deployer_targets.sagemaker.config import SageMakerConfig

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import DOUBLING, ensure, poll
+from deployer.core.state import DeploymentName, Record, Resource
 from deployer.errors import Conflict, DeployerError, ModelInvalid, Refused, TargetUnavailable
-from deployer.plan import Effect, Progress, Step
-from deployer.seam import DOUBLING, ensure, poll
-from deployer.state import DeploymentName, Record, Resource
 from deployer_targets.sagemaker import names, upload
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there
@@ -86,7 +86,7 @@ class UploadModel(Step[Aws]):
             self._send_tar(cloud, progress, self.path)
 
     def _send_tar(self, cloud: Aws, progress: Progress, path: Path) -> None:
-        from deployer.models.package import TarGz
+        from deployer.artifacts.package import TarGz
 
         package = TarGz(path, expecting=self.to.model)
         estimate = package.size_estimate
@@ -94,7 +94,7 @@ class UploadModel(Step[Aws]):
         progress.moved(sent, sent)
 
     def _send_files(self, cloud: Aws, progress: Progress, path: Path) -> None:
-        from deployer.models.content import content_digest, files
+        from deployer.artifacts.content import content_digest, files
 
         found = files(path)
         total = sum(file.size for file in found)

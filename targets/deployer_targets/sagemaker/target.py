@@ -1,4 +1,4 @@
-"""The SageMaker target: the contract of `deployer.target`, kept by the modules beside this one."""
+"""The SageMaker target: the contract of `deployer.core.target`, kept by the modules beside this one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
+from deployer.core.plan import Plan, Progress
+from deployer.core.state import DeploymentName, Model, ModelFacts, Observed
+from deployer.core.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
-from deployer.plan import Plan, Progress
-from deployer.state import DeploymentName, Model, ModelFacts, Observed
-from deployer.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
 from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
 from deployer_targets.sagemaker import plan as planning
 from deployer_targets.sagemaker.client import Aws, Held

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
-from deployer.models.content import ModelFile, unreadable
-from deployer.models.package import Chunk, Filler
+from deployer.artifacts.content import ModelFile, unreadable
+from deployer.artifacts.package import Chunk, Filler
 from deployer_targets.sagemaker import multipart
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.destination import Destination, is_there

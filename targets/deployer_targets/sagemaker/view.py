@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from deployer.state import Observed
+from deployer.core.state import Observed
 from deployer_targets.sagemaker.scaling import Registration
 
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import poll
+from deployer.core.state import DeploymentName
 from deployer.errors import DeployerError, RollbackFailed, RolloutFailed, TimedOut
 from deployer.events import Report
-from deployer.plan import Effect, Progress, Step
-from deployer.seam import poll
-from deployer.state import DeploymentName
 from deployer_targets.sagemaker import logs
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.observe import Endpoint, describe

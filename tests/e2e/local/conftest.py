@@ -18,10 +18,10 @@ import httpx
 import pytest
 
 from deployer.client import DeployClient
+from deployer.core.state import DeploymentName
+from deployer.core.target import Payload
 from deployer.errors import DeployerError
 from deployer.events import Event
-from deployer.state import DeploymentName
-from deployer.target import Payload
 from deployer_targets.local.client import LocalCloud
 
 QUESTION = b'{"dataframe_split": {"columns": ["x"], "data": [[1.0], [2.5]]}}'

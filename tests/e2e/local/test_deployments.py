@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from deployer.client import DeployClient
+from deployer.core.state import DeploymentName, Status
 from deployer.errors import ConfigInvalid, Conflict, DeploymentExists, DeploymentNotFound, MachineFault, RolloutFailed, TargetUnavailable
 from deployer.events import Event, StepStarted
-from deployer.state import DeploymentName, Status
 from deployer_targets.local.client import LocalCloud
 from tests.e2e.local.conftest import ask, containers, eventually, files_below, scoring_processes, stream
 from tests.models import copied_model, saved_model

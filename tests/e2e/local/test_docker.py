@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deployer.artifacts import fetch
 from deployer.client import DeployClient
+from deployer.core.state import Status
 from deployer.errors import MachineFault, RolloutFailed
-from deployer.models import fetch
-from deployer.state import Status
 from deployer_images.builder import CONTAINER_NAME
 from deployer_images.runtimes.docker import NAME
 from deployer_targets.local import run_local

@@ -20,9 +20,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployer.container import Container, Mount
-from deployer.models import fetch
-from deployer.state import DeploymentName
+from deployer.artifacts import fetch
+from deployer.core.container import Container, Mount
+from deployer.core.state import DeploymentName
 from deployer_targets.local import run_local
 from deployer_targets.local.backend import Limits
 from deployer_targets.local.client import LocalCloud
@@ -36,7 +36,7 @@ PROGRAM = """
     import sys
     from pathlib import Path
     from deployer.errors import DeployerError
-    from deployer.models import fetch
+    from deployer.artifacts import fetch
     from deployer_targets.local import run_local
     from deployer_targets.local.config import LocalConfig
     from deployer_targets.local.target import Local

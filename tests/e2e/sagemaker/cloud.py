@@ -13,12 +13,12 @@ from typing import Any
 import boto3
 
 import deployer_localstack as localstack
+from deployer.artifacts import fetch
+from deployer.core.state import Model
+from deployer.core.target import Payload, TargetUri
 from deployer.events import silent
-from deployer.models import fetch
 from deployer.oci import Image, general_tag
 from deployer.oci import labels as image_labels
-from deployer.state import Model
-from deployer.target import Payload, TargetUri
 from deployer_images import standin
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker

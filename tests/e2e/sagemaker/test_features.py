@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.state import Status
+from deployer.core.target import Payload, Verdict
 from deployer.errors import ConfigInvalid, NotOurs
 from deployer.events import StepProgressed
-from deployer.state import Status
-from deployer.target import Payload, Verdict
 from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User
 

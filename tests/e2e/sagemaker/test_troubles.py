@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.target import Intent
 from deployer.errors import (
     ConfigInvalid,
     CredentialsInvalid,
@@ -17,9 +18,8 @@ from deployer.errors import (
     TargetUnavailable,
 )
 from deployer.events import silent
-from deployer.lifecycle import Wish, deploy
 from deployer.oci import general_tag
-from deployer.target import Intent
+from deployer.verbs.lifecycle import Wish, deploy
 from tests.e2e.sagemaker.cloud import ACCOUNT, BUCKET, MINOR, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from deployer.models import TarGz
-from deployer.state import Model
+from deployer.artifacts import TarGz
+from deployer.core.state import Model
 from deployer_targets.sagemaker.upload import PART
 from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from deployer.cli.program import program
-from deployer.state import DeploymentName, Observed
+from deployer.core.state import DeploymentName, Observed
 from docs.examples.memory_cloud import CLOUDS, Cloud
 from docs.examples.memory_target import Client, Memory
 

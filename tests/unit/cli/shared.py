@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from deployer.core.plan import Plan
+from deployer.core.state import DeploymentName, Observed
+from deployer.core.target import DeploymentSpec, Request, Summary, TargetUri
 from deployer.errors import Conflict, DeploymentNotFound
-from deployer.plan import Plan
-from deployer.state import DeploymentName, Observed
-from deployer.target import DeploymentSpec, Request, Summary, TargetUri
 from docs.examples.memory_cloud import Cloud
 from docs.examples.memory_target import Client, Memory, Options
 

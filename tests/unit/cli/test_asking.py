@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployer.target import LogLine
+from deployer.core.target import LogLine
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run
 

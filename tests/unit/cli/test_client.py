@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 import deployer
+from deployer.artifacts import fetch
+from deployer.core.state import Status
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound, Interrupted, RolloutFailed
 from deployer.events import Event, Resolved, StepFinished, StepProgressed
-from deployer.models import fetch
-from deployer.state import Status
-from deployer.target import TargetUri
 from docs.examples.memory_cloud import Cloud
 from docs.examples.memory_target import Memory
 from tests.unit.cli.conftest import deployed, saved

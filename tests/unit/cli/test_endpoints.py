@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import deployer
-from deployer.capabilities import SupportsEndpoints
-from deployer.deployment import Deployment
+from deployer.core.capabilities import SupportsEndpoints
 from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound
+from deployer.verbs.deployment import Deployment
 from tests.unit.cli import shared
 from tests.unit.cli.conftest import Run, deployed, saved
 

@@ -10,8 +10,8 @@ import pytest
 
 from deployer.cli.model_options import MANAGERS
 from deployer.cli.models import VERBS, models
+from deployer.core.state import Digest, ModelFacts
 from deployer.errors import ConfigInvalid
-from deployer.state import Digest, ModelFacts
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
 from tests.unit.cli.conftest import Run, saved

@@ -14,9 +14,9 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import deployer
-from deployer.changes import Changes
-from deployer.deployment import Deployment, Deployments, GenerationFacts, History
-from deployer.state import Status
+from deployer.core.state import Status
+from deployer.verbs.changes import Changes
+from deployer.verbs.deployment import Deployment, Deployments, GenerationFacts, History
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import saved
 

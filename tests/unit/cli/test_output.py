@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deployer.core.target import Finding, Verdict
 from deployer.errors import QuotaExceeded
-from deployer.target import Finding, Verdict
 from docs.examples.memory_cloud import CLOUDS, Cloud
 from tests.unit.cli.conftest import Run, deployed, environment, saved
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import deployer
+from deployer.core.target import Intent
 from deployer.errors import DeploymentExists, EnvironmentMisfit, SchemaChangeRefused
-from deployer.target import Intent
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import SIGNATURE, Run, deployed, saved
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from deployer.cli.live import live
 from deployer.events import Noticed, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
-from deployer.progress import Lines, signs
+from deployer.verbs.progress import Lines, signs
 from deployer.words import age, duration, shortened, size, table
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import deployer
+from deployer.core.provenance import provenance
+from deployer.core.target import Finding, LogLine, Verdict
 from deployer.errors import DeployerError, RolloutFailed
 from deployer.events import Event, Noticed, StepProgressed, document
-from deployer.provenance import provenance
-from deployer.target import Finding, LogLine, Verdict
 from deployer_scoring import masking
 from docs.examples.memory_cloud import CLOUDS, Cloud
 from tests.unit.cli.conftest import Run, deployed, saved

@@ -203,7 +203,7 @@ def test_delete_says_whether_there_was_anything(deploy: Run, churn: Path) -> Non
 
 
 def test_doctor_prints_each_finding_and_fails_where_one_is_wrong(deploy: Run, cloud: Cloud) -> None:
-    from deployer.target import Finding, Verdict
+    from deployer.core.target import Finding, Verdict
 
     good = deploy("doctor")
     assert good.exit_code == 0
@@ -215,6 +215,6 @@ def test_doctor_prints_each_finding_and_fails_where_one_is_wrong(deploy: Run, cl
 
 
 def digest_of_model(planned_model: Path) -> str:
-    from deployer.models import fetch
+    from deployer.artifacts import fetch
 
     return fetch(str(planned_model)).digest

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer import fit
 from deployer.cli import options
+from deployer.core import compatibility as fit
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run, environment
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import content_digest, files
 from deployer.errors import MachineFault, ModelInvalid
-from deployer.models import content_digest, files
 from deployer_targets.local import home
 from deployer_targets.local.copying import copied
 from deployer_targets.local.names import Place

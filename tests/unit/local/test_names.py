@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.core.options import Takes
 from deployer.errors import ConfigInvalid
-from deployer.options import Takes
 from deployer_targets.local.config import LocalConfig
 from deployer_targets.local.names import Place, check_name, name_for
 

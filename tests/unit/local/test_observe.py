@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployer.container import Container, Mount
+from deployer.core.container import Container, Mount
+from deployer.core.state import DeploymentName, ModelFacts, Provenance, Record, Status, digest_of
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
-from deployer.state import DeploymentName, ModelFacts, Provenance, Record, Status, digest_of
 from deployer_targets.local import observe, wire
 from deployer_targets.local.wire import ContainerState, Description
 

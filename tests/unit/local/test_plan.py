@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployer.plan import Plan
-from deployer.state import DeploymentName, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of, short
-from deployer.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.plan import Plan
+from deployer.core.state import DeploymentName, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of, short
+from deployer.core.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.local import names, plan, steps
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deployer.artifacts import archives, cache
+from deployer.artifacts.archives import unpack
+from deployer.artifacts.fetching import fetch
 from deployer.errors import MachineFault, ModelInvalid
-from deployer.models import archives, cache
-from deployer.models.archives import unpack
-from deployer.models.fetching import fetch
 
 
 def tar(*members: tuple[tarfile.TarInfo | str, bytes], mode: Any = "w:gz") -> bytes:

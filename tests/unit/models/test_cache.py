@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import cache
+from deployer.artifacts.transfer import Arrived, RemoteFile, download
 from deployer.errors import MachineFault, ModelInvalid
 from deployer.events import Event, StepFailed, StepFinished, StepProgressed, StepStarted
-from deployer.models import cache
-from deployer.models.transfer import Arrived, RemoteFile, download
 
 
 @pytest.fixture(autouse=True)

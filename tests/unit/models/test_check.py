@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from deployer.artifacts import fetch
 from deployer.checks import Checked, Severity, check_model, look_before_upload, of_image, of_lock, of_requirements, with_mlflow_said
 from deployer.checks.knowledge import standard
 from deployer.checks.sources import imports_of_function, read_source
+from deployer.core.state import Digest, Image, ModelFacts
 from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer.events import Event, Noticed
-from deployer.models import fetch
-from deployer.state import Digest, Image, ModelFacts
 
 PINNED = "mlflow==3.17.2\nnumpy==1.23.5\npandas==1.5.3\nscikit-learn==1.2.2\ncloudpickle==3.1.2\n"
 

@@ -27,10 +27,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from deployer.artifacts.content import ModelFile
 from deployer.checks.containers import pickles
 from deployer.checks.dangers import DANGEROUS, SUSPICIONS, UNKNOWN, UNREAD, check_dangers
 from deployer.checks.finding import Finding, Severity
-from deployer.models.content import ModelFile
 
 COMMAND = b"X\x02\0\0\0id\x85"  # the tuple ("id",)
 

@@ -26,8 +26,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from deployer.artifacts.content import ModelFile
 from deployer.checks.containers import Pickled, pickles
-from deployer.models.content import ModelFile
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
 from deployer_scoring.opcodes.machine import read_pickle
 

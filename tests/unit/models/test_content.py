@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts.content import combined, content_digest, files, ignored
+from deployer.core.state import Digest
 from deployer.errors import MachineFault, ModelInvalid
-from deployer.models.content import combined, content_digest, files, ignored
-from deployer.state import Digest
 
 
 def digest(directory: Path) -> Digest:

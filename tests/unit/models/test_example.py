@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deployer.models import input_example
+from deployer.artifacts import input_example
 
 
 def written(directory: Path, signature: str = "", info: str = "", **documents: Any) -> Path:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployer.artifacts.content import content_digest, files
+from deployer.artifacts.package import BLOCK, Filler, Hashed, Tar, TarGz, gzipped, gzipped_at_most
 from deployer.errors import ModelInvalid
-from deployer.models.content import content_digest, files
-from deployer.models.package import BLOCK, Filler, Hashed, Tar, TarGz, gzipped, gzipped_at_most
 
 
 def archived(data: bytes) -> tarfile.TarFile:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import candidate_name
+from deployer.artifacts.stores import location
+from deployer.artifacts.uri import Kind, parse
 from deployer.errors import ConfigInvalid
-from deployer.models import candidate_name
-from deployer.models.stores import location
-from deployer.models.uri import Kind, parse
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from deployer.artifacts import content_digest, fetch, files, validate
 from deployer.errors import ModelInvalid, ModelNotFound
-from deployer.models import content_digest, fetch, files, validate
 
 
 def edited(model: Path, old: str, new: str) -> Path:

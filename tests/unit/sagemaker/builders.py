@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deployer.options import TargetConfig
-from deployer.state import DeploymentName, Digest, Generation, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of
-from deployer.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.options import TargetConfig
+from deployer.core.state import DeploymentName, Digest, Generation, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of
+from deployer.core.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import Home

@@ -10,9 +10,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
+from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, Refused, TargetUnavailable
 from deployer.oci import Reference
-from deployer.target import TargetUri
 from deployer_targets.sagemaker import buckets, store
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig

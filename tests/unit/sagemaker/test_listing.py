@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from moto import mock_aws
 
-from deployer.state import DeploymentName, Resource, Status
+from deployer.core.state import DeploymentName, Resource, Status
 from deployer_targets.sagemaker import buckets, names, store
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
+from deployer.core.state import Digest, Resource, digest_of
 from deployer.errors import ConfigInvalid
-from deployer.state import Digest, Resource, digest_of
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.names import Home
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deployer.plan import Effect, kind_of
-from deployer.state import Resource, Status
+from deployer.core.plan import Effect, kind_of
+from deployer.core.state import Resource, Status
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from deployer.core.plan import Progress
 from deployer.errors import Conflict, RollbackFailed, RolloutFailed, TimedOut
 from deployer.events import silent
-from deployer.plan import Progress
 from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.steps import PointEndpoint

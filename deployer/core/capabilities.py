@@ -1,0 +1,146 @@
+"""What only some targets can do, beside the contract of `deployer.core.target`: a target that has a class's methods has the capability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from deployer.core.state import DeploymentName, Model, ModelFacts
+from deployer.core.target import ConfigT, Payload, Target
+from deployer.events import Report
+
+Cloud = TypeVar("Cloud")
+Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
+
+
+@runtime_checkable
+class SupportsEndpoints(Protocol[Cloud]):
+    """Targets with endpoints that several named deployments share, as MLflow's `endpoint=` has them; elsewhere a deployment is its own endpoint."""
+
+    def behind(self, endpoint: str, cloud: Cloud) -> Cloud:
+        """The cloud seen through one endpoint: a name is that of a deployment inside it, `list` lists these, and a claim is the endpoint's.
+
+        Asks nothing. What is observed there has its `endpoint`.
+        """
+
+    def create_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Any:
+        """An endpoint without deployments; what is told of it."""
+
+    def update_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Any:
+        """Other options of the endpoint itself."""
+
+    def delete_endpoint(self, endpoint: str, cloud: Cloud) -> Any:
+        """The endpoint, with all deployments behind it."""
+
+    def list_endpoints(self, cloud: Cloud) -> Any:
+        """All endpoints of ours."""
+
+    def get_endpoint(self, endpoint: str, cloud: Cloud) -> Any:
+        """One of them.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+
+
+@runtime_checkable
+class SupportsAdoption(Protocol[Cloud]):
+    """Targets that can tell what somebody else made, and take it over when told to."""
+
+    def adopt(self, name: DeploymentName, cloud: Cloud) -> Cloud:
+        """The same cloud, where what carries this name counts as ours: `observe` doesn't raise NotOurs for it."""
+
+
+@runtime_checkable
+class SupportsAccounts(Protocol[Cloud_contra]):
+    """Targets of which a URI doesn't say all: whose account it is, which region the profile has."""
+
+    def where(self, cloud: Cloud_contra) -> str:
+        """In words that follow the target's name: "us-west-2, account 123456789012"."""
+
+
+@runtime_checkable
+class SupportsStreaming(Protocol[Cloud_contra]):
+    """Targets that can stream an answer as the model makes it."""
+
+    def predict_stream(self, name: DeploymentName, payload: Payload, cloud: Cloud_contra) -> Iterator[bytes]:
+        """The answer's pieces; raises as `predict` does, in the middle too."""
+
+
+@runtime_checkable
+class SupportsExplanations(Protocol[Cloud_contra]):
+    """Targets that can explain predictions."""
+
+    def explain(self, name: DeploymentName, inputs: Any, cloud: Cloud_contra) -> Any:
+        """Explanations, in the cloud's own form."""
+
+
+@runtime_checkable
+class SupportsImageRegistry(Protocol[Cloud_contra]):
+    """Targets with a registry of their own, where `build-and-push-container` pushes the scoring image."""
+
+    def image_repository(self, cloud: Cloud_contra, container_name: str, *, create: bool) -> Any:
+        """The repository (a `deployer.oci.Repository`), logged in; made where absent and `create`."""
+
+
+@runtime_checkable
+class SupportsPackages(Protocol[Cloud_contra]):
+    """Targets that make a model's packages into an image where none has them (`Image.planned`)."""
+
+    def make_packages(self, model: Model, cloud: Cloud_contra, report: Report) -> None:
+        """Make the image that `resolve` planned, so that it is there when the model is resolved again. Safe to run twice."""
+
+
+@runtime_checkable
+class SupportsSizeLimits(Protocol):
+    """A target that knows, without asking its cloud, how large a model may be there."""
+
+    def check_size(self, config: Any, model: ModelFacts) -> None:
+        """Refuse a model that won't fit.
+
+        Raises:
+            ConfigInvalid: how large the model is, how large it may be, and what makes more room.
+        """
+
+
+@runtime_checkable
+class SupportsRunningHere(Protocol):
+    """The `local` target: runs on this machine what another target would run."""
+
+    def run_here(
+        self,
+        target: Target[ConfigT, Any],
+        model: Model,
+        config: ConfigT,
+        *,
+        runtime: str | None,
+        packages: str,
+        port: int,
+        detach: bool,
+        report: Report,
+        log: Callable[[str], None],
+        ready: Callable[[Any], None] | None,
+    ) -> Any:
+        """Its name, URL, runtime, and a curl command; see `DeployClient.run_local`."""
+
+
+@runtime_checkable
+class SupportsScoringHere(Protocol):
+    """The `local` target: scores a file on this machine."""
+
+    def score_here(
+        self,
+        model: Model,
+        *,
+        source: Path | None,
+        target: Path | None,
+        form: str | None,
+        params: Mapping[str, Any] | None,
+        chunk_rows: int | None,
+        manager: str,
+        more: tuple[str, ...],
+        variables: Mapping[str, str],
+        report: Report,
+    ) -> int:
+        """How many rows it had; what the options mean is said by `deployer.models.predict`."""

@@ -1,0 +1,87 @@
+"""What a deployment leaves in its cloud to go on from: a record of each generation, and the claim of the newest run.
+
+Each cloud keeps it where it can: objects in S3, a supervisor's memory, a ConfigMap, blobs. The claim fences what goes through the ledger alone. What
+points traffic at a generation is another thing, so the switch has a precondition of its own: what the plan saw in service is so still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from deployer.core.state import Record
+from deployer.errors import Conflict
+
+Version = TypeVar("Version")
+_TRIES = 5
+
+
+class Ledger(Protocol):
+    """Records and claim of one deployment. Nothing else of ours writes them."""
+
+    def read(self) -> Mapping[str, Record]:
+        """All records, by generation.
+
+        Raises:
+            MachineFault: one has a newer form than this version of the tool knows.
+        """
+
+    def write(self, record: Record) -> bool:
+        """Keep a record in place of the one of its generation. Whether that changed anything."""
+
+    def drop(self, generations: Collection[str]) -> bool:
+        """Forget the records of these generations; those that aren't there are no matter. Whether any was."""
+
+    def claim(self, run: str) -> None:
+        """The newest run has the name: whoever had it finds out as it verifies. No lease, so a killed run blocks nobody.
+
+        Raises:
+            Conflict: others claim it at the same moment, again and again.
+        """
+
+    def verify(self, run: str) -> None:
+        """Return if this run has the name still.
+
+        Raises:
+            Conflict: another has, or nobody.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Generic[Version]):
+    """A claim as a store tells it: who has it (None: nobody), and the version to compare with."""
+
+    holder: str | None
+    version: Version
+
+
+def claim_by_comparing(name: str, run: str, look: Callable[[], Claim[Version]], put: Callable[[Version], bool]) -> None:
+    """Claim in a store that has compare-and-set, so that a write which comes late, of a run that is dead by then, takes nothing from a newer one.
+
+    Args:
+        look: the claim as it is.
+        put: write this run's in place of that version; false where it isn't the version any more.
+
+    Raises:
+        Conflict: another was faster each time.
+    """
+    for _ in range(_TRIES):
+        now = look()
+        if now.holder == run or put(now.version):
+            return
+    raise Conflict(f"others claim {name} at the same moment", advice="run the command again when they are done; deploy get shows what is there")
+
+
+def verify_holder(name: str, run: str, holder: str | None) -> None:
+    """Return if `holder` is this run.
+
+    Raises:
+        Conflict: whose it is instead.
+    """
+    if run != holder:
+        whose = "somebody released it" if holder is None else "a newer run has claimed it"
+        raise Conflict(
+            f"{name} is not this run's any more: {whose}; nothing of theirs was touched",
+            advice="deploy get shows what they made of it; the same command claims it again",
+        )

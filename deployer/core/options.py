@@ -1,0 +1,187 @@
+"""Typed target options: each is marked by what changing it takes; unknown keys are refused with the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Self, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+
+from deployer.core.state import Digest, Record, digest_of
+from deployer.errors import ConfigInvalid
+from deployer_scoring.masking import masked
+
+
+class Takes(StrEnum):
+    """What a change of an option takes: a new generation, a change in place, another deployment (it holds for a deployment's life), or nothing."""
+
+    GENERATION = "generation"
+    LIVE = "live"
+    ANOTHER = "another"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Stands in an option's annotation. Secret values are never printed, recorded or digested."""
+
+    takes: Takes
+    secret: bool = False
+
+
+GENERATION = Mark(Takes.GENERATION)
+LIVE = Mark(Takes.LIVE)
+ANOTHER = Mark(Takes.ANOTHER)
+NOTHING = Mark(Takes.NOTHING)
+SECRET = Mark(Takes.GENERATION, secret=True)
+
+
+class TargetConfig(BaseModel):
+    """The options that every target has; a target's own config adds to them. Each field has a mark and a description.
+
+    Text is read once, by `parse`. From then on a value has its option's type, and its origin ("churn.yaml:5") goes with it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    image_url: Annotated[str | None, NOTHING] = Field(
+        None,
+        description="The scoring image; default: the one that build-and-push-container pushed for this version and the model's Python.",
+    )
+    env: Annotated[Mapping[str, str], SECRET] = Field(
+        default_factory=dict, repr=False, description="Environment variables of the container. Values are never printed."
+    )
+    synchronous: Annotated[bool, NOTHING] = Field(True, description="Wait until the deployment serves.")
+    timeout_seconds: Annotated[int, NOTHING] = Field(1200, gt=0, description="How long to wait, in seconds.")
+    keep: Annotated[int, NOTHING] = Field(1, ge=0, description="How many generations before the current one stay, for a way back.")
+    archive: Annotated[bool, NOTHING] = Field(False, description="Keep all earlier generations.")
+
+    @field_validator("image_url")
+    @classmethod
+    def _image_without_password(cls, value: str | None) -> str | None:
+        if value and masked(value) != value:
+            raise ValueError("an image's reference has no password in it: docker login keeps those of registries")
+        return value
+
+    @classmethod
+    def marks(cls) -> Mapping[str, Mark]:
+        """The mark of each option by name."""
+        return {name: _mark(name, field.metadata) for name, field in cls.model_fields.items()}
+
+    @classmethod
+    def taken(cls, takes: Takes) -> frozenset[str]:
+        """The names of the options that take effect so."""
+        return frozenset(name for name, mark in cls.marks().items() if mark.takes is takes)
+
+    @classmethod
+    def parse(cls, options: Mapping[str, Any], origins: Mapping[str, str] | None = None, *, target: str) -> Self:
+        """Validate options as a user gives them: text is read as the option's type has it ("2", "true", '{"a": 1}').
+
+        Raises:
+            ConfigInvalid: an unknown key (with the nearest known one) or a wrong value, with where it came from.
+        """
+        origins = origins or {}
+        for key in options:
+            if key not in cls.model_fields:
+                raise ConfigInvalid(_unknown(key, cls.model_fields, target, origins.get(key)), advice=f"deploy help -t {target} lists the options")
+        return cls._valid({key: _read(value, cls.model_fields[key].annotation) for key, value in options.items()}, origins, target)
+
+    def completed(self, record: Record, named: Collection[str], *, target: str) -> Self:
+        """An update's options: of these the `named` ones; what isn't named is as the record has it; and what a record doesn't keep is as here.
+
+        Raises:
+            ConfigInvalid: what is named doesn't go with what stays, with where each came from.
+        """
+        own = {name: getattr(self, name) for name in self.model_fields_set}
+        kept = {name: value for name, value in record.options.items() if name not in named and name in type(self).model_fields}
+        return self._valid({**own, **kept}, {**self._origins, **dict.fromkeys(kept, f"generation {record.generation}")}, target)
+
+    def origin(self, name: str) -> str:
+        """Where an option's value comes from, in words: a file and its line, a variable, the generation that has it; "" for a default."""
+        return self._origins.get(name, "")
+
+    @classmethod
+    def _valid(cls, options: Mapping[str, Any], origins: Mapping[str, str], target: str) -> Self:
+        try:
+            config = cls.model_validate(options)
+        except ValidationError as error:
+            raise ConfigInvalid(_wrong(error, cls.marks(), target, origins), advice=f"deploy help -t {target} says what each option takes") from None
+        config._origins = {name: origins[name] for name in config.model_fields_set if name in origins}
+        return config
+
+    def __eq__(self, other: object) -> bool:
+        """The same values, wherever they come from."""
+        return type(self) is type(other) and isinstance(other, TargetConfig) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.model_dump_json()))
+
+    def recorded(self) -> dict[str, Any]:
+        """All options that a record keeps, JSON-ready: those that only the client uses and those with secrets are left out."""
+        marks = self.marks()
+        kept = {name for name, mark in marks.items() if mark.takes is not Takes.NOTHING and not mark.secret}
+        return self.model_dump(mode="json", include=kept)
+
+    def revision(self, secrets: str = "") -> Digest:
+        """The digest of the options that need a new generation; `secrets` is the id that stands for the secret ones."""
+        marks = self.marks()
+        kept = {name for name, mark in marks.items() if mark.takes is Takes.GENERATION and not mark.secret}
+        return digest_of([self.model_dump(mode="json", include=kept, exclude_defaults=True), secrets])
+
+
+def _mark(name: str, metadata: list[Any]) -> Mark:
+    for each in metadata:
+        if isinstance(each, Mark):
+            return each
+    raise TypeError(f"option {name} has no mark")
+
+
+def _unknown(key: str, known: Mapping[str, Any], target: str, origin: str | None) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f"{key} is not an option of {target}" + (f"; did you mean {near[0]}?" if near else "") + (f" ({origin})" if origin else "")
+
+
+def _wrong(error: ValidationError, marks: Mapping[str, Mark], target: str, origins: Mapping[str, str]) -> str:
+    found = []
+    for each in error.errors(include_url=False):
+        key, inner = str(each["loc"][0]) if each["loc"] else "", ".".join(str(part) for part in each["loc"])
+        # An error of the whole holds all options as its input, secret ones too. What we word ourselves names the value where that helps.
+        silent = not key or (key in marks and marks[key].secret) or each["type"] in ("missing", "value_error")
+        given = "" if silent else f", not {each['input']!r}"
+        origin = f" ({origins[key]})" if key in origins else ""
+        found.append(f"{inner or 'options'}: {_said(each)}{given}{origin}")
+    return f"wrong options for {target}: " + "; ".join(found)
+
+
+def _said(error: Any) -> str:
+    """pydantic's sentence, in the words of who doesn't know pydantic."""
+    if error["type"] == "string_pattern_mismatch":
+        return f"must have the form {error['ctx']['pattern']}"
+    text: str = error["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ").partition(", unable to parse")[0]
+    return text.replace("Input should be", "must be").replace("Extra inputs are not permitted", "is not known").replace("dictionary", "mapping")
+
+
+def _read(value: Any, annotation: Any) -> Any:
+    """Text for a mapping, a list or a nested model is YAML (JSON is that too); other text is left to pydantic."""
+    if not isinstance(value, str) or not _structured(annotation):
+        return value
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+    return value if isinstance(read, (str, int, float, bool)) and str in get_args(annotation) else read
+
+
+def _structured(annotation: Any) -> bool:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return True
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and issubclass(origin, (Mapping, list, tuple)):
+        return True
+    return any(_structured(each) for each in get_args(annotation))

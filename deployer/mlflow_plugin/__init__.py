@@ -1,0 +1,1 @@
+"""MLflow's deployment plugins: a module a target, for the entry points that `mlflow deployments -t deployer-TARGET` reads."""

@@ -1,0 +1,111 @@
+"""What only some targets can do, and what a client says of the others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+from deployer.core import targets
+from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
+from deployer.core.options import TargetConfig
+from deployer.core.target import Target, TargetUri
+from deployer.errors import ConfigInvalid
+from deployer.requests import payloads
+from deployer.settings.precedence import Options, Settings
+
+Config = Mapping[str, Any] | Options | None
+
+
+class OptionalVerbs(ABC):
+    """Part of the client: each verb is there for every target, and refused in the same words where a target hasn't got it."""
+
+    uri: TargetUri
+    target: Target[Any, Any]
+
+    @abstractmethod
+    def _settings(self, config: Config) -> Settings: ...
+
+    @abstractmethod
+    def _parse(self, settings: Settings) -> TargetConfig: ...
+
+    @abstractmethod
+    def _cloud(self, config: TargetConfig | None = None) -> Any: ...
+
+    def supports(self, verb: str) -> bool:
+        """Whether the target has a verb of `deployer.core.targets.VERBS`."""
+        return targets.supports(self.target, verb)
+
+    def predict_stream(
+        self,
+        deployment_name: str,
+        inputs: Any,
+        endpoint: str | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        content_type: str | None = None,
+        accept: str = payloads.JSON,
+    ) -> Iterator[bytes]:
+        """The answer's pieces, as the model makes them.
+
+        Raises:
+            ConfigInvalid: this target can't stream.
+        """
+        if not isinstance(self.target, SupportsStreaming):
+            self._refuse("stream answers")
+        cloud = self._reached(endpoint)
+        payload = payloads.encode(inputs, params=params, content_type=content_type, accept=accept)
+        return self.target.predict_stream(self.target.check_name(deployment_name), payload, cloud)
+
+    def explain(self, deployment_name: str, df: Any = None, endpoint: str | None = None) -> Any:
+        """Explanations of predictions, where the target can give them.
+
+        Raises:
+            ConfigInvalid: this target can't.
+        """
+        if not isinstance(self.target, SupportsExplanations):
+            self._refuse("explain predictions")
+        return self.target.explain(self.target.check_name(deployment_name), df, self._reached(endpoint))
+
+    def image_repository(self, container_name: str, *, create: bool = False) -> Any:
+        """The repository (a `deployer.oci.Repository`) of the target's own registry, made where absent if `create`.
+
+        Raises:
+            ConfigInvalid: the target has no registry of its own.
+        """
+        if not isinstance(self.target, SupportsImageRegistry):
+            self._refuse("keep images in a registry of its own", advice="name a registry: --registry")
+        return self.target.image_repository(self._cloud(), container_name, create=create)
+
+    def create_endpoint(self, name: str, config: Config = None) -> Any:
+        options = self._parse(self._settings(config))
+        return self._endpoints().create_endpoint(name, options, self._cloud(options))
+
+    def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
+        options = self._parse(self._settings(config))
+        return self._endpoints().update_endpoint(endpoint, options, self._cloud(options))
+
+    def delete_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints().delete_endpoint(endpoint, self._cloud())
+
+    def list_endpoints(self) -> Any:
+        return self._endpoints().list_endpoints(self._cloud())
+
+    def get_endpoint(self, endpoint: str) -> Any:
+        return self._endpoints().get_endpoint(endpoint, self._cloud())
+
+    def _reached(self, endpoint: str | None, config: TargetConfig | None = None) -> Any:
+        """The cloud, seen through an endpoint where one is named: every call that names a deployment goes through here.
+
+        Raises:
+            ConfigInvalid: one is named, and the target's deployments are their own endpoints.
+        """
+        return self._cloud(config) if endpoint is None else self._endpoints().behind(endpoint, self._cloud(config))
+
+    def _endpoints(self) -> SupportsEndpoints[Any]:
+        if not isinstance(self.target, SupportsEndpoints):
+            self._refuse("have endpoints apart from deployments", advice="a deployment is its own endpoint here: leave the endpoint out")
+        return self.target
+
+    def _refuse(self, what: str, advice: str = "") -> NoReturn:
+        raise ConfigInvalid(f"{self.uri.scheme} can't {what}", advice=advice or "deploy targets shows which target can do what")

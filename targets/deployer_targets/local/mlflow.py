@@ -1,7 +1,0 @@
-"""`deployer-local` for MLflow."""
-
-from deployer_targets.mlflow_client import MLflowClient, door
-
-run_local, target_help = door("local")
-
-__all__ = ["MLflowClient", "run_local", "target_help"]
