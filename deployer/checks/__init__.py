@@ -11,10 +11,10 @@ mlflow_needed   whether it can be served without mlflow
 files, dangers, versions, imports, binaries, needs, check        the findings
 """
 
-from deployer.checks.before import look_before_upload
 from deployer.checks.check import Checked, check_model
 from deployer.checks.finding import Finding, Severity
 from deployer.checks.mlflow_needed import with_mlflow_said
+from deployer.checks.preflight import look_before_upload
 from deployer.checks.surroundings import Surroundings, of_image, of_lock, of_requirements
 
 __all__ = [

@@ -341,7 +341,7 @@ def complete_target(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """The deployments of the target that the line names so far, or DEPLOYER_TARGET does."""
-    from deployer.cli.completing import deployments
+    from deployer.cli.completion import deployments
 
     target = ctx.params.get("target") or os.environ.get("DEPLOYER_TARGET")
     return [name for name in deployments(target) if name.startswith(incomplete)] if target else []
@@ -349,7 +349,7 @@ def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 def complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Registered models and their versions; else directories. A shell breaks words at colons: what it has is completed as it stands."""
-    from deployer.cli.completing import directories, registered
+    from deployer.cli.completion import directories, registered
 
     uris = [uri for uri in registered() if uri.startswith(incomplete)] if not incomplete or "models:/".startswith(incomplete[:8]) else []
     return [*uris, *([] if ":" in incomplete else directories(incomplete))]

@@ -25,7 +25,7 @@ def reporting(session: Session, target: str, *, quiet: bool = False) -> Iterator
     elif quiet or session.output in ("json", "yaml", "name"):
         yield _noting(session, Warnings(sys.stderr))
     elif sys.stderr.isatty() and not is_plain():
-        from deployer.cli.live import live
+        from deployer.cli.terminal import live
 
         with live(target) as draw:
             yield _noting(session, draw)

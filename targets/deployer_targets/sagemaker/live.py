@@ -10,7 +10,7 @@ from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import ensure
 from deployer.core.state import DeploymentName, Record
 from deployer.errors import Refused
-from deployer_targets.sagemaker import names, scaling, store
+from deployer_targets.sagemaker import autoscaling, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.observe import counts_of, describe, tags_of
@@ -114,7 +114,7 @@ class SuspendScaling(Step[Aws]):
     """Autoscaling, put aside in S3 while the variant changes in a way that AWS refuses under autoscaling."""
 
     home: Home
-    registration: scaling.Registration
+    registration: autoscaling.Registration
     kms_key: str | None = None
     effect = Effect.UPDATE
 
@@ -123,7 +123,7 @@ class SuspendScaling(Step[Aws]):
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
         store.write(cloud, self.home, self.home.scaling, json.dumps(self.registration, sort_keys=True).encode(), self.kms_key)
-        scaling.deregister(cloud, self.registration)
+        autoscaling.deregister(cloud, self.registration)
         return True
 
 
@@ -132,7 +132,7 @@ class ResumeScaling(Step[Aws]):
     """Autoscaling registered again as it was, for the variant that serves now; None where that one can't be scaled so."""
 
     home: Home
-    registration: scaling.Registration
+    registration: autoscaling.Registration
     variant: str | None
     effect = Effect.UPDATE
 
@@ -146,7 +146,7 @@ class ResumeScaling(Step[Aws]):
             progress.warn(f"{self.home.deployment} had autoscaling, which serverless inference hasn't: it is gone")
         else:
             place = f"endpoint/{self.home.deployment}/variant/{self.variant}"
-            scaling.register(cloud, {**self.registration, "ResourceId": place})
+            autoscaling.register(cloud, {**self.registration, "ResourceId": place})
         store.remove(cloud, self.home, [self.home.scaling])
         return True
 

@@ -9,7 +9,7 @@ from typing import Any
 from deployer.core import generations
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer.errors import NotOurs
-from deployer_targets.sagemaker import names, scaling, store
+from deployer_targets.sagemaker import autoscaling, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
@@ -136,7 +136,7 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
     saved = store.read_document(cloud, home, home.scaling) if Resource(names.SCALING, home.url(home.scaling)) in resources else None
     if endpoint is None:
         return _endpointless(name, home, shelf, resources, saved)
-    registered = scaling.registered(cloud, name, endpoint.description)
+    registered = autoscaling.registered(cloud, name, endpoint.description)
     status = status_of(endpoint.status)
     asynchronous = "AsyncInferenceConfig" in endpoint.description
     view = View(home.bucket, endpoint.carried, counts_of(endpoint.description), endpoint.tags, registered, saved)

@@ -9,7 +9,7 @@ from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import ensure
 from deployer.core.state import DeploymentName, Resource
 from deployer.errors import Conflict
-from deployer_targets.sagemaker import names, scaling, store
+from deployer_targets.sagemaker import autoscaling, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
@@ -137,14 +137,14 @@ class Sweep(Step[Aws]):
 class DropScaling(Step[Aws]):
     """Autoscaling of an endpoint that is about to go: left registered, it would take hold of the next endpoint of that name."""
 
-    registration: scaling.Registration
+    registration: autoscaling.Registration
     effect = Effect.DELETE
 
     def describe(self) -> str:
         return "autoscaling"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        scaling.deregister(cloud, self.registration)
+        autoscaling.deregister(cloud, self.registration)
         return True
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deployer.core.state import Observed
-from deployer_targets.sagemaker.scaling import Registration
+from deployer_targets.sagemaker.autoscaling import Registration
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Defects of mlflow.sagemaker and complaints of its users, each absent here. (What needs no cloud is in tests/unit/sagemaker.)"""
+"""Defects of mlflow.sagemaker and complaints of its users, each absent here. (What needs no cloud is in tests/unit/targets/sagemaker.)"""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import pytest
 
-from deployer.cli.ask import rows_of
 from deployer.cli.groups import HelpfulGroup
+from deployer.cli.predict import rows_of
 from deployer.cli.program import COMMANDS, MEANINGS, program
 from docs.examples.memory_cloud import CLOUDS, Cloud
 from tests.unit.cli.conftest import Run, deployed, saved

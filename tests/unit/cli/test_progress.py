@@ -7,7 +7,7 @@ import re
 
 from rich.console import Console
 
-from deployer.cli.live import live
+from deployer.cli.terminal import live
 from deployer.events import Noticed, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
 from deployer.verbs.progress import Lines, signs
 from deployer.words import age, duration, shortened, size, table

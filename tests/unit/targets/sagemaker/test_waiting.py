@@ -14,7 +14,7 @@ from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.steps import PointEndpoint
 from deployer_targets.sagemaker.waiting import AwaitServing, explained, settle
-from tests.unit.sagemaker.builders import NAME
+from tests.unit.targets.sagemaker.builders import NAME
 
 ABSENT = ClientError({"Error": {"Code": "ValidationException", "Message": "Could not find endpoint"}}, "DescribeEndpoint")
 

@@ -18,8 +18,8 @@ from deployer.verbs.lifecycle import Prospect
 from deployer_targets.local import plan as local_plan
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker import plan as sagemaker_plan
-from tests.unit.local import test_plan as local
-from tests.unit.sagemaker import builders as sagemaker
+from tests.unit.targets.local import test_plan as local
+from tests.unit.targets.sagemaker import builders as sagemaker
 
 PLANS = {"sagemaker": (sagemaker, sagemaker_plan.plan), "local": (local, local_plan.plan)}
 

@@ -13,7 +13,7 @@ from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.listing import summaries
 from deployer_targets.sagemaker.names import Home
-from tests.unit.sagemaker.builders import BUCKET, ROLE, spec
+from tests.unit.targets.sagemaker.builders import BUCKET, ROLE, spec
 
 
 class Counted(Connection):

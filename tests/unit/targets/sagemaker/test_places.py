@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from deployer.errors import ConfigInvalid, PermissionDenied
 from deployer_targets.sagemaker import buckets, places
 from deployer_targets.sagemaker.client import Identity
-from tests.unit.sagemaker.test_client import Answering, with_client
+from tests.unit.targets.sagemaker.test_client import Answering, with_client
 
 
 class S3(Answering):

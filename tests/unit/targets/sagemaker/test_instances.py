@@ -9,7 +9,7 @@ import pytest
 
 from deployer.errors import ConfigInvalid
 from deployer_targets.sagemaker import instances
-from tests.unit.sagemaker.builders import image
+from tests.unit.targets.sagemaker.builders import image
 
 TYPES = botocore.session.get_session().get_service_model("sagemaker").shape_for("ProductionVariantInstanceType").enum
 

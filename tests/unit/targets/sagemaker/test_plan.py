@@ -13,7 +13,7 @@ from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, Set
 from deployer_targets.sagemaker.plan import plan, plan_delete, plan_prune
 from deployer_targets.sagemaker.removal import Remove, Sweep
 from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord
-from tests.unit.sagemaker.builders import BUCKET, HOME, NAME, config_of, serving, spec
+from tests.unit.targets.sagemaker.builders import BUCKET, HOME, NAME, config_of, serving, spec
 
 SCALING = {
     "ResourceId": "endpoint/churn/variant/AllTraffic",

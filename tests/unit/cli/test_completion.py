@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from click.shell_completion import ShellComplete
 
-from deployer.cli import completing
+from deployer.cli import completion
 from deployer.cli.program import program
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import Run, saved
@@ -26,7 +26,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("DEPLOYER_LOCAL_DIR", str(tmp_path / "local"))
     ASKED.clear()
     asking = SimpleNamespace(Popen=lambda command, **_: ASKED.append(tuple(command[-2:])), DEVNULL=subprocess.DEVNULL)
-    monkeypatch.setattr(completing, "subprocess", asking)  # for this module alone: mlflow is imported below it, and has its own use of Popen
+    monkeypatch.setattr(completion, "subprocess", asking)  # for this module alone: mlflow is imported below it, and has its own use of Popen
     return tmp_path / "cache" / "deployer" / "completion"
 
 
@@ -41,7 +41,7 @@ def test_names_are_those_on_the_target(before: tuple[str, ...], deploy: Run, chu
     verb, *flag = before
     assert completed(verb, "-t", "memory:/here", *flag, incomplete="churn") == []
     assert ASKED == [("deployments", "memory:/here")]
-    completing.keep("deployments", "memory:/here")
+    completion.keep("deployments", "memory:/here")
     assert completed(verb, "-t", "memory:/here", *flag, incomplete="churn") == ["churn", "churn-eu"]
     assert len(ASKED) == 1
     assert {oct(file.stat().st_mode)[-2:] for file in kept.iterdir()} == {"00"}
@@ -51,7 +51,7 @@ def test_what_is_old_is_given_and_asked_anew_once(deploy: Run, churn: Path, kept
     monkeypatch.setenv("DEPLOYER_TARGET", "memory:/here")
     deploy("create", "churn", "-m", "churn")
     kept.mkdir(parents=True)
-    completing.keep("deployments", "memory:/here")
+    completion.keep("deployments", "memory:/here")
     [file] = kept.glob("*.json")
     os.utime(file, (time.time() - 3600,) * 2)
     assert completed("get") == completed("get") == ["churn"]
@@ -72,7 +72,7 @@ def test_what_fails_says_nothing(
 
 def test_what_cannot_be_asked_is_kept_as_nothing(cloud: Cloud, kept: Path) -> None:
     kept.mkdir(parents=True)
-    completing.keep("deployments", "lacking")
+    completion.keep("deployments", "lacking")
     assert completed("get", "-t", "lacking") == []
     assert ASKED == []
 
@@ -83,8 +83,8 @@ def test_models_are_registered_ones_and_directories(workspace: Path, kept: Path,
     saved(workspace / "models" / "fraud")
     (workspace / ".hidden").mkdir()
     kept.mkdir(parents=True)
-    monkeypatch.setitem(completing._ASK, "models", lambda _: ["models:/churn@champion", "models:/churn/3"])
-    completing.keep("models", "")
+    monkeypatch.setitem(completion._ASK, "models", lambda _: ["models:/churn@champion", "models:/churn/3"])
+    completion.keep("models", "")
     assert completed("create", "-m") == ["models:/churn@champion", "models:/churn/3", "churn", "models/"]
     assert completed("create", "-m", incomplete="models:/churn/") == ["models:/churn/3"]
     assert completed("create", "-m", incomplete="models/") == ["models/fraud"]
@@ -96,6 +96,6 @@ def test_no_database_is_made_by_looking_for_models(workspace: Path, kept: Path, 
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
         monkeypatch.delenv(name, raising=False)
     kept.mkdir(parents=True)
-    completing.keep("models", "")
+    completion.keep("models", "")
     assert completed("create", "-m") == []
     assert list(workspace.iterdir()) == []

@@ -18,7 +18,7 @@ from deployer_targets.sagemaker.client import Aws, Connection
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.registry import Registry
 from deployer_targets.sagemaker.target import SageMaker
-from tests.unit.sagemaker.builders import HOME, NAME, config, spec
+from tests.unit.targets.sagemaker.builders import HOME, NAME, config, spec
 
 
 @pytest.fixture(autouse=True)

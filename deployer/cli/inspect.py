@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.cli import options
-from deployer.cli.change import planned, show_changes
+from deployer.cli.deploy import planned, show_changes
 from deployer.cli.options import ModelChoice, Place, Rollout
 from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
@@ -256,7 +256,7 @@ def _compare(
 
 def _findings(place: Place) -> Iterator[Finding]:
     """This machine's, then the target's; a target that can't even be reached is a finding as well."""
-    from deployer.cli.machine import machine_findings
+    from deployer.cli.doctor import machine_findings
 
     yield from machine_findings()
     if place.target or place.file:
