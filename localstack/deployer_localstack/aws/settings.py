@@ -19,7 +19,8 @@ class AwsSettings(Settings):
         container_exits: a container that exits this many times before it answers fails its endpoint.
         invocation_timeout_seconds: the answer to /invocations must be there by then (60 at the real one).
         drain_seconds: how long an old container is given to finish the requests in flight.
-        guardrail_time_scale: waits of canary and linear updates are this fraction of what was asked for.
+        guardrail_time_scale: waits of updates by guardrails are this fraction of what was asked for.
+        execution_timeout_scale: likewise MaximumExecutionTimeoutInSeconds, apart since containers start in their own time.
         payload_limit_bytes: real-time requests (25 MB in newer pages of the documentation, 6291456 in older ones).
         serverless_payload_limit_bytes: 4 MB.
         ecr_token_seconds: life of a registry password (12 hours at the real one).
@@ -38,6 +39,7 @@ class AwsSettings(Settings):
     invocation_timeout_seconds: float = 60.0
     drain_seconds: float = 70.0
     guardrail_time_scale: float = 0.01
+    execution_timeout_scale: float = 1.0
     payload_limit_bytes: int = 25 * 1024 * 1024
     serverless_payload_limit_bytes: int = 4 * 1024 * 1024
     ecr_token_seconds: float = 12 * 3600.0

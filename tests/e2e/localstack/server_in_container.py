@@ -1,7 +1,7 @@
 """A server that stands for a scoring container: it answers by what it finds in the model directory.
 
 answer.txt   the text that /invocations answers, with the request's body after it
-mode.txt     crash (exit at once), unwell (/ping says 503), or nothing
+mode.txt     crash (exit at once), unwell (/ping says 503), slow (a second until it listens), faulty (/invocations says 500), or nothing
 """
 
 import json
@@ -36,6 +36,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({name.lower(): value for name, value in self.headers.items()}).encode())
         if text == "environment":
             return self.answer(200, json.dumps(dict(os.environ)).encode())
+        if read("mode.txt") == "faulty":
+            return self.answer(500, b'{"error_code": "INTERNAL_ERROR", "message": "out of luck"}')
         if text == "bad":
             return self.answer(400, b'{"error_code": "BAD_REQUEST", "message": "column x is missing"}')
         if text == "die":
@@ -83,6 +85,8 @@ if __name__ == "__main__":
     if read("mode.txt") == "crash":
         print("ModuleNotFoundError: No module named 'lightgbm'", flush=True)
         sys.exit(1)
+    if read("mode.txt") == "slow":
+        time.sleep(1)
     Handler.timeout = 30
     server = Server(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())

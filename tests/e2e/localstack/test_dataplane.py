@@ -7,7 +7,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, EventStreamError
@@ -285,33 +284,6 @@ def test_traffic_follows_the_weights_and_the_target_variant(user: User, name: st
     assert {user.ask(name) for _ in range(10)} == {"b:?"}
     described = {each["VariantName"]: each for each in user.sagemaker.describe_endpoint(EndpointName=name)["ProductionVariants"]}
     assert described["b"]["CurrentInstanceCount"] == 2
-
-
-def test_an_alarm_in_a_canary_rolls_back(user: User, name: str) -> None:
-    user.endpoint(name, answer="old")
-    user.config(f"{name}-2", user.model(f"{name}-2", answer="new"))
-    cloudwatch = user.client("cloudwatch")
-    alarm: dict[str, Any] = {"AlarmName": name, "MetricName": "m", "Namespace": "n", "Period": 60, "EvaluationPeriods": 1, "Threshold": 1}
-    cloudwatch.put_metric_alarm(**alarm, ComparisonOperator="GreaterThanThreshold", Statistic="Sum")
-    guardrails = {
-        "BlueGreenUpdatePolicy": {
-            "TrafficRoutingConfiguration": {
-                "Type": "CANARY",
-                "WaitIntervalInSeconds": 300,
-                "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50},
-            }
-        },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name}]},
-    }
-    user.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=f"{name}-2", DeploymentConfig=guardrails)
-    eventually(lambda: user.ask(name).startswith("new"))
-    cloudwatch.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="test")
-    assert user.settled(name) == "InService"
-    described = user.sagemaker.describe_endpoint(EndpointName=name)
-    assert described["EndpointConfigName"] == f"{name}-1"
-    assert "alarm" in described["FailureReason"]
-    assert described["LastDeploymentConfig"] == guardrails
-    assert {user.ask(name) for _ in range(10)} == {"old:?"}
 
 
 def test_an_invocation_costs_a_few_milliseconds(user: User, name: str) -> None:

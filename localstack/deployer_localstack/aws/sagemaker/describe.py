@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Variant
+from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Stage, Variant
 from deployer_localstack.aws.shapes import output_members
 
 
@@ -37,7 +37,7 @@ def describe_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.current:
         document |= _serving(endpoint.current)
     if endpoint.pending:
-        document["PendingDeploymentSummary"] = _pending(endpoint.pending, fresh=endpoint.current is None)
+        document["PendingDeploymentSummary"] = _pending(endpoint.pending)
     return document
 
 
@@ -59,17 +59,26 @@ def _serving(deployment: Deployment) -> dict[str, Any]:
     return document
 
 
-def _pending(deployment: Deployment, *, fresh: bool) -> dict[str, Any]:
-    status = {"Status": "Creating" if fresh else "Updating", "StartTime": deployment.started.timestamp()}
+def _pending(deployment: Deployment) -> dict[str, Any]:
+    stage = deployment.stage
+    status: dict[str, Any] = {"Status": stage.status, "StartTime": stage.since.timestamp()}
+    if stage.share:
+        status["StatusMessage"] = f"{100 * stage.share:.4g} percent of the traffic"
     variants = []
     for each in deployment.variants:
         document = _variant(each)
-        for name in ("CurrentInstanceCount", "CurrentWeight"):
-            document.pop(name, None)
+        document["CurrentWeight"] = each.weight * stage.share
+        if each.count is not None:
+            document["CurrentInstanceCount"] = 0 if stage.status == "Creating" else _instances_of(each.count, stage)
         if each.instance_type:
             document["InstanceType"] = each.instance_type
         variants.append({**document, "VariantStatus": [status]})
     return {"EndpointConfigName": deployment.config, "ProductionVariants": variants, "StartTime": deployment.started.timestamp()}
+
+
+def _instances_of(count: int, stage: Stage) -> int:
+    """The instances of the new fleet: all of them, unless it comes batch by batch."""
+    return round(count * stage.share) if stage.rolling else count
 
 
 def _variant(variant: Variant) -> dict[str, Any]:

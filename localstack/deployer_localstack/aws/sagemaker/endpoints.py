@@ -7,6 +7,7 @@ from typing import Any
 
 from deployer_localstack.aws import ground
 from deployer_localstack.aws.errors import validation
+from deployer_localstack.aws.sagemaker import guardrails
 from deployer_localstack.aws.sagemaker.describe import describe_endpoint
 from deployer_localstack.aws.sagemaker.listing import page
 from deployer_localstack.aws.sagemaker.quotas import refuse_over_quota
@@ -32,8 +33,8 @@ class Endpoints:
         with shelf.lock:
             shelf.refuse_existing(shelf.endpoints, "endpoint", "endpoint", name)
             config = shelf.config(parameters["EndpointConfigName"])
-            _refuse_guardrails(parameters.get("DeploymentConfig"))
             deployment = _deployment(config)
+            guardrails.refuse(parameters.get("DeploymentConfig"), deployment)
             refuse_over_quota(shelf, self._settings, [*deployment.variants, *deployment.shadows])
             endpoint = Endpoint(name, shelf.place.arn("endpoint", name), config.name, tags, pending=deployment)
             endpoint.last_deployment_config = parameters.get("DeploymentConfig")
@@ -46,19 +47,19 @@ class Endpoints:
             endpoint = shelf.endpoint(parameters["EndpointName"])
             _refuse_unless_in_service(endpoint, "update")
             config = shelf.config(parameters["EndpointConfigName"])
-            guardrails = parameters.get("DeploymentConfig")
-            if guardrails and parameters.get("RetainDeploymentConfig"):
+            asked = parameters.get("DeploymentConfig")
+            if asked and parameters.get("RetainDeploymentConfig"):
                 raise validation("DeploymentConfig and RetainDeploymentConfig cannot be specified together.")
             if parameters.get("ExcludeRetainedVariantProperties") and not parameters.get("RetainAllVariantProperties"):
                 raise validation("ExcludeRetainedVariantProperties can only be specified with RetainAllVariantProperties.")
-            _refuse_guardrails(guardrails)
             deployment = _deployment(config)
             _refuse_autoscaled_change(shelf, endpoint, deployment)
             if parameters.get("RetainAllVariantProperties"):
                 _retain(endpoint, deployment, parameters.get("ExcludeRetainedVariantProperties") or ())
+            guardrails.refuse(asked, deployment, endpoint.current)
             refuse_over_quota(shelf, self._settings, [*deployment.variants, *deployment.shadows])
             if not parameters.get("RetainDeploymentConfig"):
-                endpoint.last_deployment_config = guardrails
+                endpoint.last_deployment_config = asked
             endpoint.pending = deployment
             endpoint.become("Updating")
             self._rollouts.update(shelf, endpoint)
@@ -162,21 +163,3 @@ def _retain(endpoint: Endpoint, wanted: Deployment, excluded: Any) -> None:
     capture = endpoint.current.document.get("DataCaptureConfig")
     if capture and "DataCaptureConfig" not in left_out:
         wanted.document = {**wanted.document, "DataCaptureConfig": capture}
-
-
-def _refuse_guardrails(config: Parameters | None) -> None:
-    """What the shapes alone can't say of a DeploymentConfig."""
-    if not config:
-        return
-    if "BlueGreenUpdatePolicy" in config and "RollingUpdatePolicy" in config:
-        raise validation("BlueGreenUpdatePolicy and RollingUpdatePolicy cannot be specified together.")
-    routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-    for kind, size, low in (("CANARY", "CanarySize", 1), ("LINEAR", "LinearStepSize", 10)):
-        if routing.get("Type") == kind:
-            chosen = routing.get(size)
-            if not chosen:
-                raise validation(f"{size} is required when the traffic routing type is {kind}.")
-            if chosen["Type"] == "CAPACITY_PERCENT" and not low <= chosen["Value"] <= 50:
-                raise validation(f"{size} must be between {low} and 50 percent.")
-        elif size in routing:
-            raise validation(f"{size} is only allowed when the traffic routing type is {kind}.")

@@ -8,14 +8,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from deployer_localstack.aws import ground
 from deployer_localstack.aws.dataplane import Dataplane, Fleet, FleetFailed, VariantPlan
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Shelf
+from deployer_localstack.aws.sagemaker import guardrails
+from deployer_localstack.aws.sagemaker.guardrails import Guardrails
+from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Shelf, Stage
 from deployer_localstack.aws.settings import AwsSettings
+
+
+@dataclass(slots=True)
+class _Move:
+    """An update on its way: what serves, what the caller asked for, and what shall serve once that answers."""
+
+    old: tuple[tuple[Fleet, float], ...]
+    asked: Guardrails
+    fleet: Fleet | None = None
+    began: float = field(default_factory=time.monotonic)
 
 
 class Rollouts:
@@ -91,36 +103,65 @@ class Rollouts:
             self._to_last_state(shelf, endpoint)
 
     def _update(self, shelf: Shelf, endpoint: Endpoint) -> None:
-        began = time.monotonic()
-        wanted, old = endpoint.pending, endpoint.fleets
+        wanted = endpoint.pending
         assert wanted is not None
-        fleet: Fleet | None = None
+        move = _Move(endpoint.fleets, guardrails.read(endpoint.last_deployment_config, wanted))
         try:
-            fleet = self._bring_up(shelf, endpoint, wanted)
-            self._wait(endpoint, began, self._settings.updating_seconds)
-            self._shift(shelf, endpoint, fleet)
+            move.fleet = self._bring_up(shelf, endpoint, wanted)
+            self._wait(endpoint, move.began, self._settings.updating_seconds)
+            self._shift(shelf, endpoint, move)
         except FleetFailed as failed:
-            self._wait(endpoint, began, self._settings.updating_seconds)
-            self._roll_back(shelf, endpoint, old, fleet, str(failed))
+            self._wait(endpoint, move.began, self._settings.updating_seconds)
+            self._roll_back(shelf, endpoint, move, str(failed))
             return
-        if self._taken_over(shelf, endpoint, wanted, fleet):
+        if self._taken_over(shelf, endpoint, wanted, move.fleet):
             self._to_last_state(shelf, endpoint)
-            for each, _ in old:
+            for each, _ in move.old:
                 each.retire(self._settings.drain_seconds)
 
-    def _roll_back(self, shelf: Shelf, endpoint: Endpoint, old: Any, fleet: Fleet | None, reason: str) -> None:
-        began = time.monotonic()
+    def _shift(self, shelf: Shelf, endpoint: Endpoint, move: _Move) -> None:
+        """Traffic from the old fleet to the new one as the guardrails say; the old one then stays for as long as they ask."""
+        asked = move.asked
+        wait = asked.wait_seconds * self._settings.guardrail_time_scale
+        for share in asked.shares:
+            self._refuse_late(move)
+            self._divide(shelf, endpoint, move, Stage("Baking" if wait else "ActivatingTraffic", share, asked.rolling))
+            self._bake(shelf, endpoint, asked.alarms, wait)
+        self._divide(shelf, endpoint, move, Stage("Deleting", 1.0, asked.rolling))
+        endpoint.cancelled.wait(asked.termination_wait_seconds * self._settings.guardrail_time_scale)
+
+    def _roll_back(self, shelf: Shelf, endpoint: Endpoint, move: _Move, reason: str) -> None:
+        began, asked = time.monotonic(), move.asked
         with shelf.lock:
-            if endpoint.cancelled.is_set():
-                old = ()
-            endpoint.fleets = old
+            share = endpoint.pending.stage.share if endpoint.pending else 0.0
             endpoint.become("RollingBack")
+        while share > asked.back + 1e-9 and not endpoint.cancelled.is_set():
+            share -= asked.back
+            self._divide(shelf, endpoint, move, Stage("Deleting", share, asked.rolling))
+            endpoint.cancelled.wait(asked.wait_seconds * self._settings.guardrail_time_scale)
+        with shelf.lock:
+            endpoint.fleets = () if endpoint.cancelled.is_set() else move.old
         self._wait(endpoint, began, self._settings.rolling_back_seconds)
         with shelf.lock:
             endpoint.pending, endpoint.failure_reason = None, reason
             endpoint.become("InService")
-        if fleet:
-            fleet.retire(self._settings.drain_seconds)
+        if move.fleet:
+            move.fleet.retire(self._settings.drain_seconds)
+
+    def _refuse_late(self, move: _Move) -> None:
+        limit = move.asked.limit_seconds
+        if limit is not None and time.monotonic() - move.began > limit * self._settings.execution_timeout_scale:
+            raise FleetFailed(f"The deployment exceeded its maximum execution timeout of {limit:.0f} seconds.")
+
+    @staticmethod
+    def _divide(shelf: Shelf, endpoint: Endpoint, move: _Move, stage: Stage) -> None:
+        """Send the new fleet its share of the traffic from now on."""
+        with shelf.lock:
+            if endpoint.cancelled.is_set() or endpoint.pending is None or move.fleet is None:
+                return
+            old = ((each, weight * (1 - stage.share)) for each, weight in move.old if stage.share < 1)
+            endpoint.fleets = (*old, (move.fleet, stage.share))
+            endpoint.pending.stage = stage
 
     def _rescale(self, shelf: Shelf, endpoint: Endpoint) -> None:
         self._wait(endpoint, time.monotonic(), self._settings.updating_seconds)
@@ -166,23 +207,8 @@ class Rollouts:
             endpoint.cancelled.wait(self._settings.missing_model_seconds)
             raise FleetFailed(gone.message) from gone
 
-    def _shift(self, shelf: Shelf, endpoint: Endpoint, fleet: Fleet) -> None:
-        """Traffic from the old fleet to the new one as the deployment's guardrails say; an alarm sends it back."""
-        config = endpoint.last_deployment_config or {}
-        alarms = [each["AlarmName"] for each in (config.get("AutoRollbackConfiguration") or {}).get("Alarms", ())]
-        routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-        wait = float(routing.get("WaitIntervalInSeconds", 0)) * self._settings.guardrail_time_scale
-        old = endpoint.fleets
-        for share in _shares(routing):
-            with shelf.lock:
-                if not endpoint.cancelled.is_set():
-                    endpoint.fleets = (*((each, weight * (1 - share)) for each, weight in old), (fleet, share))
-            self._bake(shelf, endpoint, alarms, wait)
-        if alarms and not routing:
-            self._bake(shelf, endpoint, alarms, 0.0)
-
     @staticmethod
-    def _bake(shelf: Shelf, endpoint: Endpoint, alarms: list[str], seconds: float) -> None:
+    def _bake(shelf: Shelf, endpoint: Endpoint, alarms: Sequence[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while True:
             if on := [alarm for alarm in alarms if ground.alarm_is_on(shelf.place, alarm)]:
@@ -211,14 +237,3 @@ class Rollouts:
     @staticmethod
     def _wait(endpoint: Endpoint, began: float, at_least: float) -> None:
         endpoint.cancelled.wait(max(0.0, at_least - (time.monotonic() - began)))
-
-
-def _shares(routing: Any) -> list[float]:
-    """The new fleet's share of the traffic at each step before the last."""
-    kind = routing.get("Type")
-    if kind == "CANARY":
-        return [routing["CanarySize"]["Value"] / 100 if routing["CanarySize"]["Type"] == "CAPACITY_PERCENT" else 0.5, 1.0]
-    if kind == "LINEAR":
-        step = routing["LinearStepSize"]["Value"] if routing["LinearStepSize"]["Type"] == "CAPACITY_PERCENT" else 50
-        return [min(1.0, done / 100) for done in range(step, 100 + step, step)]
-    return [1.0] if kind == "ALL_AT_ONCE" else []

@@ -61,6 +61,22 @@ class Variant:
         return str(self.document.get("InstanceType", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How far a rollout is.
+
+    Attributes:
+        status: in the words of DescribeEndpoint: Creating, ActivatingTraffic, Baking, Deleting.
+        share: of the traffic that the new fleet has, of 1.
+        rolling: the new fleet has this share of the instances, too.
+    """
+
+    status: str
+    share: float = 0.0
+    rolling: bool = False
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
 @dataclass(slots=True)
 class Deployment:
     """A configuration with the variants made of it: what serves, or what is being rolled out."""
@@ -70,6 +86,7 @@ class Deployment:
     variants: list[Variant]
     shadows: list[Variant] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stage: Stage = field(default_factory=lambda: Stage("Creating"))
 
 
 @dataclass(slots=True)
