@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import tarfile
 import textwrap
 import threading
@@ -14,6 +15,8 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 ANY = "py3-none-any"
 
@@ -95,6 +98,21 @@ def serving_index(directory: Path) -> Iterator[Index]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield index
         server.shutdown()
+
+
+@pytest.fixture
+def index_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
+    """An index with numpy and pandas, which every set has, and a cache of the test's own."""
+    with serving_index(tmp_path / "index") as index:
+        for name in (each for each in os.environ if each.startswith(("UV_", "PIP_"))):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
+        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        for libc in ("x86_64", "aarch64"):
+            index.wheel("numpy", "2.0", tag=f"cp311-cp311-manylinux_2_17_{libc}", numpy=f"MACHINE = {libc!r}\n")
+        index.wheel("pandas", "3.0", ["numpy"])
+        yield index
 
 
 def wheel(directory: Path, name: str, version: str, requires: Sequence[str] = (), *, tag: str = ANY, python: str = "", **modules: str) -> Path:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TARGET = "sagemaker"
 CONTAINER_NAME = "deployer-scoring"
+PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
 @click.command(name="build-and-push-container")
@@ -36,7 +37,7 @@ CONTAINER_NAME = "deployer-scoring"
     help="What it stands on; default: the official slim Python image. A path: an OCI archive or a root directory, which takes no engine.",
 )
 @click.option("--python", metavar="MINOR", help="The Python inside, 3.11; default: the model's, else this one.")
-@click.option("--platform", type=click.Choice(["linux/amd64", "linux/arm64"]), default="linux/amd64", show_default=True, help="What it runs on.")
+@click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What it runs on.")
 @click.option("--with", "requirements", multiple=True, metavar="REQUIREMENT", help="A package to add; repeatable.")
 @click.option(
     "--for", "for_models", multiple=True, metavar="MODEL", help="Everything that this model pins; repeatable: an image for each set of versions."
@@ -83,7 +84,7 @@ def build_and_push_container(
 
     images: dict[str, Image] = {}
     with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
-        repository = None if no_push else _repository(place, registry, container_name)
+        repository = None if no_push else repository_for(place, registry, container_name, create=True)
         models: list[Model | None] = [fetch(each, report) for each in for_models]
         for model in models or [None]:
             wanted = BuildOptions(
@@ -109,10 +110,10 @@ def build_and_push_container(
         emit(output or "", documents[0] if len(documents) == 1 else documents, list(images), lambda: text)
 
 
-def _repository(place: Place, registry: str | None, container_name: str) -> Repository:
-    """The registry's that is named, else the target's own, made where it is absent."""
+def repository_for(place: Place, registry: str | None, container_name: str, *, create: bool) -> Repository:
+    """The registry's that is named, else the target's own, where it is absent made if `create`."""
     if registry is None:
-        found: Repository = place.or_target(DEFAULT_TARGET).client().image_repository(container_name, create=True)
+        found: Repository = place.or_target(DEFAULT_TARGET).client().image_repository(container_name, create=create)
         return found
     from deployer.oci import Reference, Repository, configured
 

@@ -9,12 +9,14 @@ from deployer.cli.groups import LazyGroup
 VERBS = {
     "check": ("model_check:check", "Say what a model needs and what would break, without running it."),
     "predict": ("model_predict:predict", "Score a file with a model, on this machine."),
+    "packages": ("model_packages:packages", "Say which packages a model's image gets."),
     "serve": ("model_serve:serve", "Serve a model on this machine until Ctrl-C."),
 }
 
 MEANINGS = {
     **dict.fromkeys(("validate", "lint", "inspect", "show", "describe", "info", "get"), ("check",)),
     **dict.fromkeys(("score", "infer", "batch", "test"), ("predict",)),
+    **dict.fromkeys(("requirements", "dependencies", "deps", "lock", "freeze", "layers"), ("packages",)),
     **dict.fromkeys(("run", "server", "start", "up"), ("serve",)),
 }
 

@@ -163,7 +163,8 @@ def _verdict(model: ModelFacts, image: Image, rows: list[Row], reasons: list[str
         tuple(reasons),
         tuple(warnings),
         f"{_called(image)} does not have what the model needs",
-        f"deploy build-and-push-container --for {model.uri} builds an image that does; --packages image deploys with this one all the same",
+        f"deploy build-and-push-container --for {model.uri} builds an image that does; "
+        "--packages at-start installs it all when the container starts; --packages image deploys with this one all the same",
     )
 
 

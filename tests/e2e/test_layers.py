@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,26 +17,12 @@ from deployer_images.layers.built import build
 from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.wheels import NoWheel
 from deployer_images.wanted import Wanted
-from tests.index import Index, serving_index
+from tests.index import Index, index_of_arrays
 
 SITE = "opt/deployer/venv/lib/python3.11/site-packages"
 AMD, ARM = "linux/amd64", "linux/arm64"
+index = index_of_arrays
 RAN = "open({!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='evil', version='1.0')\n"
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """An index with numpy and pandas, which every set has, and a cache of the test's own."""
-    with serving_index(tmp_path / "index") as index:
-        for name in (each for each in os.environ if each.startswith(("UV_", "PIP_"))):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("UV_DEFAULT_INDEX", index.url)
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        for libc in ("x86_64", "aarch64"):
-            index.wheel("numpy", "2.0", tag=f"cp311-cp311-manylinux_2_17_{libc}", numpy=f"MACHINE = {libc!r}\n")
-        index.wheel("pandas", "3.0", ["numpy"])
-        yield index
 
 
 def files(packages: PackageSet, wanted: Wanted) -> dict[str, bytes]:

@@ -69,19 +69,34 @@ def packages_of(wanted: Wanted, python: str, platform: str, *, trimmed: bool = T
     Raises:
         NoWheel: some come only from source. ModelInvalid: no versions satisfy what is wanted. TargetUnavailable: no index answers.
     """
+    return _whole(*available(wanted, python, platform, trimmed=trimmed, ca_bundle=ca_bundle))
+
+
+def available(
+    wanted: Wanted, python: str, platform: str, *, trimmed: bool = True, ca_bundle: Path | None = None
+) -> tuple[PackageSet, tuple[str, ...]]:
+    """The same, those that have a wheel; of each other one why it has none. Where only a build says which they are, there are no others."""
     return _chosen(wanted, python, platform, runtime=scoring.arrays(), trimmed=trimmed, ca_bundle=ca_bundle)
 
 
 def runtime_packages(wanted: Wanted, python: str, platform: str, *, ca_bundle: Path | None = None) -> PackageSet:
     """The packages of the shared image: all that the runtime needs, and what is wanted beside that."""
-    return _chosen(wanted, python, platform, runtime=scoring.requirements(), ca_bundle=ca_bundle)
+    return _whole(*_chosen(wanted, python, platform, runtime=scoring.requirements(), ca_bundle=ca_bundle))
+
+
+def _whole(packages: PackageSet, missing: tuple[str, ...]) -> PackageSet:
+    if missing:
+        raise NoWheel.of(missing)
+    return packages
 
 
 def _chosen(
     wanted: Wanted, python: str, platform: str, *, runtime: tuple[str, ...], trimmed: bool = True, ca_bundle: Path | None = None
-) -> PackageSet:
+) -> tuple[PackageSet, tuple[str, ...]]:
+    minor = minor_of(python)
     try:
         lock = locked(wanted, python, platform=platform, ca_bundle=ca_bundle, build=False, runtime=runtime)
     except NeedsBuild as refusal:
-        raise NoWheel.after(refusal) from refusal
-    return PackageSet(minor_of(python), platform, wheels(lock, wanted, ca_bundle=ca_bundle), trimmed)
+        return PackageSet(minor, platform, (), trimmed), refusal.packages
+    found, missing = wheels(lock, wanted, ca_bundle=ca_bundle)
+    return PackageSet(minor, platform, found, trimmed), missing

@@ -13,7 +13,7 @@ from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
 from deployer_images import scoring, standin
 from deployer_images.layers.images import Destination, push_with_packages
-from deployer_images.layers.package_set import PackageSet, packages_of
+from deployer_images.layers.package_set import packages_of
 from deployer_images.layers.published import find
 from deployer_images.locks import over
 from deployer_images.wanted import Wanted
@@ -27,7 +27,7 @@ def planned(repository: Repository, shared: Image, model: Model) -> Image:
     """
     if model.path is None or not _ours(shared, model.facts):
         return shared
-    packages = _packages(model, shared.platform)[1]
+    packages = packages_of(*wanted_of(model), shared.platform)
     there = not shared.stand_in and find(packages, repository) is not None
     said = labels.package_versions({labels.PACKAGES: labels.packages_label(packages.lines)}) or {}
     return replace(
@@ -47,7 +47,8 @@ def make(repository: Repository, model: Model, report: Report) -> Image:
         What `planned` and `push_with_packages` raise.
     """
     shared = repository.describe(general_tag(model.facts.python_version))
-    wanted, packages = _packages(model, shared.platform)
+    wanted, python = wanted_of(model)
+    packages = packages_of(wanted, python, shared.platform)
     tags = (model_tag(model.facts),)
     if not shared.stand_in:
         return push_with_packages(shared, packages, wanted, Destination(repository, tags, {}, report))
@@ -58,11 +59,11 @@ def make(repository: Repository, model: Model, report: Report) -> Image:
     return repository.describe(tags[0])
 
 
-def _packages(model: Model, platform: str) -> tuple[Wanted, PackageSet]:
+def wanted_of(model: Model) -> tuple[Wanted, str]:
+    """What a model on this machine wants, mlflow left out where it can do without, and its Python, with the patch where that is known."""
     assert model.path is not None
     whole = Wanted.of_model(model.path)
-    wanted = whole if model.facts.needs_mlflow else whole.without(MLFLOW)
-    return wanted, packages_of(wanted, model.facts.python_version or python_of(model.facts), platform)
+    return whole if model.facts.needs_mlflow else whole.without(MLFLOW), model.facts.python_version or python_of(model.facts)
 
 
 def _ours(shared: Image, facts: ModelFacts) -> bool:

@@ -18,7 +18,6 @@ from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from deployer.errors import ModelInvalid
-from deployer_images.faults import NeedsBuild
 from deployer_images.locks import Lock, built_from, name_of, uv_platform
 from deployer_images.uv import uv
 from deployer_images.wanted import Wanted
@@ -50,33 +49,27 @@ class NoWheel(ModelInvalid):
     """Packages that only a build gives: no image is put together from those."""
 
     @classmethod
-    def of(cls, reasons: Sequence[str], *, why: str = "") -> NoWheel:
+    def of(cls, reasons: Sequence[str]) -> NoWheel:
         return cls(
             f"no layer can be made of the model's packages: {'; '.join(reasons)}",
-            why=why,
             advice="have an index give a wheel of it, name a version that has one, or let it be built: by a docker engine "
             "(deploy build-and-push-container --for MODEL), or in the container (--packages at-start)",
         )
 
-    @classmethod
-    def after(cls, refusal: NeedsBuild) -> NoWheel:
-        """What resolving said of them."""
-        return cls.of(refusal.packages, why=refusal.why)
 
-
-def wheels(lock: Lock, wanted: Wanted, *, ca_bundle: Path | None = None) -> tuple[Wheel, ...]:
-    """The wheel of each package of a lock, by name.
+def wheels(lock: Lock, wanted: Wanted, *, ca_bundle: Path | None = None) -> tuple[tuple[Wheel, ...], tuple[str, ...]]:
+    """The wheel of each package of a lock, by name; and of each that has none for that Python and platform a sentence that says why.
 
     Raises:
-        NoWheel: some have none for that Python and platform; all of them are named. TargetUnavailable: no index answers.
+        TargetUnavailable: no index answers.
     """
-    if source := [*filter(None, map(built_from, lock.all))]:
-        raise NoWheel.of(source)
+    missing = [*filter(None, map(built_from, lock.all))]
+    lines = [line for line in lock.all if not built_from(line)]
     supported = _supported(lock.python, lock.platform)
-    own = [line for line in lock.all if path_of(line)]
-    listed = {name_of(package["name"]): package for package in _listed(lock, wanted, [line for line in lock.all if line not in own], ca_bundle)}
-    found, missing = list[Wheel](), list[str]()
-    for line in lock.all:
+    own = [line for line in lines if path_of(line)]
+    listed = {name_of(package["name"]): package for package in _listed(lock, wanted, [line for line in lines if line not in own], ca_bundle)}
+    found = list[Wheel]()
+    for line in lines:
         files = [_own(line, wanted)] if line in own else [*_files(line, listed.get(name_of(line), {}))]
         runs = sorted((rank, wheel) for wheel in files if (rank := _rank(wheel.file, supported)) is not None)
         if runs:
@@ -84,9 +77,7 @@ def wheels(lock: Lock, wanted: Wanted, *, ca_bundle: Path | None = None) -> tupl
         else:
             other = f"has no wheel for Python {lock.python} on {lock.platform}" if files else "is only a source distribution"
             missing.append(f"{line} {other}")
-    if missing:
-        raise NoWheel.of(missing)
-    return tuple(sorted(found))
+    return tuple(sorted(found)), tuple(missing)
 
 
 def _listed(lock: Lock, wanted: Wanted, lines: Sequence[str], ca_bundle: Path | None) -> list[Mapping[str, Any]]:

@@ -1,0 +1,97 @@
+"""models packages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.cli import options
+from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
+from deployer.cli.options import ModelChoice, Place
+from deployer.cli.output import emit
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.errors import ConfigInvalid, ModelInvalid
+from deployer.words import size, table
+
+if TYPE_CHECKING:
+    from deployer_images.layers.inventory import Inventory
+
+
+@click.command()
+@click.argument("model_argument", metavar="[MODEL]", required=False)
+@options.model
+@options.place
+@click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+@click.option("-c", "--container-name", default=CONTAINER_NAME, show_default=True, metavar="NAME", help="What the shared image is called there.")
+@click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What the image runs on.")
+@click.option("--build", is_flag=True, help="Make the layer, and with it the model's image, and push both: a deployment later finds them.")
+@options.output("table", "json", "yaml", "name")
+@options.run
+def packages(
+    *,
+    session: Session,
+    model_argument: str | None,
+    model: ModelChoice,
+    place: Place,
+    registry: str | None,
+    container_name: str,
+    platform: str,
+    build: bool,
+    output: str | None,
+) -> None:
+    """Say which packages a model's layer holds, how large they are, and whether the registry has it.
+
+    \b
+    The exit code is 2 where a package has no wheel: why is said of each. Without -t or --registry no registry is asked. Nothing of the
+    model or of its packages is run.
+    """
+    from deployer.artifacts import fetch
+    from deployer.checks import with_mlflow_said
+    from deployer_images.layers.inventory import inventory
+    from deployer_images.layers.planning import make
+
+    uri = model_argument or model.uri or (place.file.model_uri if place.file else None)
+    if not uri:
+        raise ConfigInvalid("which model is not said", advice="deploy models packages MODEL")
+    if build and not (registry or place.target or place.file):
+        raise ConfigInvalid("--build pushes to a registry, and none is named", advice="-t TARGET, or --registry")
+    with reporting(session, uri, quiet=output is not None) as report:
+        found = with_mlflow_said(fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri))
+        asked = bool(registry or place.target or place.file)
+        repository = repository_for(place, registry, container_name, create=build) if asked else None
+        listed = inventory(found, platform, repository)
+        if build and not listed.missing and repository is not None:
+            make(repository, found, report)
+            listed = inventory(found, platform, repository)
+    emit(output or "", listed.document(), [listed.packages.address], lambda: text(listed))
+    if listed.missing:
+        raise SystemExit(ModelInvalid.exit_code)
+
+
+def text(listed: Inventory) -> str:
+    """What it comes to, then each package, the largest first."""
+    packages = listed.packages
+    rows = sorted(packages.wheels, key=lambda each: (-each.size, each.name))
+    lines = table([("PACKAGE", "VERSION", "SIZE"), *((each.name, each.version, size(each.size) if each.size else "") for each in rows)])
+    return "\n\n".join(part for part in (table(_rows(listed)), lines if rows else "", "\n".join(f"  ✗ {each}" for each in listed.missing)) if part)
+
+
+def _rows(listed: Inventory) -> list[tuple[str, str]]:
+    packages = listed.packages
+    large = f", {size(packages.size)} to fetch" if packages.size else ""
+    count = f"{len(packages.wheels)} packages{large}, for Python {packages.python} on {packages.platform}"
+    if listed.missing:
+        return [("Model", listed.model), ("Packages", f"{count}; no layer can be made, for {len(listed.missing)} can't be had as a wheel")]
+    return [("Model", listed.model), ("Layer", packages.name), ("Packages", count), ("Registry", _there(listed))]
+
+
+def _there(listed: Inventory) -> str:
+    if not listed.repository:
+        return "not asked: name one with -t or --registry"
+    if listed.stand_in:
+        return f"{listed.repository} holds stand-ins: packages are made on the machine that runs them"
+    if listed.compressed is None:
+        return f"{listed.repository} does not have it: --build makes and pushes it, or the first deployment does"
+    return f"{listed.repository} has it, {size(listed.compressed)}"

@@ -1,0 +1,147 @@
+"""What a model's image is made of, by the command line and by API, in Debian's docker-registry: looked up, made ahead of time, shared."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deployer.artifacts import fetch
+from deployer.checks import with_mlflow_said
+from deployer.cli.program import program
+from deployer.core.compatibility import fit
+from deployer.core.state import Model
+from deployer.events import Event, StepProgressed, silent
+from deployer.oci import Descriptor, Repository, choose, docker_manifest, general_tag, labels
+from deployer.oci.manifest import DOCKER_CONFIG
+from deployer_images import scoring
+from deployer_images.layers.planning import make, planned
+from tests.docker import serving_registry
+from tests.index import Index, index_of_arrays
+
+index = index_of_arrays
+RAN = "open({!r}, 'w').close()\nfrom setuptools import setup\nsetup(name='evil', version='1.0')\n"
+
+
+@dataclass
+class Counted:
+    """A registry, and what it was asked."""
+
+    host: str
+    log: Path
+
+    @property
+    def asked(self) -> list[str]:
+        """Method and path of each request so far."""
+        return re.findall(r'"((?:GET|HEAD|POST|PUT|PATCH|DELETE) /v2/\S+)', self.log.read_text())
+
+    def since(self, before: int) -> list[str]:
+        return self.asked[before:]
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Iterator[Counted]:
+    (tmp_path / "registry").mkdir()
+    with serving_registry(tmp_path / "registry") as host:
+        yield Counted(host, tmp_path / "registry" / "registry.log")
+
+
+@pytest.fixture
+def shared(counted: Counted) -> Repository:
+    """The repository of a shared image that is labels alone."""
+    repository = Repository(counted.host, "deployer-scoring")
+    said = {labels.PYTHON: "3.11", labels.PACKAGES: "[]", labels.RUNTIME: scoring.VERSION}
+    config = json.dumps({"os": "linux", "architecture": "amd64", "config": {"Labels": said}, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    repository.put_manifest(docker_manifest(Descriptor(DOCKER_CONFIG, repository.upload(config), len(config)), ()), general_tag("3.11"))
+    return repository
+
+
+def model(directory: Path, *requirements: str, data: str = "") -> Path:
+    """A model of its own loader."""
+    directory.mkdir()
+    (directory / "requirements.txt").write_text("".join(f"{each}\n" for each in requirements))
+    (directory / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: churn\n    data: data\n    python_version: 3.11.7\n")
+    (directory / "data").write_text(data)
+    return directory
+
+
+def fetched(directory: Path) -> Model:
+    return with_mlflow_said(fetch(str(directory), silent))
+
+
+def deploy(*arguments: str) -> Result:
+    return CliRunner().invoke(program, arguments)
+
+
+def test_a_model_s_packages_are_listed_and_made_ahead_of_time(index: Index, counted: Counted, shared: Repository, tmp_path: Path) -> None:
+    index.json = True  # says how large files are
+    index.wheel("churn", "1.0", ["scaled"], churn="x = 1\n" * 2000)
+    index.wheel("scaled", "2.1")
+    saved = str(model(tmp_path / "model", "churn"))
+    listed = deploy("models", "packages", saved)
+    assert listed.exit_code == 0
+    assert "4 packages" in listed.output
+    assert "not asked" in listed.output
+    assert [line.split()[0] for line in listed.output.splitlines()[5:7]] == ["PACKAGE", "churn"]  # the largest first
+    there = ("--registry", counted.host, "-o", "json")
+    before = json.loads(deploy("models", "packages", "-m", saved, *there).stdout)
+    assert (before["in_registry"], before["layer_size"]) == (False, None)
+    assert {each["name"]: each["version"] for each in before["packages"]} == {"churn": "1.0", "numpy": "2.0", "pandas": "3.0", "scaled": "2.1"}
+    assert before["size"] == sum(each["size"] for each in before["packages"])
+    made = json.loads(deploy("models", "packages", "-m", saved, *there, "--build").stdout)
+    assert made["in_registry"]
+    assert made["address"] == before["address"]
+    manifest = shared.manifest(made["tag"])
+    assert [layer.size for layer in manifest.layers] == [made["layer_size"]]
+    found = choose(shared, fetched(Path(saved)).facts, recorded=None, named=None, packages="auto")
+    assert fit(fetched(Path(saved)).facts, found, "auto").fits
+
+
+def test_what_has_no_wheel_is_told_and_nothing_is_made(index: Index, counted: Counted, shared: Repository, tmp_path: Path) -> None:
+    index.wheel("churn", "1.0", ["evil"])
+    index.sdist("evil", "1.0", RAN.format(str(tmp_path / "ran")))
+    saved = str(model(tmp_path / "model", "churn"))
+    before = len(counted.asked)
+    told = deploy("models", "packages", "-m", saved, "--registry", counted.host, "--build")
+    assert told.exit_code == 2
+    assert "✗ evil is only a source distribution" in told.output
+    assert not (tmp_path / "ran").exists()
+    assert not [each for each in counted.since(before) if not each.startswith(("GET", "HEAD"))]
+    nowhere = deploy("models", "packages", "-m", saved, "--build")
+    assert nowhere.exit_code == 2
+    assert "none is named" in nowhere.output
+
+
+def test_a_second_model_with_the_same_packages_sends_none(index: Index, counted: Counted, shared: Repository, tmp_path: Path) -> None:
+    index.wheel("churn", "1.0")
+    first, same, other = (
+        fetched(model(tmp_path / name, line, data=name)) for name, line in (("first", "churn"), ("same", "churn"), ("other", "churn==1.0"))
+    )
+    general = shared.describe(general_tag("3.11"))
+    will = planned(shared, general, first)
+    assert will.planned is not None
+    assert (will.planned.count, will.planned.there) == (3, False)
+    make(shared, first, silent)
+
+    before = len(counted.asked)
+    found = choose(shared, same.facts, recorded=None, named=None, packages="auto")
+    assert fit(same.facts, found, "auto").fits
+    assert len(counted.since(before)) < 10
+    assert all(each.startswith(("GET", "HEAD")) for each in counted.since(before))
+
+    before, heard = len(counted.asked), list[Event]()
+    will = planned(shared, general, other)
+    assert will.planned is not None
+    assert will.planned.there
+    assert len(counted.since(before)) == 1
+    before = len(counted.asked)
+    make(shared, other, heard.append)
+    assert not [event for event in heard if isinstance(event, StepProgressed)]
+    sent = [each for each in counted.since(before) if not each.startswith(("GET", "HEAD"))]
+    assert all("/manifests/" in each for each in sent)  # no blob: packages, config and all are there
+    assert len(counted.since(before)) < 20
