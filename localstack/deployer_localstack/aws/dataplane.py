@@ -69,8 +69,8 @@ class Dataplane:
         self._runtimes = runtimes
         self._logs = logs
 
-    def start(self, place: Place, plans: Sequence[VariantPlan], cancelled: threading.Event) -> Fleet:
-        """A fleet of which every variant answers /ping.
+    def start(self, place: Place, config: str, plans: Sequence[VariantPlan], cancelled: threading.Event) -> Fleet:
+        """A fleet of an endpoint configuration, of which every variant answers /ping.
 
         Raises:
             FleetFailed: one of them doesn't; none is left running then.
@@ -85,7 +85,7 @@ class Dataplane:
             for replica in replicas:
                 replica.stop(5.0)
             raise
-        return Fleet(replicas)
+        return Fleet(config, replicas)
 
     def _prepare(self, place: Place, plan: VariantPlan, cancelled: threading.Event) -> Replica:
         container = plan.container
@@ -143,6 +143,7 @@ class Replica:
         self.image = image
         self.serverless: Mapping[str, Any] | None = plan.variant.get("ServerlessConfig")
         self.weight = float(plan.variant.get("InitialVariantWeight", 1.0))
+        self.instances = int(plan.variant.get("InitialInstanceCount", 1))
         self.pool: ConnectionPool | None = None
         self.stream = stream
         self._plan, self._run, self._clean = plan, run, clean
@@ -221,9 +222,10 @@ class Replica:
 
 
 class Fleet:
-    """The containers of one deployment. Requests hold it while they are answered, so that it goes only when they are done."""
+    """The containers of one endpoint configuration. Requests hold it while they are answered, so that it goes only when they are done."""
 
-    def __init__(self, replicas: Sequence[Replica]) -> None:
+    def __init__(self, config: str, replicas: Sequence[Replica]) -> None:
+        self.config = config
         self.replicas = tuple(replicas)
         self._in_flight = 0
         self._idle = threading.Condition()

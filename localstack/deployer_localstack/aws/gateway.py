@@ -57,6 +57,8 @@ class Gateway:
             ("s3", _ANY): self._objects,
             ("application-autoscaling", "RegisterScalableTarget"): self._register_scalable_target,
             ("application-autoscaling", "DeregisterScalableTarget"): self._deregister_scalable_target,
+            ("monitoring", "DescribeAlarms"): self._alarms,
+            ("monitoring", "DescribeAlarmsForMetric"): self._alarms,
             ("sts", "AssumeRole"): self._assume_role,
         }
 
@@ -106,6 +108,11 @@ class Gateway:
         """The bodies of S3's objects are ours, all else is moto's."""
         streamed = self._bodies.answer(call, place, environ, start_response)
         return self._moto(call, place, environ, start_response, entry) if streamed is None else streamed
+
+    def _alarms(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+        """moto keeps alarms; their states are looked at when they are."""
+        ground.evaluate_alarms(place, self._settings.alarm_time_scale)
+        return self._moto(call, place, environ, start_response, entry)
 
     def _assume_role(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         refusal = ground.assume_role_refusal(call.parameters.get("RoleArn", ""), place.account, call.parameters.get("ExternalId"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -17,6 +17,8 @@ from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
 from deployer_localstack.aws.account import ACCOUNT, DEFAULT_REGION, ROLE_NAME
+from deployer_localstack.aws.cloudwatch import backend as cloudwatch
+from deployer_localstack.aws.cloudwatch.series import AllSeries
 from deployer_localstack.aws.sagemaker.store import Place
 
 # Services are looked up by names that moto's own types only know one by one.
@@ -54,7 +56,8 @@ class StoredObject:
 
 
 def application() -> Any:
-    """moto's WSGI application for all services."""
+    """moto's WSGI application for all services, CloudWatch's metrics our own."""
+    cloudwatch.install()
     return DomainDispatcherApplication(_application_of)
 
 
@@ -223,10 +226,22 @@ def drop_policies_without_target(place: Place) -> None:
             del backend.policies[key]
 
 
-def alarm_is_on(place: Place, alarm: str) -> bool:
-    """Whether the CloudWatch alarm of this name is in ALARM."""
-    found = get_backend("cloudwatch")[place.account][place.region].alarms.get(alarm)
-    return found is not None and found.state_value == "ALARM"
+def metrics(place: Place) -> AllSeries:
+    """CloudWatch's metrics of a place."""
+    return cloudwatch.series_of(get_backend("cloudwatch")[place.account][place.region])
+
+
+def alarms_on(place: Place, alarms: Sequence[str], time_scale: float) -> list[str]:
+    """Those of the CloudWatch alarms of these names that are in ALARM now."""
+    backend = get_backend("cloudwatch")[place.account][place.region]
+    cloudwatch.evaluate(backend, alarms, time_scale)
+    return [name for name in alarms if name in backend.alarms and backend.alarms[name].state_value == "ALARM"]
+
+
+def evaluate_alarms(place: Place, time_scale: float) -> None:
+    """Bring the states of all alarms of a place up to now."""
+    backend = get_backend("cloudwatch")[place.account][place.region]
+    cloudwatch.evaluate(backend, list(backend.alarms), time_scale)
 
 
 def repository(account: str, region: str, name: str) -> Any:
@@ -259,7 +274,7 @@ def holds() -> dict[str, int]:
 
 def warm() -> None:
     """Load the services that nearly everybody uses, so that the first call of each doesn't wait for it."""
-    for service in ("s3", "ecr", "sts", "logs", "application-autoscaling"):
+    for service in ("s3", "ecr", "sts", "logs", "application-autoscaling", "cloudwatch"):
         get_backend(service)
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import random
 import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from deployer_localstack.aws import eventstream, ground
+from deployer_localstack.aws.cloudwatch.endpoint_metrics import Invocation, record
 from deployer_localstack.aws.dataplane import Fleet, Replica
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.sagemaker.store import Endpoint, Place, Shelf, Store
@@ -42,13 +44,35 @@ _STREAM_SECONDS = 480.0
 _ASYNC_SECONDS = 900
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """A replica that a request is on its way to, with the fleet that must not go before it's answered."""
+    """A replica that a request is on its way to, with the fleet that must not go before it's answered.
+
+    Attributes:
+        sent: when the container was asked; 0 as long as it wasn't.
+        answered: when its answer was whole.
+        status: of that; 0 where there is none.
+    """
 
     fleet: Fleet
     replica: Replica
     endpoint: Endpoint
+    began: float = field(default_factory=time.monotonic)
+    sent: float = 0.0
+    answered: float = 0.0
+    status: int = 0
+
+    def invocation(self) -> Invocation:
+        now = time.monotonic()
+        return Invocation(
+            endpoint=self.endpoint.name,
+            variant=self.replica.variant,
+            config=self.fleet.config,
+            instances=self.replica.instances,
+            status=self.status,
+            seconds=now - self.began,
+            model_seconds=(self.answered or now) - self.sent,
+        )
 
 
 class Invocations:
@@ -87,7 +111,7 @@ class Invocations:
             answer = self._ask(place, held, _forwarded(environ), body, self._settings.invocation_timeout_seconds)
             content = self._read(place, held, answer)
         finally:
-            self._release(held)
+            self._release(place, held)
         if answer.status != 200:
             raise _model_error(place, held, answer.status, content)
         headers = [*_answer_headers(held, answer), ("Content-Length", str(len(content)))]
@@ -105,23 +129,25 @@ class Invocations:
             if answer.status != 200:
                 raise _model_error(place, held, answer.status, self._read(place, held, answer))
         except BaseException:
-            self._release(held)
+            self._release(place, held)
             raise
         headers = [*_answer_headers(held, answer), ("Content-Type", eventstream.CONTENT_TYPE)]
         headers.append(("X-Amzn-SageMaker-Content-Type", answer.headers.get("content-type", "application/octet-stream")))
         start_response("200 OK", headers)
-        return self._events(held, answer)
+        return self._events(place, held, answer)
 
-    def _events(self, held: Held, answer: ContainerAnswer) -> Iterator[bytes]:
+    def _events(self, place: Place, held: Held, answer: ContainerAnswer) -> Iterator[bytes]:
         try:
             for piece in answer.pieces():
                 yield eventstream.payload_part(piece)
         except ContainerTimeout:
+            held.status = 0
             yield eventstream.model_stream_error("The request took longer than 8 minutes.", "ModelInvocationTimeExceeded")
         except ContainerBrokeOff:
+            held.status = 0
             yield eventstream.model_stream_error("The container closed the connection in the middle of its answer.", "StreamBroken")
         finally:
-            self._release(held)
+            self._release(place, held)
 
     def _invoke_async(self, place: Place, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         endpoint = self._endpoint(place, name)
@@ -151,7 +177,7 @@ class Invocations:
                 answer = self._ask(job.place, held, job.headers, job.content(), job.seconds)
                 content = self._read(job.place, held, answer)
             finally:
-                self._release(held)
+                self._release(job.place, held)
             if answer.status != 200:
                 raise _model_error(job.place, held, answer.status, content)
             _store(job.place, job.output_location, content)
@@ -186,8 +212,10 @@ class Invocations:
                 raise AwsError("ThrottlingException", "Rate exceeded", 400)
             self._in_use[id(replica)] = used + 1
 
-    def _release(self, held: Held) -> None:
+    def _release(self, place: Place, held: Held) -> None:
         held.fleet.leave()
+        if held.sent:
+            record(place, held.invocation())
         if held.replica.serverless:
             with self._lock:
                 self._in_use[id(held.replica)] -= 1
@@ -210,26 +238,31 @@ class Invocations:
 
     @staticmethod
     def _ask(place: Place, held: Held, headers: Mapping[str, str], body: bytes, seconds: float) -> ContainerAnswer:
-        pool = held.replica.pool
+        pool, held.sent = held.replica.pool, time.monotonic()
         if pool is None:
             raise AwsError("ServiceUnavailable", "The container of the variant is being started again.", 503)
         try:
-            return pool.request("POST", "/invocations", headers, body, seconds)
+            answer = pool.request("POST", "/invocations", headers, body, seconds)
         except ContainerUnreachable:
             raise AwsError("ServiceUnavailable", "The container of the variant doesn't accept connections.", 503) from None
         except ContainerTimeout:
             raise _timeout(place, held) from None
         except ContainerBrokeOff:
             raise _model_error(place, held, 0, b"The container closed the connection without an answer.") from None
+        held.status = answer.status
+        return answer
 
     @staticmethod
     def _read(place: Place, held: Held, answer: ContainerAnswer) -> bytes:
+        held.status = 0  # until it is whole
         try:
-            return answer.read()
+            content = answer.read()
         except ContainerTimeout:
             raise _timeout(place, held) from None
         except ContainerBrokeOff:
             raise _model_error(place, held, 0, b"The container closed the connection in the middle of its answer.") from None
+        held.status, held.answered = answer.status, time.monotonic()
+        return content
 
 
 @dataclass(frozen=True, slots=True)

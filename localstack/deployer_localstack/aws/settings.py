@@ -21,6 +21,7 @@ class AwsSettings(Settings):
         drain_seconds: how long an old container is given to finish the requests in flight.
         guardrail_time_scale: waits of updates by guardrails are this fraction of what was asked for.
         execution_timeout_scale: likewise MaximumExecutionTimeoutInSeconds, apart since containers start in their own time.
+        alarm_time_scale: the periods of CloudWatch alarms are this fraction of what was asked for, in evaluating them.
         payload_limit_bytes: real-time requests (25 MB in newer pages of the documentation, 6291456 in older ones).
         serverless_payload_limit_bytes: 4 MB.
         ecr_token_seconds: life of a registry password (12 hours at the real one).
@@ -40,6 +41,7 @@ class AwsSettings(Settings):
     drain_seconds: float = 70.0
     guardrail_time_scale: float = 0.01
     execution_timeout_scale: float = 1.0
+    alarm_time_scale: float = 1.0
     payload_limit_bytes: int = 25 * 1024 * 1024
     serverless_payload_limit_bytes: int = 4 * 1024 * 1024
     ecr_token_seconds: float = 12 * 3600.0

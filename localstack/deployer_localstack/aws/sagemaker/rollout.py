@@ -167,10 +167,11 @@ class Rollouts:
         self._wait(endpoint, time.monotonic(), self._settings.updating_seconds)
         with shelf.lock:
             assert endpoint.current is not None
-            weights = {variant.name: variant.weight for variant in endpoint.current.variants}
+            variants = {variant.name: variant for variant in endpoint.current.variants}
             for fleet, _ in endpoint.fleets:
                 for replica in fleet.replicas:
-                    replica.weight = weights.get(replica.variant, replica.weight)
+                    if variant := variants.get(replica.variant):
+                        replica.weight, replica.instances = variant.weight, variant.count or 1
         self._to_last_state(shelf, endpoint)
 
     def _delete(self, shelf: Shelf, endpoint: Endpoint) -> None:
@@ -186,12 +187,14 @@ class Rollouts:
     def _bring_up(self, shelf: Shelf, endpoint: Endpoint, wanted: Deployment) -> Fleet:
         plans = [
             VariantPlan(
-                endpoint.name, {**variant.document, "InitialVariantWeight": variant.weight}, self._model(shelf, endpoint, variant.model).document
+                endpoint.name,
+                {**variant.document, "InitialVariantWeight": variant.weight, "InitialInstanceCount": variant.count or 1},
+                self._model(shelf, endpoint, variant.model).document,
             )
             for variant in wanted.variants
         ]
         try:
-            fleet = self._dataplane.start(shelf.place, plans, endpoint.cancelled)
+            fleet = self._dataplane.start(shelf.place, wanted.config, plans, endpoint.cancelled)
         except (AwsError, OSError) as broken:
             logging.getLogger(__name__).exception("the containers of endpoint %s could not be started", endpoint.name)
             raise FleetFailed(f"The local cloud could not start the containers: {broken}") from broken
@@ -207,11 +210,10 @@ class Rollouts:
             endpoint.cancelled.wait(self._settings.missing_model_seconds)
             raise FleetFailed(gone.message) from gone
 
-    @staticmethod
-    def _bake(shelf: Shelf, endpoint: Endpoint, alarms: Sequence[str], seconds: float) -> None:
+    def _bake(self, shelf: Shelf, endpoint: Endpoint, alarms: Sequence[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while True:
-            if on := [alarm for alarm in alarms if ground.alarm_is_on(shelf.place, alarm)]:
+            if on := ground.alarms_on(shelf.place, alarms, self._settings.alarm_time_scale):
                 raise FleetFailed(f"One or more configured alarms went into ALARM during the deployment: {', '.join(on)}.")
             left = deadline - time.monotonic()
             if left <= 0 or endpoint.cancelled.wait(min(left, 0.2)):
