@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from deployer.artifacts.content import ModelFile, unreadable
 from deployer_scoring.documents import load_json
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
-from deployer_scoring.opcodes.machine import MOST_OPERATIONS, read_pickle
+from deployer_scoring.opcodes.reading import MOST_OPERATIONS, read_pickle
 
 _PICKLE_NAMES = {".pkl", ".pickle", ".joblib", ".p", ".cloudpickle", ".dill"}
 _NUMPY = b"\x93NUMPY"

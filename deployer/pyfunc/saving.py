@@ -9,7 +9,7 @@ from typing import Any
 
 from deployer.artifacts.files import fetch_artifact
 from deployer_scoring.format import saving
-from deployer_scoring.format.tracking import log
+from deployer_scoring.format.metadata import Model
 
 save_model = partial(saving.save_model, fetch=fetch_artifact)
 update_wrapper(save_model, saving.save_model)
@@ -46,11 +46,11 @@ def log_model(  # noqa: PLR0917  MLflow's arguments in MLflow's order
         LoadError: mlflow's client isn't installed: mlflow-skinny is enough.
         SavingError: as `save_model`.
     """
-    return log(
+    return Model.log(
+        artifact_path,
         sys.modules[__name__],
-        artifact_path=artifact_path,
+        registered_model_name,
         name=name,
-        registered_model_name=registered_model_name,
         loader_module=loader_module,
         data_path=data_path,
         code_paths=code_paths,

@@ -171,4 +171,4 @@ class Model:
         """
         from deployer_scoring.format.tracking import log
 
-        return log(flavor, artifact_path=artifact_path, registered_model_name=registered_model_name, **options)
+        return log(flavor, described=cls, artifact_path=artifact_path, registered_model_name=registered_model_name, **options)

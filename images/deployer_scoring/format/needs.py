@@ -17,7 +17,7 @@ from typing import Any, Optional
 
 from deployer_scoring.format.packages import canonical, packages_by_module, pinned, without_implied
 from deployer_scoring.opcodes.facts import BrokenPickle, PickleFacts
-from deployer_scoring.opcodes.machine import read_pickle
+from deployer_scoring.opcodes.reading import read_pickle
 
 _log = logging.getLogger(__name__)
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Callable, Optional, Pattern, Tuple
+from typing import Any, Callable, Optional, Pattern, Tuple
 
 from deployer_scoring.opcodes.facts import Global, Made
-
-if TYPE_CHECKING:
-    from deployer_scoring.opcodes.machine import Machine
+from deployer_scoring.opcodes.machine import Machine
 
 Arguments = Tuple[Any, ...]
-Special = Callable[["Machine", Global, Arguments], Any]
+Special = Callable[[Machine, Global, Arguments], Any]
 
 _ARGUMENTS_OF_3_7 = 15
 _CODE_TYPES = frozenset({("types", "CodeType"), ("builtins", "code")})

@@ -1,7 +1,7 @@
-"""Runs a pickle without doing anything of it.
+"""The machine that a pickle is a program for, with everything replaced by what is known of it.
 
-A pickle is a program for a small machine with a stack. Here that machine runs with everything replaced by what is known of it: a global is
-its name, an object is the global that would make it with the arguments it would get. Nothing is imported, nothing called.
+A pickle is a program for a small machine with a stack. Here a global is its name, an object is the global that would make it with the
+arguments it would get. Nothing is imported, nothing called.
 
 joblib writes arrays between the operations: they are skipped by the shape and dtype that stand before them.
 """
@@ -11,15 +11,13 @@ from __future__ import annotations
 import io
 import re
 import struct
-from copy import deepcopy
 from typing import Any, BinaryIO, Dict, List, Tuple
 
-from deployer_scoring.opcodes import calling
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, Made, PickleFacts, Skipped
-from deployer_scoring.opcodes.operations import MARK, MEANINGS, OPAQUE
 
-MOST_OPERATIONS = 2_000_000
-"""Operations that are looked at: some three seconds. Arrays count as one; a vocabulary counts three a word."""
+MARK = object()
+OPAQUE = object()
+"""A value of which nothing needs to be known."""
 
 _SKIPPED_BYTES = 1 << 16
 _MOST_INSIDE = 1 << 26
@@ -32,86 +30,39 @@ _DECIDING = frozenset(
 )
 
 
-def read_pickle(file: BinaryIO, facts: PickleFacts, *, most: int = MOST_OPERATIONS) -> None:
-    """Look at the pickle that begins where the file stands, and at those behind it.
-
-    Args:
-        file: stands where the pickle begins; large values are skipped, not read.
-        facts: is filled as it is read, so that something is known of a broken one, too.
-        most: how many operations are looked at.
-
-    Raises:
-        BrokenPickle: the first is none, or ends in the middle; the message says where.
-    """
-    most = Machine(file, facts, most).run()
-    while most > 0 and _begins(file):
-        most = Machine(file, facts, most).run()
-    if most > 0:
-        _read_rest(file, facts, most)
-
-
-def _begins(file: BinaryIO) -> bool:
-    """Whether another pickle follows (torch's older files hold five in a row)."""
-    head = _peeked(file)
-    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
-
-
-def _peeked(file: BinaryIO) -> bytes:
-    if hasattr(file, "peek"):  # no step back: a compressed file would begin anew
-        return bytes(file.peek(2)[:2])
-    head = file.read(2)
-    file.seek(-len(head), io.SEEK_CUR)
-    return head
-
-
-def _read_rest(file: BinaryIO, facts: PickleFacts, most: int) -> None:
-    """What stands behind the last pickle: one of protocol 0 or 1, which tells by nothing that it is, or anything else."""
-    while most > 0 and _peeked(file):
-        found = deepcopy(facts)
-        try:
-            most = Machine(file, found, most).run()
-        except BrokenPickle:
-            return
-        facts.__dict__.update(found.__dict__)
-
-
 class Machine:
-    """Runs one pickle."""
+    """The state of one pickle that is being read, and what operations do to it."""
 
     def __init__(self, file: BinaryIO, facts: PickleFacts, most: int) -> None:
+        """Begin one.
+
+        Args:
+            file: Stands where the pickle begins.
+            facts: Is filled.
+            most: How many operations may be looked at.
+        """
         self.file, self.facts, self.left = file, facts, most
-        self.begin = file.tell()
         self.stack: List[Any] = []
         self.memo: Dict[int, Any] = {}
+        self._begin = file.tell()
+        self._outer: List[Tuple[List[Any], Dict[int, Any], int]] = []
 
-    def run(self) -> int:
-        """How many operations may still be looked at."""
-        try:
-            self._run()
-        except BrokenPickle:
-            raise
-        except (ValueError, IndexError, KeyError, struct.error, UnicodeDecodeError, TypeError, OverflowError, AttributeError) as error:
-            place = self.file.tell() - self.begin
-            raise BrokenPickle(f"it can't be read past byte {place}: {' '.join(str(error).split())[:120]}") from error
-        return self.left
+    @property
+    def place(self) -> int:
+        """How many bytes of the pickle have been read."""
+        return self.file.tell() - self._begin
 
-    def _run(self) -> None:
-        read, file, meanings = self.file.read, self.file, MEANINGS
-        while self.left > 0:
-            self.left -= 1
-            code = read(1)
-            meaning = meanings.get(code)
-            if meaning is None:
-                raise self._unknown(code)
-            reader, act = meaning
-            if act is None:
-                return
-            act(self, reader(file) if reader is not None else None)
-        self.facts.whole = False
+    def enter(self) -> None:
+        """Begin a pickle that stands within this one."""
+        self._outer.append((self.stack, self.memo, self._begin))
+        self.stack, self.memo, self._begin = [], {}, self.file.tell()
 
-    def _unknown(self, code: bytes) -> BrokenPickle:
-        place = self.file.tell() - self.begin
-        return BrokenPickle(f"byte {place - 1} is no operation of a pickle" if code else f"it ends in the middle, after {place} bytes")
+    def leave(self) -> bool:
+        """End the innermost pickle; false where it was the one that was begun with."""
+        if not self._outer:
+            return False
+        self.stack, self.memo, self._begin = self._outer.pop()
+        return True
 
     def long(self, form: struct.Struct, *, text: bool) -> Any:
         """A text or bytes with its length before it; what is long is skipped."""
@@ -121,7 +72,7 @@ class Machine:
         if length <= _SKIPPED_BYTES:
             data = self.file.read(length)
             if len(data) < length:
-                raise BrokenPickle(f"it ends in the middle, after {self.file.tell() - self.begin} bytes")
+                raise BrokenPickle(f"it ends in the middle, after {self.place} bytes")
             return data.decode("utf-8", "surrogatepass") if text else data
         place = self.file.tell()
         self._skip(length)
@@ -151,14 +102,6 @@ class Machine:
         else:
             self.facts.unfollowed.add("imports a name that it computes")
             self.stack.append(OPAQUE)
-
-    def call(self, function: Any, arguments: Any) -> None:
-        """Call with a tuple of arguments."""
-        self.stack.append(calling.call(self, function, _as_arguments(arguments)))
-
-    def make(self, kind: Any, arguments: Any) -> None:
-        """Make an object of a class by its `__new__`."""
-        self.stack.append(calling.make(self, kind, _as_arguments(arguments)))
 
     def look_inside(self, data: Any) -> None:
         """Keep bytes that are loaded as a pickle themselves."""
@@ -199,16 +142,12 @@ class Machine:
         if not isinstance(described, str) or not isinstance(shape, tuple) or not all(isinstance(each, int) for each in shape):
             raise BrokenPickle("it holds an array of joblib's whose size is not known")
         if described.startswith("O"):
-            self.left = Machine(self.file, self.facts, self.left).run()
+            self.enter()
             return
         if wrapper.get("numpy_array_alignment_bytes") is not None:
             padding = self.file.read(1)
             self._skip(padding[0] if padding else 0)
         self._skip(_product(shape) * _item_bytes(described))
-
-
-def _as_arguments(value: Any) -> Tuple[Any, ...]:
-    return value if type(value) is tuple else ()
 
 
 def _product(shape: Tuple[int, ...]) -> int:

@@ -6,21 +6,16 @@ from __future__ import annotations
 import codecs
 import pickletools
 import struct
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
+from deployer_scoring.opcodes import calling
 from deployer_scoring.opcodes.facts import Global
-
-if TYPE_CHECKING:
-    from deployer_scoring.opcodes.machine import Machine
-
-MARK = object()
-OPAQUE = object()
-"""A value of which nothing needs to be known."""
+from deployer_scoring.opcodes.machine import MARK, OPAQUE, Machine
 
 _MOST_KEPT = 10_000
 _STORAGE = "storage"
 
-Act = Callable[["Machine", Any], None]
+Act = Callable[[Machine, Any], None]
 
 
 def _push(machine: Machine, argument: Any) -> None:
@@ -64,12 +59,16 @@ def _extension(machine: Machine, code: int) -> None:
 
 def _reduce(machine: Machine, _: Any) -> None:
     arguments, function = machine.stack.pop(), machine.stack.pop()
-    machine.call(function, arguments)
+    machine.stack.append(calling.call(machine, function, _as_arguments(arguments)))
+
+
+def _as_arguments(value: Any) -> Tuple[Any, ...]:
+    return value if type(value) is tuple else ()
 
 
 def _newobj(machine: Machine, _: Any) -> None:
     arguments, kind = machine.stack.pop(), machine.stack.pop()
-    machine.make(kind, arguments)
+    machine.stack.append(calling.make(machine, kind, _as_arguments(arguments)))
 
 
 def _newobj_ex(machine: Machine, _: Any) -> None:
@@ -81,12 +80,12 @@ def _inst(machine: Machine, argument: str) -> None:
     module, _, name = argument.partition(" ")
     arguments = tuple(machine.pop_mark())
     machine.import_(module, name)
-    machine.call(machine.stack.pop(), arguments)
+    machine.stack.append(calling.call(machine, machine.stack.pop(), arguments))
 
 
 def _obj(machine: Machine, _: Any) -> None:
     function, *arguments = machine.pop_mark()
-    machine.call(function, tuple(arguments))
+    machine.stack.append(calling.call(machine, function, tuple(arguments)))
 
 
 def _build(machine: Machine, _: Any) -> None:

@@ -231,14 +231,21 @@ class Schema(Pickled):
         return [each.to_pandas() for each in self._scalars()]
 
     def as_spark_schema(self) -> Any:
-        """Spark's type of a single column without a name, else a struct of all columns; needs pyspark.
+        """Spark's type of a single column without a name, else a struct of all, those without a name called by their position; needs pyspark.
 
         Raises:
-            SchemaError: A schema of tensors.
+            SchemaError: A schema of tensors, or a column of any type.
         """
-        from deployer_scoring.schema.spark import spark_schema
+        if self.is_tensor_spec():
+            raise SchemaError("tensors have no type in Spark")
+        from pyspark.sql.types import StructField, StructType
 
-        return spark_schema(self)
+        from deployer_scoring.schema.spark import spark_type
+
+        if len(self) == 1 and not self.has_input_names():
+            return spark_type(self.columns[0].type)
+        fields = [StructField(each.name or str(position), spark_type(each.type), not each.required) for position, each in enumerate(self.columns)]
+        return StructType(fields)
 
     def _scalars(self) -> list[DataType]:
         if odd := [each for each in self.columns if not isinstance(each.type, DataType)]:

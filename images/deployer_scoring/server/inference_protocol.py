@@ -1,7 +1,7 @@
 """The paths of the Open Inference Protocol, version 2, which KServe's and Triton's clients speak; its bodies are wire/inference_codec.py's.
 
     /v2                                     the server
-    /v2/health/live, /v2/health/ready       (the service's own)
+    /v2/health/live, /v2/health/ready       (service.py's)
     /v2/models, POST /v2/repository/index   the models' names
     /v2/models/NAME[/versions/VERSION]      inputs and outputs, from the signature
     /v2/models/NAME[/versions/VERSION]/ready
@@ -13,17 +13,15 @@ Errors are `{"error": "..."}`. A model's name is DEPLOYER_MODEL_NAME; where that
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import Any, Optional, Union
 
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
-from deployer_scoring.server.web import JSON, Request, Response
+from deployer_scoring.server.catalog import Catalog
+from deployer_scoring.server.web import JSON, Request, Response, as_json
 from deployer_scoring.version import __version__
-
-if TYPE_CHECKING:
-    from deployer_scoring.server.service import Service
 
 CODEC = "v2"
 _LENGTH = "inference-header-content-length"
@@ -41,7 +39,7 @@ _CONTENT_TYPES = {DataType.binary: "base64", DataType.datetime: "datetime"}
 _EXTENSIONS = ["binary_tensor_data", "model_repository"]
 
 
-async def answer(request: Request, service: Service) -> Response:
+async def answer(request: Request, catalog: Catalog) -> Response:
     """Answer a request below /v2.
 
     Raises:
@@ -53,40 +51,40 @@ async def answer(request: Request, service: Service) -> Response:
     if not match:
         return _get(request, {"name": "deployer_scoring", "version": __version__, "extensions": _EXTENSIONS})
     if match == ["models"]:
-        return _get(request, {"models": service.names})
+        return _get(request, {"models": catalog.names})
     if match == ["repository", "index"]:
         _wants(request, "POST")
-        ready = service.unavailable() is None
-        state = {"version": service.settings.model_version, "state": "READY" if ready else "LOADING", "reason": service.unavailable() or ""}
-        return _json([{"name": name, **state} for name in service.names])
+        ready = catalog.unavailable() is None
+        state = {"version": catalog.settings.model_version, "state": "READY" if ready else "LOADING", "reason": catalog.unavailable() or ""}
+        return as_json([{"name": name, **state} for name in catalog.names])
     if match[0] == "models" and len(match) > 1:
-        return await _of_model(request, service, match[1], match[2:])
+        return await _of_model(request, catalog, match[1], match[2:])
     raise _not_found(request)
 
 
-async def _of_model(request: Request, service: Service, name: str, rest: list[str]) -> Response:
+async def _of_model(request: Request, catalog: Catalog, name: str, rest: list[str]) -> Response:
     version = None
     if len(rest) > 1 and rest[0] == "versions":
         version, rest = rest[1], rest[2:]
     if not rest:
-        return _get(request, metadata(service.model_named(name, version).model, name, service.settings.model_version))
+        return _get(request, metadata(catalog.named(name, version).model, name, catalog.settings.model_version))
     if rest == ["ready"]:
-        ready = service.unavailable() is None
+        ready = catalog.unavailable() is None
         if ready:
-            service.model_named(name, version)
+            catalog.named(name, version)
         return _get(request, {"name": name, "ready": ready}, 200 if ready else 503)
     if rest == ["infer"]:
         _wants(request, "POST")
-        return await _infer(request, service, name, version)
+        return await _infer(request, catalog, name, version)
     raise _not_found(request)
 
 
-async def _infer(request: Request, service: Service, name: str, version: Optional[str]) -> Response:
-    dispatcher = service.model_named(name, version)
+async def _infer(request: Request, catalog: Catalog, name: str, version: Optional[str]) -> Response:
+    dispatcher = catalog.named(name, version)
     length = request.headers.get(_LENGTH)
     if length is not None and not (length.isascii() and length.isdigit()):
         raise InvalidInput(f"Inference-Header-Content-Length must be a number of bytes, not {length!r}")
-    route = json.dumps([name, service.settings.model_version, None if length is None else int(length)])
+    route = json.dumps([name, catalog.settings.model_version, None if length is None else int(length)])
     answered = await dispatcher.answer(request.body, route, CODEC)
     json_bytes = int.from_bytes(answered[:4], "big")  # see InferenceCodec.encode
     if json_bytes:
@@ -125,7 +123,7 @@ def _tensor(spec: Union[ColSpec, TensorSpec], name: str) -> dict[str, Any]:
 
 def _get(request: Request, value: object, status: int = 200) -> Response:
     _wants(request, "GET", "HEAD")
-    return _json(value, status)
+    return as_json(value, status)
 
 
 def _wants(request: Request, *methods: str) -> None:
@@ -135,7 +133,3 @@ def _wants(request: Request, *methods: str) -> None:
 
 def _not_found(request: Request) -> InvalidInput:
     return InvalidInput(f"there is no {request.path} here; predictions are at POST /v2/models/NAME/infer", status=404)
-
-
-def _json(value: object, status: int = 200) -> Response:
-    return Response(status, json.dumps(value).encode(), JSON)

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from deployer_scoring.errors import InvalidInput, LoadError, ScoringError
+from deployer_scoring.server import invocations
+from deployer_scoring.server.catalog import Catalog
 from deployer_scoring.server.memory import memory
-from deployer_scoring.server.web import JSON, Request, Response, failure
+from deployer_scoring.server.web import Request, Response, as_json, failure, not_allowed
 
 if TYPE_CHECKING:
     from deployer_scoring.server.dispatch import Dispatcher
-    from deployer_scoring.server.service import Service
 
 _log = logging.getLogger(__name__)
 _PAGE = 100
@@ -35,33 +36,21 @@ _SHORT = "INSUFFICIENT_STORAGE"
 _SIGNS_OF_SHORTAGE = ("MemoryError", "SIGKILL")  # the latter is how the kernel ends a process for its memory
 
 
-class Models:
-    """The models that are loaded, by name. Belongs to the event loop."""
+class MultiModel:
+    """Loads models into a catalog and takes them out again, as it is asked. Belongs to the event loop."""
 
-    def __init__(self, host: Callable[[Path], Awaitable[Dispatcher]]) -> None:
-        """Make it, with none.
+    def __init__(self, catalog: Catalog, load: Callable[[Path], Awaitable[Dispatcher]]) -> None:
+        """Make it.
 
         Args:
-            host: Loads the model of a directory; raises LoadError or MLModelError.
+            catalog: Where the models go.
+            load: Loads the model of a directory; raises LoadError or MLModelError.
         """
-        self._host = host
-        self._loaded: dict[str, tuple[str, Dispatcher]] = {}
+        self._catalog, self._load_model = catalog, load
+        self._urls: dict[str, str] = {}
         self._loading: set[str] = set()
 
-    @property
-    def names(self) -> list[str]:
-        """The names, sorted."""
-        return sorted(self._loaded)
-
-    def __getitem__(self, name: str) -> Dispatcher:
-        return self._loaded[name][1]
-
-    @property
-    def dispatchers(self) -> list[Dispatcher]:
-        """All that are loaded, for who ends or sweeps them."""
-        return [dispatcher for _, dispatcher in self._loaded.values()]
-
-    async def answer(self, request: Request, service: Service) -> Response:
+    async def answer(self, request: Request) -> Response:
         """Answer a request to /models or below.
 
         Raises:
@@ -73,28 +62,32 @@ class Models:
             return await self._collection(request)
         name, method = parts[0], request.method
         if parts[1:] == ["invoke"]:
-            return await service.predicted(request, self._named(name)[1]) if method == "POST" else _not_allowed("POST")
+            return await invocations.answer(request, self._named(name)) if method == "POST" else not_allowed("POST")
         if parts[1:]:
             raise InvalidInput(f"there is no {request.path} here", status=404, error_code="ENDPOINT_NOT_FOUND")
         if method == "DELETE":
             return await self._forget(name)
-        return _json(_entry(name, self._named(name)[0])) if method in {"GET", "HEAD"} else _not_allowed("GET, HEAD, DELETE")
+        if method not in {"GET", "HEAD"}:
+            return not_allowed("GET, HEAD, DELETE")
+        self._named(name)
+        return as_json(_entry(name, self._urls[name]))
 
     async def _collection(self, request: Request) -> Response:
         if request.method == "POST":
             return await self._load(request)
-        return self._listed(request) if request.method in {"GET", "HEAD"} else _not_allowed("GET, HEAD, POST")
+        return self._listed(request) if request.method in {"GET", "HEAD"} else not_allowed("GET, HEAD, POST")
 
     async def _load(self, request: Request) -> Response:
         name, url = _wanted(request.body)
-        if name in self._loaded or name in self._loading:
+        if name in self._urls or name in self._loading:
             return failure(409, "RESOURCE_ALREADY_EXISTS", f"the model {name} is loaded already")
         self._loading.add(name)
         try:
             directory = await asyncio.get_running_loop().run_in_executor(None, _directory, url)
             if short := _shortage(directory):
                 return failure(507, _SHORT, f"the model {name} can't be loaded: {short}")
-            self._loaded[name] = (url, await self._host(directory))
+            self._catalog.models[name] = await self._load_model(directory)
+            self._urls[name] = url
         except InvalidInput:
             raise
         except ScoringError as error:
@@ -104,31 +97,32 @@ class Models:
         finally:
             self._loading.discard(name)
         _log.info("loaded the model %s from %s", name, url)
-        return _json(_entry(name, url))
+        return as_json(_entry(name, url))
 
     async def _forget(self, name: str) -> Response:
-        url, dispatcher = self._named(name)
-        del self._loaded[name]
+        dispatcher = self._named(name)
+        url = self._urls.pop(name)
+        del self._catalog.models[name]
         for _ in range(_FINISH_STEPS):  # what was asked before is answered yet
             if not dispatcher.pending:
                 break
             await asyncio.sleep(_STEP_SECONDS)
         dispatcher.stop()
         _log.info("forgot the model %s", name)
-        return _json(_entry(name, url))
+        return as_json(_entry(name, url))
 
     def _listed(self, request: Request) -> Response:
         start, limit = _number(request, "next_page_token", 0), _number(request, "limit", _PAGE)
-        page = list(self._loaded.items())[start : start + limit]
-        listed: dict[str, Any] = {"models": [_entry(name, url) for name, (url, _) in page]}
-        if limit and start + limit < len(self._loaded):
+        page = list(self._urls.items())[start : start + limit]
+        listed: dict[str, Any] = {"models": [_entry(name, url) for name, url in page]}
+        if limit and start + limit < len(self._urls):
             listed["nextPageToken"] = str(start + limit)
-        return _json(listed)
+        return as_json(listed)
 
-    def _named(self, name: str) -> tuple[str, Dispatcher]:
-        if name not in self._loaded:
+    def _named(self, name: str) -> Dispatcher:
+        if name not in self._urls:
             raise InvalidInput(f"the model {name} is not loaded; POST it to /models first", status=404, error_code="RESOURCE_DOES_NOT_EXIST")
-        return self._loaded[name]
+        return self._catalog.models[name]
 
 
 def _wanted(body: bytes) -> tuple[str, str]:
@@ -177,11 +171,3 @@ def _number(request: Request, name: str, default: int) -> int:
 
 def _entry(name: str, url: str) -> dict[str, str]:
     return {"modelName": name, "modelUrl": url}
-
-
-def _json(value: object) -> Response:
-    return Response(200, json.dumps(value).encode(), JSON)
-
-
-def _not_allowed(methods: str) -> Response:
-    return failure(405, "METHOD_NOT_ALLOWED", f"this path answers to {methods}", Allow=methods)

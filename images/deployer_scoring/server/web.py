@@ -35,3 +35,13 @@ def failure(status: int, error_code: str, message: str, **headers: str) -> Respo
     """An error's answer; an underscore in a header's name stands for a hyphen."""
     body = json.dumps({"error_code": error_code, "message": message}).encode()
     return Response(status, body, headers={name.replace("_", "-").lower(): value for name, value in headers.items()})
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """A value as JSON."""
+    return Response(status, json.dumps(value).encode())
+
+
+def not_allowed(methods: str) -> Response:
+    """The answer to a method that a path doesn't have."""
+    return failure(405, "METHOD_NOT_ALLOWED", f"this path answers to {methods}", Allow=methods)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Optional
 from deployer_scoring.errors import MLModelError, ScoringError
 from deployer_scoring.loaders.threads import allow_threads
 from deployer_scoring.server.allowed_hosts import AllowedHosts
+from deployer_scoring.server.catalog import Catalog
 from deployer_scoring.server.closing import SETTLE_SECONDS, take_no_more
 from deployer_scoring.server.connection import Connection
 from deployer_scoring.server.dispatch import Dispatcher
@@ -26,7 +27,7 @@ from deployer_scoring.server.isolated import Isolated
 from deployer_scoring.server.journal import Journal
 from deployer_scoring.server.lines import Lines
 from deployer_scoring.server.metrics import Metrics
-from deployer_scoring.server.multi_model import Models
+from deployer_scoring.server.multi_model import MultiModel
 from deployer_scoring.server.preparing import Prepared
 from deployer_scoring.server.service import Service
 from deployer_scoring.server.settings import Settings
@@ -94,8 +95,9 @@ class _Worker:
         self._exporter = exporter(os.environ)  # its sender is a thread, which a fork would lose
         found = self._prepared
         self._hosting = Hosting(self._settings, found.resources, found.library_threads, recorder=self._recorder, let_go=self._let_go)
-        self._models = Models(self._hosting.loaded) if self._settings.multi_model else None
-        self._service = Service(self._settings, metrics=self._post.metrics, exporter=self._exporter, models=self._models)
+        self._catalog = Catalog(self._settings)
+        multi_model = MultiModel(self._catalog, self._hosting.loaded) if self._catalog.several else None
+        self._service = Service(self._catalog, metrics=self._post.metrics, exporter=self._exporter, multi_model=multi_model)
         self._lines = Lines()
         self._site = self._new_site()
         self._handover = Handover(self._settings.handover, self._site, self._allowed) if self._settings.handover else None
@@ -138,17 +140,17 @@ class _Worker:
         if found.model is None:  # a multi-model endpoint: what it serves, it is told later
             return
         if found.loaded is not None:
-            self._service.dispatcher = hosting.shared(found.model, found.loaded, found.durations, unfit=self._unfit)
+            self._catalog.model = hosting.shared(found.model, found.loaded, found.durations, unfit=self._unfit)
         else:
-            self._service.loading = "the model is being loaded in its own process"
+            self._catalog.loading = "the model is being loaded in its own process"
             self._apart = hosting.apart(found.model, ready=self._ready, down=self._down, unfit=self._unfit)
 
     def _ready(self, dispatcher: Dispatcher) -> None:
-        self._service.dispatcher = dispatcher
+        self._catalog.model = dispatcher
 
     def _down(self) -> None:
-        self._service.dispatcher = None
-        self._service.loading = "the model's process has ended, and the model is being loaded again"
+        self._catalog.model = None
+        self._catalog.loading = "the model's process has ended, and the model is being loaded again"
 
     def _let_go(self) -> None:
         """In a process that was forked from here: what is this one's alone."""
@@ -157,13 +159,6 @@ class _Worker:
             self._handover.let_go()
         for connection in self._site.connections:
             connection.abandon()
-
-    @property
-    def _dispatchers(self) -> list[Dispatcher]:
-        return [
-            *([] if self._service.dispatcher is None else [self._service.dispatcher]),
-            *([] if self._models is None else self._models.dispatchers),
-        ]
 
     def _unfit(self, error: ScoringError) -> None:
         say_why(error)
@@ -183,17 +178,17 @@ class _Worker:
         if os.getppid() != self._parent:
             os._exit(1)  # where the kernel doesn't see to it (children.die_with_parent)
         self._site.sweep()
-        for dispatcher in self._dispatchers:
+        for dispatcher in self._catalog.dispatchers:
             dispatcher.sweep()
         if self._apart is not None:
             self._apart.sweep()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
     def _stop(self) -> None:
-        if self._site.closing or not self._dispatchers:
+        if self._site.closing or not self._catalog.dispatchers:
             self._end()
             return
-        self._service.draining = self._site.closing = True
+        self._catalog.draining = self._site.closing = True
         self._loop.call_later(self._settings.drain_seconds, self._end)
 
     def _end(self) -> None:
@@ -209,7 +204,7 @@ class _Worker:
             if not self._site.connections:
                 break
             await asyncio.sleep(0.01)
-        for dispatcher in self._dispatchers:
+        for dispatcher in self._catalog.dispatchers:
             dispatcher.stop()
         if self._apart is not None:
             self._apart.stop()

@@ -17,11 +17,11 @@ from typing import Any
 from deployer.core.container import Container, Mount
 from deployer.errors import DeployerError, Interrupted, RolloutFailed, TimedOut
 from deployer_images.runtimes import Running, wait_healthy
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.images import Images, ResolvedImage
 from deployer_localstack.aws.log_streams import LogStream, LogStreams
 from deployer_localstack.aws.model_data import ModelDataBroken, model_data, unpack
-from deployer_localstack.aws.sagemaker.store import Place
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.containers.proxy import ConnectionPool
 from deployer_localstack.containers.runtimes import Runtimes

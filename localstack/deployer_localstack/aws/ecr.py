@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deployer_localstack.aws import ground
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Place
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.registry.front import Passwords
 from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository, digest_of

@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from deployer_localstack.aws import ground, s3_bodies
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.ecr import Ecr
 from deployer_localstack.aws.errors import AwsError, expired, render, throttled, validation
 from deployer_localstack.aws.invocations import Invocations
 from deployer_localstack.aws.requests import read_call
 from deployer_localstack.aws.sagemaker.api import SageMaker
-from deployer_localstack.aws.sagemaker.store import Place, Store
+from deployer_localstack.aws.sagemaker.store import Store
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.control.calls import Call
 from deployer_localstack.control.faults import Rule

@@ -16,10 +16,9 @@ from moto.iam.models import get_account_id_from
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from deployer_localstack.aws.account import ACCOUNT, DEFAULT_REGION, ROLE_NAME
+from deployer_localstack.aws.account import ACCOUNT, DEFAULT_REGION, ROLE_NAME, Place
 from deployer_localstack.aws.cloudwatch import backend as cloudwatch
 from deployer_localstack.aws.cloudwatch.series import AllSeries
-from deployer_localstack.aws.sagemaker.store import Place
 
 # Services are looked up by names that moto's own types only know one by one.
 get_backend: Any = moto.backends.get_backend

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.ecr import Ecr
 from deployer_localstack.aws.errors import validation
-from deployer_localstack.aws.sagemaker.store import Place
 from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository
 
 _GZIP_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"

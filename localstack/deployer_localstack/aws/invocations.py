@@ -17,10 +17,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer_localstack.aws import eventstream, ground
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.cloudwatch.endpoint_metrics import Invocation, record
 from deployer_localstack.aws.dataplane import Fleet, Replica
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Endpoint, Place, Shelf, Store
+from deployer_localstack.aws.sagemaker.store import Endpoint, Shelf, Store
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.containers.proxy import ContainerAnswer, ContainerBrokeOff, ContainerTimeout, ContainerUnreachable
 from deployer_localstack.control.calls import Call

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from deployer_localstack.aws import ground
-from deployer_localstack.aws.sagemaker.store import Place
+from deployer_localstack.aws.account import Place
 
 _EVERY_SECONDS = 0.1
 

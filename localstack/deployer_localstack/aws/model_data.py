@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer_localstack.aws import ground
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import validation
-from deployer_localstack.aws.sagemaker.store import Place
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.models import FakeMultipart, S3Backend
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Place
 from deployer_localstack.control.calls import Call
 from deployer_localstack.http.server import Application, Environ, StartResponse
 

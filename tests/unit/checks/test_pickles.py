@@ -29,7 +29,7 @@ from hypothesis import strategies as some
 from deployer.artifacts.content import ModelFile
 from deployer.checks.containers import Pickled, pickles
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
-from deployer_scoring.opcodes.machine import read_pickle
+from deployer_scoring.opcodes.reading import read_pickle
 
 
 class Estimator:

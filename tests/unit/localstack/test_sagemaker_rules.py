@@ -12,11 +12,12 @@ from botocore.eventstream import EventStreamBuffer
 
 from deployer_localstack import Options
 from deployer_localstack.aws import eventstream
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.model_data import model_data
 from deployer_localstack.aws.s3_bodies import JoinedParts
 from deployer_localstack.aws.sagemaker.listing import page
-from deployer_localstack.aws.sagemaker.store import Place, Resource, Shelf, read_tags
+from deployer_localstack.aws.sagemaker.store import Resource, Shelf, read_tags
 from deployer_localstack.aws.shapes import check
 from deployer_localstack.lifecycle import Forgotten
 from deployer_localstack.options import default_directory

@@ -13,11 +13,12 @@ from deployer_scoring.errors import LoadError
 from deployer_scoring.loaders.loading import Loaded
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction, parse_mlmodel
 from deployer_scoring.scorer import Scorer
+from deployer_scoring.server.catalog import Catalog
 from deployer_scoring.server.dispatch import Dispatcher
 from deployer_scoring.server.durations import Durations
 from deployer_scoring.server.inline import Inline
 from deployer_scoring.server.isolated import Isolated
-from deployer_scoring.server.multi_model import Models
+from deployer_scoring.server.multi_model import MultiModel
 from deployer_scoring.server.service import Service
 from deployer_scoring.server.settings import Settings
 from deployer_scoring.server.web import Request, Response
@@ -55,15 +56,15 @@ def asking(service: Service) -> Ask:
 
 
 def answers(
-    *requests: tuple[Any, ...], settings: Settings | None = None, prepare: Callable[[Service], None] = lambda service: None
+    *requests: tuple[Any, ...], settings: Settings | None = None, prepare: Callable[[Catalog], None] = lambda catalog: None
 ) -> list[Response]:
     """The answers of a server of one model, one request after another."""
 
     async def run() -> list[Response]:
-        service = Service(settings or Settings())
-        service.dispatcher = dispatcher()
-        prepare(service)
-        ask = asking(service)
+        catalog = Catalog(settings or Settings())
+        catalog.model = dispatcher()
+        prepare(catalog)
+        ask = asking(Service(catalog))
         return [await ask(*request) for request in requests]
 
     return asyncio.run(run())
@@ -74,12 +75,12 @@ def answered(*request: Any, **options: Any) -> tuple[int, Any]:
     return response.status, json.loads(response.body)
 
 
-def loading(service: Service) -> None:
-    service.dispatcher, service.loading = None, "loading the model"
+def loading(catalog: Catalog) -> None:
+    catalog.model, catalog.loading = None, "loading the model"
 
 
-def draining(service: Service) -> None:
-    service.draining = True
+def draining(catalog: Catalog) -> None:
+    catalog.draining = True
 
 
 def test_a_prediction_is_the_models_answer() -> None:
@@ -145,8 +146,8 @@ def test_what_goes_wrong_is_answered_in_the_form_of_its_protocol() -> None:
 
 
 def test_a_queue_that_is_full_is_503_in_either_form() -> None:
-    def full(service: Service) -> None:
-        service.dispatcher = dispatcher(limit=0)
+    def full(catalog: Catalog) -> None:
+        catalog.model = dispatcher(limit=0)
 
     busy, protocol = answers(("POST", "/invocations", {"inputs": [1]}), ("POST", "/v2/models/a/infer", {}), prepare=full)
     assert (busy.status, protocol.status) == (503, 503)
@@ -200,7 +201,8 @@ def several(check: Callable[[Ask], Awaitable[None]]) -> None:
     """Run a check against a server of several models that has none yet."""
 
     async def run() -> None:
-        await check(asking(Service(Settings(multi_model=True), models=Models(host))))
+        catalog = Catalog(Settings(multi_model=True))
+        await check(asking(Service(catalog, multi_model=MultiModel(catalog, host))))
 
     asyncio.run(run())
 

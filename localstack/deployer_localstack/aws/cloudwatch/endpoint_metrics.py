@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 
 from deployer_localstack.aws import ground
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.cloudwatch.series import Metric
-from deployer_localstack.aws.sagemaker.store import Place
 
 _NAMESPACE = "AWS/SageMaker"
 _DIGITS = 3

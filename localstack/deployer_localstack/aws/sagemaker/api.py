@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import validation
 from deployer_localstack.aws.images import Images
 from deployer_localstack.aws.sagemaker.configs import Configs
 from deployer_localstack.aws.sagemaker.endpoints import Endpoints
 from deployer_localstack.aws.sagemaker.models import Models
 from deployer_localstack.aws.sagemaker.rollout import Rollouts
-from deployer_localstack.aws.sagemaker.store import Place, Shelf, Store, read_tags, write_tags
+from deployer_localstack.aws.sagemaker.store import Shelf, Store, read_tags, write_tags
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.aws.shapes import check
 

@@ -8,29 +8,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from deployer_localstack.aws.account import Place
 from deployer_localstack.aws.errors import validation
 
 if TYPE_CHECKING:
     from deployer_localstack.aws.dataplane import Fleet
 
 MAXIMUM_TAGS = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An account in a region."""
-
-    account: str
-    region: str
-
-    @property
-    def partition(self) -> str:
-        """The first part of an ARN: China and GovCloud have their own."""
-        return "aws-cn" if self.region.startswith("cn-") else "aws-us-gov" if self.region.startswith("us-gov-") else "aws"
-
-    def arn(self, kind: str, name: str) -> str:
-        """SageMaker writes names in ARNs in lower case."""
-        return f"arn:{self.partition}:sagemaker:{self.region}:{self.account}:{kind}/{name.lower()}"
 
 
 @dataclass(slots=True)
