@@ -41,6 +41,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or str(Path.home() / ".cache" / "uv"),
         "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR") or str(Path.home() / ".cache" / "pip"),
         "COLUMNS": "120",
+        # No bytecode of what is never imported; pip reads this one as the value of `compile`.
+        "PIP_NO_COMPILE": "0",
         "PYTHON_WITH_MLFLOW": str(mlflow_python()),
         "GIVEN": str(Path(__file__).with_name("given.py")),
         "MLFLOW_DISABLE_TELEMETRY": "true",
