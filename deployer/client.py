@@ -23,7 +23,8 @@ from deployer.verbs import lifecycle
 from deployer.verbs.changes import Changes
 from deployer.verbs.deployment import Deployment, Deployments
 from deployer.verbs.lifecycle import Wish
-from deployer.verbs.optional import Config, OptionalVerbs
+from deployer.verbs.optional import Config
+from deployer.verbs.traffic import TrafficVerbs
 
 
 def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
@@ -40,7 +41,7 @@ def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Repor
     return DeployClient(target_uri, config, on_event=on_event)
 
 
-class DeployClient(OptionalVerbs):
+class DeployClient(TrafficVerbs):
     """Deploys to one target. All calls raise the errors of `deployer.errors`; see there which mean what."""
 
     def __init__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,16 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} m {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} m"
+
+
+def short_time(seconds: float) -> str:
+    """As options write it: "200ms", "1.5s"."""
+    return f"{math.ceil(seconds * 1000)}ms" if seconds < 1 else f"{seconds:.3g}s"
+
+
+def short_share(rate: float) -> str:
+    """As options write it: 0.015 is "1.5%"."""
+    return f"{rate * 100:.3g}%"
 
 
 def age(then: datetime | None, now: datetime | None = None) -> str:

@@ -1,4 +1,4 @@
-"""create, update, apply, delete, prune."""
+"""create, update, apply, rollback, delete, prune."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from deployer.core.state import Status
 from deployer.core.target import Intent
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Report, Resolved
+from deployer.verbs.moves import Direction, Move
 
 if TYPE_CHECKING:
     from deployer.client import DeployClient
@@ -46,13 +47,37 @@ def create(**given: Any) -> None:
 @options.place
 @options.model
 @options.rollout
+@click.option("--promote", is_flag=True, help="Go on with the rollout that is under way: to its next step, or to its end.")
+@click.option("--abort", is_flag=True, help="Give the rollout up that is under way: what was in service has all of the traffic again.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
-def update(**given: Any) -> None:
+def update(*, promote: bool, abort: bool, **given: Any) -> None:
     """Change a deployment; what isn't named stays. The generation in service answers until the new one does."""
-    _deploy(Intent.UPDATE, **given)
+    if promote and abort:
+        raise ConfigInvalid("--promote goes on with a rollout, --abort gives it up", advice="leave one of them out")
+    if not (promote or abort):
+        _deploy(Intent.UPDATE, **given)
+        return
+    if given["model"].uri:
+        raise ConfigInvalid("--promote and --abort are for the generations that are there: no model goes with them", advice="leave -m out")
+    flags = {"endpoint": given["rollout"].endpoint, **{key: given[key] for key in ("session", "place", "name", "dry_run", "output", "quiet")}}
+    _move(Move(Direction.PROMOTE if promote else Direction.ABORT), **flags)
+
+
+@click.command()
+@options.name
+@options.place
+@options.endpoint
+@click.option("--to", metavar="GENERATION", help="The generation to go back to; default: the one before that in service.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@options.output(*_OUTPUTS)
+@options.quiet
+@options.run
+def rollback(*, to: str | None, **given: Any) -> None:
+    """Bring back a generation that is there still: no upload, no build, all of the traffic at once."""
+    _move(Move(Direction.ROLLBACK, to), **given)
 
 
 @click.command()
@@ -143,6 +168,36 @@ def prune(
         emit(output or "", {"name": wanted, "target": str(client.uri), "removed": list(removed)}, [wanted], lambda: text)
 
 
+def _move(
+    move: Move,
+    *,
+    session: Session,
+    place: Place,
+    name: str | None,
+    endpoint: str | None,
+    dry_run: bool,
+    output: str | None,
+    quiet: bool,
+) -> None:
+    client = place.client()
+    wanted = client.name_for(name, None)
+    if dry_run:
+        show_changes(session, [client.plan_move(move, wanted, endpoint=endpoint)])
+        return
+    with reporting(session, str(client.uri), quiet=quiet) as report:
+        seen = _Seen(report)
+        client.on_event = seen
+        match move.direction:
+            case Direction.PROMOTE:
+                done = client.promote(wanted, endpoint=endpoint)
+            case Direction.ABORT:
+                done = client.abort(wanted, endpoint=endpoint)
+            case _:
+                done = client.rollback(wanted, move.to, endpoint=endpoint)
+    document = {"event": "deployed", **done.document()} if output == "jsonl" else done.document()
+    emit("name" if quiet else output or "", document, [done.name], lambda: closing(done, seen.resolved))
+
+
 def _show_removals(client: DeployClient, found: Mapping[str, tuple[str, ...]], output: str | None, quiet: bool) -> None:
     """What would go, by deployment."""
     documents = [{"name": name, "target": str(client.uri), "removes": list(removes)} for name, removes in found.items()]
@@ -229,6 +284,15 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
     where = f"-t {shlex.quote(deployment.target)} -n {deployment.name}" + (f" --endpoint {deployment.endpoint}" if deployment.endpoint else "")
     if resolved is not None and not resolved.changes:
         return f"{deployment.name} is as asked for on {deployment.target}, generation {resolved.generation}: nothing to do."
+    if deployment.status is Status.PAUSED and len(deployment.traffic) > 1:
+        shares = ", ".join(f"{generation} {percent} %" for generation, percent in deployment.traffic.items())
+        return "\n".join(
+            (
+                f"{deployment.name} is paused on {deployment.target}: {shares}.",
+                f"  deploy update {where} --promote   goes on",
+                f"  deploy update {where} --abort     goes back",
+            )
+        )
     if deployment.status is not Status.READY:
         generation = resolved.generation if resolved else deployment.incoming
         return f"{deployment.name} is {deployment.status} on {deployment.target}, generation {generation}.\n  deploy get {where}"

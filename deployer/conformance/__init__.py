@@ -11,10 +11,13 @@ Needs pytest, and is imported by tests alone.
 
 import pytest
 
-pytest.register_assert_rewrite("deployer.conformance.contract", "deployer.conformance.looks")  # so that a broken promise shows its values
+pytest.register_assert_rewrite(
+    "deployer.conformance.contract", "deployer.conformance.looks", "deployer.conformance.traffic"
+)  # so that a broken promise shows its values
 
 from deployer.conformance.clients import Command, Ended, Origin, Stream  # noqa: E402
 from deployer.conformance.contract import TargetContract  # noqa: E402
 from deployer.conformance.place import Place, Sample  # noqa: E402
+from deployer.conformance.traffic import TrafficContract  # noqa: E402
 
-__all__ = ["Command", "Ended", "Origin", "Place", "Sample", "Stream", "TargetContract"]
+__all__ = ["Command", "Ended", "Origin", "Place", "Sample", "Stream", "TargetContract", "TrafficContract"]

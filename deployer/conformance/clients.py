@@ -20,14 +20,17 @@ from deployer.errors import DeployerError
 from deployer.events import Event, Report, StepProgressed, StepStarted
 from deployer.verbs import lifecycle
 from deployer.verbs.lifecycle import Wish
+from deployer.verbs.moves import Direction, Move
 
 DELETE = "delete"
 PRUNE = "prune"
+TO = "to"
+"""Of a rollback: the generation, among its options."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command as a user gives it: create, update, apply, delete or prune."""
+    """One command as a user gives it: create, update, apply, delete, prune, promote, abort or rollback."""
 
     verb: str
     name: DeploymentName
@@ -98,14 +101,17 @@ def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Repo
     Raises:
         DeployerError
     """
-    config = target.config.parse(command.options, target=target.scheme)
+    options = {key: value for key, value in command.options.items() if key != TO}
+    config = target.config.parse(options, target=target.scheme)
     if command.verb == DELETE:
         return lifecycle.delete(target, cloud, command.name, config, report)
     if command.verb == PRUNE:
         return not lifecycle.prune(target, cloud, command.name, config, report).empty
+    moves = command.verb in tuple(Direction)
     wish = Wish(
         name=command.name,
-        intent=Intent(command.verb),
+        intent=Intent.UPDATE if moves else Intent(command.verb),
+        move=Move(Direction(command.verb), command.options.get(TO)) if moves else None,
         model=command.model,
         config=config,
         packages=command.packages,

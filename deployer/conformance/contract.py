@@ -15,6 +15,8 @@ from deployer.conformance.clients import Command, Ended
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
+from deployer.conformance.traffic import TrafficContract, WayBackContract
+from deployer.core.capabilities import SupportsStrategies
 from deployer.core.generations import lineage
 from deployer.core.plan import Effect
 from deployer.core.state import DeploymentName, Status
@@ -28,7 +30,7 @@ MAY_GROW = 150_000_000
 LEFTOVERS = ("conflict", "done")
 
 
-class TargetContract(Removal):
+class TargetContract(Removal, WayBackContract):
     """Subclass it in a module of its own, name the class Test…, and give a fixture `place` of scope "module" beside it."""
 
     gaps: ClassVar[Mapping[str, str]] = {}
@@ -53,6 +55,9 @@ class TargetContract(Removal):
         """A name under which the first model serves."""
         done(place.run(place.command("create", name, place.first.model)))
         return name
+
+    def test_what_it_can_do_with_traffic_is_held_to_its_contract(self, place: Place) -> None:
+        assert isinstance(place.target, SupportsStrategies) == isinstance(self, TrafficContract)
 
     # What a user does every day.
 

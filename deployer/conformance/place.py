@@ -33,6 +33,7 @@ class Place(ABC):
         options: what every command names (a role, a bucket).
         generation_option: one option and a value other than its default, whose change takes a new generation.
         live_option: one option and a value other than its default, which changes in place; empty where the target has none.
+        failing: one that comes to serve, and answers the question with an error (needed where a target gives shares of the traffic).
         other_image: an image that serves as well as the usual one, under another reference.
         question: a request that `first` and `second` answer differently.
         shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
@@ -43,6 +44,7 @@ class Place(ABC):
     first: Sample
     second: Sample
     broken: Model
+    failing: Model
     question: Payload
     other_image: str
     options: ClassVar[Mapping[str, Any]] = {}

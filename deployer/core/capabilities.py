@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from deployer.core.state import DeploymentName, Model, ModelFacts
 from deployer.core.target import ConfigT, Payload, Target
+from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
 
 Cloud = TypeVar("Cloud")
@@ -50,6 +51,21 @@ class SupportsAdoption(Protocol[Cloud]):
 
     def adopt(self, name: DeploymentName, cloud: Cloud) -> Cloud:
         """The same cloud, where what carries this name counts as ours: `observe` doesn't raise NotOurs for it."""
+
+
+@runtime_checkable
+class SupportsStrategies(Protocol[Cloud_contra]):
+    """Targets that can do more with traffic than switch it all at once; how its plans come to that is in `deployer.core.rollout`."""
+
+    def strategies(self) -> Mapping[Strategy, frozenset[str]]:
+        """The strategies that it has, and of each the parts: steps, pause, checks, batch, allow_gap, and alarms (of the cloud's own)."""
+
+    def measure(self, name: DeploymentName, generation: str, cloud: Cloud_contra) -> Measured:
+        """What a generation answered since it has the share of the traffic that it has now.
+
+        Raises:
+            Conflict: this run doesn't hold the name any more.
+        """
 
 
 @runtime_checkable

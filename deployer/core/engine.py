@@ -41,6 +41,11 @@ def apply(plan: Plan[Cloud], cloud: Cloud, report: Report) -> None:
         take_back(plan, cloud, report, cause)
         raise
     except KeyboardInterrupt as cause:
+        if sent and sum(step.effect is Effect.SWITCH for step in plan.forward) > 1:
+            raise Interrupted(
+                "interrupted in the middle of the rollout: the traffic stays split as it is",
+                advice="run the same command again to go on with it; deploy update NAME --abort goes back",
+            ) from cause
         if sent:
             what = next(step for step in plan.forward if step.effect is Effect.SWITCH).describe()
             raise Interrupted(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from deployer.core.state import Observed, Record, Resource, Share, Status
@@ -112,6 +112,40 @@ def undone(record: Record, observed: Observed | None) -> frozenset[Resource]:
 def alone(record: Record, observed: Observed | None, apart: frozenset[Resource]) -> bool:
     """Whether nothing of the deployment, `apart` from the pointer and the claim, is left where the way back has removed this generation."""
     return observed is None or not (observed.traffic or observed.resources - own(record) - apart)
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A generation that is to take over, held against what is there: what a plan goes by.
+
+    Attributes:
+        record: of the generation, as it is to be; `earlier`, as it is now.
+        whole: it is in service already, alone, and all of it is there.
+        keep: what may stay once it has taken over.
+        undone: what goes where it doesn't come to serve.
+    """
+
+    record: Record
+    earlier: Record | None
+    whole: bool
+    keep: frozenset[Resource]
+    undone: frozenset[Resource]
+
+
+def succession(record: Record, observed: Observed | None, keep: int, apart: frozenset[Resource], claim: Resource) -> Succession:
+    """The succession of a record that names no predecessor yet. `apart`: the pointer and the claim, which belong to no generation."""
+    record = successor(record, observed)
+    before = observed
+    if observed is not None and observed.candidate == record.generation:
+        before = replace(observed, traffic=observed.traffic[:1], incoming=None)  # a share that it has is given back first
+    gone = undone(record, before) | (frozenset({claim}) if alone(record, observed, apart) else frozenset())
+    return Succession(
+        record,
+        observed.records.get(record.generation) if observed else None,
+        in_service(record, observed),
+        stays(succeeded(record, observed), keep) | apart,
+        gone,
+    )
 
 
 def in_use(records: Mapping[str, Record], living: Iterable[str], doomed: frozenset[Resource]) -> frozenset[Resource]:

@@ -10,7 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from deployer.core.state import Record
+from deployer.core.generations import record_resource
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.state import Record, Resource
 from deployer.errors import Conflict
 
 Version = TypeVar("Version")
@@ -46,6 +48,31 @@ class Ledger(Protocol):
         Raises:
             Conflict: another has, or nobody.
         """
+
+
+class KeepsRecords(Protocol):
+    """A cloud's client that writes records by itself, as `Ledger.write` does."""
+
+    def write(self, record: Record) -> bool:
+        """Keep a record in place of the one of its generation. Whether that changed anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord(Step[KeepsRecords]):
+    """Before all else, so that nothing half-made is ever out of sight."""
+
+    record: Record
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return record_resource(self.record.generation)
+
+    def describe(self) -> str:
+        return "record"
+
+    def run(self, cloud: KeepsRecords, progress: Progress) -> bool:
+        return cloud.write(self.record)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,24 @@ from enum import StrEnum
 from typing import Annotated, Any, Self, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from deployer.core import strategy_options
 from deployer.core.state import Digest, Record, digest_of
+from deployer.core.traffic import PARTS, Strategy
 from deployer.errors import ConfigInvalid
 from deployer_scoring.masking import masked
 
 
 class Takes(StrEnum):
-    """What a change of an option takes: a new generation, a change in place, another deployment (it holds for a deployment's life), or nothing."""
+    """What a change of an option takes: a new generation, a change in place, another deployment (it holds for a deployment's life), or nothing.
+
+    One of a rollout is kept in the record for the next ones, and changes nothing by itself.
+    """
 
     GENERATION = "generation"
     LIVE = "live"
+    ROLLOUT = "rollout"
     ANOTHER = "another"
     NOTHING = "nothing"
 
@@ -35,6 +41,7 @@ class Mark:
 
 GENERATION = Mark(Takes.GENERATION)
 LIVE = Mark(Takes.LIVE)
+ROLLOUT = Mark(Takes.ROLLOUT)
 ANOTHER = Mark(Takes.ANOTHER)
 NOTHING = Mark(Takes.NOTHING)
 SECRET = Mark(Takes.GENERATION, secret=True)
@@ -62,12 +69,41 @@ class TargetConfig(BaseModel):
     keep: Annotated[int, NOTHING] = Field(1, ge=0, description="How many generations before the current one stay, for a way back.")
     archive: Annotated[bool, NOTHING] = Field(False, description="Keep all earlier generations.")
 
+    strategy: Annotated[Strategy, strategy_options.NESTED, ROLLOUT] = Field(
+        Strategy.ALL_AT_ONCE,
+        description="How traffic goes to a new generation: all_at_once, blue_green, rolling or canary; in a file its parts may stand below it.",
+    )
+    steps: Annotated[strategy_options.Steps | None, ROLLOUT] = Field(
+        None, description="canary: the shares in percent, before all of it: 10,50 (the default)."
+    )
+    pause: Annotated[strategy_options.Pause | None, ROLLOUT] = Field(
+        None, description="How long each share lasts (30s, 10m, 1h), or manual: until update --promote. Default: canary 5m, blue_green manual."
+    )
+    checks: Annotated[strategy_options.Checks | None, ROLLOUT] = Field(
+        None, description="What the new generation is held to meanwhile: error_rate, latency_p50, latency_p90, latency_p99, min_requests, alarms."
+    )
+    batch: Annotated[strategy_options.Batch | None, ROLLOUT] = Field(
+        None, description="rolling: how many instances at once, as a number or a share (25%)."
+    )
+    allow_gap: Annotated[bool, ROLLOUT] = Field(
+        False, description="all_at_once: the old generation may go before the new one serves, where there is no room for both."
+    )
+
     @field_validator("image_url")
     @classmethod
     def _image_without_password(cls, value: str | None) -> str | None:
         if value and masked(value) != value:
             raise ValueError("an image's reference has no password in it: docker login keeps those of registries")
         return value
+
+    @model_validator(mode="after")
+    def _parts_of_this_strategy(self) -> Self:
+        # Without a strategy the one in service stays, which isn't known here.
+        if "strategy" in self.model_fields_set and (
+            wrong := strategy_options.misplaced(self.strategy, {part: getattr(self, part) for part in PARTS})
+        ):
+            raise ValueError(wrong)
+        return self
 
     @classmethod
     def marks(cls) -> Mapping[str, Mark]:
@@ -86,7 +122,8 @@ class TargetConfig(BaseModel):
         Raises:
             ConfigInvalid: an unknown key (with the nearest known one) or a wrong value, with where it came from.
         """
-        origins = origins or {}
+        origins = dict(origins or {})
+        options = _unfolded(options, origins, target)
         for key in options:
             if key not in cls.model_fields:
                 raise ConfigInvalid(_unknown(key, cls.model_fields, target, origins.get(key)), advice=f"deploy help -t {target} lists the options")
@@ -99,8 +136,19 @@ class TargetConfig(BaseModel):
             ConfigInvalid: what is named doesn't go with what stays, with where each came from.
         """
         own = {name: getattr(self, name) for name in self.model_fields_set}
-        kept = {name: value for name, value in record.options.items() if name not in named and name in type(self).model_fields}
+        replaced = PARTS.keys() if "strategy" in named else frozenset()  # another strategy comes with its own parts
+        kept = {name: record.options[name] for name in record.options.keys() & type(self).model_fields.keys() - {*named, *replaced}}
         return self._valid({**own, **kept}, {**self._origins, **dict.fromkeys(kept, f"generation {record.generation}")}, target)
+
+    @property
+    def course(self) -> strategy_options.Course:
+        """The strategy, with all its parts."""
+        return strategy_options.course(self.strategy, **self.parts)
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Those of the strategy, as they are given."""
+        return {part: getattr(self, part) for part in PARTS}
 
     def origin(self, name: str) -> str:
         """Where an option's value comes from, in words: a file and its line, a variable, the generation that has it; "" for a default."""
@@ -133,6 +181,20 @@ class TargetConfig(BaseModel):
         marks = self.marks()
         kept = {name for name, mark in marks.items() if mark.takes is Takes.GENERATION and not mark.secret}
         return digest_of([self.model_dump(mode="json", include=kept, exclude_defaults=True), secrets])
+
+
+def _unfolded(options: Mapping[str, Any], origins: dict[str, str], target: str) -> Mapping[str, Any]:
+    """With the parts of a strategy that stand below it as options of their own; one that is said by itself is nearer."""
+    value = options.get("strategy")
+    try:
+        unfolded = strategy_options.nested(_read(value, Mapping[str, Any]) if isinstance(value, str) else value)
+    except ValueError as error:
+        origin = f" ({origins['strategy']})" if "strategy" in origins else ""
+        raise ConfigInvalid(f"wrong options for {target}: {error}{origin}", advice=f"deploy help -t {target} says what each option takes") from None
+    if unfolded is None:
+        return options
+    origins |= {part: origins["strategy"] for part in unfolded.keys() - options.keys() if "strategy" in origins}
+    return {**unfolded, **options, "strategy": unfolded["strategy"]}
 
 
 def _mark(name: str, metadata: list[Any]) -> Mark:

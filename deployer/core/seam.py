@@ -18,16 +18,19 @@ Result = TypeVar("Result")
 
 
 class Faults(Protocol):
-    """A cloud's table: what its client library raises, and what that means."""
+    """A cloud's table: what its client library raises, and what that means. Who inherits it says only what there is."""
 
     def transient(self, error: BaseException) -> bool:
         """Whether the same call may well go through a moment later."""
+        return False
 
     def unreached(self, error: BaseException) -> bool:
         """Whether nobody was there to ask: no such host, nothing that listens, no way to it."""
+        return False
 
     def expired(self, error: BaseException) -> bool:
         """Whether the credentials are what was refused, and others may do."""
+        return False
 
     def translated(self, error: Exception, operation: str) -> DeployerError | None:
         """Our error for what `operation` came to; None for what is none of the cloud's faults."""

@@ -270,7 +270,8 @@ class Observed(Generic[View]):
 
     Attributes:
         endpoint: the one that it is behind; None where a deployment is its own endpoint.
-        traffic: one share of 100 in the plain case, two in a canary, none where nothing serves.
+        traffic: one share of 100 in the plain case, none where nothing serves. While a rollout keeps two: the one that was there first, which
+            takes all of it again where the rollout is aborted, then the candidate; each may have anything from 0 to 100.
         incoming: the generation that the cloud itself is still rolling to.
         records: by generation.
         resources: all that is ours: tagged, named by a record, or an unfinished upload under our prefix.
@@ -295,8 +296,13 @@ class Observed(Generic[View]):
 
     @property
     def serving(self) -> str | None:
-        """The generation with the most traffic, or None."""
-        return max(self.traffic, key=lambda share: share.percent).generation if self.traffic else None
+        """The generation in service, or None; while a rollout keeps two, the one that was there first, whatever its share."""
+        return self.traffic[0].generation if self.traffic else None
+
+    @property
+    def candidate(self) -> str | None:
+        """The generation that a rollout has given a share, and that isn't promoted yet."""
+        return self.traffic[1].generation if len(self.traffic) > 1 else None
 
     @property
     def record(self) -> Record | None:

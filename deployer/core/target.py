@@ -85,12 +85,14 @@ class DeploymentSpec(Generic[ConfigT]):
         config: all options, those with secrets and those that no record keeps too.
         image: as its registry describes it.
         path: where the model's files are on this machine; None where it is known from a record alone.
+        made: it is a generation whose resources are all there: nothing is made, the traffic alone goes to it.
     """
 
     record: Record
     config: ConfigT
     image: Image
     path: Path | None = None
+    made: bool = False
 
     @property
     def name(self) -> DeploymentName:

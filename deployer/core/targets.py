@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
+from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStrategies, SupportsStreaming
 from deployer.core.target import Target, TargetUri
 from deployer.errors import ConfigInvalid, ExtraMissing
 
@@ -16,6 +16,8 @@ GROUP = "deployer.targets"
 VERBS: Mapping[str, tuple[str, ...] | type] = {
     "create, update, apply": ("settle", "claim", "observe", "resolve", "plan"),
     "plan, diff, --dry-run": ("observe", "resolve", "plan"),
+    "rollback": ("observe", "plan"),
+    "shares of the traffic: update --promote, --abort": SupportsStrategies,
     "delete": ("observe", "plan_delete"),
     "prune": ("observe", "plan_prune"),
     "list": ("list",),

@@ -14,7 +14,13 @@ from pydantic_core import PydanticUndefined
 
 from deployer.core.options import Mark, TargetConfig
 
-TAKES = {"generation": "makes a new generation", "live": "changes in place", "another": "for the deployment's life", "nothing": "this run only"}
+TAKES = {
+    "generation": "makes a new generation",
+    "live": "changes in place",
+    "rollout": "for this rollout and the next ones",
+    "another": "for the deployment's life",
+    "nothing": "this run only",
+}
 
 
 @dataclass(frozen=True, slots=True)

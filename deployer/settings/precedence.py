@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployer.core.target import Target, TargetUri
+from deployer.core.traffic import PARTS
 from deployer.errors import ConfigInvalid
 from deployer.settings.config_file import ConfigFile
 
@@ -37,8 +38,11 @@ class Options:
         return cls(dict(values or {}), dict.fromkeys(values or {}, origin))
 
     def over(self, other: Options) -> Options:
-        """These, and from `other` what isn't in them."""
-        return Options({**other.values, **self.values}, {**other.origins, **self.origins})
+        """These, and from `other` what isn't in them; a strategy comes with its own parts."""
+        left = {key for key in other.values if "strategy" in self.values and key in PARTS}
+        beneath = {key: value for key, value in other.values.items() if key not in left}
+        origins = {key: origin for key, origin in other.origins.items() if key not in left}
+        return Options({**beneath, **self.values}, {**origins, **self.origins})
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class Deployment(Mapping[str, Any]):
             status=observed.status,
             model=current.model.uri if current else "",
             generation=observed.serving or "",
-            incoming=observed.incoming or "",
+            incoming=observed.incoming or observed.candidate or "",
             reason=observed.reason,
             url=observed.url,
             created=current.provenance.made if current else None,

@@ -11,6 +11,7 @@ from deployer.core.capabilities import SupportsAccounts, SupportsAdoption, Suppo
 from deployer.core.compatibility import Fit, fit
 from deployer.core.plan import Plan
 from deployer.core.requirements import refuse_old_python
+from deployer.core.rollout import refuse_what_is_not_there
 from deployer.core.schema import SchemaChanges, schema_changes
 from deployer.core.state import DeploymentName, Image, Model, Observed, Provenance
 from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target
@@ -25,6 +26,7 @@ from deployer.errors import (
     SchemaChangeRefused,
 )
 from deployer.events import Noticed, Report, Resolved
+from deployer.verbs.moves import Move
 
 if TYPE_CHECKING:
     from deployer.core.options import TargetConfig
@@ -43,6 +45,7 @@ class Wish:
         config: all options of this run, and where each came from; None: the defaults.
         named: which of them are meant for this deployment (None: all); the others stand for all, and an update takes the record before these.
         packages: None where it isn't named: as the record has it, for an update, or else auto.
+        move: where no generation is to be made, the one that is there and is to have the traffic.
     """
 
     name: DeploymentName
@@ -56,6 +59,7 @@ class Wish:
     allow_build: bool = False
     provenance: Provenance = field(default_factory=Provenance)
     endpoint: str | None = None
+    move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,14 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
     """
     cloud = _adopting(target, cloud, wish)
     observed = target.observe(wish.name, cloud)
+    if wish.move is not None:
+        spec = wish.move.spec(target, observed, wish.name, _config(target, wish), wish.named)
+        refuse_what_is_not_there(target, target.scheme, spec.config)
+        return Prospect(Intent.UPDATE, observed, spec, target.plan(spec, observed), Fit(), SchemaChanges())
     request = _request(target, wish, observed)
     if request.packages != "image":
         refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
+    refuse_what_is_not_there(target, target.scheme, request.config)
     spec = target.resolve(request, observed, cloud)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
         raise DeploymentExists(
@@ -219,6 +228,11 @@ def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
     from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
 
     check(found, wish)
+    given_up = found.observed.candidate if found.observed else None
+    if given_up and found.spec.generation not in (given_up, found.observed.serving if found.observed else None):
+        report(Noticed(level="warning", message=f"the rollout of {given_up}, which is under way, is given up for this one"))
+    if found.spec.made:
+        return
     look_before_upload(found.spec.model, found.spec.image, found.spec.record.packages, report)
 
 
@@ -244,7 +258,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     if intent is Intent.UPDATE and record is None and wish.model is None:
         raise Conflict(f"{wish.name} has no generation in service to complete the update from", advice="name the model: -m MODEL")
     completes = record if intent is Intent.UPDATE else None
-    config: Any = wish.config or target.config.parse({}, target=target.scheme)
+    config = _config(target, wish)
     named = frozenset(config.model_fields_set) if wish.named is None else wish.named
     model = wish.model or (Model(record.model) if record else None)
     if model is None:
@@ -262,6 +276,10 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         allow_build=wish.allow_build,
         endpoint=wish.endpoint,
     )
+
+
+def _config(target: Target[ConfigT, Any], wish: Wish) -> Any:
+    return wish.config or target.config.parse({}, target=target.scheme)
 
 
 def _as_recorded(target: Target[ConfigT, Any], observed: Observed, config: ConfigT) -> ConfigT:

@@ -1,7 +1,7 @@
 """A cloud in memory, as a provider's own library would give it: what the target beside it deploys to.
 
-It keeps things at addresses, and services that lead to one version at a time: a service rolls from one version to the next while the one before
-answers, is compared and set in one moment, and what it leads to can't be removed. Time is a count that goes on with every call: nobody waits.
+It keeps things at addresses, and services that lead to one version, or to two with a share each: a service rolls from one version to the next while
+the one before answers, is compared and set in one moment, and what it leads to can't be removed. Time is a count that goes on with every call.
 """
 
 from __future__ import annotations
@@ -41,13 +41,18 @@ class Service:
     """What answers under a name: with `version`, or nothing yet. It is rolling to `incoming` until `due`.
 
     Attributes:
+        trial: another version, which answers `percent` of the requests.
+        share: what `incoming` is to have beside `version`, in percent; None: all, alone.
         autoscaled: somebody else keeps the count.
         down: its containers have ended since.
     """
 
     name: str
     version: str | None = None
+    trial: str | None = None
+    percent: int = 0
     incoming: str | None = None
+    share: int | None = None
     count: int = 1
     due: int | None = None
     reason: str = ""
@@ -56,8 +61,14 @@ class Service:
     down: bool = False
 
     @property
+    def answers(self) -> tuple[tuple[str, int], ...]:
+        """Which versions do, and of how many percent of the requests: `version` first."""
+        trial = ((self.trial, self.percent),) if self.trial else ()
+        return ((self.version, 100 - self.percent), *trial) if self.version else ()
+
+    @property
     def leads_to(self) -> frozenset[str]:
-        return frozenset(each for each in (self.version, self.incoming) if each)
+        return frozenset(each for each in (self.version, self.trial, self.incoming) if each)
 
 
 @dataclass
@@ -66,7 +77,7 @@ class Cloud:
 
     Attributes:
         things: by name of the service that they are for, kind and key.
-        broken: models whose container can't start.
+        broken: models whose container can't start; `failing`: those that answer with errors; `slow`: what others take, in seconds.
         faults: raised by the calls of that verb ("point"), or of that verb and kind ("put data").
         findings, defaults: what a doctor finds, and what is configured for the platform.
     """
@@ -78,6 +89,9 @@ class Cloud:
     lines: list[Line] = field(default_factory=list)
     sent: list[Any] = field(default_factory=list)
     broken: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    slow: dict[str, float] = field(default_factory=dict)
+    answered: dict[str, list[tuple[str, bool, float]]] = field(default_factory=dict)
     faults: dict[str, BaseException] = field(default_factory=dict)
     findings: list[Any] = field(default_factory=list)
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -115,9 +129,11 @@ class Cloud:
         version = self.things.get((service.name, "version", coming))
         if version is None or self.things.get((service.name, "data", version["data"])) in {None, *self.broken}:
             self.lines += [Line("loading model from /opt/ml/model", coming), Line(WHY, coming)]
-            return replace(service, incoming=None, due=None, reason=f"the model could not be loaded: {WHY}")
+            return replace(service, incoming=None, share=None, due=None, reason=f"the model could not be loaded: {WHY}")
         self.lines.append(Line("listening", coming))
-        return replace(service, version=coming, incoming=None, due=None, reason="")
+        self.answered[service.name] = []
+        beside = {"version": coming, "trial": None, "percent": 0} if service.share is None else {"trial": coming, "percent": service.share}
+        return replace(service, incoming=None, share=None, due=None, reason="", **beside)
 
     # Things.
 
@@ -155,16 +171,17 @@ class Cloud:
         service: Service = _found(self.services, name)
         return service
 
-    def _point(self, name: str, version: str, expecting: str | None, count: int, labels: Mapping[str, str]) -> None:
-        """Roll a service to a version, if it leads to `expecting`; made where there is none."""
+    def _point(self, name: str, to: tuple[str, int | None], expecting: tuple[str, ...], count: int, labels: Mapping[str, str]) -> None:
+        """Roll a service to a version, with a share or alone, if it leads to those that are expected; made where there is none."""
         service = self.services.get(name, Service(name))
         if service.due is not None:
             raise CloudError("Busy", f"{name} is being changed")
-        if service.version != expecting:
-            raise CloudError("Changed", f"{name} leads to {service.version}, not to {expecting}")
+        leads = tuple(version for version, _ in service.answers)
+        if leads != expecting:
+            raise CloudError("Changed", f"{name} leads to {leads}, not to {expecting}")
+        (version, share), due = to, self.time + self.rollout
         _found(self.things, (name, "version", version))
-        due = self.time + self.rollout
-        self.services[name] = replace(service, incoming=version, count=count, due=due, reason="", labels=dict(labels))
+        self.services[name] = replace(service, incoming=version, share=share, count=count, due=due, reason="", labels=dict(labels))
 
     def _scale(self, name: str, count: int) -> None:
         self.services[name] = replace(self._service(name), count=count)
@@ -176,17 +193,26 @@ class Cloud:
 
     def _invoke(self, name: str, payload: Any) -> Any:
         """The rows of `dataframe_split` doubled; asked nothing, the model tells its digest; anything else comes back as it is."""
-        service = self._service(name)
-        version = self.things.get((name, "version", service.version or ""))
+        service, answered = self._service(name), self.answered.setdefault(name, [])
+        due = (len(answered) + 1) * service.percent // 100 > len(answered) * service.percent // 100
+        serving = (service.trial if due else service.version) or ""
+        version = self.things.get((name, "version", serving))
         if version is None:
             raise CloudError("NotFound", f"nothing serves as {name}")
         self.sent.append(payload)
+        data = self.things[name, "data", version["data"]]
+        answered.append((serving, data not in self.failing, self.slow.get(data, 0.001)))
+        if data in self.failing:
+            raise CloudError("ModelError", f"{serving} answers with an error")
         if payload.content_type != "application/json":
             return payload.body
         asked = json.loads(payload.body)
         rows = asked.get("dataframe_split", {}).get("data")
-        answer = [2 * row[0] for row in rows] if rows is not None else asked or self.things[name, "data", version["data"]]
-        return json.dumps({"predictions": answer}).encode()
+        return json.dumps({"predictions": [2 * row[0] for row in rows] if rows is not None else asked or data}).encode()
+
+    def _meter(self, name: str, version: str) -> tuple[tuple[bool, float], ...]:
+        """Of each request that a version had since it has its share: whether it went well, and how long it took."""
+        return tuple((well, took) for serving, well, took in self.answered.get(name, ()) if serving == version)
 
     def _stream(self, name: str, payload: Any) -> tuple[bytes, ...]:
         """The same in pieces, as the model makes them."""

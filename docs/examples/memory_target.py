@@ -11,13 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deployer.core import generations
+from deployer.core import generations, seam
 from deployer.core.container import Container
+from deployer.core.ledger import WriteRecord
 from deployer.core.options import GENERATION, LIVE, TargetConfig
 from deployer.core.plan import Effect, Plan, Progress, Step
-from deployer.core.seam import Seam
+from deployer.core.rollout import Traffic, way
 from deployer.core.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
 from deployer.core.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
+from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNotFound, NotOurs, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
 from docs.examples.memory_cloud import POLL_SECONDS, Cloud, CloudError, Service, cloud_at
@@ -47,19 +49,13 @@ class Absent(DeploymentNotFound):
     """There is no such thing."""
 
 
-class Faults:
+class Faults(seam.Faults):
     """What the cloud's library raises, in our words."""
 
     known: Mapping[str, type[DeployerError]] = {"NotFound": Absent, "Changed": Conflict, "Busy": Conflict, "InUse": Conflict}
 
     def transient(self, error: BaseException) -> bool:
         return isinstance(error, CloudError) and error.code == "Throttled"
-
-    def unreached(self, error: BaseException) -> bool:
-        return False
-
-    def expired(self, error: BaseException) -> bool:
-        return False
 
     def translated(self, error: Exception, operation: str) -> DeployerError | None:
         return self.known.get(error.code, TargetUnavailable)(f"{operation}: {error}") if isinstance(error, CloudError) else None
@@ -76,7 +72,7 @@ class Client:
 
     def ask(self, verb: str, *given: Any, guard: Callable[[], None] | None = None) -> Any:
         """A call that looks, or makes what is named by its content."""
-        return Seam(Faults()).call(lambda: self.cloud.call(verb, *given), verb, guard=guard)
+        return seam.Seam(Faults()).call(lambda: self.cloud.call(verb, *given), verb, guard=guard)
 
     def change(self, verb: str, *given: Any) -> Any:
         """Any other: only while no newer run has claimed the name, which is looked at before each try."""
@@ -88,6 +84,12 @@ class Client:
         with suppress(Absent):
             return self.ask(verb, *given)
         return None
+
+    def write(self, record: Record) -> bool:
+        where = (record.deployment, generations.RECORD, record.generation)
+        found = self.find("get", *where)
+        same = found is not None and Record.from_json(found).same(record)
+        return not same and self.change("put", *where, record.to_json()) is None
 
     def check(self) -> None:
         if self.held is not None and self.find("get", self.held, CLAIM, self.held) != self.run:
@@ -115,11 +117,11 @@ def observe(name: DeploymentName, cloud: Client) -> Seen | None:
         return None
     records = {key: Record.from_json(body) for (kind, key), body in things.items() if kind == generations.RECORD}
     version = things.get((VERSION, service.version or ""), {}) if service else {}
-    serves = Status.READY if service and service.version and not service.down else Status.FAILED
+    serves = (Status.PAUSED if service.trial else Status.READY) if service and service.version and not service.down else Status.FAILED
     return Observed(
         name=name,
         status=Status.PROGRESSING if service and service.due is not None else serves,
-        traffic=(Share(service.version),) if service and service.version else (),
+        traffic=leads(service) if service else (),
         incoming=service.incoming if service else None,
         records=records,
         resources=frozenset(Resource(*each) for each in things) | ({Resource(SERVICE, name)} if service else frozenset()),
@@ -129,6 +131,10 @@ def observe(name: DeploymentName, cloud: Client) -> Seen | None:
         view=View(service.count if service and service.autoscaled else None, version.get("environment", {})),
         detail={"service": asdict(service), "version": version} if service else {},
     )
+
+
+def leads(service: Service) -> Traffic:
+    return tuple(Share(*each) for each in service.answers)
 
 
 def at_rest(name: DeploymentName, cloud: Client, timeout_seconds: float) -> Service | None:
@@ -141,29 +147,6 @@ def at_rest(name: DeploymentName, cloud: Client, timeout_seconds: float) -> Serv
         cloud.cloud.wait(POLL_SECONDS)
         waited += POLL_SECONDS
     return service
-
-
-@dataclass(frozen=True, slots=True)
-class WriteRecord(Step[Client]):
-    """Before all else, so that nothing half-made is ever out of sight."""
-
-    record: Record
-    effect = Effect.CREATE
-
-    @property
-    def makes(self) -> Resource:
-        return generations.record_resource(self.record.generation)
-
-    def describe(self) -> str:
-        return "record"
-
-    def run(self, cloud: Client, progress: Progress) -> bool:
-        where = (self.record.deployment, generations.RECORD, self.record.generation)
-        found = cloud.find("get", *where)
-        if found is not None and Record.from_json(found).same(self.record):
-            return False
-        cloud.change("put", *where, self.record.to_json())
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,30 +178,39 @@ class Make(Step[Client]):
 
 @dataclass(frozen=True, slots=True)
 class Point(Step[Client]):
-    """The switch. The cloud compares and sets: where the service isn't where the plan saw it, a rival was faster."""
+    """The switch. The cloud compares and sets: where the service isn't where the plan saw it, a rival was faster.
+
+    `back`: only where the last that is expected has a share still.
+    """
 
     name: DeploymentName
-    version: str
-    expecting: str | None
+    to: Traffic
+    expecting: tuple[str, ...]
     count: int
+    back: bool = False
     effect = Effect.SWITCH
 
     def describe(self) -> str:
-        return "service"
+        return "service" if len(self.to) == 1 else f"service, {self.to[1].percent} % to {self.to[1].generation}"
 
     def run(self, cloud: Client, progress: Progress) -> bool:
         service: Service | None = cloud.find("service", self.name)
-        if service is not None and self.version in service.leads_to:
+        to = (self.to[-1].generation, self.to[-1].percent if len(self.to) > 1 else None)
+        if service is not None and (self.to == leads(service) or (service.incoming, service.share) == to):
             return False
-        cloud.change("point", self.name, self.version, self.expecting, self.count, {OWNER: self.name})
+        if self.back and (service is None or service.trial != self.expecting[-1]):
+            return False
+        cloud.change("point", self.name, to, self.expecting, self.count, {OWNER: self.name})
         progress.note("the container loads the model")
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitServing(Step[Client]):
+    """The service at rest, and leading `to` these; to anything, where none are named."""
+
     name: DeploymentName
-    version: str
+    to: Traffic
     timeout_seconds: float
     effect = Effect.READ
 
@@ -227,11 +219,11 @@ class AwaitServing(Step[Client]):
 
     def run(self, cloud: Client, progress: Progress) -> bool:
         service = at_rest(self.name, cloud, self.timeout_seconds)
-        if service is not None and service.version == self.version:
+        if not self.to or (service is not None and leads(service) == self.to):
             return False
         if service is None or not service.reason:
             raise Conflict(f"{self.name} was changed by somebody else meanwhile", advice="deploy get shows what is there")
-        lines = tuple(line.text for line in cloud.ask("log", self.name) if line.source == self.version)
+        lines = tuple(line.text for line in cloud.ask("log", self.name) if line.source == self.to[-1].generation)
         raise RolloutFailed(f"{self.name} can't serve", why=service.reason, advice="correct the model or its requirements", lines=lines)
 
 
@@ -248,7 +240,7 @@ class ChangeLive(Step[Client]):
 
     def run(self, cloud: Client, progress: Progress) -> bool:
         cloud.change("scale", self.record.deployment, self.count)
-        return WriteRecord(self.record).run(cloud, progress)
+        return cloud.write(self.record)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,10 +289,7 @@ class Memory:
     """Each deployment is a service, each generation a version; the data of a model is kept once for all of its generations."""
 
     scheme = "memory"
-
-    @property
-    def config(self) -> type[Options]:
-        return Options
+    config = Options
 
     def name_for(self, candidate: str) -> DeploymentName:
         return DeploymentName(re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")[:63].strip("-") or "model")
@@ -340,23 +329,35 @@ class Memory:
         made = Resource(DATA, short(request.model.digest)), Resource(VERSION, record.generation)
         return DeploymentSpec(replace(record, resources=made), config, image, request.model.path)
 
+    def strategies(self) -> Mapping[Strategy, frozenset[str]]:
+        held = frozenset({"pause", "checks"})
+        return {Strategy.ALL_AT_ONCE: frozenset(), Strategy.BLUE_GREEN: held, Strategy.CANARY: held | {"steps"}}
+
+    def measure(self, name: DeploymentName, generation: str, cloud: Client) -> Measured:
+        cloud.check()
+        return Measured.of(cloud.ask("meter", name, generation))
+
     def plan(self, spec: DeploymentSpec[Options], observed: Seen | None) -> Plan[Client]:
-        name, config, record = spec.name, spec.config, generations.successor(spec.record, observed)
-        seen, always = observed or Observed(name, Status.FAILED), _always(name)
-        keep = generations.stays(generations.succeeded(record, observed), generations.depth(config)) | always
-        count = (seen.view.count if seen.view else None) or config.instance_count
+        name, config, claim = spec.name, spec.config, Resource(CLAIM, spec.name)
+        plan = generations.succession(spec.record, observed, generations.depth(config), _always(name), claim)
+        count = (observed.view.count if observed and observed.view else None) or config.instance_count
         model, data, size = spec.model, short(spec.model.digest), (config.instance_type, config.resources.memory)
         version = {"data": data, "image": spec.image.reference, "environment": dict(config.env), "size": size}
-        made = (WriteRecord(record), Make(name, DATA, data, model.digest, model.facts.size), Make(name, VERSION, record.generation, version))
-        waits: tuple[Step[Client], ...] = (AwaitServing(name, record.generation, config.timeout_seconds), *made) if config.synchronous else ()
-        earlier, whole = seen.records.get(record.generation), generations.in_service(record, observed)
-        forward = () if whole else (*made, Point(name, record.generation, seen.serving, count), *waits)
-        live = (ChangeLive(record, count),) if whole and earlier is not None and not earlier.same(record) else ()
-        undone = generations.undone(record, observed) | ({Resource(CLAIM, name)} if generations.alone(record, observed, always) else frozenset())
-        back = (DeleteService(name, failed=True), *((WriteRecord(earlier),) if earlier else ()), Remove(name, undone))
-        goes = seen.resources - keep
-        sweep = (Remove(name, beyond=keep),) if (whole or config.synchronous) and (forward or live or goes) else ()
-        return Plan(forward, live, back, sweep, keep, goes)
+        things = (Make(name, DATA, data, model.digest, model.facts.size), Make(name, VERSION, spec.generation, version))
+
+        def shift(to: Traffic, now: Traffic, *, back: bool = False) -> tuple[Step[Client], ...]:
+            point = Point(name, to, tuple(share.generation for share in now), count, back)
+            return (point, AwaitServing(name, () if back else to, config.timeout_seconds)) if config.synchronous or back else (point,)
+
+        return way(spec, observed, shift, self).plan(
+            spec,
+            plan,
+            observed,
+            make=(WriteRecord(plan.record), *(() if spec.made else things)),
+            live=(ChangeLive(plan.record, count),) if plan.whole and plan.earlier and not plan.earlier.same(plan.record) else (),
+            back=(DeleteService(name, failed=True), *((WriteRecord(plan.earlier),) if plan.earlier else ()), Remove(name, plan.undone)),
+            sweep=Remove(name, beyond=plan.keep),
+        )
 
     def plan_delete(self, name: DeploymentName, observed: Seen, config: Options) -> Plan[Client]:
         return Plan(forward=(DeleteService(name), Remove(name, beyond=frozenset())), removes=observed.resources)

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetContract
+from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetContract, TrafficContract
 from deployer.conformance.clients import run
 from deployer.core.state import DeploymentName, Model, ModelFacts, digest_of
 from deployer.core.target import Payload
@@ -69,6 +69,8 @@ class MemoryPlace(Place):
         self.first, self.second, self.broken = sample("first"), sample("second"), sample("broken").model
         self.cloud = SharedCloud()
         self.cloud.broken.add(self.broken.digest)
+        self.failing = sample("failing").model
+        self.cloud.failing.add(self.failing.digest)
 
     def connect(self) -> Client:
         return Client(self.cloud)
@@ -121,7 +123,7 @@ def place() -> Iterator[Place]:
     yield MemoryPlace()
 
 
-class TestMemory(TargetContract):
+class TestMemory(TargetContract, TrafficContract):
     gaps: ClassVar[Mapping[str, str]] = {
         "test_a_large_model_takes_little_memory": "never: it runs in the tests' own process, and its models have no files",
     }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from deployer.core.state import DeploymentName, Observed, Resource, Share, Status
 from deployer.core.target import Summary
 from deployer_targets.local import names
 from deployer_targets.local.wire import ContainerState, Description
 
 
-def observed(found: Description) -> Observed:
+@dataclass(frozen=True, slots=True)
+class View:
+    """What only the planner must know: the environment of each generation, which a way back to it needs; no record has it."""
+
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+
+def observed(found: Description, environments: Mapping[str, Mapping[str, str]] | None = None) -> Observed[View]:
     """A deployment as its supervisor describes it."""
     status, reason = condition(found)
     return Observed(
@@ -20,6 +30,7 @@ def observed(found: Description) -> Observed:
         resources=resources(found),
         reason=reason,
         url=found.url,
+        view=View(environments or {}),
         detail={
             "supervisor": {"pid": found.pid, "host": found.host, "port": found.port, **found.limits},
             "containers": {generation: _described(state) for generation, state in found.containers.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from deployer.core import generations
@@ -42,6 +43,8 @@ def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[L
 
     The supervisor compares and sets in one moment, so that nothing needs to be looked at again after the switch.
     """
+    if spec.made and observed is not None and observed.view is not None:
+        spec = replace(spec, config=spec.config.model_copy(update={"env": dict(observed.view.environments.get(spec.generation, {}))}))
     record = generations.successor(spec.record, observed)
     after = generations.succeeded(record, observed)
     keep = generations.stays(after, generations.depth(spec.config)) | _service(after)

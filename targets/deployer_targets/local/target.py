@@ -76,7 +76,7 @@ class Local:
 
     def observe(self, name: DeploymentName, cloud: LocalCloud) -> Observed | None:
         found = cloud.describe(name)
-        return observe.observed(found) if found else None
+        return observe.observed(found, cloud.environments(name)) if found else None
 
     def resolve(self, request: Request[LocalConfig], observed: Observed | None, cloud: LocalCloud) -> DeploymentSpec[LocalConfig]:
         environments = cloud.environments(request.name) if observed else {}

@@ -142,8 +142,11 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     there = observed.resources if observed else frozenset()
 
     def whole(there: frozenset[Resource]) -> Steps:
+        record = WriteRecord(wanted.home, wanted.record, Resource(names.RECORD, wanted.record.generation) not in there)
+        if spec.made:
+            return (record,)
         return (
-            WriteRecord(wanted.home, wanted.record, Resource(names.RECORD, wanted.record.generation) not in there),
+            record,
             UploadModel(
                 Destination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key),
                 spec.model.path,

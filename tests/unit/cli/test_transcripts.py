@@ -218,3 +218,48 @@ def digest_of_model(planned_model: Path) -> str:
     from deployer.artifacts import fetch
 
     return fetch(str(planned_model)).digest
+
+
+def test_a_canary_says_how_it_stands_and_what_goes_on_or_back(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    result = deploy("update", "-n", "churn", "-m", "churn4", "-C", "strategy=canary", "-C", "steps=10,50", "-C", "pause=manual")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    candidate = lines[0].split(", ")[1].split()[0]
+    assert lines == [
+        f"churn is paused on memory:/here: 5d53276b93 90 %, {candidate} 10 %.",
+        "  deploy update -t memory:/here -n churn --promote   goes on",
+        "  deploy update -t memory:/here -n churn --abort     goes back",
+    ]
+    assert f"  ✓ service, 10 % to {candidate}\n" in result.stderr
+    shown = deploy("get", "-n", "churn").stdout
+    assert "Status      paused\n" in shown
+    assert f"Traffic     5d53276b93 90 %, {candidate} 10 %\n" in shown
+    assert json.loads(deploy("get", "-n", "churn", "-o", "json").stdout)["traffic"] == {"5d53276b93": 90, candidate: 10}
+    planned = deploy("update", "-n", "churn", "--promote", "--dry-run").stdout
+    assert f"  ~ service, 50 % to {candidate}\n" in planned
+    assert deploy("update", "-n", "churn", "--promote").stdout.startswith(f"churn is paused on memory:/here: 5d53276b93 50 %, {candidate} 50 %.")
+    assert deploy("update", "-n", "churn", "--promote").stdout.startswith(f"churn is ready on memory:/here, generation {candidate}.")
+    assert deploy("update", "-n", "churn", "--promote").stdout.endswith("nothing to do.\n")
+    back = deploy("rollback", "-n", "churn", "-o", "json")
+    assert json.loads(back.stdout)["generation"] == "5d53276b93"
+
+
+def test_a_rollout_given_up(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4", "-C", "strategy=blue_green")
+    result = deploy("rollback", "-n", "churn")
+    assert result.exit_code == 3
+    assert "deploy update churn --abort goes back to 5d53276b93, --promote goes on" in result.stderr
+    assert deploy("update", "-n", "churn", "--abort").stdout.startswith("churn is ready on memory:/here, generation 5d53276b93.")
+    result = deploy("rollback", "-n", "churn")
+    assert result.exit_code == 3
+    assert "none was there before 5d53276b93" in result.stderr
+
+
+def test_promote_and_abort_are_for_what_is_there(deploy: Run, churn: Path) -> None:
+    assert deploy("update", "-n", "churn", "--promote", "--abort").exit_code == 2
+    assert deploy("update", "-n", "churn", "--promote", "-m", "churn").exit_code == 2
+    assert deploy("update", "-n", "churn", "--promote").exit_code == 3
