@@ -7,6 +7,7 @@ requests; the other goes on with them, and a client notices nothing.
 The server inherits a socket (DEPLOYER_HANDOVER_FD). Over it each worker sends one end of a pair of its own, on which it's told, and tells:
 
     {"listen": HOST} with sockets     accept on these and no others; answered by {"listening": how many}
+    {"rest": true}                    accept no more, and give connections back, until sockets come again; answered by {"listening": 0}
     {"leave": "move" | "close"}       accept no more, then give connections back, or close them; answered by {"listening": 0}, in the end by
                                       closing the pair, when no connection is left
     {"connection": true} with one     to a worker: go on with it; from a worker: somebody else is to
@@ -44,6 +45,7 @@ class Handover:
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.AbstractServer] = []
         self._came: asyncio.Queue[Message] = asyncio.Queue()
+        self._resting: Optional[asyncio.Task[None]] = None
         # From the beginning, since a model's process may be forked before the start.
         ours, self._theirs = socket.socketpair()
         self._messages = Messages(ours)
@@ -80,6 +82,11 @@ class Handover:
             content, descriptors = await self._came.get()
             if "listen" in content:
                 await self._listen(content["listen"], [socket.socket(fileno=each) for each in descriptors])
+            elif "rest" in content:
+                self.close()
+                self._move()
+                self._say_listening()
+                self._resting = self._site.loop.create_task(self._move_all())
             elif "connection" in content:
                 await self._go_on(socket.socket(fileno=descriptors[0]))
             elif "leave" in content:
@@ -88,6 +95,7 @@ class Handover:
 
     async def _listen(self, host: str, sockets: list[socket.socket]) -> None:
         self.close()
+        self._end_rest()
         for each in sockets:
             self._site.allowed = self._allowed(each.getsockname()[0], host)
             self._servers.append(await self._site.loop.create_server(lambda: Connection(self._site), sock=each, backlog=1024))
@@ -101,20 +109,38 @@ class Handover:
 
     async def _leave(self, *, move: bool) -> None:
         self.close()
+        self._end_rest()
+        if move:
+            self._move()
         self._say_listening()
         if move:
-            self._site.answered = lambda connection: self._site.loop.call_soon(connection.move, self._give)
+            await self._move_all()
         else:
             self._site.closing = True
         while self._site.connections:
             for connection in list(self._site.connections):
-                if move:
-                    connection.move(self._give)
-                elif connection.idle:
+                if connection.idle:
                     connection.close()
             await asyncio.sleep(_LOOK_SECONDS)
         self._site.loop.remove_reader(self._messages.fileno())
         self._messages.close()
+
+    def _end_rest(self) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = self._site.answered = None
+
+    def _move(self) -> None:
+        """Give back the connections that are between two requests, and from now on each that comes to be."""
+        self._site.answered = lambda connection: self._site.loop.call_soon(connection.move, self._give)
+        for connection in list(self._site.connections):
+            connection.move(self._give)
+
+    async def _move_all(self) -> None:
+        """Return once all are given back, or nobody is there who would take them."""
+        while self._site.connections and not self._site.closing:
+            self._move()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _give(self, descriptor: int) -> bool:
         try:

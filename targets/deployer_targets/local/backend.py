@@ -15,6 +15,7 @@ from deployer.errors import DeployerError
 from deployer_images import runtimes
 from deployer_targets.local.handover import Handover
 from deployer_targets.local.lines import Lines
+from deployer_targets.local.shares import Answers
 
 STOP_SECONDS = 30
 """From SIGTERM to SIGKILL, as SageMaker has it."""
@@ -75,6 +76,7 @@ class Backend:
         self.restarts = 0
         self.last_lines: tuple[str, ...] = ()
         self.limits = limits
+        self.answers = Answers()
         self._lines, self._changed, self._returned = lines, changed, returned
         self._handover: Handover | None = None
         self._running: runtimes.Running | None = None
@@ -103,6 +105,11 @@ class Backend:
             return False
         self._handover.lend(host, sockets)
         return self._handover.accepting
+
+    def rest(self) -> None:
+        """Have its processes accept no more, and give their connections back, until they are lent sockets again."""
+        if self._handover is not None:
+            self._handover.rest()
 
     def give(self, connection: socket.socket) -> bool:
         """Have one of its processes go on with a connection; false where none can."""

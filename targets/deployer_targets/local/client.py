@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,6 +75,11 @@ class LocalCloud:
             stream.flush()
             for many in stream:
                 yield from (Line(*each) for each in json.loads(many))
+
+    def measure(self, name: str, generation: str, seconds: float) -> Mapping[str, Any]:
+        """What a generation answered through the proxy over the last so many seconds: requests, errors, latencies by percentile."""
+        found: dict[str, Any] = self._ask(name, "measure", generation=generation, seconds=seconds)
+        return found
 
     # Changing
 
@@ -177,13 +182,16 @@ class LocalCloud:
         state = self._order(name, "wait", generation=generation, seconds=seconds)
         return wire.ContainerState(**{**state, "lines": tuple(state["lines"])})
 
-    def switch(self, name: str, generation: str, expecting: str | None) -> bool:
-        """Give the traffic to a generation that is ready. Whether it changed anything.
+    def shift(self, name: str, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str] = ()) -> bool:
+        """Divide the traffic among generations that are ready: percent by generation. Whether it changed anything.
+
+        Args:
+            keep: generations without a share that go on running.
 
         Raises:
-            Conflict: another one than `expecting` has it by now.
+            Conflict: it is divided otherwise than `expecting` by now.
         """
-        return bool(self._order(name, "switch", generation=generation, expecting=expecting)["changed"])
+        return bool(self._order(name, "shift", shares=dict(shares), expecting=dict(expecting), keep=list(keep))["changed"])
 
     def switch_when_ready(self, name: str, generation: str) -> None:
         """Let the supervisor do the same as soon as the generation is ready."""

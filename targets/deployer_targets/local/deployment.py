@@ -11,21 +11,20 @@ import errno
 import os
 import re
 import shutil
-import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from deployer.core.state import Record, short
 from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
 from deployer_targets.local import home, wire
-from deployer_targets.local.address import Address
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
 from deployer_targets.local.ledger import MemoryLedger
 from deployer_targets.local.lines import Lines
 from deployer_targets.local.names import Place
-from deployer_targets.local.proxy import Proxy, Unavailable
+from deployer_targets.local.shares import Answers
+from deployer_targets.local.traffic import Traffic
 
 IDLE_SECONDS = 30.0
 """How long a supervisor without a record or container waits for a client before it goes."""
@@ -42,14 +41,11 @@ class Deployment:
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place
-        self.serving: str | None = None
         self.incoming: str | None = None
         self.ledger = MemoryLedger(name)
         self.backends: dict[str, Backend] = {}
         self.lines = Lines()
-        self.address = Address()
-        self._published = ""  # the generation whose container has the port itself
-        self.proxy = Proxy(self._route)
+        self.traffic = Traffic(name, self.backends)
         self.gone = asyncio.Event()
         self.last_used = time.monotonic()
         self._leaving: dict[str, asyncio.Task[None]] = {}
@@ -66,21 +62,26 @@ class Deployment:
         return wire.Description(
             name=self.name,
             pid=os.getpid(),
-            host=self.address.host if self.address.sockets or self._published else "",
-            port=self.address.port if self.address.sockets or self._published else 0,
-            serving=self.serving,
+            host=self.traffic.listening[0],
+            port=self.traffic.listening[1],
+            traffic=self.traffic.shares,
             incoming=self.incoming,
             records=self.ledger.read(),
             containers={generation: _state(backend) for generation, backend in self.backends.items()},
             models=whole,
             unfinished=tuple(each for each in models if each not in whole),
-            limits=asdict(self.backends[self.serving].limits) if self.serving in self.backends else {},
+            limits=asdict(serves.limits) if (serves := self.backends.get(self.traffic.serving or "")) else {},
             ending=self._ending is not None,
         ).to_document()
 
     def environments(self) -> dict[str, Any]:
         """The environment of each generation, secrets and all: for the comparison that a new one is held against."""
         return {generation: dict(environment) for generation, environment in self.ledger.environments.items()}
+
+    def measure(self, generation: str, seconds: float) -> dict[str, Any]:
+        """What a generation answered through the proxy over the last so many seconds; see `shares`."""
+        backend = self.backends.get(generation)
+        return (backend.answers if backend else Answers()).measured(seconds)
 
     def take(self, claimant: str) -> dict[str, Any]:
         """Claim the deployment for a run: from now on only it may change anything, until another claims it.
@@ -108,17 +109,13 @@ class Deployment:
 
     async def listen(self, host: str, port: int) -> dict[str, Any]:
         """Listen there; port 0 keeps the present one, or picks one."""
-        before = (self.address.host, self.address.port)
+        before = self.traffic.listening
         try:
-            await self.address.move(host, port, self._withdraw)
+            await self.traffic.listen(host, port)
         except OSError as error:
             advice = "take another, 0 for any free one, or stop what listens there" if port else "127.0.0.1 is always there"
             raise MachineFault(f"port {port} of {host} can't be had: {_plain(error)}", why=os.strerror(error.errno or 0), advice=advice) from error
-        finally:
-            self._lend()
-        if serves := self.backends.get(self.serving or ""):
-            await serves.obeyed()
-        return {"port": self.address.port, "changed": (self.address.host, self.address.port) != before}
+        return {"port": self.traffic.address.port, "changed": self.traffic.listening != before}
 
     async def adopt_model(self, unfinished: str, model: str) -> dict[str, Any]:
         """Make a client's finished copy the model of that name, unless it's there already."""
@@ -139,13 +136,9 @@ class Deployment:
             await found.leave(at_once=True)
         self.held_by(run)
         if changed := found is None or found.state is State.STOPPED:
-            if publish:
-                self.proxy.accept("", ())
-                self.address.close()
-                self._published = generation
-            port = self.address.port if publish else 0
+            port = self.traffic.publish(generation) if publish else 0
             order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime, port)
-            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell, self._go_on)
+            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell, self.traffic.go_on)
         return {"changed": changed}
 
     async def wait(self, generation: str, seconds: float) -> dict[str, Any]:
@@ -159,33 +152,40 @@ class Deployment:
         backend = self.backends.get(generation)
         return asdict(_state(backend) if backend else wire.ContainerState("stopped"))
 
-    async def switch(self, generation: str, expecting: str | None) -> dict[str, Any]:
-        """Give the traffic to a generation that is ready, if `expecting` still has it; the one before is drained and stopped."""
-        if self.serving == generation:
+    async def shift(self, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str]) -> dict[str, Any]:
+        """Divide the traffic among generations that are ready, if it is divided as expected.
+
+        Args:
+            shares: percent by generation, a hundred in all.
+            keep: those without a share that go on running; the others are drained and stopped.
+        """
+        if self.traffic.shares == shares:
             return {"changed": False}
-        before = self.backends.get(self.serving or "")
-        self._switch(generation, expecting)
-        for backend in filter(None, (before, self.backends.get(generation))):
+        self._shift(shares, expecting, keep)
+        for backend in list(self.backends.values()):
             await backend.obeyed()
         return {"changed": True}
 
-    def _switch(self, generation: str, expecting: str | None) -> None:
-        if self.serving != expecting:
-            raise Conflict(f"{self.name} is served by generation {self.serving} now, not {expecting}: another run was faster")
-        backend = self.backends.get(generation)
-        if backend is None or backend.state is not State.READY:
-            raise Refused(
-                f"generation {generation} of {self.name} can't take the traffic: its container isn't ready", why=backend.reason if backend else ""
-            )
-        before, self.serving, self.incoming = self.serving, generation, None
+    def _shift(self, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str] = ()) -> None:
+        if self.traffic.shares != expecting:
+            raise Conflict(f"{self.name} is served by {_shared(self.traffic.shares)} now, not by {_shared(expecting)}: another run was faster")
+        for generation in shares:
+            backend = self.backends.get(generation)
+            if backend is None or backend.state is not State.READY:
+                raise Refused(
+                    f"generation {generation} of {self.name} can't take the traffic: its container isn't ready", why=backend.reason if backend else ""
+                )
+        before, self.incoming = self.traffic.shares, None
+        self.traffic.divide(shares)
         self._tell()
-        if before in self.backends:
-            self.backends[before].withdraw(move=True)
-            self._retire(before)
+        for generation in before.keys() - shares.keys() - set(keep):
+            if generation in self.backends:
+                self.backends[generation].withdraw(move=True)
+                self._retire(generation)
 
     def switch_when_ready(self, generation: str) -> dict[str, Any]:
         """The same as soon as it is ready, without anybody waiting; until then it is `incoming`."""
-        if generation != self.serving:
+        if generation not in self.traffic.shares:
             self.incoming = generation
             self._tell()
         return {}
@@ -243,19 +243,18 @@ class Deployment:
         return not (self.ledger.read() or self.backends) and time.monotonic() - self.last_used > IDLE_SECONDS
 
     async def _end(self) -> None:
-        self.proxy.close()
-        self.address.close()
+        self.traffic.close()
         drain = max((backend.limits.drain_timeout for backend in self.backends.values()), default=0.0)
         for generation in list(self.backends):
             self._retire(generation)
         if self._leaving:
             await asyncio.wait(self._leaving.values(), timeout=drain + STOP_SECONDS + _STOPPED_WITHIN_SECONDS)
-        self.proxy.abort()
+        self.traffic.abort()
         await asyncio.to_thread(home.clear, self.place, self.name)
         self.gone.set()
 
     def _in_use(self) -> set[str]:
-        return {generation for generation in (self.serving, self.incoming) if generation}
+        return {*self.traffic.shares, *((self.incoming,) if self.incoming else ())}
 
     async def _remove_models(self, names: set[str]) -> None:
         """Out of sight at once, while the claim is known to hold; the files follow."""
@@ -267,37 +266,6 @@ class Deployment:
         for path in doomed:
             await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
-    def _route(self) -> Backend:
-        backend = self.backends.get(self.serving) if self.serving else None
-        if backend is None:
-            raise Unavailable(f"{self.name} has no generation that serves yet")
-        if backend.state is not State.READY:
-            raise Unavailable(f"the container of {self.name} is {backend.state}" + (f": {backend.reason}" if backend.reason else ""))
-        return backend
-
-    def _lend(self) -> None:
-        """Have the processes of the generation that serves accept on the public sockets; the proxy does where there are none."""
-        backend = self.backends.get(self.serving or "")
-        lent = backend is not None and backend.state is State.READY and backend.lend(self.address.host, self.address.sockets)
-        self.proxy.accept(self.address.host, () if lent else self.address.sockets)
-
-    async def _withdraw(self) -> None:
-        """Have nobody accept."""
-        self.proxy.accept("", ())
-        for backend in self.backends.values():
-            backend.lend("", ())
-            await backend.obeyed()
-
-    def _go_on(self, connection: socket.socket) -> None:
-        """A connection that another generation gives back, between two requests."""
-        backend = self.backends.get(self.serving or "")
-        if backend is not None and backend.state is State.READY and backend.give(connection):
-            connection.close()
-        elif self._ending is None:
-            self.proxy.go_on(connection)
-        else:
-            connection.close()
-
     def _retire(self, generation: str) -> None:
         """Drain and stop a container, in the background."""
         if generation not in self._leaving:
@@ -308,10 +276,7 @@ class Deployment:
     async def _leave(self, generation: str) -> None:
         await self.backends[generation].leave()
         del self.backends[generation]
-        if generation == self._published and self._ending is None:
-            self._published = ""
-            with contextlib.suppress(OSError):
-                await self.address.move(self.address.host, self.address.port, self._withdraw)
+        await self.traffic.ended(generation)
         self._tell()
 
     def _tell(self) -> None:
@@ -320,10 +285,10 @@ class Deployment:
         self._changed = asyncio.Event()
         backend = self.backends.get(self.incoming) if self.incoming else None
         if self.incoming and backend and backend.state is State.READY:
-            self._switch(self.incoming, self.serving)
+            self._shift({self.incoming: 100}, self.traffic.shares)
         elif backend is None or backend.state in (State.FAILED, State.STOPPED):
             self.incoming = None
-        self._lend()
+        self.traffic.lend()
 
     def _model_names(self) -> list[str]:
         directory = self.place.models_of(self.name)
@@ -340,6 +305,13 @@ def _state(backend: Backend) -> wire.ContainerState:
         lines=backend.last_lines,
         fault=wire.fault_document(backend.fault),
     )
+
+
+def _shared(shares: Mapping[str, int]) -> str:
+    """ "generation 0a1b2c3d4e", "generations 0a1b2c3d4e (90 %) and 5f60718293 (10 %)"."""
+    if len(shares) < 2:
+        return f"generation {next(iter(shares))}" if shares else "none"
+    return "generations " + " and ".join(f"{generation} ({percent} %)" for generation, percent in shares.items())
 
 
 def _plain(error: OSError) -> str:

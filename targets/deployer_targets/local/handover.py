@@ -64,6 +64,13 @@ class Handover:
         for each in list(self._workers):
             self._tell(each)
 
+    def rest(self) -> None:
+        """Have all workers accept no more, and give their connections back, until sockets are lent again."""
+        if not self._leaving and self._lent[1]:
+            self._lent = ("", ())
+            for each in list(self._workers):
+                self._send(each, rest=True)
+
     def give(self, connection: socket.socket) -> bool:
         """Have a worker go on with a connection; false where there is none."""
         for worker in self._workers[:]:
@@ -112,11 +119,14 @@ class Handover:
 
     def _tell(self, worker: _Worker) -> None:
         host, sockets = self._lent
+        if self._leaving:
+            self._send(worker, leave=self._leaving)
+        else:
+            self._send(worker, [each.fileno() for each in sockets], listen=host)
+
+    def _send(self, worker: _Worker, descriptors: Sequence[int] = (), **content: object) -> None:
         try:
-            if self._leaving:
-                worker.messages.send(leave=self._leaving)
-            else:
-                worker.messages.send([each.fileno() for each in sockets], listen=host)
+            worker.messages.send(descriptors, **content)
             worker.behind = True
         except OSError:
             self._gone(worker)

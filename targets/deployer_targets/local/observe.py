@@ -24,7 +24,7 @@ def observed(found: Description, environments: Mapping[str, Mapping[str, str]] |
     return Observed(
         name=DeploymentName(found.name),
         status=status,
-        traffic=(Share(found.serving),) if found.serving else (),
+        traffic=tuple(Share(generation, percent) for generation, percent in found.traffic.items()),
         incoming=found.incoming,
         records=found.records,
         resources=resources(found),

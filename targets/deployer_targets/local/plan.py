@@ -108,7 +108,7 @@ def _rollout(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tu
         CopyModel(spec.name, spec.model),
         start,
         AwaitReady(spec.name, generation, spec.config.timeout_seconds),
-        Switch(spec.name, generation, observed.serving if observed else None),
+        Switch(spec.name, generation, {share.generation: share.percent for share in observed.traffic} if observed else {}),
     )
 
 

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Protocol
@@ -20,6 +21,7 @@ from typing import Protocol
 import h11
 
 from deployer_scoring.server.allowed_hosts import AllowedHosts
+from deployer_targets.local.shares import Answers
 
 _BLOCK = 1 << 16
 _HEAD_LIMIT = 1 << 16
@@ -34,12 +36,18 @@ _JUDGED = frozenset({b"host", b"origin", b"sec-fetch-site"})
 
 
 class Backend(Protocol):
-    """What a request goes to: an address, and a count of the requests in progress."""
+    """What a request goes to: an address, a count of the requests in progress, and one of the answers."""
+
+    @property
+    def answers(self) -> Answers: ...
 
     @property
     def address(self) -> tuple[str, int]: ...
 
     def busy(self) -> contextlib.AbstractContextManager[None]: ...
+
+
+Give = Callable[[socket.socket], bool]
 
 
 class Unavailable(Exception):
@@ -55,9 +63,10 @@ class Proxy:
         self._accepting: list[socket.socket] = []
         self._serving: set[asyncio.Task[None]] = set()
         self._allowed: AllowedHosts | None = None
-        self._idle: set[asyncio.StreamWriter] = set()
+        self._idle: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self._open: set[asyncio.StreamWriter] = set()
         self._closing = False
+        self._give: Give | None = None
 
     def accept(self, host: str, sockets: Sequence[socket.socket]) -> None:
         """Accept on these sockets, which listen, and on no others; they stay the caller's. Connections that are there go on.
@@ -81,6 +90,16 @@ class Proxy:
         task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
+
+    def hand_on(self, give: Give | None) -> None:
+        """Give connections to somebody else from now on, each between two requests; None keeps them here.
+
+        Args:
+            give: Sends a connection there; false where it can't be sent now.
+        """
+        self._give = give
+        for waiting in self._idle.values() if give is not None else ():
+            waiting.cancel()
 
     def close(self) -> None:
         """Take no new requests. Those in progress go on; connections that wait for a next one are closed."""
@@ -108,15 +127,19 @@ class Proxy:
 
     async def _serve(self, connection: socket.socket) -> None:
         try:
-            reader, writer = await asyncio.open_connection(sock=connection)
+            reader = _Reader(limit=_BLOCK)
+            loop = asyncio.get_running_loop()
+            transport, protocol = await loop.connect_accepted_socket(lambda: asyncio.StreamReaderProtocol(reader), connection)
         except OSError:
             connection.close()
             return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self._open.add(writer)
         peer = _Peer(h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT), reader, writer)
         try:
             while await self._one(peer):
-                pass
+                if self._give is not None and peer.handed_on(self._give):
+                    return
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         except h11.RemoteProtocolError as error:
@@ -128,15 +151,19 @@ class Proxy:
 
     async def _one(self, peer: _Peer) -> bool:
         """Forward one request and its answer; whether the connection may carry another."""
-        with self._waiting(peer.writer):
-            request = await peer.next()
+        try:
+            with self._waiting(peer.writer):
+                request = await peer.next()
+        except asyncio.CancelledError:
+            if self._give is None:
+                raise
+            _current_task().uncancel()
+            return True
         if not isinstance(request, h11.Request):
             return False
         try:
             self._admit(request)
-            backend = self._route()
-            with backend.busy():
-                await _forward(request, peer, backend.address)
+            await self._ask(self._route(), request, peer)
         except _NotAllowed as reason:
             await peer.refuse(403, "PERMISSION_DENIED", str(reason))
         except Unavailable as reason:
@@ -149,6 +176,18 @@ class Proxy:
         await peer.hear_out()
         return not self._closing and peer.again()
 
+    @staticmethod
+    async def _ask(backend: Backend, request: h11.Request, peer: _Peer) -> None:
+        """Forward a request, and count its answer; one that the caller doesn't wait for isn't counted."""
+        began = time.perf_counter()
+        try:
+            with backend.busy():
+                status = await _forward(request, peer, backend.address)
+        except _ContainerGone:
+            backend.answers.add(well=False, took=time.perf_counter() - began)
+            raise
+        backend.answers.add(well=status < 500, took=time.perf_counter() - began)
+
     def _admit(self, request: h11.Request) -> None:
         headers = {str(name, "ascii"): str(value, "latin-1") for name, value in request.headers}
         if self._allowed and (refusal := self._allowed.refusal(str(request.method, "ascii"), str(request.target, "latin-1"), headers)):
@@ -156,11 +195,11 @@ class Proxy:
 
     @contextmanager
     def _waiting(self, writer: asyncio.StreamWriter) -> Iterator[None]:
-        self._idle.add(writer)
+        self._idle[writer] = _current_task()
         try:
             yield
         finally:
-            self._idle.discard(writer)
+            del self._idle[writer]
 
 
 class _NotAllowed(Exception):
@@ -174,7 +213,7 @@ class _ContainerGone(Exception):
 class _Peer:
     """One side of a connection: h11's state machine with the streams it reads and writes."""
 
-    def __init__(self, connection: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, connection: h11.Connection, reader: _Reader, writer: asyncio.StreamWriter) -> None:
         self.connection, self.reader, self.writer = connection, reader, writer
 
     async def next(self) -> object:
@@ -189,6 +228,16 @@ class _Peer:
                 return h11.ConnectionClosed()
             else:
                 return event
+
+    def handed_on(self, give: Give) -> bool:
+        """Whether somebody else goes on with the connection: nothing of a request has come, and it could be sent."""
+        if self.reader.filled or self.connection.their_state is not h11.IDLE or self.connection.trailing_data[0]:
+            return False
+        with socket.socket(fileno=os.dup(self.writer.get_extra_info("socket").fileno())) as connection:
+            given = give(connection)
+        if given:
+            self.writer.transport.abort()  # closes this process's hold on it; the connection lives on
+        return given
 
     async def send(self, event: h11.Event) -> None:
         data = self.connection.send(event)
@@ -221,14 +270,18 @@ class _Peer:
         return False
 
 
-async def _forward(request: h11.Request, client: _Peer, address: tuple[str, int]) -> None:
-    """Send the request to the container and its answer back, both as they come; the answer may come before the request is whole."""
+async def _forward(request: h11.Request, client: _Peer, address: tuple[str, int]) -> int:
+    """Send the request to the container and its answer back, both as they come; the answer may come before the request is whole.
+
+    Returns:
+        The status of the answer.
+    """
     try:
         async with _connected(address) as container:
             await _to_container(container, _passed_on(request))
             upload = asyncio.create_task(_upload(client, container))
             try:
-                await _download(container, client)
+                return await _download(container, client)
             finally:
                 upload.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ConnectionError, h11.ProtocolError):
@@ -242,6 +295,16 @@ class _FromContainer(Exception):
 
 
 class _Reader(asyncio.StreamReader):
+    """Tells whether something waits to be read."""
+
+    _buffer: bytearray
+
+    @property
+    def filled(self) -> bool:
+        return bool(self._buffer) or self.at_eof()
+
+
+class _ContainersReader(_Reader):
     """Gives what came before a fault of the connection: a container may answer, and close on a body that it doesn't want."""
 
     def set_exception(self, exc: BaseException) -> None:
@@ -251,7 +314,7 @@ class _Reader(asyncio.StreamReader):
 @asynccontextmanager
 async def _connected(address: tuple[str, int]) -> AsyncIterator[_Peer]:
     loop = asyncio.get_running_loop()
-    reader = _Reader(limit=_BLOCK)
+    reader = _ContainersReader(limit=_BLOCK)
     try:
         transport, protocol = await loop.create_connection(lambda: asyncio.StreamReaderProtocol(reader), *address)
     except OSError as error:
@@ -286,7 +349,8 @@ async def _upload(client: _Peer, container: _Peer) -> None:
         raise
 
 
-async def _download(container: _Peer, client: _Peer) -> None:
+async def _download(container: _Peer, client: _Peer) -> int:
+    status = 0
     while True:
         event = await _from_container(container)
         match event:
@@ -294,12 +358,13 @@ async def _download(container: _Peer, client: _Peer) -> None:
                 continue
             case h11.Response():
                 headers = [(name, value) for name, value in event.headers.raw_items() if name.lower() not in _HOP_BY_HOP]
-                await client.send(h11.Response(status_code=event.status_code, reason=event.reason, headers=headers))
+                status = event.status_code
+                await client.send(h11.Response(status_code=status, reason=event.reason, headers=headers))
             case h11.Data():
                 await client.send(h11.Data(data=event.data))
             case h11.EndOfMessage():
                 await client.send(h11.EndOfMessage())
-                return
+                return status
             case _:
                 raise _FromContainer("it closed the connection")
 
@@ -316,3 +381,9 @@ async def _to_container(container: _Peer, event: h11.Event) -> None:
         await container.send(event)
     except OSError as error:
         raise _FromContainer(str(error)) from error
+
+
+def _current_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

@@ -157,7 +157,7 @@ def _steps(name: DeploymentName, container: Container, runtime: str, at: tuple[s
         OpenPort(name, *at),
         StartContainer(name, _GENERATION, container, None, runtime, limits, publish=runtime == images.DOCKER and at[0] == HOST),
         AwaitReady(name, _GENERATION, startup_seconds),
-        Switch(name, _GENERATION, None),
+        Switch(name, _GENERATION, {}),
     )
 
 

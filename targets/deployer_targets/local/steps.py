@@ -140,14 +140,14 @@ class Switch(Step[LocalCloud]):
 
     name: DeploymentName
     generation: str
-    expecting: str | None
+    expecting: Mapping[str, int]
     effect = Effect.SWITCH
 
     def describe(self) -> str:
         return "traffic"
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
-        return cloud.switch(self.name, self.generation, self.expecting)
+        return cloud.shift(self.name, {self.generation: 100}, self.expecting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ class Description:
 
     Attributes:
         port: 0 while it doesn't listen.
+        traffic: percent by generation.
         models: directories of whole copies, as named there; `unfinished` those of others.
         ending: it is being deleted.
     """
@@ -75,7 +76,7 @@ class Description:
     pid: int
     host: str = ""
     port: int = 0
-    serving: str | None = None
+    traffic: Mapping[str, int] = field(default_factory=dict)
     incoming: str | None = None
     records: Mapping[str, Record] = field(default_factory=dict)
     containers: Mapping[str, ContainerState] = field(default_factory=dict)
@@ -83,6 +84,11 @@ class Description:
     unfinished: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     ending: bool = False
+
+    @property
+    def serving(self) -> str | None:
+        """The generation with the most traffic."""
+        return max(self.traffic, key=lambda generation: self.traffic[generation], default=None)
 
     @property
     def url(self) -> str:

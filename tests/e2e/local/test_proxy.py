@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from deployer_targets.local.proxy import Proxy, Unavailable
+from deployer_targets.local.shares import Answers
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -21,6 +22,7 @@ class Container:
     def __init__(self, address: tuple[str, int]) -> None:
         self.address = address
         self.in_progress = 0
+        self.answers = Answers()
 
     @contextmanager
     def busy(self) -> Iterator[None]:

@@ -26,7 +26,7 @@ def description(state: str, **more: object) -> Description:
         1,
         host="0.0.0.0",
         port=8000,
-        serving="new",
+        traffic={"new": 100},
         records={"new": record("new")},
         containers={"new": ContainerState(state, reason="" if state == "ready" else "why", runtime="process")},
         **more,  # type: ignore[arg-type]
@@ -42,7 +42,7 @@ def test_the_container_that_serves_makes_the_status(state: str, status: Status) 
 
 
 def test_a_container_that_lives_but_does_not_answer_is_degraded() -> None:
-    hung = Description("churn", 1, serving="new", containers={"new": ContainerState("ready", reason="it lives, but doesn't answer /ping")})
+    hung = Description("churn", 1, traffic={"new": 100}, containers={"new": ContainerState("ready", reason="it lives, but doesn't answer /ping")})
     assert observe.condition(hung) == (Status.DEGRADED, "it lives, but doesn't answer /ping")
 
 
