@@ -7,7 +7,7 @@ import sys
 from typing import Any, Optional
 
 from deployer_scoring.errors import ScoringError
-from deployer_scoring.server.serving import serve as run
+from deployer_scoring.server.processes.serving import serve as run
 from deployer_scoring.server.settings import BATCHING, Settings
 from deployer_scoring.version import __version__
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.mlflow
 _ROOT = Path(__file__).parents[2]
 _MODELS = Path(__file__).with_name("format_models.py")
 NAMES = re.findall(r'^    "(\w+)": \(save_', _MODELS.read_text(), re.MULTILINE)
-# MLflow finds out what a model needs by loading it in another process: 10 s a model. Ours is tested by itself (tests/unit/format).
+# MLflow finds out what a model needs by loading it in another process: 10 s a model. Ours is tested by itself (tests/unit/scoring/format).
 _WITHOUT_REQUIREMENTS = """
 import runpy, sys
 import mlflow.models

@@ -30,7 +30,7 @@ class Runtime(Protocol):
         Args:
             name: for people and labels; need not be unique.
             port: where it is to answer on 127.0.0.1; 0 takes a free one.
-            inherited: an end of a connection over which its server is lent sockets (deployer_scoring.server.handover). A process alone can
+            inherited: an end of a connection over which its server is lent sockets (deployer_scoring.server.processes.handover). A process alone can
                 have it.
 
         Raises:

@@ -1,1 +1,13 @@
-"""The container's server: its life, HTTP, what paths mean, and the thread of the model."""
+"""The container's server. Its rooms, each of which knows only those below it:
+
+    processes        the life of the server and its workers: serving.py begins, worker.py puts the rest together
+    protocols        what paths mean: service.py takes every request, catalog.py has the models
+    http | predict   bytes to requests, responses to bytes | a request to the model's answer
+    telemetry        the access log, metrics, traces
+    system           child processes, CPUs, memory
+    handling.py      coroutines run by hand, so that an answer that is there at once costs no task
+    settings.py      how to serve, as the environment says
+
+The way of a request: http/connection.py, protocols/service.py, invocations.py, predict/dispatch.py, in_loop.py, scorer.py (wire/decoding.py,
+the loader's object, wire/encoding.py), and back to the connection.
+"""

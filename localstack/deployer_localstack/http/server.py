@@ -21,7 +21,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput
 
-from deployer_scoring.server.allowed_hosts import AllowedHosts
+from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]

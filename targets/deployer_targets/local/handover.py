@@ -1,5 +1,5 @@
 """What a container's processes are lent: the public sockets, and connections that another one gave back. The other side of
-deployer_scoring.server.handover, which says what goes over the wire.
+deployer_scoring.server.processes.handover, which says what goes over the wire.
 
 Only a process can be lent sockets. From a container in docker nobody reports here, and the proxy goes on standing before it.
 """
@@ -11,7 +11,7 @@ import contextlib
 import socket
 from collections.abc import Callable, Sequence
 
-from deployer_scoring.server.descriptors import Messages
+from deployer_scoring.server.processes.descriptors import Messages
 
 _PROMPT_SECONDS = 2.0
 """How long a worker is waited for that is to say where it accepts: one that hangs accepts nothing."""

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import h11
 
-from deployer_scoring.server.allowed_hosts import AllowedHosts
+from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_targets.local.shares import Answers
 
 _BLOCK = 1 << 16

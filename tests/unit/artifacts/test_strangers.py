@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from deployer.cli.program import program
 from deployer_scoring.model.mlmodel import read_mlmodel
 from deployer_scoring.model.serving_example import serving_example
-from deployer_scoring.server.openapi import document
+from deployer_scoring.server.protocols.openapi import document
 from deployer_scoring.wire.decoding import Decoder
 
 MLMODEL: dict[str, Any] = yaml.safe_load("""

@@ -23,7 +23,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("file", "changes"), [("spark/udf.py", False), ("format/saving.py", False), ("server/service.py", True), ("scorer.py", True)]
+    ("file", "changes"), [("spark/udf.py", False), ("format/saving.py", False), ("server/protocols/service.py", True), ("scorer.py", True)]
 )
 def test_an_image_is_another_where_what_serves_is(source: Path, file: str, changes: bool) -> None:
     before = scoring.digest()

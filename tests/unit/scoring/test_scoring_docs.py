@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from deployer_scoring.server.metrics import Metrics
-from deployer_scoring.server.openapi import document
+from deployer_scoring.server.protocols.openapi import document
+from deployer_scoring.server.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "scoring.md").read_text()

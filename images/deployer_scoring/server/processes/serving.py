@@ -1,0 +1,210 @@
+"""The server's life: bind, answer 503 while the model loads, fork workers, watch over them, drain, exit.
+
+The socket is bound, and answers, before anything heavy is imported, so that a platform sees a server that is starting, not one that isn't
+there. Imports at the top of this module are paid for before that first answer.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
+
+from deployer_scoring.server.http.early import Early, Unanswered
+from deployer_scoring.server.settings import Settings
+
+if TYPE_CHECKING:
+    from deployer_scoring.server.processes.preparing import Prepared
+
+# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with, and for each connection
+# that is still to be answered, by its number, what it has sent so far.
+_LISTENER = "_DEPLOYER_LISTENER"
+_CONNECTION = "_DEPLOYER_CONNECTION_"
+_MOST_HANDED_OVER = 512 * 1024  # bytes, in an environment that holds some 2 MB
+_TRIAL_SECONDS = 5
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a signal comes, or until the model can't be loaded; what went wrong is the last line on stderr.
+
+    Returns:
+        The exit code: 0 after a signal, 1 where the port can't be had or the model can't be loaded.
+    """
+    inherited = os.environ.pop(_LISTENER, None)
+    try:
+        listener = bind(settings.host, settings.port) if inherited is None else socket.socket(fileno=int(inherited))
+    except OSError as error:
+        sys.stderr.write(f"the port {settings.port} on {settings.host} can't be had: {error.strerror or error}\n")
+        return 1
+    if settings.handover:
+        os.set_inheritable(settings.handover, False)
+    with listener:
+        return _Server(settings, listener, Early(listener, _inherited_connections()), forks=inherited is None).run()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens already: what connects before the server runs waits instead of being refused.
+
+    Raises:
+        OSError: The port is taken, or not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Connections inherit it. Without, an answer in two parts waits 40 ms: its second part for the acknowledgement of its first.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+class _Stopped(BaseException):
+    """A signal came while the model was loading."""
+
+
+class _Server:
+    """One run of the server, up to the workers."""
+
+    def __init__(self, settings: Settings, listener: socket.socket, early: Early, *, forks: bool) -> None:
+        self._settings, self._listener, self._early, self._forks = settings, listener, early, forks
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopped)
+        try:
+            self._start_logging()
+            found = self._prepare()
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))  # kept for the supervisor from here on
+            unanswered = self._early.stop()
+        except _Stopped:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)  # the thread that loads can't be stopped otherwise
+        if found is None:
+            self._begin_again(unanswered)
+        if isinstance(found, BaseException):
+            return self._failed(found)
+        return self._supervise(found, unanswered)
+
+    def _start_logging(self) -> None:
+        import logging
+
+        from deployer_scoring.server.telemetry.journal import formatter
+
+        handler = logging.StreamHandler()
+        handler.setFormatter(formatter(self._settings.log_format))
+        logging.basicConfig(level=logging.WARNING, handlers=[handler])
+        logging.getLogger("deployer_scoring").setLevel(logging.INFO)
+        self._log = logging.getLogger(__name__)
+        self._log.info("listening on %s port %d", self._settings.host, self._listener.getsockname()[1])
+
+    def _prepare(self) -> Union[Prepared, BaseException, None]:
+        """The model, or why it can't be loaded, or None where it doesn't survive a fork.
+
+        It is loaded in a thread that is gone before workers are forked, and OpenMP's pool of threads with it.
+        """
+        from deployer_scoring.server.processes.preparing import DoesNotForkError, prepared
+
+        found: list[Any] = []
+
+        def prepare() -> None:
+            try:
+                found.append(prepared(self._settings, self._tell, forks=self._forks))
+            except BaseException as error:
+                found.append(error)
+
+        thread = threading.Thread(target=prepare, name="model", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(3600)
+        if isinstance(found[0], DoesNotForkError) or not (isinstance(found[0], BaseException) or self._survives_a_fork(found[0], thread)):
+            return None
+        return found[0]  # type: ignore[no-any-return]
+
+    def _tell(self, doing: str) -> None:
+        self._early.doing = doing
+        self._log.info("%s", doing)
+
+    def _failed(self, error: BaseException) -> int:
+        from deployer_scoring.server.processes.worker import say_why
+
+        say_why(error)
+        return 1
+
+    def _supervise(self, prepared: Prepared, unanswered: list[Unanswered]) -> int:
+        import gc
+
+        from deployer_scoring.server.processes.supervisor import Supervisor
+        from deployer_scoring.server.processes.worker import UNFIT, Post, work
+        from deployer_scoring.server.telemetry.metrics import Metrics
+
+        metrics = Metrics(workers=prepared.workers)
+        metrics.loaded(prepared.seconds)
+        posts = [Post(self._settings, self._listener, prepared, metrics, index, []) for index in range(prepared.workers)]
+        posts[0] = posts[0]._replace(unanswered=unanswered)
+
+        def begun() -> None:
+            for connection, _ in unanswered:
+                connection.close()
+            posts[0] = posts[0]._replace(unanswered=[])
+            model = prepared.model
+            what = "no model yet" if model is None else f"{model.framework}, loaded by {model.pyfunc.loader_module}"
+            self._log.info("ready: %s, %d worker(s)", what, prepared.workers)
+
+        gc.collect()
+        gc.freeze()  # what is here now stays: no worker's collector needs to touch its pages
+        supervisor = Supervisor(
+            lambda index: work(posts[index]), prepared.workers, restarted=metrics.restarted, stopping=self._listener.close, fatal=UNFIT
+        )
+        return supervisor.run(begun)
+
+    def _survives_a_fork(self, prepared: Prepared, loading: threading.Thread) -> bool:
+        """Whether a forked process can predict with the model: tried where its libraries have left threads behind, which it won't have."""
+        from deployer_scoring.server.processes.preparing import left_threads, try_once
+        from deployer_scoring.server.system import children
+
+        if prepared.loaded is None or not left_threads(ended=loading.native_id, ours=self._early.native_id):
+            return True
+        pid = children.forked(lambda: try_once(prepared))
+        return children.ended_well(pid, _TRIAL_SECONDS)
+
+    def _begin_again(self, unanswered: list[Unanswered]) -> NoReturn:
+        """Become a fresh server on the same sockets, whose model is loaded by a process of its own."""
+        self._log.warning("the model does not survive a fork: it is loaded again, in a process of its own")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._listener.set_inheritable(True)
+        if self._settings.handover:
+            os.set_inheritable(self._settings.handover, True)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
+        os.environ[_LISTENER] = str(self._listener.fileno())
+        _hand_over(unanswered)
+        os.execv(sys.executable, [sys.executable, "-m", "deployer_scoring", *sys.argv[1:]])
+
+
+def _hand_over(unanswered: list[Unanswered]) -> None:
+    """Leave connections to the program that this one becomes."""
+    room = _MOST_HANDED_OVER
+    for connection, received in unanswered:
+        room -= len(received)
+        if room > 0:
+            os.environ[f"{_CONNECTION}{connection.fileno()}"] = binascii.b2a_base64(received, newline=False).decode()
+            connection.set_inheritable(True)
+
+
+def _inherited_connections() -> list[Unanswered]:
+    names = [name for name in os.environ if name.startswith(_CONNECTION)]
+    found = [(int(name[len(_CONNECTION) :]), binascii.a2b_base64(os.environ.pop(name))) for name in names]
+    return [Unanswered(socket.socket(fileno=number), received) for number, received in found]
+
+
+def _stopped(number: int, _: Optional[object]) -> None:
+    raise _Stopped
