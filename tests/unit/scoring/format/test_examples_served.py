@@ -18,6 +18,7 @@ from deployer_scoring.format.inference import infer_signature
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
 from deployer_scoring.schema.signature import ModelSignature
 from deployer_scoring.wire.decoding import Decoder
+from deployer_scoring.wire.inference_codec import InferenceCodec, Route
 from deployer_scoring.wire.table import Table
 
 
@@ -133,6 +134,37 @@ def test_the_example_of_a_frame_is_served_with_its_own_values(values: Any, kind:
     assert [[plain(cell) for cell in found[name]] for name in found] == [[plain(cell) for cell in wanted[name]] for name in wanted]
     if "Array" not in kind:
         assert [str(each).replace("string", "object") for each in found.dtypes] == [str(each).replace("string", "object") for each in wanted.dtypes]
+
+
+TENSORS = {
+    "boolean": "BOOL",
+    "integer": "INT32",
+    "long": "INT64",
+    "float": "FP32",
+    "double": "FP64",
+    "string": "BYTES",
+    "binary": "BYTES",
+    "datetime": "BYTES",
+}
+PARAMETERS = {"binary": {"content_type": "base64"}}  # the protocol has bytes as text
+SCALARS = {name: case for name, case in {**WHOLE, **{f"{name} with a gap": case for name, case in GAPS.items()}}.items() if case[1] in TENSORS}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("values", "kind"), SCALARS.values(), ids=SCALARS)
+def test_the_example_of_a_frame_is_served_with_its_own_values_as_tensors(values: Any, kind: str) -> None:
+    frame = pd.DataFrame({"x": values, "y": [1, 2]})
+    signature = infer_signature(frame)
+    content = json.loads(example_of(frame).request)["dataframe_split"]
+    tensors = [
+        {"name": name, "datatype": TENSORS[datatype], "shape": [2], "data": list(data), "parameters": PARAMETERS.get(datatype, {})}
+        for name, datatype, data in zip(content["columns"], (kind, "long"), zip(*content["data"]))
+    ]
+    codec = InferenceCodec(MLModel(Path(), PythonFunction("a"), {}, signature))
+    data = codec.decode(json.dumps({"inputs": tensors}).encode(), str(Route("m", "1"))).data
+    found = data.frame() if isinstance(data, Table) else enforce(data, signature.inputs)
+    wanted = enforce(frame, signature.inputs)
+    assert [[plain(cell) for cell in found[name]] for name in found] == [[plain(cell) for cell in wanted[name]] for name in wanted]
 
 
 NUMBERS = ["bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float16", "float32", "float64"]
