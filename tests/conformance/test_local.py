@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance import Origin, Place, Sample, TargetContract
+from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
 from deployer.core.state import DeploymentName, Model
 from deployer.core.target import Payload, TargetUri
 from deployer_targets.local import names
@@ -37,6 +37,7 @@ class LocalPlace(Place):
         self.first = Sample(self._model("doubler"), {"predictions": [3.0]})
         self.second = Sample(self._model("tripler"), {"predictions": [4.5]})
         self.broken = self._model("broken")
+        self.failing = self.model_at(self._failing())
 
     def connect(self) -> LocalCloud:
         local = Local()
@@ -58,6 +59,13 @@ class LocalPlace(Place):
             yield
         finally:
             (self.directory / "slow").unlink()
+
+    def _failing(self) -> Path:
+        """Comes to serve, and fails each request."""
+        directory = copied_model("streamer", self.directory)
+        loader = directory / "code" / "streamer_loader.py"
+        loader.write_text(loader.read_text().replace("return [2", "raise RuntimeError('out of luck'); return [2"))
+        return directory
 
     def _model(self, name: str) -> Model:
         """A model that takes as long to load as the file `slow` says, if there is one."""
@@ -115,7 +123,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     assert left == []
 
 
-class TestLocal(TargetContract):
+class TestLocal(TargetContract, TrafficContract):
     gaps: ClassVar[Mapping[str, str]] = {
         "test_every_call_throttled_once": "never: a supervisor serves one user, and refuses no call for being one too many",
         "test_somebody_elses_endpoint_is_refused": "never: the directory of supervisors is open to its user alone, and nobody else's are there",

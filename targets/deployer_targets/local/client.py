@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ import deployer_targets
 from deployer.core.container import Container
 from deployer.core.seam import AT_ONCE, Seam, poll
 from deployer.core.state import DeploymentName, Digest, Model, Record
+from deployer.core.traffic import Measured
 from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, TargetUnavailable
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
@@ -75,11 +76,6 @@ class LocalCloud:
             stream.flush()
             for many in stream:
                 yield from (Line(*each) for each in json.loads(many))
-
-    def measure(self, name: str, generation: str, seconds: float) -> Mapping[str, Any]:
-        """What a generation answered through the proxy over the last so many seconds: requests, errors, latencies by percentile."""
-        found: dict[str, Any] = self._ask(name, "measure", generation=generation, seconds=seconds)
-        return found
 
     # Changing
 
@@ -182,20 +178,22 @@ class LocalCloud:
         state = self._order(name, "wait", generation=generation, seconds=seconds)
         return wire.ContainerState(**{**state, "lines": tuple(state["lines"])})
 
-    def shift(self, name: str, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str] = ()) -> bool:
-        """Divide the traffic among generations that are ready: percent by generation. Whether it changed anything.
-
-        Args:
-            keep: generations without a share that go on running.
+    def shift(self, name: str, shares: Mapping[str, int], expecting: Mapping[str, int]) -> bool:
+        """Divide the traffic among generations that are ready: percent by generation, the oldest first. Whether it changed anything.
 
         Raises:
             Conflict: it is divided otherwise than `expecting` by now.
         """
-        return bool(self._order(name, "shift", shares=dict(shares), expecting=dict(expecting), keep=list(keep))["changed"])
+        return bool(self._order(name, "shift", shares=dict(shares), expecting=dict(expecting))["changed"])
 
-    def switch_when_ready(self, name: str, generation: str) -> None:
-        """Let the supervisor do the same as soon as the generation is ready."""
-        self._order(name, "switch_when_ready", generation=generation)
+    def switch_when_ready(self, name: str, shares: Mapping[str, int]) -> None:
+        """Let the supervisor do the same as soon as the last of the generations is ready."""
+        self._order(name, "switch_when_ready", shares=dict(shares))
+
+    def measure(self, name: str, generation: str) -> Measured:
+        """What a generation has answered since the traffic is divided as it is; only through the proxy it is counted."""
+        found = self._order(name, "measure", generation=generation)
+        return Measured(found["requests"], found["errors"], {int(percentile): took for percentile, took in found["latencies"].items()})
 
     def change(self, name: str, record: Record, limits: Mapping[str, float]) -> None:
         """New values of the live options, and the record that says so."""

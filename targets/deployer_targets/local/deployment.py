@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,7 +41,7 @@ class Deployment:
 
     def __init__(self, name: str, place: Place) -> None:
         self.name, self.place = name, place
-        self.incoming: str | None = None
+        self.coming: Mapping[str, int] = {}  # the shares that are to be as soon as the last of them is ready
         self.ledger = MemoryLedger(name)
         self.backends: dict[str, Backend] = {}
         self.lines = Lines()
@@ -65,23 +65,18 @@ class Deployment:
             host=self.traffic.listening[0],
             port=self.traffic.listening[1],
             traffic=self.traffic.shares,
-            incoming=self.incoming,
+            incoming=self._incoming,
             records=self.ledger.read(),
             containers={generation: _state(backend) for generation, backend in self.backends.items()},
             models=whole,
             unfinished=tuple(each for each in models if each not in whole),
-            limits=asdict(serves.limits) if (serves := self.backends.get(self.traffic.serving or "")) else {},
+            limits=asdict(serves.limits) if (serves := self.backends.get(next(iter(self.traffic.shares), ""))) else {},
             ending=self._ending is not None,
         ).to_document()
 
     def environments(self) -> dict[str, Any]:
         """The environment of each generation, secrets and all: for the comparison that a new one is held against."""
         return {generation: dict(environment) for generation, environment in self.ledger.environments.items()}
-
-    def measure(self, generation: str, seconds: float) -> dict[str, Any]:
-        """What a generation answered through the proxy over the last so many seconds; see `shares`."""
-        backend = self.backends.get(generation)
-        return (backend.answers if backend else Answers()).measured(seconds)
 
     def take(self, claimant: str) -> dict[str, Any]:
         """Claim the deployment for a run: from now on only it may change anything, until another claims it.
@@ -152,41 +147,45 @@ class Deployment:
         backend = self.backends.get(generation)
         return asdict(_state(backend) if backend else wire.ContainerState("stopped"))
 
-    async def shift(self, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str]) -> dict[str, Any]:
+    def measure(self, generation: str) -> dict[str, Any]:
+        """What a generation has answered since the traffic is divided as it is; see `shares`."""
+        backend = self.backends.get(generation)
+        return (backend.answers if backend else Answers()).measured()
+
+    async def shift(self, shares: Mapping[str, int], expecting: Mapping[str, int]) -> dict[str, Any]:
         """Divide the traffic among generations that are ready, if it is divided as expected.
 
         Args:
-            shares: percent by generation, a hundred in all.
-            keep: those without a share that go on running; the others are drained and stopped.
+            shares: percent by generation, a hundred in all; one with 0 runs on. The oldest first. All others are drained and stopped.
         """
-        if self.traffic.shares == shares:
+        if _same(self.traffic.shares, shares):
             return {"changed": False}
-        self._shift(shares, expecting, keep)
+        self._shift(shares, expecting)
         for backend in list(self.backends.values()):
             await backend.obeyed()
         return {"changed": True}
 
-    def _shift(self, shares: Mapping[str, int], expecting: Mapping[str, int], keep: Collection[str] = ()) -> None:
-        if self.traffic.shares != expecting:
+    def _shift(self, shares: Mapping[str, int], expecting: Mapping[str, int]) -> None:
+        if not _same(self.traffic.shares, expecting):
             raise Conflict(f"{self.name} is served by {_shared(self.traffic.shares)} now, not by {_shared(expecting)}: another run was faster")
-        for generation in shares:
+        for generation, percent in shares.items():
             backend = self.backends.get(generation)
-            if backend is None or backend.state is not State.READY:
+            if backend is None or (percent and generation not in self.traffic.shares and backend.state is not State.READY):
                 raise Refused(
                     f"generation {generation} of {self.name} can't take the traffic: its container isn't ready", why=backend.reason if backend else ""
                 )
-        before, self.incoming = self.traffic.shares, None
+        before, self.coming = self.traffic.shares, {}
         self.traffic.divide(shares)
         self._tell()
-        for generation in before.keys() - shares.keys() - set(keep):
+        for generation in before.keys() - shares.keys():
             if generation in self.backends:
                 self.backends[generation].withdraw(move=True)
                 self._retire(generation)
 
-    def switch_when_ready(self, generation: str) -> dict[str, Any]:
-        """The same as soon as it is ready, without anybody waiting; until then it is `incoming`."""
-        if generation not in self.traffic.shares:
-            self.incoming = generation
+    def switch_when_ready(self, shares: Mapping[str, int]) -> dict[str, Any]:
+        """The same as soon as the last of them is ready, without anybody waiting; until then it is `incoming`."""
+        if not _same(self.traffic.shares, shares):
+            self.coming = dict(shares)
             self._tell()
         return {}
 
@@ -253,8 +252,12 @@ class Deployment:
         await asyncio.to_thread(home.clear, self.place, self.name)
         self.gone.set()
 
+    @property
+    def _incoming(self) -> str | None:
+        return [*self.coming][-1] if self.coming else None
+
     def _in_use(self) -> set[str]:
-        return {*self.traffic.shares, *((self.incoming,) if self.incoming else ())}
+        return {*self.traffic.shares, *self.coming}
 
     async def _remove_models(self, names: set[str]) -> None:
         """Out of sight at once, while the claim is known to hold; the files follow."""
@@ -283,11 +286,12 @@ class Deployment:
         """Something changed: wake who waits, and go on with what waited for it."""
         self._changed.set()
         self._changed = asyncio.Event()
-        backend = self.backends.get(self.incoming) if self.incoming else None
-        if self.incoming and backend and backend.state is State.READY:
-            self._shift({self.incoming: 100}, self.traffic.shares)
-        elif backend is None or backend.state in (State.FAILED, State.STOPPED):
-            self.incoming = None
+        if incoming := self._incoming:
+            backend = self.backends.get(incoming)
+            if backend is None or backend.state in (State.FAILED, State.STOPPED):
+                self.coming = {}
+            elif backend.state is State.READY:
+                self._shift(self.coming, self.traffic.shares)
         self.traffic.lend()
 
     def _model_names(self) -> list[str]:
@@ -305,6 +309,11 @@ def _state(backend: Backend) -> wire.ContainerState:
         lines=backend.last_lines,
         fault=wire.fault_document(backend.fault),
     )
+
+
+def _same(one: Mapping[str, int], other: Mapping[str, int]) -> bool:
+    """The same shares in the same order."""
+    return list(one.items()) == list(other.items())
 
 
 def _shared(shares: Mapping[str, int]) -> str:

@@ -61,7 +61,8 @@ def condition(found: Description) -> tuple[Status, str]:
         return Status.FAILED, newest[0].reason if newest else "no generation serves"
     match container.state:
         case "ready" if not container.reason:
-            return (Status.PROGRESSING if found.incoming else Status.READY), _failed_beside(found)
+            resting = Status.PAUSED if len(found.traffic) > 1 else Status.READY
+            return (Status.PROGRESSING if found.incoming else resting), _failed_beside(found)
         case "ready" | "starting" | "restarting":
             return Status.DEGRADED, container.reason
         case "stopping":

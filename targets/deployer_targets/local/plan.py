@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from deployer.core import generations
+from deployer.core.capabilities import SupportsStrategies
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan, Step
+from deployer.core.rollout import Shift, Traffic, way
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Status
 from deployer.core.target import DeploymentSpec
 from deployer_targets.local import names
@@ -38,8 +40,9 @@ _ADDRESS = ("host", "port")
 _LIVE = (*_ADDRESS, *_LIMITS, "tags")
 
 
-def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
-    """The new generation is started beside the old and gets the traffic when it answers; the old is drained, then swept with all that isn't kept.
+def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None, meter: SupportsStrategies[LocalCloud]) -> Plan[LocalCloud]:
+    """The new generation is started beside the old and gets the traffic when it answers, by the strategy; the old is drained, then swept with all
+    that isn't kept.
 
     The supervisor compares and sets in one moment, so that nothing needs to be looked at again after the switch.
     """
@@ -51,15 +54,23 @@ def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[L
     left_over = frozenset() if observed is None else observed.resources - keep
     sweep: tuple[Step[LocalCloud], ...] = (Sweep(spec.name, keep),)
     live = _live(spec, record, observed)
-    if observed is not None and observed.serving == record.generation and observed.status is not Status.FAILED:
+    if observed is not None and generations.alive(observed) == {record.generation} and observed.status is not Status.FAILED:
         return Plan(live=live, sweep=sweep if left_over else (), keep=keep, removes=left_over)
+    route = way(spec, observed, _shift(spec), meter)
+    ends = route.ends and spec.config.synchronous
     return Plan(
-        forward=(WriteRecord(_first_record(record, observed), dict(spec.config.env)), *_first(spec, observed), *_rollout(spec, observed)),
-        live=live if spec.config.synchronous else (),
-        back=_back(spec.name, observed),
-        sweep=sweep if spec.config.synchronous else (),
+        forward=(
+            WriteRecord(_first_record(record, observed), dict(spec.config.env)),
+            *_first(spec, observed),
+            CopyModel(spec.name, spec.model),
+            StartContainer(spec.name, spec.generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config)),
+            *route.steps,
+        ),
+        live=live if ends else (),
+        back=(*route.back, *_back(spec, observed)),
+        sweep=sweep if ends else (),
         keep=keep,
-        removes=left_over,
+        removes=left_over if route.ends else frozenset(),
     )
 
 
@@ -99,17 +110,17 @@ def _first(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tupl
     return (OpenPort(spec.name, spec.config.host, spec.config.port),)
 
 
-def _rollout(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
-    generation, wait = spec.generation, spec.config.synchronous
-    start = StartContainer(spec.name, generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config))
-    if not wait:
-        return (CopyModel(spec.name, spec.model), start, SwitchWhenReady(spec.name, generation))
-    return (
-        CopyModel(spec.name, spec.model),
-        start,
-        AwaitReady(spec.name, generation, spec.config.timeout_seconds),
-        Switch(spec.name, generation, {share.generation: share.percent for share in observed.traffic} if observed else {}),
-    )
+def _shift(spec: DeploymentSpec[LocalConfig]) -> Shift[LocalCloud]:
+    """What `way` asks for: the steps from one state of the traffic to another."""
+
+    def shift(to: Traffic, now: Traffic, *, back: bool = False) -> tuple[Step[LocalCloud], ...]:
+        if back:
+            return (Switch(spec.name, to, now, back=True),)
+        if not spec.config.synchronous:
+            return (SwitchWhenReady(spec.name, to),)
+        return (AwaitReady(spec.name, to, spec.config.timeout_seconds), Switch(spec.name, to, now))
+
+    return shift
 
 
 def _first_record(record: Record, observed: Observed | None) -> Record:
@@ -132,11 +143,13 @@ def _live(spec: DeploymentSpec[LocalConfig], record: Record, observed: Observed 
     return (move, change) if changed & set(_ADDRESS) else (change,)
 
 
-def _back(name: DeploymentName, observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
+def _back(spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> tuple[Step[LocalCloud], ...]:
     """What the new generation alone uses goes; where nothing served before, that is everything."""
     if observed is None or observed.serving is None:
-        return (Stop(name),)
-    return (Sweep(name, generations.stays(observed, generations.ALL) | _service(observed)),)
+        return (Stop(spec.name),)
+    if observed.candidate == spec.generation:  # the part that it has is given back first
+        observed = replace(observed, traffic=observed.traffic[:1])
+    return (Sweep(spec.name, generations.stays(observed, generations.ALL) | _service(observed)),)
 
 
 def _service(observed: Observed) -> frozenset[Resource]:

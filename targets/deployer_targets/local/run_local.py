@@ -26,7 +26,7 @@ from deployer.core.container import Container
 from deployer.core.options import TargetConfig
 from deployer.core.plan import Step
 from deployer.core.requirements import refuse_old_python
-from deployer.core.state import DeploymentName, Image, Model, digest_of
+from deployer.core.state import DeploymentName, Image, Model, Share, digest_of
 from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
@@ -156,8 +156,8 @@ def _steps(name: DeploymentName, container: Container, runtime: str, at: tuple[s
     return (
         OpenPort(name, *at),
         StartContainer(name, _GENERATION, container, None, runtime, limits, publish=runtime == images.DOCKER and at[0] == HOST),
-        AwaitReady(name, _GENERATION, startup_seconds),
-        Switch(name, _GENERATION, {}),
+        AwaitReady(name, (Share(_GENERATION),), startup_seconds),
+        Switch(name, (Share(_GENERATION),), ()),
     )
 
 

@@ -1,26 +1,23 @@
-"""Which generation the next request goes to while several share the traffic, and what each has answered of late. Pure."""
+"""Which generation the next request goes to while several share the traffic, and what each has answered since. Pure."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 
 PERCENTILES = (50, 90, 99)
 
-_KEPT_SECONDS = 3600
 _DIGITS = 3
-"""Of a latency: times that differ by less than a thousandth count as one, so that a busy hour takes little room."""
+"""Of a latency: times that differ by less than a thousandth count as one, so that a busy day takes little room."""
 
 
 class Turns:
     """Requests go by turns, each generation's spread as evenly as can be: of any hundred in a row it takes its percent, not about that many."""
 
     def __init__(self, shares: Mapping[str, int]) -> None:
-        self._shares = dict(shares)
-        self._behind = dict.fromkeys(shares, 0)
+        self._shares = {generation: percent for generation, percent in shares.items() if percent}
+        self._behind = dict.fromkeys(self._shares, 0)
 
     def next(self) -> str:
         """The generation whose turn it is: who is furthest behind what it is to have had by now."""
@@ -31,37 +28,24 @@ class Turns:
         return chosen
 
 
-@dataclass(slots=True)
-class _Second:
-    errors: int = 0
-    times: Counter[float] = field(default_factory=Counter)
-
-
 class Answers:
-    """What one generation answered in the last hour, second by second."""
+    """What one generation has answered."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seconds: dict[int, _Second] = {}
+    def __init__(self) -> None:
+        self._errors = 0
+        self._times: Counter[float] = Counter()
 
     def add(self, *, well: bool, took: float) -> None:
         """Count an answer, and how many seconds it took; `well` where it is no fault of the generation."""
-        now = int(self._clock())
-        second = self._seconds.setdefault(now, _Second())
-        second.errors += not well
-        second.times[_rounded(took)] += 1
-        while next(iter(self._seconds)) < now - _KEPT_SECONDS:
-            del self._seconds[next(iter(self._seconds))]
+        self._errors += not well
+        self._times[_rounded(took)] += 1
 
-    def measured(self, seconds: float) -> dict[str, object]:
-        """Over the last so many seconds: requests, errors, and the latencies by percentile."""
-        since = self._clock() - seconds
-        found = [second for when, second in self._seconds.items() if when + 1 > since]
-        times = sum((second.times for second in found), Counter[float]())
+    def measured(self) -> dict[str, object]:
+        """Requests, errors, and the latencies by percentile."""
         return {
-            "requests": times.total(),
-            "errors": sum(second.errors for second in found),
-            "latencies": {str(each): _percentile(times, each) for each in PERCENTILES} if times else {},
+            "requests": self._times.total(),
+            "errors": self._errors,
+            "latencies": {str(each): _percentile(self._times, each) for each in PERCENTILES} if self._times else {},
         }
 
 

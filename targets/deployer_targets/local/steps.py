@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from deployer.core.container import Container
 from deployer.core.plan import Effect, Progress, Step
+from deployer.core.rollout import Traffic
 from deployer.core.seam import AT_ONCE, poll
 from deployer.core.state import DeploymentName, Digest, Model, Record, Resource
 from deployer.errors import RolloutFailed, TimedOut
@@ -103,10 +104,14 @@ class StartContainer(Step[LocalCloud]):
 
 @dataclass(frozen=True, slots=True)
 class AwaitReady(Step[LocalCloud]):
-    """Wait until the new generation answers its health check. When time runs out the supervisor goes on without us, and switches by itself."""
+    """Wait until the new generation answers its health check. When time runs out the supervisor goes on without us, and switches by itself.
+
+    Attributes:
+        then: the traffic that it switches to; the new generation is the last in it.
+    """
 
     name: DeploymentName
-    generation: str
+    then: Traffic
     timeout_seconds: float
     effect = Effect.READ
 
@@ -114,40 +119,51 @@ class AwaitReady(Step[LocalCloud]):
         return "health check"
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
+        generation = self.then[-1].generation
         look_seconds = min(_LOOK_SECONDS, self.timeout_seconds)
-        for state in poll(lambda: cloud.wait(self.name, self.generation, look_seconds), seconds=self.timeout_seconds, pauses=AT_ONCE):
+        for state in poll(lambda: cloud.wait(self.name, generation, look_seconds), seconds=self.timeout_seconds, pauses=AT_ONCE):
             if state.state == "ready":
                 return False
             if not state.alive:
                 wire.raise_error(state.fault)
                 raise RolloutFailed(
-                    f"generation {self.generation} of {self.name} can't serve",
+                    f"generation {generation} of {self.name} can't serve",
                     why=reason(state.reason, state.lines),
                     advice="correct the model or its requirements; deploy run-local -t local shows the whole log",
                     lines=state.lines,
                 )
             progress.note("the container loads the model")
-        cloud.switch_when_ready(self.name, self.generation)
+        cloud.switch_when_ready(self.name, percents(self.then))
         raise TimedOut(
-            f"generation {self.generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
+            f"generation {generation} of {self.name} is not ready after {self.timeout_seconds:g} s; it takes the traffic once it is",
             advice="run the same command again to follow it; --timeout waits longer",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Switch(Step[LocalCloud]):
-    """Give the traffic to the new generation, in one moment; the supervisor drains the one before."""
+    """Divide the traffic anew, in one moment; the supervisor drains who has no part in it any more.
+
+    `back`: only where the last that is expected has a part still.
+    """
 
     name: DeploymentName
-    generation: str
-    expecting: Mapping[str, int]
+    to: Traffic
+    expecting: Traffic
+    back: bool = False
     effect = Effect.SWITCH
 
     def describe(self) -> str:
-        return "traffic"
+        return _traffic(self.to)
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
-        return cloud.shift(self.name, {self.generation: 100}, self.expecting)
+        expecting = percents(self.expecting)
+        if self.back:
+            found = cloud.describe(self.name)
+            expecting = dict(found.traffic) if found else {}
+            if [*expecting] != [share.generation for share in self.expecting]:
+                return False
+        return cloud.shift(self.name, percents(self.to), expecting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +171,14 @@ class SwitchWhenReady(Step[LocalCloud]):
     """Let the supervisor do that by itself once the new generation is ready: for who doesn't wait."""
 
     name: DeploymentName
-    generation: str
+    to: Traffic
     effect = Effect.SWITCH
 
     def describe(self) -> str:
-        return "traffic, once it is ready"
+        return f"{_traffic(self.to)}, once it is ready"
 
     def run(self, cloud: LocalCloud, progress: Progress) -> bool:
-        cloud.switch_when_ready(self.name, self.generation)
+        cloud.switch_when_ready(self.name, percents(self.to))
         return True
 
 
@@ -222,3 +238,12 @@ def reason(said: str, lines: tuple[str, ...]) -> str:
 def with_options(record: Record, options: Mapping[str, object]) -> Record:
     """The record with other values of options."""
     return replace(record, options={**record.options, **options})
+
+
+def percents(traffic: Traffic) -> dict[str, int]:
+    """The traffic as the supervisor has it."""
+    return {share.generation: share.percent for share in traffic}
+
+
+def _traffic(to: Traffic) -> str:
+    return "traffic" if len(to) == 1 else f"traffic, {to[-1].percent} % to {to[-1].generation}"

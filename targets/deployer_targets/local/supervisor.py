@@ -34,15 +34,14 @@ class Control:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._streams: Mapping[str, Verb] = {"logs": self._logs}
-        self._free: Mapping[str, Verb] = {
-            each.__name__: each for each in (deployment.describe, deployment.environments, deployment.measure, deployment.take)
-        }
+        self._free: Mapping[str, Verb] = {each.__name__: each for each in (deployment.describe, deployment.environments, deployment.take)}
         held = (
             deployment.write_record,
             deployment.listen,
             deployment.adopt_model,
             deployment.load,
             deployment.wait,
+            deployment.measure,
             deployment.shift,
             deployment.switch_when_ready,
             deployment.change,

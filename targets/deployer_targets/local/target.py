@@ -17,6 +17,7 @@ from deployer.core.plan import Plan, Progress
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName, Generation, Model, Observed
 from deployer.core.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
+from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report
 from deployer_targets.local import home, images, names, observe, plan
@@ -97,7 +98,15 @@ class Local:
         return DeploymentSpec(record, config, image, request.model.path)
 
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
-        return plan.plan(spec, observed)
+        return plan.plan(spec, observed, self)
+
+    def strategies(self) -> Mapping[Strategy, frozenset[str]]:
+        """One container serves a generation here: there is nothing to roll, and room for two."""
+        held = frozenset({"pause", "checks"})
+        return {Strategy.ALL_AT_ONCE: frozenset(), Strategy.BLUE_GREEN: held, Strategy.CANARY: held | {"steps"}}
+
+    def measure(self, name: DeploymentName, generation: str, cloud: LocalCloud) -> Measured:
+        return cloud.measure(name, generation)
 
     def plan_delete(self, name: DeploymentName, observed: Observed, config: LocalConfig) -> Plan[LocalCloud]:
         return plan.plan_delete(name, observed)

@@ -1,7 +1,7 @@
 """Who answers at a deployment's address: the processes of the generation that has all the traffic, by themselves, and else the proxy.
 
-While generations share the traffic the proxy stands before all of them, so that each request counts; so it does before containers that can't
-be lent sockets. Connections move between the two, each between two requests, and none is lost.
+While a rollout keeps two generations the proxy stands before both, whatever their shares, so that each request counts; so it does before
+containers that can't be lent sockets. Connections move between the two, each between two requests, and none is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from deployer_targets.local.address import Address
 from deployer_targets.local.backend import Backend, State
 from deployer_targets.local.proxy import Proxy, Unavailable
-from deployer_targets.local.shares import Turns
+from deployer_targets.local.shares import Answers, Turns
 
 
 class Traffic:
@@ -34,18 +34,15 @@ class Traffic:
         self._closed = False
 
     @property
-    def serving(self) -> str | None:
-        """The generation with the most traffic."""
-        return max(self.shares, key=lambda generation: self.shares[generation], default=None)
-
-    @property
     def listening(self) -> tuple[str, int]:
         """The address; "" and 0 while nobody listens."""
         return (self.address.host, self.address.port) if self.address.sockets or self._published else ("", 0)
 
     def divide(self, shares: Mapping[str, int]) -> None:
-        """Give each generation its percent from now on."""
+        """Give each generation its percent from now on, in the order of their age; what they answer is counted anew."""
         self.shares, self._turns = dict(shares), Turns(shares)
+        for generation in shares:
+            self._backends[generation].answers = Answers()
 
     def publish(self, generation: str) -> int:
         """Leave the port to a container that opens it itself."""
@@ -104,7 +101,7 @@ class Traffic:
         self._proxy.abort()
 
     def _whole(self) -> Backend | None:
-        """The container that has all the traffic."""
+        """The container of the generation that has the traffic alone."""
         return self._backends.get(next(iter(self.shares))) if len(self.shares) == 1 else None
 
     async def _withdraw(self) -> None:

@@ -67,7 +67,7 @@ class Description:
 
     Attributes:
         port: 0 while it doesn't listen.
-        traffic: percent by generation.
+        traffic: percent by generation, the oldest first; of two the other is the candidate of a rollout.
         models: directories of whole copies, as named there; `unfinished` those of others.
         ending: it is being deleted.
     """
@@ -87,8 +87,8 @@ class Description:
 
     @property
     def serving(self) -> str | None:
-        """The generation with the most traffic."""
-        return max(self.traffic, key=lambda generation: self.traffic[generation], default=None)
+        """The generation in service; while a rollout keeps two, the one that was there first."""
+        return next(iter(self.traffic), None)
 
     @property
     def url(self) -> str:

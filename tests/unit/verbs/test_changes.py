@@ -15,13 +15,13 @@ from deployer.core.state import Observed, Resource, Share, Status
 from deployer.core.target import DeploymentSpec, Intent
 from deployer.verbs.changes import Changes
 from deployer.verbs.lifecycle import Prospect
-from deployer_targets.local import plan as local_plan
+from deployer_targets.local.target import Local
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker import plan as sagemaker_plan
 from tests.unit.targets.local import test_plan as local
 from tests.unit.targets.sagemaker import builders as sagemaker
 
-PLANS = {"sagemaker": (sagemaker, sagemaker_plan.plan), "local": (local, local_plan.plan)}
+PLANS = {"sagemaker": (sagemaker, sagemaker_plan.plan), "local": (local, Local().plan)}
 
 
 def listed(spec: DeploymentSpec[Any], observed: Observed | None, plan: Plan[Any]) -> list[str]:
