@@ -75,6 +75,22 @@ def get(*, session: Session, place: Place, name: str | None, endpoint: str | Non
 @click.command()
 @options.name
 @options.place
+@options.endpoint
+@options.output()
+@options.run
+def history(*, session: Session, place: Place, name: str | None, endpoint: str | None, output: str | None) -> None:
+    """Show who changed a deployment, when, to what, how it ended and how long it served: the last fifty runs, newest first."""
+    from deployer.verbs.traffic import HEADINGS
+
+    client = place.client()
+    found = client.history(client.name_for(name, None), endpoint)
+    form = output or ""
+    emit(form, found.documents(), [each.entry.generation for each in found], lambda: table([HEADINGS, *found.rows()], width=width_of(form)))
+
+
+@click.command()
+@options.name
+@options.place
 @options.model
 @options.rollout
 @_apply

@@ -23,6 +23,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "list": ("inspect:list_deployments", "List the deployments on a target."),
         "get": ("inspect:get", "Show one deployment, its history and its options."),
+        "history": ("inspect:history", "Show who changed a deployment, and what came of it."),
         "plan": ("inspect:plan", "Show what would be done, and do nothing."),
         "diff": ("inspect:diff", "Show what differs from what is asked for."),
         "logs": ("inspect:logs", "Print the container's log."),
@@ -48,10 +49,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 
 _MEANT: dict[tuple[str, ...], str] = {
     ("list",): "ls all deployments endpoints",
-    ("get",): "status describe show info inspect history details state",
+    ("get",): "status describe show info inspect details state",
     ("get", "list"): "ps",
     ("create", "apply"): "up deploy launch start new add make publish release",
     ("update",): "rollout change modify edit patch set upgrade scale promote abort canary redeploy restart",
+    ("history",): "revisions audit versions who",
     ("rollback",): "undo revert back",
     ("delete",): "rm remove destroy undeploy down del teardown uninstall drop stop kill terminate",
     ("prune",): "clean cleanup gc",

@@ -15,7 +15,7 @@ from deployer.conformance.clients import Command, Ended
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
-from deployer.conformance.traffic import TrafficContract, WayBackContract
+from deployer.conformance.traffic import HistoryContract, TrafficContract, WayBackContract
 from deployer.core.capabilities import SupportsStrategies
 from deployer.core.generations import lineage
 from deployer.core.plan import Effect
@@ -30,7 +30,7 @@ MAY_GROW = 150_000_000
 LEFTOVERS = ("conflict", "done")
 
 
-class TargetContract(Removal, WayBackContract):
+class TargetContract(Removal, WayBackContract, HistoryContract):
     """Subclass it in a module of its own, name the class Test…, and give a fixture `place` of scope "module" beside it."""
 
     gaps: ClassVar[Mapping[str, str]] = {}

@@ -1,4 +1,4 @@
-"""What targets promise that give generations shares of the traffic (`deployer.capabilities.SupportsStrategies`): a contract beside that of all."""
+"""What targets promise of traffic: those that give generations shares of it (`SupportsStrategies`), and, of a way back and a history, all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from deployer.conformance.looks import done, flawless, present, serves, wish
 from deployer.conformance.place import Place
+from deployer.core.capabilities import SupportsHistory
+from deployer.core.history import Entry, chapters, read
 from deployer.core.rollout import Hold
 from deployer.core.state import DeploymentName, Status
 from deployer.core.traffic import Strategy
@@ -225,3 +227,40 @@ class WayBackContract:
         record = present(place, serving).record
         assert record is not None
         assert {key: record.options[key] for key in place.live_option} == dict(place.live_option)
+
+
+class HistoryContract:
+    """Part of `TargetContract`: what targets promise that keep a history (`deployer.core.capabilities.SupportsHistory`)."""
+
+    def test_the_history_tells_each_run_and_how_it_ended(self, place: Place, serving: DeploymentName) -> None:
+        first = present(place, serving).serving
+        done(place.run(place.command("update", serving, place.second.model)))
+        second = present(place, serving).serving
+        assert place.run(place.command("update", serving, place.broken)).code == "rollout-failed"
+        done(place.run(place.command("update", serving, place.second.model)))  # nothing to do: no entry
+        assert place.killed(place.command("update", serving, None, **place.generation_option), 1) is None
+        done(place.run(place.command("rollback", serving)))
+        assert present(place, serving).serving == first
+        told = self.entries(place, serving)
+        assert [(each.verb, each.outcome) for each in told] == [
+            ("create", "done"),
+            ("update", "done"),
+            ("update", "rollout-failed"),
+            ("update", "unknown"),
+            ("rollback", "done"),
+        ]
+        assert [told[0].generation, told[1].generation, told[4].generation] == [first, second, first]
+        assert told[1].model == place.second.model.facts.uri
+        served = [each.served is not None for each in chapters(told, first)]
+        assert served == [True, False, False, True, True]
+
+    def test_the_history_goes_with_the_deployment(self, place: Place, serving: DeploymentName) -> None:
+        assert len(self.entries(place, serving)) == 1
+        done(place.run(place.command("delete", serving)))
+        assert not place.everything_of_ours(serving)
+        done(place.run(place.command("create", serving, place.first.model)))
+        assert len(self.entries(place, serving)) == 1
+
+    def entries(self, place: Place, name: DeploymentName) -> tuple[Entry, ...]:
+        assert isinstance(place.target, SupportsHistory)
+        return read(place.target.history(name, place.connect()))

@@ -69,6 +69,21 @@ class SupportsStrategies(Protocol[Cloud_contra]):
 
 
 @runtime_checkable
+class SupportsHistory(Protocol[Cloud_contra]):
+    """Targets that keep a document of who changed a deployment beside its records (`deployer.core.history`). It goes with the deployment."""
+
+    def history(self, name: DeploymentName, cloud: Cloud_contra) -> str:
+        """The document; "" where there is none."""
+
+    def keep_history(self, name: DeploymentName, text: str, before: str, cloud: Cloud_contra) -> None:
+        """Write the document in place of the one that was read or written before.
+
+        Raises:
+            Conflict: another run has written it since, or has the name; or the deployment is gone.
+        """
+
+
+@runtime_checkable
 class SupportsAccounts(Protocol[Cloud_contra]):
     """Targets of which a URI doesn't say all: whose account it is, which region the profile has."""
 

@@ -132,13 +132,14 @@ class Succession:
     undone: frozenset[Resource]
 
 
-def succession(record: Record, observed: Observed | None, keep: int, apart: frozenset[Resource], claim: Resource) -> Succession:
-    """The succession of a record that names no predecessor yet. `apart`: the pointer and the claim, which belong to no generation."""
+def succession(record: Record, observed: Observed | None, keep: int, pointer: Resource, beside: frozenset[Resource]) -> Succession:
+    """The succession of a record that names no predecessor yet. What is `beside` the generations is the deployment's: claim, history."""
+    apart = beside | {pointer}
     record = successor(record, observed)
     before = observed
     if observed is not None and observed.candidate == record.generation:
         before = replace(observed, traffic=observed.traffic[:1], incoming=None)  # a share that it has is given back first
-    gone = undone(record, before) | (frozenset({claim}) if alone(record, observed, apart) else frozenset())
+    gone = undone(record, before) | (beside if alone(record, observed, apart) else frozenset())
     return Succession(
         record,
         observed.records.get(record.generation) if observed else None,

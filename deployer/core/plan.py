@@ -84,6 +84,7 @@ class Plan(Generic[Cloud]):
         sweep: after success: removes what is there then and not in `keep`.
         keep: what may stay; after success everything else of ours goes.
         removes: of what is there now, what goes: for printing.
+        pauses: it ends in the middle of a rollout, until somebody goes on or back.
     """
 
     forward: tuple[Step[Cloud], ...] = ()
@@ -92,6 +93,7 @@ class Plan(Generic[Cloud]):
     sweep: tuple[Step[Cloud], ...] = ()
     keep: frozenset[Resource] = frozenset()
     removes: frozenset[Resource] = frozenset()
+    pauses: bool = False
 
     @property
     def empty(self) -> bool:

@@ -65,7 +65,7 @@ class Way(Generic[Cloud]):
         forward = () if succession.whole else steps
         goes = observed.resources - succession.keep if observed and self.ends else frozenset()
         sweeps = self.ends and (succession.whole or waits) and (forward or live or goes)
-        return Plan(forward, live, (*self.back, *back), (sweep,) if sweeps else (), succession.keep, goes)
+        return Plan(forward, live, (*self.back, *back), (sweep,) if sweeps else (), succession.keep, goes, pauses=not self.ends)
 
 
 def way(spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud], meter: SupportsStrategies[Cloud]) -> Way[Cloud]:

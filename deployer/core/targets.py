@@ -7,7 +7,14 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStrategies, SupportsStreaming
+from deployer.core.capabilities import (
+    SupportsEndpoints,
+    SupportsExplanations,
+    SupportsHistory,
+    SupportsImageRegistry,
+    SupportsStrategies,
+    SupportsStreaming,
+)
 from deployer.core.target import Target, TargetUri
 from deployer.errors import ConfigInvalid, ExtraMissing
 
@@ -22,6 +29,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "prune": ("observe", "plan_prune"),
     "list": ("list",),
     "get": ("observe",),
+    "history": SupportsHistory,
     "predict": ("predict",),
     "predict --stream": SupportsStreaming,
     "explain": SupportsExplanations,

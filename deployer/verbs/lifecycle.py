@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from deployer.core import engine
 from deployer.core.capabilities import SupportsAccounts, SupportsAdoption, SupportsPackages
 from deployer.core.compatibility import Fit, fit
+from deployer.core.history import DONE, PAUSED
 from deployer.core.plan import Plan
 from deployer.core.requirements import refuse_old_python
 from deployer.core.rollout import refuse_what_is_not_there
@@ -26,6 +27,7 @@ from deployer.errors import (
     SchemaChangeRefused,
 )
 from deployer.events import Noticed, Report, Resolved
+from deployer.verbs.history import Diary
 from deployer.verbs.moves import Move
 
 if TYPE_CHECKING:
@@ -140,6 +142,9 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
         found = prospect(target, held, wish)
         check(found, wish)
+        diary = Diary(target, held, wish.name, report)
+        if not found.plan.empty:
+            diary.begin(wish.move.direction if wish.move else wish.intent or found.intent, found.spec.record, wish.provenance)
     except (DeployerError, KeyboardInterrupt) as cause:
         if first.observed is None and (isinstance(cause, KeyboardInterrupt) or cause.definite):  # the claim alone was made
             engine.take_back(first.plan, held, report, cause)
@@ -148,8 +153,12 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         report(Noticed(level="warning", message=warning))
     try:
         engine.apply(found.plan, held, report)
-    except RolloutFailed as error:
-        raise _not_rolled_out(found, error) from error
+    except (DeployerError, KeyboardInterrupt) as error:
+        diary.fail(error)
+        if isinstance(error, RolloutFailed):
+            raise _not_rolled_out(found, error) from error
+        raise
+    diary.end(PAUSED if found.plan.pauses else DONE)
     return found
 
 

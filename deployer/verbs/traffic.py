@@ -1,7 +1,14 @@
-"""Where the traffic goes once generations are there: promote, abort, rollback."""
+"""Where the traffic goes once generations are there: promote, abort, rollback; and what became of each: history."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from deployer.core import notebook
+from deployer.core.capabilities import SupportsHistory
+from deployer.core.history import Chapter, chapters, read
 from deployer.core.options import TargetConfig
 from deployer.core.target import Intent
 from deployer.events import Report
@@ -11,6 +18,39 @@ from deployer.verbs.deployment import Deployment
 from deployer.verbs.lifecycle import Wish
 from deployer.verbs.moves import Direction, Move
 from deployer.verbs.optional import Config, OptionalVerbs
+from deployer.words import duration
+
+HEADINGS = ("TIME", "VERB", "GENERATION", "MODEL", "BY", "ENDED", "SERVED")
+
+
+class DeploymentHistory(tuple[Chapter, ...]):
+    """What became of a deployment, newest first; a table in a notebook."""
+
+    __slots__ = ()
+
+    def rows(self) -> Iterator[tuple[str, ...]]:
+        """As people read it: when, what, to which generation and model, by whom, how it ended, how long it served."""
+        for each in self:
+            entry, who = each.entry, each.entry.provenance
+            named = [f"version {entry.version}"] if entry.version and not entry.model.endswith(f"/{entry.version}") else []
+            model = ", ".join([entry.model, *named, *([f"run {entry.run_id[:8]}"] if entry.run_id else [])])
+            by = ", ".join(part for part in (who.user, who.job, f"commit {who.commit[:10]}" if who.commit else "") if part)
+            served = "" if each.served is None else duration(each.served)
+            yield (who.time, entry.verb, entry.generation, model, by, entry.outcome, served)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """JSON-ready, empty fields left out."""
+        return [_document(each) for each in self]
+
+    def _repr_html_(self) -> str:
+        return notebook.table(tuple(name.capitalize() for name in HEADINGS), self.rows()) or "no history"
+
+
+def _document(chapter: Chapter) -> dict[str, Any]:
+    entry = asdict(chapter.entry)
+    who = {("began" if key == "time" else key): value for key, value in entry.pop("provenance").items()}
+    whole = {**entry, **who, "served_seconds": None if chapter.served is None else round(chapter.served)}
+    return {key: value for key, value in whole.items() if value not in ("", None) and key != "run"}
 
 
 class TrafficVerbs(OptionalVerbs):
@@ -41,6 +81,19 @@ class TrafficVerbs(OptionalVerbs):
             Conflict: a rollout is under way: `abort` gives it up.
         """
         return self._move(Move(Direction.ROLLBACK, to), name, config, endpoint)
+
+    def history(self, name: str, endpoint: str | None = None) -> DeploymentHistory:
+        """Who changed a deployment, when, to what, how it ended and how long it served: the last fifty runs, newest first.
+
+        Raises:
+            DeploymentNotFound: there is none.
+            ConfigInvalid: this target keeps no history.
+        """
+        if not isinstance(self.target, SupportsHistory):
+            self._refuse("tell a deployment's history")
+        cloud, checked = self._reached(endpoint), self.target.check_name(name)
+        serving = lifecycle.present(self.target, cloud, checked).serving
+        return DeploymentHistory(chapters(read(self.target.history(checked, cloud)), serving))
 
     def plan_move(self, move: Move, name: str, config: Config = None, endpoint: str | None = None) -> Changes:
         """What `promote`, `abort` or `rollback` would do; changes nothing."""

@@ -24,8 +24,8 @@ from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNo
 from deployer.events import Report
 from docs.examples.memory_cloud import POLL_SECONDS, Cloud, CloudError, Service, cloud_at
 
-VERSION, DATA, CLAIM, SERVICE = "version", "data", "claim", "service"
-ORDER = (VERSION, DATA, generations.RECORD, CLAIM)  # in which things go: what is recorded is never out of sight
+VERSION, DATA, HISTORY, CLAIM, SERVICE = "version", "data", "history", "claim", "service"
+ORDER = (VERSION, DATA, generations.RECORD, HISTORY, CLAIM)  # in which things go: what is recorded is never out of sight
 OWNER = "deployer"  # the label of what is ours; its value is the deployment's name
 
 
@@ -178,10 +178,7 @@ class Make(Step[Client]):
 
 @dataclass(frozen=True, slots=True)
 class Point(Step[Client]):
-    """The switch. The cloud compares and sets: where the service isn't where the plan saw it, a rival was faster.
-
-    `back`: only where the last that is expected has a share still.
-    """
+    """The switch, which the cloud compares and sets: elsewhere, a rival was faster. `back`: only where the last one expected has a share still."""
 
     name: DeploymentName
     to: Traffic
@@ -207,10 +204,8 @@ class Point(Step[Client]):
 
 @dataclass(frozen=True, slots=True)
 class AwaitServing(Step[Client]):
-    """The service at rest, and leading `to` these; to anything, where none are named."""
-
     name: DeploymentName
-    to: Traffic
+    to: Traffic  # to anything, where it is empty
     timeout_seconds: float
     effect = Effect.READ
 
@@ -313,6 +308,12 @@ class Memory:
         cloud.ask("put", name, CLAIM, name, cloud.run)
         return replace(cloud, held=name)
 
+    def history(self, name: DeploymentName, cloud: Client) -> str:
+        return cloud.find("get", name, HISTORY, name) or ""
+
+    def keep_history(self, name: DeploymentName, text: str, before: str, cloud: Client) -> None:
+        cloud.change("put", name, HISTORY, name, text)
+
     def adopt(self, name: DeploymentName, cloud: Client) -> Client:
         return replace(cloud, adopts=cloud.adopts | {name})
 
@@ -338,8 +339,8 @@ class Memory:
         return Measured.of(cloud.ask("meter", name, generation))
 
     def plan(self, spec: DeploymentSpec[Options], observed: Seen | None) -> Plan[Client]:
-        name, config, claim = spec.name, spec.config, Resource(CLAIM, spec.name)
-        plan = generations.succession(spec.record, observed, generations.depth(config), _always(name), claim)
+        name, config = spec.name, spec.config
+        plan = generations.succession(spec.record, observed, generations.depth(config), Resource(SERVICE, name), _beside(name))
         count = (observed.view.count if observed and observed.view else None) or config.instance_count
         model, data, size = spec.model, short(spec.model.digest), (config.instance_type, config.resources.memory)
         version = {"data": data, "image": spec.image.reference, "environment": dict(config.env), "size": size}
@@ -363,7 +364,7 @@ class Memory:
         return Plan(forward=(DeleteService(name), Remove(name, beyond=frozenset())), removes=observed.resources)
 
     def plan_prune(self, name: DeploymentName, observed: Seen, config: Options) -> Plan[Client]:
-        removes = generations.prunable(observed, generations.depth(config)) - _always(name)
+        removes = generations.prunable(observed, generations.depth(config)) - _beside(name) - {Resource(SERVICE, name)}
         return Plan(forward=(Remove(name, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
     def container(self, spec: DeploymentSpec[Options]) -> Container:
@@ -393,5 +394,5 @@ class Memory:
         yield from cloud.cloud.findings
 
 
-def _always(name: DeploymentName) -> frozenset[Resource]:
-    return frozenset({Resource(SERVICE, name), Resource(CLAIM, name)})
+def _beside(name: DeploymentName) -> frozenset[Resource]:
+    return frozenset({Resource(HISTORY, name), Resource(CLAIM, name)})

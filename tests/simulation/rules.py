@@ -325,8 +325,8 @@ def record_of(config: str, cloud: Cloud) -> Record | None:
 
 
 def _made(cloud: Cloud) -> set[str]:
-    """All but the endpoint, records and the claim."""
-    data = {key for key in cloud.objects if not is_record(key) and not key.rpartition("/")[2].startswith("claim")}
+    """All but the endpoint, records, the claim and the history."""
+    data = {key for key in cloud.objects if not is_record(key) and not key.rpartition("/")[2].startswith(("claim", "history"))}
     uploads = {f"{key}#{upload}" for upload, (key, _) in cloud.uploads.items()}
     return data | uploads | set(cloud.models) | set(cloud.configs)
 

@@ -68,6 +68,10 @@ class LocalCloud:
             found = self._ask(name, "environments")
         return found
 
+    def history(self, name: str) -> str:
+        """Who changed a deployment, as runs have written it down."""
+        return str(self._ask(name, "history"))
+
     def logs(self, name: str, *, follow: bool, tail: int) -> Iterator[Line]:
         """Lines until the supervisor ends or the iterator is closed."""
         connection = self._seam(name).call(lambda: wire.connect(self.place.socket(name), None), "local logs")
@@ -123,6 +127,9 @@ class LocalCloud:
     def write_record(self, name: str, record: Record, environment: Mapping[str, str]) -> bool:
         """Whether it changed anything."""
         return bool(self._order(name, "write_record", record=record.to_json(), environment=dict(environment))["changed"])
+
+    def keep_history(self, name: str, text: str, before: str) -> None:
+        self._order(name, "keep_history", text=text, before=before)
 
     def listen(self, name: str, host: str, port: int) -> tuple[int, bool]:
         """The port that is listened on, and whether that changed."""

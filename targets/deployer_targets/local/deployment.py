@@ -78,6 +78,17 @@ class Deployment:
         """The environment of each generation, secrets and all: for the comparison that a new one is held against."""
         return {generation: dict(environment) for generation, environment in self.ledger.environments.items()}
 
+    def history(self) -> str:
+        """Who changed it, as clients have written it down."""
+        return self.ledger.history
+
+    def keep_history(self, text: str, before: str) -> dict[str, Any]:
+        """Write that down, in place of what was there before."""
+        if self.ledger.history != before:
+            raise Conflict(f"another run has written the history of {self.name} since")
+        self.ledger.history = text
+        return {}
+
     def take(self, claimant: str) -> dict[str, Any]:
         """Claim the deployment for a run: from now on only it may change anything, until another claims it.
 

@@ -11,12 +11,13 @@ from deployer.core.state import Record
 
 @dataclass(slots=True)
 class MemoryLedger:
-    """Records and claim; beside each record the environment that it leaves out."""
+    """Records, claim and history; beside each record the environment that it leaves out."""
 
     name: str
     records: dict[str, Record] = field(default_factory=dict)
     environments: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     holder: str | None = None
+    history: str = ""
 
     def read(self) -> Mapping[str, Record]:
         return dict(self.records)

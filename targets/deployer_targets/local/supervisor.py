@@ -34,9 +34,11 @@ class Control:
     def __init__(self, deployment: Deployment) -> None:
         self._deployment = deployment
         self._streams: Mapping[str, Verb] = {"logs": self._logs}
-        self._free: Mapping[str, Verb] = {each.__name__: each for each in (deployment.describe, deployment.environments, deployment.take)}
+        free = (deployment.describe, deployment.environments, deployment.history, deployment.take)
+        self._free: Mapping[str, Verb] = {each.__name__: each for each in free}
         held = (
             deployment.write_record,
+            deployment.keep_history,
             deployment.listen,
             deployment.adopt_model,
             deployment.load,

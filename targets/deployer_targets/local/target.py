@@ -75,6 +75,12 @@ class Local:
     def claim(self, name: DeploymentName, cloud: LocalCloud, config: LocalConfig) -> LocalCloud:
         return cloud.claim(name)
 
+    def history(self, name: DeploymentName, cloud: LocalCloud) -> str:
+        return cloud.history(name)
+
+    def keep_history(self, name: DeploymentName, text: str, before: str, cloud: LocalCloud) -> None:
+        cloud.keep_history(name, text, before)
+
     def observe(self, name: DeploymentName, cloud: LocalCloud) -> Observed | None:
         found = cloud.describe(name)
         return observe.observed(found, cloud.environments(name)) if found else None

@@ -203,11 +203,12 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A deployment's name as one run holds it; `verify` raises Conflict once it doesn't any more."""
+    """A deployment's name as one run holds it; `verify` raises Conflict once it doesn't any more; `kms_key` encrypts its history."""
 
     home: Home
     run: str
     verify: Callable[[], None] = field(compare=False)
+    kms_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ ENDPOINT = "endpoint"
 DATA = "data"
 RECORD = "record"
 CLAIM = "claim"
+HISTORY = "history"
 UPLOAD = "upload"
 SCALING = "scaling"
 OBJECT = "object"
@@ -85,6 +86,10 @@ class Home:
         return f"{self.prefix}claim"
 
     @property
+    def history(self) -> str:
+        return f"{self.prefix}history.json"
+
+    @property
     def scaling(self) -> str:
         return f"{self.prefix}scaling.json"
 
@@ -110,10 +115,8 @@ class Home:
     def resource_of(self, key: str) -> Resource:
         """What an object is a part of: a folder of model files is one resource."""
         inner = key.removeprefix(self.prefix)
-        if inner == "claim":
-            return Resource(CLAIM, self.url(key))
-        if inner == "scaling.json":
-            return Resource(SCALING, self.url(key))
+        if kind := {"claim": CLAIM, "history.json": HISTORY, "scaling.json": SCALING}.get(inner):
+            return Resource(kind, self.url(key))
         if match := re.fullmatch(r"generations/([0-9a-f]+)\.json", inner):
             return Resource(RECORD, match[1])
         if match := re.match(r"models/[^/]+/(?:files/|model\.tar\.gz$)", inner):

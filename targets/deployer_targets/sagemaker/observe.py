@@ -100,6 +100,11 @@ def home_of(name: str) -> tuple[str, str]:
     return ("home", name)
 
 
+def history_listed(home: Home) -> tuple[str, str, str]:
+    """By what a run remembers whether a listing showed the deployment's history."""
+    return ("history listed", home.bucket, home.deployment)
+
+
 def bucket_of(name: str, cloud: Aws, endpoint: Endpoint | None = None) -> str:
     """Where the deployment's objects are: its endpoint says so; without one, where this run would put them."""
     endpoint = endpoint or describe(name, cloud)
@@ -159,6 +164,7 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
 def read_shelf(cloud: Aws, home: Home) -> Shelf:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
     found = store.keys(cloud, home)
+    cloud.connection.learnt[history_listed(home)] = home.history in found
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
     return Shelf(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
 

@@ -16,7 +16,7 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.destination import Destination
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
-from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, MODEL, SCALING, Home
+from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, HISTORY, MODEL, SCALING, Home
 from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
 from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord
 from deployer_targets.sagemaker.view import Seen, view_of
@@ -184,6 +184,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(wanted.record.generation) if observed else None
     uploads = frozenset(each for each in observed.resources if each.kind == names.UPLOAD) if observed else frozenset()
+    history = frozenset({_history(wanted.home)})
     nothing = generations.alone(wanted.record, observed, _always(wanted.home) | uploads)
     view = view_of(observed)
     registration = view.scaling or view.saved_scaling
@@ -191,7 +192,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     return (
         DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
         *((WriteRecord(wanted.home, earlier),) if earlier else ()),
-        Remove(spec.name, wanted.home, generations.undone(wanted.record, observed)),
+        Remove(spec.name, wanted.home, generations.undone(wanted.record, observed) | (history if nothing else frozenset())),
         *(
             (ResumeScaling(wanted.home, registration, str(old or spec.config.variant_name)),)
             if registration and observed and observed.traffic
@@ -271,7 +272,11 @@ def _removable(resources: frozenset[Resource]) -> frozenset[Resource]:
 
 
 def _always(home: Home) -> frozenset[Resource]:
-    return frozenset({Resource(ENDPOINT, home.deployment), _claim(home), Resource(SCALING, home.url(home.scaling))})
+    return frozenset({Resource(ENDPOINT, home.deployment), _claim(home), _history(home), Resource(SCALING, home.url(home.scaling))})
+
+
+def _history(home: Home) -> Resource:
+    return Resource(HISTORY, home.url(home.history))
 
 
 def _claim(home: Home) -> Resource:

@@ -18,7 +18,7 @@ from deployer_targets.sagemaker.observe import Shelf, describe, in_use, inventor
 from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
-_ORDER = (names.MODEL, names.UPLOAD, names.OBJECT, names.REQUEST, names.DATA, names.SCALING, names.RECORD)
+_ORDER = (names.MODEL, names.UPLOAD, names.OBJECT, names.REQUEST, names.DATA, names.SCALING, names.HISTORY, names.RECORD)
 _CONFIG_FIELDS = (
     "EndpointConfigName",
     "ProductionVariants",

@@ -15,12 +15,12 @@ from deployer_targets.sagemaker.names import Home
 
 def read(cloud: Aws, bucket: str, key: str) -> bytes | None:
     """An object's bytes, or None where there is none; the body is read under the retry policy too."""
-    found = _read(cloud, bucket, key)
+    found = read_version(cloud, bucket, key)
     return None if found is None else found[0]
 
 
-def _read(cloud: Aws, bucket: str, key: str) -> tuple[bytes, str] | None:
-    """With the version (ETag), which changes with the bytes."""
+def read_version(cloud: Aws, bucket: str, key: str) -> tuple[bytes, str] | None:
+    """The same with the version (ETag), which changes with the bytes."""
 
     def whole() -> tuple[bytes, str]:
         answer = cloud.connection.client("s3").get_object(Bucket=bucket, Key=key)
@@ -46,7 +46,7 @@ def read_record(cloud: Aws, home: Home, generation: str, version: str = "") -> R
     """A generation's record, or None; one that can't be read counts as none, and is swept as any leftover. A known version isn't read again."""
     key, learnt = home.record(generation), cloud.connection.learnt
     if (home.bucket, key, version) not in learnt:
-        found = _read(cloud, home.bucket, key)
+        found = read_version(cloud, home.bucket, key)
         if found is None:
             return None
         body, version = found

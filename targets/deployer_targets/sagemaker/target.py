@@ -86,7 +86,7 @@ class SageMaker:
             home = Home(config.bucket or observe.bucket_of(name, cloud), name)
             buckets.ensure(cloud, home.bucket)
         ledger = S3Ledger(cloud, home, config.kms_key)
-        held = cloud.holding(Held(home, run, partial(ledger.verify, run)))
+        held = cloud.holding(Held(home, run, partial(ledger.verify, run), config.kms_key))
         try:
             ledger.claim(run)
         except KeyboardInterrupt:
@@ -94,6 +94,16 @@ class SageMaker:
                 ReleaseClaim(home).run(held, Progress("claim", name, silent))
             raise
         return held
+
+    def history(self, name: DeploymentName, cloud: Aws) -> str:
+        from deployer_targets.sagemaker.history import history
+
+        return history(name, cloud)
+
+    def keep_history(self, name: DeploymentName, text: str, before: str, cloud: Aws) -> None:
+        from deployer_targets.sagemaker.history import keep
+
+        keep(text, before, cloud)
 
     def observe(self, name: DeploymentName, cloud: Aws) -> Observed | None:
         from deployer_targets.sagemaker.observe import observe

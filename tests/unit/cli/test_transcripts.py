@@ -6,6 +6,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+import deployer
 from docs.examples.memory_cloud import Cloud
 from tests.unit.cli.conftest import SIGNATURE, Run, deployed, saved
 
@@ -186,11 +189,11 @@ def test_a_dry_run_of_delete_and_prune_says_what_would_go_and_changes_nothing(de
     assert (pruned.exit_code, pruned.stdout) == (0, "churn on memory:/here: 3 would be removed\n" + GOES)
     assert deploy("prune", "-n", "churn", "--dry-run").stdout == "churn on memory:/here: nothing to remove\n"
     lines = deploy("delete", "churn", "nobody", "--dry-run").stdout.splitlines()
-    assert lines[0] == "churn on memory:/here: 8 would be removed"
-    assert set(GOES.splitlines()) < set(lines[1:9])
-    assert lines[9] == "nobody on memory:/here: nothing to remove"
+    assert lines[0] == "churn on memory:/here: 9 would be removed"
+    assert set(GOES.splitlines()) < set(lines[1:10])
+    assert lines[10] == "nobody on memory:/here: nothing to remove"
     document = json.loads(deploy("delete", "-n", "churn", "--dry-run", "-o", "json").stdout)
-    assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:9]]}
+    assert document == {"name": "churn", "target": "memory:/here", "removes": [line.removeprefix("  - ") for line in lines[1:10]]}
     assert deploy("prune", "-n", "nobody", "--dry-run").exit_code == 3
     assert deployed(cloud) == before
 
@@ -263,3 +266,30 @@ def test_promote_and_abort_are_for_what_is_there(deploy: Run, churn: Path) -> No
     assert deploy("update", "-n", "churn", "--promote", "--abort").exit_code == 2
     assert deploy("update", "-n", "churn", "--promote", "-m", "churn").exit_code == 2
     assert deploy("update", "-n", "churn", "--promote").exit_code == 3
+
+
+def test_the_history_says_who_did_what(deploy: Run, churn: Path, workspace: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy("create", "-m", "churn")
+    monkeypatch.setenv("USER", "grace")
+    monkeypatch.setenv("LOGNAME", "grace")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4", "-C", "strategy=canary", "-C", "pause=manual")
+    deploy("update", "-n", "churn", "--abort")
+    lines = [line.split() for line in deploy("history", "churn").stdout.splitlines()]
+    assert lines[0] == ["TIME", "VERB", "GENERATION", "MODEL", "BY", "ENDED", "SERVED"]
+    assert [(words[1], words[3], words[4], words[5]) for words in lines[1:]] == [
+        ("abort", "churn", "grace", "done"),
+        ("update", "churn4", "grace", "paused"),
+        ("create", "churn", "ada", "done"),
+    ]
+    documents = json.loads(deploy("history", "churn", "-o", "json").stdout)
+    assert [(each["verb"], each["user"], each["outcome"], "served_seconds" in each) for each in documents] == [
+        ("abort", "grace", "done", True),
+        ("update", "grace", "paused", False),
+        ("create", "ada", "done", True),
+    ]
+    html = deployer.get_deploy_client("memory:/here").history("churn")._repr_html_()
+    assert html.count("<tr>") == 4
+    deploy("delete", "churn")
+    assert deploy("history", "churn").exit_code == 3
+    assert not cloud.things

@@ -88,7 +88,7 @@ def test_it_settles_and_looks_before_it_claims_and_again_after(cloud: Cloud) -> 
 
 
 def test_the_record_is_the_first_thing_made(cloud: Cloud) -> None:
-    assert [call[2] for call in changes(deploy(cloud, "create", "v1"))][:2] == ["claim", "record"]
+    assert [call[2] for call in changes(deploy(cloud, "create", "v1"))][:3] == ["claim", "history", "record"]
 
 
 def test_who_has_nothing_to_do_claims_nothing(cloud: Cloud) -> None:

@@ -1,0 +1,111 @@
+"""Who changed a deployment, when, to what, and how it ended: at most fifty entries, kept as one document of the ledger. Pure.
+
+An entry is written as a run begins to change something, and again as it ends. A run that was killed never says how it ended: that isn't known.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+
+from deployer.core.state import Provenance
+from deployer.errors import MachineFault
+
+MOST = 50
+FORMAT = 1
+UNKNOWN = "unknown"
+DONE, PAUSED = "done", "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One run that changed a deployment, or tried to.
+
+    Attributes:
+        run: an id of its own.
+        verb: create, update, apply, promote, abort or rollback.
+        model: its URI; `version` and `run_id` as the registry has them.
+        provenance: who, from which CI job and commit, with which version of this tool; its time is when it began.
+        ended: when, RFC 3339; `outcome`: "done", "paused", or the error's code; "unknown" while it isn't said.
+    """
+
+    run: str
+    verb: str
+    generation: str
+    model: str = ""
+    registered_name: str = ""
+    version: str = ""
+    run_id: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+    ended: str = ""
+    outcome: str = UNKNOWN
+
+    @property
+    def end(self) -> datetime | None:
+        return datetime.fromisoformat(self.ended) if self.ended else None
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """An entry, and for how many seconds what it brought has served alone since; None where it didn't come to."""
+
+    entry: Entry
+    served: float | None = None
+
+
+def read(text: str) -> tuple[Entry, ...]:
+    """The entries of a document, oldest first; none where it can't be read.
+
+    Raises:
+        MachineFault: a newer version of this tool wrote it.
+    """
+    try:
+        document = json.loads(text)
+        if document["format"] > FORMAT:
+            raise MachineFault(
+                f"the history has format {document['format']}: a newer version of this tool wrote it, and this one reads up to {FORMAT}",
+                advice="pip install --upgrade deployer-ml",
+            )
+        return tuple(_entry(each) for each in document["entries"])
+    except (ValueError, KeyError, TypeError):
+        return ()
+
+
+def written(entries: Iterable[Entry]) -> str:
+    """The document of the newest entries."""
+    newest = tuple(entries)[-MOST:]
+    return json.dumps({"format": FORMAT, "entries": [asdict(each) for each in newest]}, sort_keys=True, ensure_ascii=False)
+
+
+def begun(text: str, entry: Entry) -> str:
+    """The document with an entry more."""
+    return written((*read(text), entry))
+
+
+def ended(text: str, run: str, at: str, outcome: str) -> str:
+    """The document, saying how a run ended."""
+    return written(replace(each, ended=at, outcome=outcome) if each.run == run else each for each in read(text))
+
+
+def chapters(entries: Iterable[Entry], serving: str | None, now: datetime | None = None) -> tuple[Chapter, ...]:
+    """The entries, newest first, with how long each served. `serving`: the generation that does now."""
+    until, following, found = now or datetime.now(UTC), serving, list[Chapter]()
+    for entry in reversed(tuple(entries)):
+        brought = entry.outcome == DONE and entry.end is not None
+        if brought and entry.end is not None:
+            # What serves now served until now; what came before, until the next one had come.
+            serves = following is None or entry.generation == following
+            found.append(Chapter(entry, (until - entry.end).total_seconds() if serves else None))
+            until, following = entry.end, None
+        else:
+            found.append(Chapter(entry))
+    return tuple(found)
+
+
+def _entry(document: dict[str, object]) -> Entry:
+    known = {key: document[key] for key in Entry.__dataclass_fields__ if key in document}
+    whose = known.pop("provenance", None) or {}
+    assert isinstance(whose, dict)
+    return Entry(**known, provenance=Provenance(**{key: whose[key] for key in Provenance.__dataclass_fields__ if key in whose}))  # type: ignore[arg-type]

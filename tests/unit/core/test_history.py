@@ -1,0 +1,71 @@
+"""What a history says, of which runs, and how long each served."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from deployer.core.history import FORMAT, MOST, Entry, begun, chapters, ended, read
+from deployer.core.state import Provenance
+from deployer.errors import MachineFault
+
+NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
+
+
+def entry(run: str, generation: str, began: str, at: str = "", outcome: str = "done") -> Entry:
+    who = Provenance("ada", "https://ci/7", "c" * 40, f"2026-11-27T{began}:00Z", "1.0")
+    made = Entry(run, "update", generation, f"models:/churn/{run}", "churn", run, f"run-{run}", who)
+    return replace(made, ended=f"2026-11-27T{at}:00Z", outcome=outcome) if at else made
+
+
+def test_what_is_written_comes_back() -> None:
+    text = begun("", entry("1", "g1", "10:00"))
+    assert read(text) == (entry("1", "g1", "10:00"),)
+    assert read(text)[0].outcome == "unknown"
+    text = ended(begun(text, entry("2", "g2", "10:05")), "1", "2026-11-27T10:02:00Z", "done")
+    assert [(each.run, each.outcome, each.ended) for each in read(text)] == [("1", "done", "2026-11-27T10:02:00Z"), ("2", "unknown", "")]
+
+
+def test_the_oldest_of_more_than_fifty_go() -> None:
+    text = ""
+    for number in range(MOST + 7):
+        text = begun(text, entry(str(number), "g", "10:00"))
+    assert [each.run for each in read(text)] == [str(number) for number in range(7, MOST + 7)]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 1, "entries": [{}]}', '{"format": "x", "entries": []}'])
+def test_what_cannot_be_read_is_no_history(text: str) -> None:
+    assert read(text) == ()
+
+
+def test_a_newer_form_is_refused_and_a_newer_field_passed_over() -> None:
+    document = json.loads(begun("", entry("1", "g1", "10:00")))
+    document["entries"][0] |= {"mood": "fine"}
+    document["entries"][0]["provenance"] |= {"machine": "here"}
+    assert read(json.dumps(document)) == (entry("1", "g1", "10:00"),)
+    with pytest.raises(MachineFault, match="newer version"):
+        read(json.dumps({**document, "format": FORMAT + 1}))
+
+
+def test_how_long_each_served() -> None:
+    told = chapters(
+        (
+            entry("1", "g1", "08:00", "08:10"),
+            entry("2", "g2", "09:00", "09:10", "rollout-failed"),
+            entry("3", "g3", "09:20", "09:30", "paused"),
+            entry("4", "g3", "09:40", "10:10"),
+            entry("5", "g5", "10:20"),
+            entry("6", "g1", "11:00", "11:30"),
+        ),
+        "g1",
+        NOW,
+    )
+    assert [(each.entry.run, each.served) for each in told] == [("6", 1800.0), ("5", None), ("4", 4800.0), ("3", None), ("2", None), ("1", 7200.0)]
+
+
+def test_what_somebody_else_put_in_its_place_serves_no_more() -> None:
+    (only,) = chapters((entry("1", "g1", "08:00", "08:10"),), "theirs", NOW)
+    assert only.served is None
