@@ -193,6 +193,21 @@ def test_an_alarm_on_a_rate(user: User, name: str, watcher: Watcher) -> None:
     assert watcher.state() == "ALARM"
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"Period": 45}, "must be 10, 20, 30 or a multiple of 60"),
+        ({"Period": 90}, "must be 10, 20, 30 or a multiple of 60"),
+        ({"EvaluationPeriods": 2, "DatapointsToAlarm": 3}, "less than or equal to EvaluationPeriods"),
+        ({"Metrics": [{"Id": "m", "Expression": "1"}]}, "Either MetricName or Metrics"),
+    ],
+)
+def test_alarms_that_could_never_be_evaluated_are_refused(watcher: Watcher, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(ClientError, match=words):
+        watcher.alarm(**wrong)
+    assert watcher.client.describe_alarms(AlarmNames=[watcher.name])["MetricAlarms"] == []
+
+
 def test_a_state_that_is_set_holds_until_the_next_evaluation(user: User, name: str, watcher: Watcher) -> None:
     watcher.alarm()
     watcher.client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason="a drill")

@@ -21,6 +21,8 @@ from deployer_localstack.aws.cloudwatch.series import AllSeries, Metric, Values,
 _EVALUATED_EVERY_SECONDS = 60.0
 """A state that SetAlarmState gave holds until the next evaluation."""
 
+_SHORT_PERIODS = frozenset({10, 20, 30})
+
 _OPERATORS: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -191,12 +193,24 @@ def _put_metric_alarm(original: Callable[..., Any]) -> Callable[..., Any]:
     """A new alarm knows nothing yet; a changed one keeps its state."""
 
     def put_metric_alarm(self: Any, **options: Any) -> Any:
+        if options.get("rule") is None:
+            _refuse_alarm(options)
         before = self.alarms.get(options["name"])
         alarm = original(self, **options)
         alarm.state_value = before.state_value if before else "INSUFFICIENT_DATA"
         return alarm
 
     return put_metric_alarm
+
+
+def _refuse_alarm(options: Mapping[str, Any]) -> None:
+    if bool(options.get("metric_name")) == bool(options.get("metric_data_queries")):
+        raise ValidationError("Either MetricName or Metrics must be specified, and not both")
+    period = options.get("period")
+    if options.get("metric_name") and (period is None or (int(period) not in _SHORT_PERIODS and (int(period) < 60 or int(period) % 60))):
+        raise ValidationError("Metric period must be 10, 20, 30 or a multiple of 60")
+    if int(options.get("datapoints_to_alarm") or 1) > int(options["evaluation_periods"]):
+        raise ValidationError("DatapointsToAlarm should be less than or equal to EvaluationPeriods")
 
 
 def _set_alarm_state(original: Callable[..., Any]) -> Callable[..., Any]:
