@@ -6,12 +6,12 @@ foreground it's held on a leash, a pipe that is there before the supervisor is: 
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import shlex
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +26,7 @@ from deployer.core.container import Container
 from deployer.core.options import TargetConfig
 from deployer.core.plan import Step
 from deployer.core.requirements import refuse_old_python
+from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName, Image, Model, Share, digest_of
 from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
@@ -42,7 +43,7 @@ HOST = "127.0.0.1"
 _GENERATION = "run-local"
 _STARTUP_SECONDS = 1800.0
 _ENDING_SECONDS = 60.0
-_LOOK_SECONDS = 0.5
+_LOOKS = Pauses(shortest=0.5, longest=0.5)
 _EXAMPLE_ROWS = 2
 
 
@@ -244,12 +245,13 @@ def _stay(name: DeploymentName, cloud: LocalCloud) -> None:
     Raises:
         RolloutFailed: the container exited.
     """
-    while (found := cloud.describe(name)) is not None:
+    for found in poll(lambda: cloud.describe(name), seconds=math.inf, pauses=_LOOKS):
+        if found is None:
+            return
         state = found.containers.get(_GENERATION)
         if state is None or not state.alive:
             lines = state.lines if state else ()
             raise RolloutFailed("the container ended", why=reason(state.reason if state else "it was stopped", lines), lines=lines)
-        time.sleep(_LOOK_SECONDS)
 
 
 @contextmanager

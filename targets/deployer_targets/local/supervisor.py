@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from deployer.core.seam import Pauses, poll
 from deployer.errors import DeployerError
 from deployer_targets.local import home, wire
 from deployer_targets.local.deployment import Deployment
@@ -25,6 +26,7 @@ from deployer_targets.local.names import Place
 Verb = Callable[..., Any]
 
 _START_SECONDS = 15.0
+_PROMPT = Pauses(shortest=0.02, longest=0.02)
 _LAST_ANSWERS_SECONDS = 2.0
 
 
@@ -145,15 +147,16 @@ def main(name: str, sockets: str, models: str, leash: str = "") -> int:
     if leash:
         os.set_inheritable(int(leash), False)
     place = Place(Path(sockets), Path(models))
-    deadline = time.monotonic() + _START_SECONDS
-    while home.hold(place, name) is None:  # once it's held it is for life: whoever waits for it knows when there is no supervisor any more
+    # Once it's held it is for life: whoever waits for it knows when there is no supervisor any more.
+    for held in poll(lambda: home.hold(place, name), seconds=_START_SECONDS, pauses=_PROMPT):
+        if held is not None:
+            break
         with contextlib.suppress(OSError):
             wire.connect(place.socket(name), 1.0).close()
             return 0
-        if time.monotonic() > deadline:
-            sys.stderr.write(f"another supervisor of {name} holds {place.home(name)} but doesn't answer\n")
-            return 1
-        time.sleep(0.02)
+    else:
+        sys.stderr.write(f"another supervisor of {name} holds {place.home(name)} but doesn't answer\n")
+        return 1
     home.clear_contents(place, name)
     listener = wire.bind(place.socket(name))
     if os.fork():
