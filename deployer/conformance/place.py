@@ -37,6 +37,7 @@ class Place(ABC):
         other_image: an image that serves as well as the usual one, under another reference.
         question: a request that `first` and `second` answer differently.
         shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
+        stride: a canary is killed at every so many of its steps: more than one where a rollout takes long.
         packages: how strictly images must fit: what `--packages` says.
     """
 
@@ -53,6 +54,7 @@ class Place(ABC):
     shortest: str = "c"
     longest: str = "c" * 63
     packages: str = "image"
+    stride: int = 1
 
     _numbers = itertools.count()
 

@@ -109,6 +109,13 @@ def undone(record: Record, observed: Observed | None) -> frozenset[Resource]:
     return own(record) - stays(observed, ALL)
 
 
+def given_back(record: Record, observed: Observed | None) -> Observed | None:
+    """What will be there once this generation, a candidate, has given back its share of the traffic."""
+    if observed is None or observed.candidate != record.generation:
+        return observed
+    return replace(observed, traffic=observed.traffic[:1], incoming=None)
+
+
 def alone(record: Record, observed: Observed | None, apart: frozenset[Resource]) -> bool:
     """Whether nothing of the deployment, `apart` from the pointer and the claim, is left where the way back has removed this generation."""
     return observed is None or not (observed.traffic or observed.resources - own(record) - apart)
@@ -136,10 +143,7 @@ def succession(record: Record, observed: Observed | None, keep: int, pointer: Re
     """The succession of a record that names no predecessor yet. What is `beside` the generations is the deployment's: claim, history."""
     apart = beside | {pointer}
     record = successor(record, observed)
-    before = observed
-    if observed is not None and observed.candidate == record.generation:
-        before = replace(observed, traffic=observed.traffic[:1], incoming=None)  # a share that it has is given back first
-    gone = undone(record, before) | (beside if alone(record, observed, apart) else frozenset())
+    gone = undone(record, given_back(record, observed)) | (beside if alone(record, observed, apart) else frozenset())
     return Succession(
         record,
         observed.records.get(record.generation) if observed else None,

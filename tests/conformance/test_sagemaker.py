@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance import Origin, Place, Sample, TargetContract
+from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
 from deployer.core.state import DeploymentName, Model
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
@@ -22,12 +22,14 @@ class SageMakerPlace(Place):
     options: ClassVar[Mapping[str, Any]] = {"execution_role_arn": ROLE, "timeout_seconds": 180}
     generation_option: Mapping[str, Any] = {"container_startup_timeout": 120}
     live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
+    stride = 6  # the simulation kills it at every call
 
     def __init__(self, here: AwsHere, models: Path) -> None:
         self.here = here
         self.first = Sample(model_in(models / "doubler", 2), {"predictions": [2.0, 4.0]})
         self.second = Sample(model_in(models / "tripler", 3), {"predictions": [3.0, 6.0]})
         self.broken: Model = model_in(models / "broken", "broken")
+        self.failing: Model = model_in(models / "failing", "failing")
         self.other_image = here.push("other", **{"io.deployer.inputs": "other"}).reference
 
     def connect(self) -> Aws:
@@ -102,5 +104,5 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield SageMakerPlace(here, tmp_path_factory.mktemp("models"))
 
 
-class TestSageMaker(TargetContract):
+class TestSageMaker(TargetContract, TrafficContract):
     gaps: ClassVar[Mapping[str, str]] = {}

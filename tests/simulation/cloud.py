@@ -17,12 +17,14 @@ from tests.simulation.service import Answer, ServiceError
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What the data plane does (`serving`, a config, or nothing yet) and what it is busy with until `due`."""
+    """What the data plane does (`serving`, a config, or nothing yet) and what it is busy with until `due`. `weights`: of the variants, by name."""
 
     name: str
     status: str
     serving: str | None = None
     incoming: str | None = None
+    weights: tuple[tuple[str, float], ...] = ()
+    incoming_weights: tuple[tuple[str, float], ...] = ()
     count: int = 1
     incoming_count: int = 1
     due: int | None = None
@@ -112,23 +114,33 @@ class Cloud(ObjectStore):
             self._changed("endpoint", endpoint.name, None)
         elif endpoint.incoming and self._loads(endpoint.incoming):
             self._set(
-                replace(endpoint, status="InService", serving=endpoint.incoming, incoming=None, count=endpoint.incoming_count, due=None, reason="")
+                replace(
+                    endpoint,
+                    status="InService",
+                    serving=endpoint.incoming,
+                    incoming=None,
+                    weights=weights_of(self.configs[endpoint.incoming]),
+                    count=endpoint.incoming_count,
+                    due=None,
+                    reason="",
+                )
             )
         elif endpoint.incoming and endpoint.serving:
             self._set(replace(endpoint, status="InService", incoming=None, due=None, reason="the container exited with code 1"))
         elif endpoint.incoming:
             self._set(replace(endpoint, status="Failed", due=None, reason="the container exited with code 1"))
         else:
-            self._set(replace(endpoint, status="InService", count=endpoint.incoming_count, due=None))
+            weights = endpoint.incoming_weights or endpoint.weights
+            self._set(replace(endpoint, status="InService", count=endpoint.incoming_count, weights=weights, incoming_weights=(), due=None))
 
     def _loads(self, config: str) -> bool:
         """Whether containers for this config come to answer: everything that it leads to is there, and the model is sound."""
         if config not in self.configs:
             return False
-        model = self.models.get(model_of(self.configs[config]))
-        if model is None or data_of(model) not in self.objects:
+        models = [self.models.get(name) for name in models_of(self.configs[config])]
+        if any(model is None or data_of(model) not in self.objects for model in models):
             return False
-        return not any(mark in repr(model) for mark in self.behaviour.broken)
+        return not any(mark in repr(models) for mark in self.behaviour.broken)
 
     def _set(self, endpoint: Endpoint) -> None:
         endpoint = replace(endpoint, changed=self.time)
@@ -146,14 +158,16 @@ class Cloud(ObjectStore):
         """The first thing that a config leads to and that isn't there; empty where all is."""
         if config not in self.configs:
             return f"endpoint config {config}"
-        model = model_of(self.configs[config])
-        if model not in self.models:
-            return f"model {model}"
-        data = data_of(self.models[model])
-        if data not in self.objects:
-            return f"object {data}"
-        if not any(is_record(key) and config in body.decode() for key, body in self.objects.items()):
-            return f"the record of {config}"
+        for model in models_of(self.configs[config]):
+            if model not in self.models:
+                return f"model {model}"
+            data = data_of(self.models[model])
+            if data not in self.objects:
+                return f"object {data}"
+        told_by = [config] if len(weights_of(self.configs[config])) == 1 else models_of(self.configs[config])
+        for name in told_by:
+            if not any(is_record(key) and name in body.decode() for key, body in self.objects.items()):
+                return f"the record of {name}"
         return ""
 
     # Lists that lag.
@@ -197,7 +211,8 @@ class Cloud(ObjectStore):
         name = wanted["EndpointConfigName"]
         if name in self.configs:
             raise ServiceError("ValidationException", f'Cannot create already existing endpoint configuration "{name}".')
-        _found(self.models, model_of(wanted), "model")
+        for model in models_of(wanted):
+            _found(self.models, model, "model")
         self.configs[name] = dict(wanted)
         self._changed("config", name, wanted)
         return {"EndpointConfigArn": arn("endpoint-config", name)}
@@ -236,8 +251,13 @@ class Cloud(ObjectStore):
 
     def _update_endpoint_weights_and_capacities(self, _: str, wanted: Answer) -> Answer:
         endpoint = self._at_rest(wanted["EndpointName"])
-        count = wanted["DesiredWeightsAndCapacities"][0]["DesiredInstanceCount"]
-        self._set(replace(endpoint, status="Updating", incoming_count=count, due=self.time + self.behaviour.rollout))
+        asked = {each["VariantName"]: each for each in wanted["DesiredWeightsAndCapacities"]}
+        if unknown := asked.keys() - dict(endpoint.weights).keys():
+            raise ServiceError("ValidationException", f"The variant name(s) {sorted(unknown)} is/are not present within endpoint.")
+        count = next((each["DesiredInstanceCount"] for each in asked.values() if "DesiredInstanceCount" in each), endpoint.count)
+        weights = tuple((name, asked.get(name, {}).get("DesiredWeight", weight)) for name, weight in endpoint.weights)
+        due = self.time + self.behaviour.rollout
+        self._set(replace(endpoint, status="Updating", incoming_count=count, incoming_weights=weights, due=due))
         return {"EndpointArn": arn("endpoint", endpoint.name)}
 
     def _at_rest(self, name: str) -> Endpoint:
@@ -249,19 +269,23 @@ class Cloud(ObjectStore):
     def _describe_endpoint(self, _: str, wanted: Answer) -> Answer:
         endpoint: Endpoint = _found(self.endpoints, wanted["EndpointName"], "endpoint")
         config = endpoint.serving or endpoint.incoming or ""
-        variant = {"VariantName": "model", "CurrentInstanceCount": endpoint.count, "DesiredInstanceCount": endpoint.incoming_count}
+        weights = endpoint.weights or (weights_of(self.configs[config]) if config in self.configs else ())
+        desired = dict(endpoint.incoming_weights or weights)
+        counts = {"CurrentInstanceCount": endpoint.count, "DesiredInstanceCount": endpoint.incoming_count}
+        variants = [{"VariantName": name, "CurrentWeight": now, "DesiredWeight": desired[name], **counts} for name, now in weights]
         answer: dict[str, Any] = {
             "EndpointName": endpoint.name,
             "EndpointArn": arn("endpoint", endpoint.name),
             "EndpointConfigName": config,
             "EndpointStatus": endpoint.status,
             "LastModifiedTime": endpoint.changed,
-            "ProductionVariants": [variant],
+            "ProductionVariants": variants,
         }
         if endpoint.reason:
             answer["FailureReason"] = endpoint.reason
         if endpoint.status == "Updating" and endpoint.incoming:
-            answer["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint.incoming}
+            pending = [{"VariantName": name} for name, _ in weights_of(self.configs.get(endpoint.incoming, {}))]
+            answer["PendingDeploymentSummary"] = {"EndpointConfigName": endpoint.incoming, "ProductionVariants": pending}
         return answer
 
     def _delete_endpoint(self, actor: str, wanted: Answer) -> Answer:
@@ -302,8 +326,18 @@ class Cloud(ObjectStore):
 
 
 def model_of(config: Answer) -> str:
-    """The model that an endpoint config leads to."""
-    return str(config["ProductionVariants"][0]["ModelName"])
+    """The model that an endpoint config leads to; of two, that of the one which was there first."""
+    return models_of(config)[0]
+
+
+def models_of(config: Answer) -> list[str]:
+    """All models that it leads to."""
+    return [str(variant["ModelName"]) for variant in config["ProductionVariants"]]
+
+
+def weights_of(config: Answer) -> tuple[tuple[str, float], ...]:
+    """Its variants and their first weights."""
+    return tuple((str(each["VariantName"]), float(each["InitialVariantWeight"])) for each in config.get("ProductionVariants", ()))
 
 
 def count_of(config: Answer) -> int:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
+from deployer.core.strategy_options import Course
+from deployer.core.traffic import Strategy
 from deployer_targets.sagemaker import names
+from deployer_targets.sagemaker.guardrails import wrong_guardrails
 from deployer_targets.sagemaker.shapes import (
     AsyncInferenceConfig,
     DataCaptureConfig,
-    DeploymentConfig,
     ImageConfig,
     ManagedInstanceScaling,
     RoutingConfig,
@@ -76,9 +79,6 @@ class SageMakerConfig(TargetConfig):
     image_config: Annotated[ImageConfig | None, GENERATION] = Field(
         None, description="RepositoryAccessMode: Vpc for an image in a private registry that the VPC reaches."
     )
-    deployment_config: Annotated[DeploymentConfig | None, LIVE] = Field(
-        None, description="Guardrails of an update: BlueGreenUpdatePolicy or RollingUpdatePolicy, AutoRollbackConfiguration."
-    )
     tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Tags of the endpoint, its configs and models.")
     mode: Annotated[Literal["create", "replace"] | None, NOTHING] = Field(
         None, description="As MLflow has it, where it makes sense: create and replace; the verb decides. add is refused."
@@ -139,8 +139,8 @@ class SageMakerConfig(TargetConfig):
     def _no_second_model_beside(cls, value: Any) -> Any:
         if value == "add":
             raise ValueError(
-                "mode add would leave two models behind one endpoint, answering by chance: use update (deployment_config with a "
-                "BlueGreenUpdatePolicy of type CANARY shifts traffic by steps), or create a second deployment"
+                "mode add would leave two models behind one endpoint, answering by chance: use update (strategy=canary "
+                "shifts traffic by steps), or create a second deployment"
             )
         return value
 
@@ -155,6 +155,24 @@ class SageMakerConfig(TargetConfig):
         if refused:
             raise ValueError(f"serverless inference doesn't take {', '.join(refused)}")
         return self
+
+    @model_validator(mode="after")
+    def _what_sagemaker_can_do_of_a_strategy(self) -> Self:
+        if self.serverless_config is not None and self.strategy is not Strategy.ALL_AT_ONCE:
+            raise ValueError(f"serverless inference has no strategy {self.strategy}: one variant serves, all at once")
+        if "strategy" in self.model_fields_set and (wrong := wrong_guardrails(self.asked)):
+            raise ValueError(wrong)
+        return self
+
+    @property
+    def asked(self) -> Course:
+        """The strategy as it is asked for, whoever does it."""
+        return super().course
+
+    @property
+    def course(self) -> Course:
+        """What is left for us to do: where alarms are named, SageMaker shifts the traffic itself, within one update."""
+        return replace(self.asked, steps=()) if self.asked.checks.alarms else self.asked
 
     @property
     def counted(self) -> bool:

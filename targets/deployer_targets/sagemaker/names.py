@@ -65,6 +65,11 @@ def content_name(deployment: str, kind: str, inputs: object) -> str:
     return f"{deployment[: LIMIT - len(digest) - 1].rstrip('-')}-{digest}"
 
 
+def split_config(deployment: str, before: str, generation: str) -> str:
+    """The endpoint config with two generations as variants. It stands in no record: by this name the candidate's tells of it."""
+    return content_name(deployment, CONFIG, ["shares", before, generation])
+
+
 def made_for(deployment: str, name: str) -> bool:
     """Whether `name` has the form that `content_name` gives; the tag alone says whether it is ours."""
     return re.fullmatch(re.escape(deployment[: LIMIT - 11].rstrip("-")) + "-[0-9a-f]{10}", name) is not None

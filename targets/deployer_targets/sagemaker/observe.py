@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from deployer.core import generations
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
+from deployer.core.traffic import Strategy
 from deployer.errors import NotOurs
 from deployer_targets.sagemaker import autoscaling, names, store
 from deployer_targets.sagemaker.client import Aws
@@ -34,8 +35,8 @@ class Shelf:
 
     @property
     def named(self) -> frozenset[Resource]:
-        """What the records name."""
-        return frozenset(resource for record in self.records.values() for resource in record.resources)
+        """What the records name, and the configs by which they may share an endpoint with the generation before."""
+        return frozenset(resource for record in self.records.values() for resource in (*record.resources, *_split(record)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,34 @@ class Endpoint:
     def configs(self) -> tuple[str, ...]:
         """The configs that it runs on or is being rolled to."""
         return tuple(each for each in (self.current, self.incoming) if each)
+
+    @property
+    def variants(self) -> Sequence[Mapping[str, Any]]:
+        """The variants that serve."""
+        return tuple(self.description.get("ProductionVariants") or ())
+
+    def shares(self, records: Mapping[str, Record]) -> tuple[Share, ...]:
+        """What each generation has of the traffic, that which was there first before the other.
+
+        Of two, the candidate's variant is named by its generation, and its record names the one before.
+        """
+        if self.current is None:
+            return ()
+        weights = {each["VariantName"]: float(each.get("CurrentWeight", each.get("DesiredWeight", 0))) for each in self.variants}
+        candidate = next((each for each in weights if each in records), None)
+        before = records[candidate].replaces if candidate else None
+        if candidate is None or before is None or len(weights) != 2:
+            return (Share(generation_of(self.current, records)),)
+        percent = round(100 * weights[candidate] / (sum(weights.values()) or 1))
+        return Share(before, 100 - percent), Share(candidate, percent)
+
+    def coming(self, records: Mapping[str, Record]) -> str | None:
+        """The generation that the cloud is rolling to."""
+        if self.incoming is None:
+            return None
+        pending = self.description.get("PendingDeploymentSummary") or {}
+        named = [each["VariantName"] for each in pending.get("ProductionVariants") or ()]
+        return next((each for each in named if each in records), None) or generation_of(self.incoming, records)
 
     @property
     def reason(self) -> str:
@@ -142,19 +171,21 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
     if endpoint is None:
         return _endpointless(name, home, shelf, resources, saved)
     registered = autoscaling.registered(cloud, name, endpoint.description)
-    status = status_of(endpoint.status)
+    traffic, status = endpoint.shares(shelf.records), status_of(endpoint.status)
+    if len(traffic) > 1 and status is Status.READY:
+        status = Status.PAUSED
     asynchronous = "AsyncInferenceConfig" in endpoint.description
     view = View(home.bucket, endpoint.carried, counts_of(endpoint.description), endpoint.tags, registered, saved)
     return Observed(
         name=name,
         status=status,
-        traffic=(Share(generation_of(endpoint.current, shelf.records)),) if endpoint.current else (),
-        incoming=generation_of(endpoint.incoming, shelf.records) if endpoint.incoming else None,
+        traffic=traffic,
+        incoming=endpoint.coming(shelf.records),
         records=shelf.records,
         resources=resources | {Resource(names.ENDPOINT, name)},
         owned_elsewhere={"instance_count": view.count} if registered or saved else {},
         # In service with a reason tells of an update that went back: what serves is well.
-        reason="" if status is Status.READY else endpoint.reason,
+        reason="" if status in (Status.READY, Status.PAUSED) else endpoint.reason,
         url=f"{cloud.connection.runtime_url}/endpoints/{name}/{'async-invocations' if asynchronous else 'invocations'}",
         view=view,
         detail={**asdict(view), "endpoint": plain({key: value for key, value in endpoint.description.items() if key != "ResponseMetadata"})},
@@ -205,7 +236,8 @@ def in_use(name: str, shelf: Shelf, cloud: Aws, doomed: frozenset[Resource]) -> 
     endpoint = describe(name, cloud)
     configs = endpoint.configs if endpoint else ()
     used = {Resource(names.CONFIG, config) for config in configs}
-    used |= generations.in_use(shelf.records, [generation_of(config, shelf.records) for config in configs], doomed)
+    shared = [share.generation for share in endpoint.shares(shelf.records)] if endpoint else []
+    used |= generations.in_use(shelf.records, [*shared, *(generation_of(config, shelf.records) for config in configs)], doomed)
     for config in configs:
         used |= _behind(config, cloud)
     return frozenset(used)
@@ -241,6 +273,12 @@ def _standing(shelf: Shelf, listed: Mapping[Resource, str], cloud: Aws) -> froze
     """Models and configs that a record names and that are there. Lists lag behind: what they don't have may be there all the same."""
     named = (resource for resource in shelf.named if resource.kind in (names.MODEL, names.CONFIG))
     return frozenset(resource for resource in named if resource in listed or _exists(resource, cloud))
+
+
+def _split(record: Record) -> tuple[Resource, ...]:
+    if record.replaces is None or record.options.get("strategy") not in (Strategy.CANARY, Strategy.BLUE_GREEN):
+        return ()
+    return (Resource(names.CONFIG, names.split_config(record.deployment, record.replaces, record.generation)),)
 
 
 def _exists(resource: Resource, cloud: Aws) -> bool:

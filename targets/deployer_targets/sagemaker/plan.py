@@ -8,17 +8,21 @@ from typing import Any
 from deployer.core import generations
 from deployer.core.options import Takes
 from deployer.core.plan import Plan, Step
+from deployer.core.rollout import Shift, Traffic, Way, way
 from deployer.core.state import DeploymentName, Image, Model, Record, Resource
 from deployer.core.target import DeploymentSpec
+from deployer.errors import ConfigInvalid
 from deployer.version import __version__
 from deployer_targets.sagemaker import instances, names
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.destination import Destination
+from deployer_targets.sagemaker.guardrails import guardrails
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
 from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, HISTORY, MODEL, SCALING, Home
 from deployer_targets.sagemaker.removal import DeleteEndpoint, DiscardFailed, DropScaling, ReleaseClaim, Remove, Sweep
 from deployer_targets.sagemaker.steps import CreateEndpointConfig, CreateModel, PointEndpoint, UploadModel, WriteRecord
+from deployer_targets.sagemaker.traffic import METER, GiveBack, SetShares
 from deployer_targets.sagemaker.view import Seen, view_of
 from deployer_targets.sagemaker.waiting import AwaitServing
 
@@ -77,20 +81,22 @@ def plan(spec: Spec, observed: Seen | None) -> Plan[Aws]:
     wanted = _Wanted.of(spec, observed)
     after = generations.succeeded(wanted.record, observed)
     keep = generations.stays(after, generations.depth(spec.config)) | _always(wanted.home)
-    leftovers = _removable(observed.resources - keep) if observed else frozenset()
+    path = way(spec, observed, _shift(spec, wanted, observed), METER)
+    leftovers = _removable(observed.resources - keep) if observed and path.ends else frozenset()
     whole = observed is not None and _in_service(observed, wanted)
     live = _live(spec, wanted, observed, whole)
     recorded = observed is not None and spec.generation in observed.records and observed.records[spec.generation].same(wanted.record)
-    forward: Steps = _forward(spec, wanted, observed) if not whole else () if recorded else (WriteRecord(wanted.home, wanted.record),)
-    waits = whole or spec.config.synchronous
+    forward: Steps = _forward(spec, wanted, observed, path) if not whole else () if recorded else (WriteRecord(wanted.home, wanted.record),)
+    waits = (whole or spec.config.synchronous) and path.ends
     return Plan(
         forward=forward,
         live=live if waits else (),
-        back=_back(spec, wanted, observed),
+        back=(*path.back, *_back(spec, wanted, observed)),
         # Not waited for, the old generation must stay until the next run has seen the new one serve.
         sweep=(Sweep(spec.name, wanted.home, keep),) if waits and (forward or live or leftovers) else (),
         keep=keep,
         removes=leftovers,
+        pauses=not path.ends,
     )
 
 
@@ -113,7 +119,9 @@ def plan_delete(name: DeploymentName, observed: Seen, config: SageMakerConfig) -
 def plan_prune(name: DeploymentName, observed: Seen, config: SageMakerConfig) -> Plan[Aws]:
     """The steps that remove the generations past `keep` before the one in service."""
     home = Home(view_of(observed).bucket, name)
-    removes = _removable(generations.prunable(observed, generations.depth(config)) - _always(home))
+    removes = _removable(
+        generations.prunable(observed, generations.depth(config)) - _always(home) - {Resource(CONFIG, view_of(observed).config or "")}
+    )
     return Plan(forward=(Remove(name, home, removes),) if removes else (), keep=observed.resources - removes, removes=removes)
 
 
@@ -135,10 +143,9 @@ class _Wanted:
         return cls(home, generations.successor(spec.record, observed), by_kind[DATA], by_kind[MODEL], by_kind[CONFIG])
 
 
-def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
-    config, name, seen = spec.config, spec.name, view_of(observed).config
-    failed = observed is not None and seen is not None and not observed.traffic and observed.incoming is None
-    tags = {**config.tags, **names.own_tags(name, wanted.home.bucket, __version__)}
+def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None, path: Way[Aws]) -> Steps:
+    config, name, tags = spec.config, spec.name, _tags(spec, wanted)
+    failed = _failed(observed)
     there = observed.resources if observed else frozenset()
 
     def whole(there: frozenset[Resource]) -> Steps:
@@ -170,19 +177,81 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
         )
 
     first, again = whole(there), whole(frozenset((*wanted.record.resources, Resource(names.RECORD, wanted.record.generation))))
-    expecting = None if failed else seen
-    point = PointEndpoint(name, wanted.config, expecting, _retains(config, observed), _cloud(config.deployment_config), tags)
-    before = (DiscardFailed(name, seen, config.timeout_seconds),) if failed and seen else ()
+    before = (DiscardFailed(name, failed, config.timeout_seconds),) if failed else ()
     put_aside = _suspended(config, wanted.home, observed)
     if not config.synchronous:
-        return (*before, *first, *put_aside, point)
-    served = observed.serving if observed else None
-    return (*before, *first, *put_aside, point, AwaitServing(name, wanted.config, served, config.timeout_seconds), *again)
+        return (*before, *first, *put_aside, *path.steps)
+    return (*before, *first, *put_aside, *path.steps[: path.first], *again, *path.steps[path.first :])
+
+
+def _failed(observed: Seen | None) -> str | None:
+    """The config of an endpoint that never came to serve, which can only be deleted."""
+    return view_of(observed).config if observed is not None and not observed.traffic and observed.incoming is None else None
+
+
+def _tags(spec: Spec, wanted: _Wanted) -> dict[str, str]:
+    return {**spec.config.tags, **names.own_tags(spec.name, wanted.home.bucket, __version__)}
+
+
+def _shift(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Shift[Aws]:
+    """All of the traffic by the endpoint's config; shares by a config with both generations, and the weights of its variants."""
+    config, name, tags, timeout = spec.config, spec.name, _tags(spec, wanted), spec.config.timeout_seconds
+    retain = _retains(config, observed)
+    seen = None if _failed(observed) else view_of(observed).config
+
+    def shift(to: Traffic, now: Traffic, *, back: bool = False) -> Steps:
+        split = names.split_config(name, now[0].generation, spec.generation) if now else ""
+        if back:
+            return (GiveBack(name, _config_of(to[0].generation, observed), split, retain, timeout),)
+        at = seen if observed is None or now == observed.traffic else split
+        if len(to) == 1:
+            steps: Steps = (PointEndpoint(name, wanted.config, at, retain, guardrails(config.asked), tags),)
+            served = observed.serving if observed else None
+            return (*steps, AwaitServing(name, wanted.config, served, timeout)) if config.synchronous else steps
+        request, weights = _shared(spec, wanted, observed, to)
+        if at == split:
+            return (SetShares(name, split, weights, timeout),)
+        steps = (CreateEndpointConfig(name, split, request, tags), PointEndpoint(name, split, at, tags=tags))
+        return (
+            (*steps, AwaitServing(name, split, now[0].generation, timeout), SetShares(name, split, weights, timeout)) if config.synchronous else steps
+        )
+
+    return shift
+
+
+def _shared(spec: Spec, wanted: _Wanted, observed: Seen | None, to: Traffic) -> tuple[dict[str, Any], tuple[tuple[str, int], ...]]:
+    """The request of a config with both generations, each as large as one is now; and the weights of its variants."""
+    before = observed.records.get(to[0].generation) if observed else None
+    if before is None:
+        raise ConfigInvalid(
+            f"{spec.name} runs on what this tool didn't make: it can't share the endpoint with {spec.generation}",
+            advice="update it once with strategy=all_at_once; from then on all strategies work",
+        )
+    count = view_of(observed).count
+    old = SageMakerConfig.parse(before.options, target="sagemaker")
+    request = config_request(spec.config, wanted.model)
+    model = next(resource.name for resource in before.resources if resource.kind == MODEL)
+    variants = [config_request(old, model)["ProductionVariants"][0], {**request["ProductionVariants"][0], "VariantName": spec.generation}]
+    for variant, share in zip(variants, to, strict=True):
+        variant["InitialVariantWeight"] = float(share.percent)
+        if "InitialInstanceCount" in variant:
+            variant["InitialInstanceCount"] = count or variant["InitialInstanceCount"]
+    weights = tuple((variant["VariantName"], share.percent) for variant, share in zip(variants, to, strict=True))
+    return {**request, "ProductionVariants": variants}, weights
+
+
+def _config_of(generation: str, observed: Seen | None) -> str:
+    """The config of a generation alone; one that has no record is called by it."""
+    record = observed.records.get(generation) if observed else None
+    return next((resource.name for resource in record.resources if resource.kind == CONFIG), generation) if record else generation
 
 
 def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     """SageMaker gives the traffic back itself; what goes is what only the new generation uses. A record that was there gets its old text again."""
     earlier = observed.records.get(wanted.record.generation) if observed else None
+    before, serving = generations.given_back(wanted.record, observed), observed.serving if observed else None
+    shares = bool(serving and serving != spec.generation)
+    split = frozenset({Resource(CONFIG, names.split_config(spec.name, serving or "", spec.generation))} if shares else ())
     uploads = frozenset(each for each in observed.resources if each.kind == names.UPLOAD) if observed else frozenset()
     history = frozenset({_history(wanted.home)})
     nothing = generations.alone(wanted.record, observed, _always(wanted.home) | uploads)
@@ -192,7 +261,7 @@ def _back(spec: Spec, wanted: _Wanted, observed: Seen | None) -> Steps:
     return (
         DiscardFailed(spec.name, wanted.config, spec.config.timeout_seconds),
         *((WriteRecord(wanted.home, earlier),) if earlier else ()),
-        Remove(spec.name, wanted.home, generations.undone(wanted.record, observed) | (history if nothing else frozenset())),
+        Remove(spec.name, wanted.home, generations.undone(wanted.record, before) | split | (history if nothing else frozenset())),
         *(
             (ResumeScaling(wanted.home, registration, str(old or spec.config.variant_name)),)
             if registration and observed and observed.traffic

@@ -243,7 +243,9 @@ class PointEndpoint(Step[Aws]):
         if endpoint is None:
             self._settled(cloud, "create_endpoint", **where, **guardrails, Tags=names.to_tags(self.tags))
         else:
-            self._settled(cloud, "update_endpoint", **where, **guardrails, RetainAllVariantProperties=self.retain)
+            # A weight is of this config alone: where two generations share the endpoint, it isn't what the next one is to have.
+            apart = {"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}]} if self.retain else {}
+            self._settled(cloud, "update_endpoint", **where, **guardrails, RetainAllVariantProperties=self.retain, **apart)
             self._await_change(cloud, endpoint.description.get("LastModifiedTime"))
 
     def _settled(self, cloud: Aws, operation: str, **parameters: Any) -> None:

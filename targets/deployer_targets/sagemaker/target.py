@@ -14,9 +14,10 @@ from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan, Progress
 from deployer.core.state import DeploymentName, Model, ModelFacts, Observed
 from deployer.core.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
+from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
-from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places
+from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places, traffic
 from deployer_targets.sagemaker import plan as planning
 from deployer_targets.sagemaker.client import Aws, Held
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -121,6 +122,12 @@ class SageMaker:
 
     def plan(self, spec: DeploymentSpec[SageMakerConfig], observed: Observed | None) -> Plan[Aws]:
         return planning.plan(spec, observed)
+
+    def strategies(self) -> Mapping[Strategy, frozenset[str]]:
+        return traffic.METER.strategies()
+
+    def measure(self, name: DeploymentName, generation: str, cloud: Aws) -> Measured:
+        return traffic.METER.measure(name, generation, cloud)
 
     def plan_delete(self, name: DeploymentName, observed: Observed, config: SageMakerConfig) -> Plan[Aws]:
         return planning.plan_delete(name, observed, config)

@@ -140,7 +140,7 @@ def running(directory: Path) -> Iterator[AwsHere]:
 
 
 def model_in(directory: Path, factor: float | str, **files: bytes) -> Model:
-    """A model that multiplies x by `factor`; "broken" fails as it loads."""
+    """A model that multiplies x by `factor`; "broken" fails as it loads, "failing" at each request."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "MLmodel").write_text(
         f"flavors:\n  python_function:\n    loader_module: multiplier\n    code: code\n    data: factor.txt\n    python_version: {MINOR}.0\n"

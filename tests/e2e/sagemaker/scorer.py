@@ -1,6 +1,7 @@
 """A server that stands for a scoring container, and starts in a blink: it multiplies the column x by what factor.txt of the model says.
 
 broken   in factor.txt: it fails as a model does whose package is missing
+failing  in factor.txt: it answers each request with an error
 It runs by itself, on the standard library alone: the local cloud starts it as the command of an image.
 """
 
@@ -30,6 +31,8 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(200, json.dumps({"predictions": [os.environ.get(asked["environment"])]}).encode())
         if "stream" in asked:
             return self.stream(asked["stream"])
+        if FACTOR == "failing":
+            return self.answer(500, b'{"error_code": "INTERNAL_ERROR", "message": "the model failed"}')
         split = asked["dataframe_split"]
         if "x" not in split["columns"]:
             return self.answer(400, b'{"error_code": "BAD_REQUEST", "message": "the column x is missing"}')

@@ -106,13 +106,22 @@ def test_an_update_keeps_data_capture_tags_and_every_option_that_is_not_named(us
 
 def test_guardrails_reach_the_endpoint(user: User, here: AwsHere, models: Models):
     name = user.name()
-    canary = {"Type": "CANARY", "WaitIntervalInSeconds": 10, "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 50}}
-    client = user.client()
+    client, cloudwatch = user.client(), here.boto("cloudwatch")
+    dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "AllTraffic"}]
+    metric = {"Namespace": "AWS/SageMaker", "MetricName": "Invocation5XXErrors", "Dimensions": dimensions, "Statistic": "Sum"}
+    judged = {"Period": 60, "EvaluationPeriods": 1, "Threshold": 1.0, "ComparisonOperator": "GreaterThanThreshold"}
+    cloudwatch.put_metric_alarm(AlarmName=f"{name}-errors", **metric, **judged, TreatMissingData="notBreaching")
     client.create_deployment(name, models.doubler, config={"instance_count": 2})
-    client.update_deployment(name, models.tripler, config={"deployment_config": {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": canary}}})
+    canary = {"canary": {"steps": [50], "pause": "10s", "checks": {"alarms": [f"{name}-errors"]}}}
+    client.update_deployment(name, models.tripler, config={"strategy": canary})
     found = here.boto("sagemaker").describe_endpoint(EndpointName=name)["LastDeploymentConfig"]
     assert found["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]["Type"] == "CANARY"
+    assert found["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": f"{name}-errors"}]}
     assert client.predict(name, QUESTION) == [3.0]
+    client.update_deployment(name, models.doubler, config={"strategy": {"rolling": {"batch": 1}}})
+    found = here.boto("sagemaker").describe_endpoint(EndpointName=name)["LastDeploymentConfig"]
+    assert found["RollingUpdatePolicy"]["MaximumBatchSize"] == {"Type": "INSTANCE_COUNT", "Value": 1}
+    assert client.predict(name, QUESTION) == [2.0]
 
 
 def test_create_twice_is_done_and_another_spec_is_refused_naming_update(user: User, models: Models):

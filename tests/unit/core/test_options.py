@@ -23,7 +23,7 @@ SAGEMAKER: dict[str, Any] = {
     "enable_network_isolation": "true",
     "data_capture_config": {"InitialSamplingPercentage": 5, "DestinationS3Uri": "s3://b/c", "CaptureOptions": [{"CaptureMode": "Input"}]},
     "managed_instance_scaling": "{Status: ENABLED, MinInstanceCount: 1, MaxInstanceCount: 2}",
-    "deployment_config": {"RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}},
+    "strategy": {"rolling": {"batch": 1, "pause": "10s", "checks": {"alarms": ["errors"]}}},
     "bucket": "mine",
     "keep": "4",
 }

@@ -85,9 +85,8 @@ def test_two_deployments_share_no_resource():
     assert not set(one.record.resources) & set(other.record.resources)
 
 
-def test_counts_tags_and_guardrails_are_in_no_name():
-    guardrails = {"RollingUpdatePolicy": {"MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1}, "WaitIntervalInSeconds": 0}}
-    other = spec(instance_count=7, tags={"team": "fraud"}, deployment_config=guardrails)
+def test_counts_tags_and_strategies_are_in_no_name():
+    other = spec(instance_count=7, tags={"team": "fraud"}, strategy="rolling", batch=1)
     assert other.record.resources == spec().record.resources
     assert other.record.generation == spec().record.generation
 

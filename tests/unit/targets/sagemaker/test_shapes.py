@@ -23,7 +23,6 @@ OURS = {
     "ProductionVariantRoutingConfig": shapes.RoutingConfig,
     "ProductionVariantManagedInstanceScaling": shapes.ManagedInstanceScaling,
     "ImageConfig": shapes.ImageConfig,
-    "DeploymentConfig": shapes.DeploymentConfig,
 }
 
 
