@@ -60,7 +60,7 @@ def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None, meter: Su
     ends = route.ends and spec.config.synchronous
     return Plan(
         forward=(
-            WriteRecord(_first_record(record, observed), dict(spec.config.env)),
+            WriteRecord(_first_record(record, observed) if route.ends else record, dict(spec.config.env)),
             *_first(spec, observed),
             CopyModel(spec.name, spec.model),
             StartContainer(spec.name, spec.generation, container(spec), spec.model.digest, spec.config.runtime, limits(spec.config)),
@@ -124,7 +124,7 @@ def _shift(spec: DeploymentSpec[LocalConfig]) -> Shift[LocalCloud]:
 
 
 def _first_record(record: Record, observed: Observed | None) -> Record:
-    """The record as it's written before the rollout: with the port that is open until the live changes move it."""
+    """The record as it's written before a rollout that ends: with the port that is open until the live changes move it."""
     return generations.as_before(record, observed, _ADDRESS) or record
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,11 @@ def test_docker_runs_what_has_an_image_there(containers: DockerClient, cloud: Lo
     assert asked.failures == []
     assert "a_module_that_is_not_there" in failure.value.why
     assert ask(client, name, 1) == 3
+    assert len(running(containers, name)) == 1
+    client.update_deployment(name, str(saved_model("doubler")), config={"strategy": "canary", "steps": [50], "pause": "manual"})
+    assert Counter(ask(client, name, 1) for _ in range(10)) == {2.0: 5, 3.0: 5}
+    client.promote(name)
+    assert ask(client, name, 1) == 2
     assert len(running(containers, name)) == 1
     client.delete_deployment(name)
     assert running(containers, name) == []

@@ -168,9 +168,9 @@ def test_resources_are_named_by_what_they_are_made_of() -> None:
 CANARY: dict[str, Any] = {"strategy": "canary", "steps": [10, 50]}
 
 
-def shared(percent: int) -> Observed:
+def shared(percent: int, **options: Any) -> Observed:
     """The first serves, and the second has a part of the traffic."""
-    first, second = spec("first"), spec("second")
+    first, second = spec("first", **options), spec("second", **options)
     alone = serving(first)
     return replace(
         alone,
@@ -196,6 +196,16 @@ def test_a_canary_that_is_paused_by_hand_ends_at_its_first_step_and_removes_noth
     made = planned(spec("second", pause="manual", port=9000, **CANARY), serving(spec("first", port=8000)))
     assert shifts(made) == [[90, 10]]
     assert (made.sweep, made.removes, made.live) == ((), frozenset(), ())
+
+
+def test_a_port_that_was_asked_for_with_a_paused_canary_is_taken_when_it_is_promoted_to_the_end() -> None:
+    paused = planned(spec("second", pause="manual", port=9000, **CANARY), serving(spec("first", port=8000)))
+    (written,) = [step for step in paused.forward if isinstance(step, steps.WriteRecord)]
+    there = shared(50, port=8000)
+    there = replace(there, records={**there.records, written.record.generation: written.record})
+    promoted = planned(replace(spec("second", pause="manual", port=9000, **CANARY), made=True), there)
+    assert shifts(promoted) == [[100]]
+    assert kinds(promoted.live) == ["OpenPort", "ChangeOptions"]
 
 
 def test_a_canary_goes_on_from_the_share_that_it_has() -> None:
