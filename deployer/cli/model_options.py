@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from deployer.errors import ConfigInvalid
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 MANAGERS = ("uv", "local", "virtualenv", "conda")
 """Those of `deployer_images.managers`, which help must not import; a test holds them together."""
@@ -41,3 +43,13 @@ def ignored_of_mlflow(*flags: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def mlserver_refused(command: Command) -> Command:
+    """MLflow's --enable-mlserver, which is refused in words."""
+    return click.option("--enable-mlserver", is_flag=True, hidden=True, expose_value=False, callback=_refuse_mlserver, help="MLflow's.")(command)
+
+
+def _refuse_mlserver(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        raise ConfigInvalid("MLServer isn't used here", advice="leave --enable-mlserver out: --workers and --batching do what it is wanted for")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deployer.cli import options
-from deployer.cli.model_options import env_manager, ignored_of_mlflow
+from deployer.cli.model_options import env_manager, ignored_of_mlflow, mlserver_refused
 from deployer.cli.options import ModelChoice
 from deployer.cli.output import pass_on, say
 from deployer.cli.progress import reporting
@@ -19,11 +19,6 @@ from deployer.events import Noticed
 
 PORT = 5000
 """MLflow's."""
-
-
-def _refuse_mlserver(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        raise ConfigInvalid("MLServer isn't used here", advice="leave --enable-mlserver out: --workers and --batching do what it is wanted for")
 
 
 @click.command(context_settings={"help_option_names": ["--help"]})
@@ -42,7 +37,7 @@ def _refuse_mlserver(ctx: click.Context, _: click.Parameter, wanted: bool) -> No
 @options.variables
 @env_manager
 @ignored_of_mlflow("--install-mlflow")
-@click.option("--enable-mlserver", is_flag=True, hidden=True, expose_value=False, callback=_refuse_mlserver, help="MLflow's; not known here.")
+@mlserver_refused
 @options.run
 def serve(
     *,

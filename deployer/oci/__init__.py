@@ -8,7 +8,7 @@ from deployer.core.requirements import lock_digest
 from deployer.core.state import Image, ModelFacts
 from deployer.oci.choose import choose, general_tag, inputs_tag, is_elsewhere, model_tag, python_of
 from deployer.oci.credentials import Credentials, Login, configured
-from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest
+from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest, oci_manifest
 from deployer.oci.reference import Reference
 from deployer.oci.repository import Config, Progress, Repository
 
@@ -35,5 +35,6 @@ __all__ = [
     "is_elsewhere",
     "lock_digest",
     "model_tag",
+    "oci_manifest",
     "python_of",
 ]

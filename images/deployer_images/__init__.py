@@ -2,6 +2,7 @@
 
 builder                     `deploy build-and-push-container`: decides what is to be built, and whether it is there already
 context, Dockerfile         what goes in, unpacked by uv on this machine; how it is put together
+dockerfiles                 `deploy models generate-dockerfile`: that context with a model in it, for a build elsewhere
 dockerbuild, engine         the docker engine, by its SDK
 standin                     an image of labels alone, for a cloud without an engine
 wanted, locks, installing   from what a model asks for to exact versions, and to their files

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
 import pytest
+from click.testing import CliRunner
 
 from deployer.artifacts import fetch
 from deployer.checks import with_mlflow_said
+from deployer.cli.program import program
 from deployer.core.container import Container, Mount
 from deployer.core.requirements import MLFLOW
 from deployer.errors import ConfigInvalid
@@ -34,7 +36,7 @@ from deployer_images.layers.published import find
 from deployer_images.runtimes import wait_healthy
 from deployer_images.runtimes.docker import Docker
 from deployer_images.wanted import Wanted
-from tests.docker import docker_engine, free_port, root_directory, serving_registry, unavailable  # noqa: F401
+from tests.docker import base_image, docker_engine, free_port, root_directory, serving_registry, unavailable  # noqa: F401
 from tests.environments import mlflow_python
 from tests.models import saved_model
 
@@ -151,6 +153,52 @@ def test_docker_pulls_and_runs_it(docker_engine: DockerClient, made: Made) -> No
             assert predictions(*served.address, example("sklearn")) == by_mlflow("sklearn")
     finally:
         docker_engine.images.remove(made.image.reference, force=True)
+
+
+@pytest.mark.docker
+def test_docker_loads_and_runs_an_image_of_one_model(docker_engine: DockerClient, made: Made) -> None:  # noqa: F811
+    built = deploy("models", "build-docker", "-m", saved_model("sklearn"), "-n", "deployer-test-model:1", "--base", root_directory(), "-q")
+    assert built == "deployer-test-model:1"
+    try:
+        assert docker_engine.images.get(built).labels[labels.MODEL] == fetch(str(saved_model("sklearn"))).digest
+        with Docker(docker_engine).start(Container(built, (), 8080, read_only_root=True), name="model", log=lambda _: None) as served:
+            wait_healthy(served, timeout_seconds=60)
+            assert predictions(*served.address, example("sklearn")) == by_mlflow("sklearn")
+    finally:
+        docker_engine.images.remove(built, force=True)
+
+
+@pytest.mark.docker
+def test_docker_builds_what_generate_dockerfile_writes(docker_engine: DockerClient, base_image: str, tmp_path: Path) -> None:  # noqa: F811
+    deploy("models", "generate-dockerfile", "-m", saved_model("sklearn"), "-d", tmp_path / "out", "--base", base_image)
+    built, _ = docker_engine.images.build(path=str(tmp_path / "out"), tag="deployer-test-generated", rm=True, forcerm=True)
+    try:
+        assert built.labels[labels.PYTHON] == "3.11"
+        with Docker(docker_engine).start(Container(str(built.id), (), 8080), name="generated", log=lambda _: None) as served:
+            wait_healthy(served, timeout_seconds=60)
+            assert predictions(*served.address, example("sklearn")) == by_mlflow("sklearn")
+    finally:
+        docker_engine.images.remove(str(built.id), force=True)
+
+
+def test_skopeo_reads_an_archive_of_one_model(made: Made, tmp_path: Path) -> None:
+    if not shutil.which("skopeo"):
+        unavailable("nothing to read an archive with: apt-get install skopeo")
+    base = made.repository.reference(made.shared.digest)
+    deploy("models", "build-docker", "-m", saved_model("sklearn"), "-n", "churn:3", "--output", tmp_path / "image.tar", "--base", base)
+    for kind in ("oci-archive", "docker-archive"):
+        said = json.loads(subprocess.run(["skopeo", "inspect", f"{kind}:{tmp_path / 'image.tar'}"], capture_output=True, check=True).stdout)
+        assert said["Architecture"] == "amd64"
+        assert len(said["Layers"]) == 4
+    copy = ["skopeo", "copy", "--insecure-policy", "--quiet", "--dest-tls-verify=false"]
+    subprocess.run([*copy, f"oci-archive:{tmp_path / 'image.tar'}", f"docker://{made.repository.registry}/copied:1"], check=True)
+    assert Repository(made.repository.registry, "copied").describe("1").packages == made.image.packages
+
+
+def deploy(*arguments: object) -> str:
+    done = CliRunner().invoke(program, [str(each) for each in arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout.strip()
 
 
 def test_it_is_in_the_form_that_every_platform_takes(made: Made) -> None:

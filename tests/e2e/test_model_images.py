@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import re
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from packaging.requirements import Requirement
 
 from deployer.artifacts import fetch
 from deployer.checks import with_mlflow_said
@@ -145,3 +149,94 @@ def test_a_second_model_with_the_same_packages_sends_none(index: Index, counted:
     sent = [each for each in counted.since(before) if not each.startswith(("GET", "HEAD"))]
     assert all("/manifests/" in each for each in sent)  # no blob: packages, config and all are there
     assert len(counted.since(before)) < 20
+
+
+def test_an_image_of_one_model_is_pushed_without_an_engine(index: Index, counted: Counted, shared: Repository, tmp_path: Path) -> None:
+    index.wheel("churn", "1.0")
+    first, second = (model(tmp_path / name, "churn", data=name * 1000) for name in ("first", "second"))
+    made = deploy("models", "build-docker", "-m", str(first), "-n", "churn:3", "--push", "--registry", counted.host, "-q")
+    assert made.exit_code == 0, made.output
+    repository = Repository(counted.host, "churn")
+    manifest = repository.manifest("3")
+    assert made.output.strip() == repository.reference(manifest.digest)
+    config = repository.config(manifest)
+    assert config.labels[labels.MODEL] == fetched(first).digest
+    assert set(labels.package_versions(config.labels) or {}) == {"churn", "numpy", "pandas"}
+    assert files_of(repository, manifest.layers[-1].digest)["opt/ml/model/data"] == b"first" * 1000
+
+    before = len(counted.asked)
+    again = deploy("models", "build-docker", "-m", str(second), "-n", f"{counted.host}/churn:4", "--push", "--registry", counted.host)
+    assert again.exit_code == 0, again.output
+    newer = repository.manifest("4")
+    assert newer.layers[:-1] == manifest.layers[:-1]
+    uploads = [each for each in counted.since(before) if each.startswith("POST")]
+    assert len(uploads) == 2  # the model and the config
+    assert deploy("models", "build-docker", "-m", str(first), "-n", "churn", "--push").output.count("--push needs a registry") == 1
+
+
+def test_an_archive_of_it_is_the_same_whoever_makes_it(
+    index: Index, counted: Counted, shared: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index.wheel("churn", "1.0")
+    saved = str(model(tmp_path / "model", "churn"))
+    base = shared.reference(general_tag("3.11"))
+    contents = []
+    for name in ("here", "there"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / name))
+        made = deploy("models", "build-docker", "-m", saved, "-n", "churn:3", "--output", str(tmp_path / f"{name}.tar"), "--base", base)
+        assert made.exit_code == 0, made.output
+        contents.append((tmp_path / f"{name}.tar").read_bytes())
+    assert contents[0] == contents[1]
+    with tarfile.open(tmp_path / "here.tar") as tar:
+        for member in tar:
+            if member.name.startswith("blobs/"):
+                content = tar.extractfile(member)
+                assert content is not None
+                assert hashlib.sha256(content.read()).hexdigest() == member.name.rpartition("/")[2]
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_archive_that_can_t_be_written_is_not_left_half(index: Index, shared: Repository, tmp_path: Path) -> None:
+    saved = str(model(tmp_path / "model"))
+    base = shared.reference(general_tag("3.11"))
+    made = deploy("models", "build-docker", "-m", saved, "-n", "churn", "--output", str(tmp_path / "nowhere" / "image.tar"), "--base", base)
+    assert "could not be written" in made.output
+    made = deploy("models", "build-docker", "-m", saved, "-n", "Churn:3:4", "--output", str(tmp_path / "image.tar"), "--base", base)
+    assert made.exit_code == 2
+    assert "is not an image reference" in made.output
+    assert not (tmp_path / "image.tar").exists()
+
+
+def test_a_base_of_another_python_or_without_files_is_refused(index: Index, counted: Counted, shared: Repository, tmp_path: Path) -> None:
+    saved = model(tmp_path / "model")
+    (saved / "MLmodel").write_text((saved / "MLmodel").read_text().replace("3.11.7", "3.12.1"))
+    base = shared.reference(general_tag("3.11"))
+    made = deploy("models", "build-docker", "-m", str(saved), "-n", "churn", "--output", str(tmp_path / "image.tar"), "--base", base)
+    assert made.exit_code == 2
+    assert "has Python 3.11, and the model was saved by 3.12" in made.output
+    assert not (tmp_path / "image.tar").exists()
+
+
+def test_a_dockerfile_comes_with_all_that_it_copies(index: Index, tmp_path: Path) -> None:
+    for each in scoring.requirements():
+        if (name := Requirement(each).name) not in ("numpy", "pandas"):
+            index.wheel(name, "99.0")
+    index.wheel("churn", "1.0")
+    saved, out = model(tmp_path / "model", "churn", data="$HOME"), tmp_path / "out"
+    made = deploy("models", "generate-dockerfile", "-m", str(saved), "-d", str(out))
+    assert made.exit_code == 0, made.output
+    assert (out / "packages/churn.py").read_text() == "VERSION = '1.0'\n"
+    assert (out / "runtime/deployer_scoring/__main__.py").is_file()
+    assert (out / "model/data").read_text() == "$HOME"
+    text = (out / "Dockerfile").read_text()
+    assert "ARG BASE_IMAGE=python:3.11-slim\n" in text
+    assert text.endswith("COPY model/ /opt/ml/model/\n")
+    again = deploy("models", "generate-dockerfile", "-m", str(saved), "-d", str(out))
+    assert again.exit_code == 2
+    assert "is not empty" in again.output
+    assert not list(tmp_path.glob(".*"))
+
+
+def files_of(repository: Repository, digest: str) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(repository.read_blob(digest))) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]

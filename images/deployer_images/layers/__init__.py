@@ -6,4 +6,8 @@ installed         their files where the image has them, nothing of this machine 
 archive           files to a tar layer: the same files give the same bytes
 built             a layer of packages, made once a machine
 published         and kept in a registry, under a manifest of its own
+bases, parts      what an image stands on, and what is put on top; dockerfile and composing give its config and manifest
+images, planning  the shared image, and one of a model's packages on it: planned, then made
+inventory         what a model's layer would hold
+model_images      an image of one model, the model in it; oci_archive: as a file
 """

@@ -101,14 +101,31 @@ def opened(name: str, platform: str) -> BaseImage:
         found = _of_root(name, path, platform)
     else:
         raise ConfigInvalid(f"{name} is no base image", why="it is neither an OCI archive nor a directory with a system's /usr")
+    return _for(platform, found)
+
+
+def _for(platform: str, found: BaseImage) -> BaseImage:
     if found.platform != platform:
-        raise ConfigInvalid(f"the base image {name} is for {found.platform}, not {platform}", advice="name one with --base")
+        raise ConfigInvalid(f"the base image {found.base.name} is for {found.platform}, not {platform}", advice="name one with --base")
     return found
+
+
+def in_repository(origin: Repository, which: str, platform: str) -> BaseImage:
+    """A base by its tag or digest in a repository that is logged in.
+
+    Raises:
+        ConfigInvalid: it isn't there, or not for that platform. TargetUnavailable, PermissionDenied: what the registry says.
+    """
+    return _for(platform, _in_repository(origin, Reference.parse(origin.reference(which)), platform))
 
 
 def _of_registry(name: str, platform: str) -> BaseImage:
     reference = Reference.parse(name)
-    origin = Repository(reference.registry, reference.repository, partial(configured, reference.registry))
+    return _in_repository(Repository(reference.registry, reference.repository, partial(configured, reference.registry)), reference, platform)
+
+
+def _in_repository(origin: Repository, reference: Reference, platform: str) -> BaseImage:
+    name = str(reference)
     top = origin.find_manifest(reference.which)
     if top is None:
         raise ConfigInvalid(f"the base image {name} is not to be had", advice="name another with --base")

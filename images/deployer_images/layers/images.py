@@ -5,10 +5,9 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from deployer.core.state import Image
 from deployer.events import Report, StepFinished, StepStarted
@@ -18,16 +17,15 @@ from deployer_images import cache, scoring
 from deployer_images.context import DOCKERFILE
 from deployer_images.layers import blobs
 from deployer_images.layers.archive import Entry, Layer, write_layer
-from deployer_images.layers.bases import BaseImage, BaseLayer
+from deployer_images.layers.bases import BaseImage
 from deployer_images.layers.composing import Composed, compose
 from deployer_images.layers.dockerfile import settings
 from deployer_images.layers.installed import RUNTIME, RUNTIMES, VENV, entries, models, unpack
 from deployer_images.layers.package_set import PackageSet
-from deployer_images.layers.published import publish, send
+from deployer_images.layers.parts import Part, assembled, send_parts
+from deployer_images.layers.published import publish
 from deployer_images.locks import over
 from deployer_images.wanted import Wanted
-
-_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +51,21 @@ def push_shared(base: BaseImage, packages: PackageSet, wanted: Wanted, to: Desti
     Raises:
         ConfigInvalid: the base has no such Python. What fetching, sending and uv raise.
     """
-    python = base.interpreter(packages.python)
-    begun, resource = time.monotonic(), to.repository.reference(to.tags[0])
-    to.report(StepStarted(step="build_image", label="image", resource=resource))
-    file, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
-    to.report(StepFinished(step="build_image", label="image", resource=resource, detail=size(layer.size), seconds=time.monotonic() - begun))
-    said = settings(DOCKERFILE.read_text())
+    runtime, said = runtime_part(base, packages, wanted, to.report)
     said["Labels"] |= to.labels
-    _send_base(base, to)
-    send(layer, file, to.repository, to.report, "runtime")
-    below = [(each.digest, each.size) for each in base.layers]
-    return _put(compose(base.config, below, [(layer, "the scoring runtime")], said), to)
+    made = assembled(base, [runtime], said)
+    send_parts(made.parts, to.repository, to.report)
+    return put(made.image, to)
+
+
+def runtime_part(base: BaseImage, packages: PackageSet, wanted: Wanted, report: Report) -> tuple[Part, dict[str, Any]]:
+    """The layer of the runtime with its packages on a base, made here; and what an image with it has in its config."""
+    python = base.interpreter(packages.python)
+    begun = time.monotonic()
+    report(StepStarted(step="build_image", label="image", resource=base.base.name))
+    file, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
+    report(StepFinished(step="build_image", label="image", resource=base.base.name, detail=size(layer.size), seconds=time.monotonic() - begun))
+    return Part("runtime", layer, lambda: file), settings(DOCKERFILE.read_text())
 
 
 def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: Destination) -> Image:
@@ -79,31 +81,14 @@ def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: 
     said = {labels.PACKAGES: labels.packages_label(lines), labels.LAYER: packages.address, **to.labels}
     below = [(each.digest, each.size) for each in manifest.layers]
     changes = {"Env": [], "ExposedPorts": {}, "Labels": said}
-    return _put(compose(config.document, below, [(layer, f"packages {packages.name}")], changes), to)
+    return put(compose(config.document, below, [(layer, f"packages {packages.name}")], changes), to)
 
 
-def _put(image: Composed, to: Destination) -> Image:
+def put(image: Composed, to: Destination) -> Image:
+    """Put an image in place whose layers are there."""
     to.repository.upload(image.config)
     to.repository.put_manifest(image.manifest, *to.tags)
     return to.repository.describe(to.tags[0])
-
-
-def _send_base(base: BaseImage, to: Destination) -> None:
-    """Have the base's layers where the image will be: taken over where they are there or in the same registry, else fetched and sent."""
-    repository = to.repository
-
-    def moved(layer: BaseLayer) -> None:
-        if repository.has_blob(layer.digest):
-            return
-        origin = base.origin
-        if origin is not None and origin.registry == repository.registry and repository.mount(layer.digest, origin.name):
-            return
-        known = Layer(layer.digest, layer.diff_id, layer.size, 0)
-        send(known, layer.file(), repository, to.report, f"base layer {layer.digest.removeprefix('sha256:')[:10]}")
-
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for done in [pool.submit(moved, layer) for layer in base.layers]:
-            done.result()
 
 
 def _write_runtime(packages: PackageSet, wanted: Wanted, python: str, stream: IO[bytes]) -> Layer:

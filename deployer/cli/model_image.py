@@ -1,0 +1,187 @@
+"""models build-docker and models generate-dockerfile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.cli import options
+from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
+from deployer.cli.model_options import ignored_of_mlflow, mlserver_refused
+from deployer.cli.options import ModelChoice, Place
+from deployer.cli.output import say
+from deployer.cli.progress import reporting
+from deployer.cli.session import Session
+from deployer.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from deployer.core.state import Model
+    from deployer.events import Report
+    from deployer.oci import Reference, Repository
+    from deployer_images.layers.bases import BaseImage
+
+_BASE = click.option(
+    "--base-image",
+    "--base",
+    metavar="IMAGE|PATH",
+    help="What it stands on: a shared image of ours, or any with the model's Python; default: the shared one of -t or --registry, "
+    "else the official slim Python image.",
+)
+_PLATFORM = click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What it runs on.")
+
+
+@click.command(name="build-docker")
+@options.model
+@options.place
+@click.option("-n", "--name", metavar="NAME[:TAG]", help="What the image is called, registry.example.com/churn:3; default: as the model is.")
+@click.option("--push", is_flag=True, help="Send it to the name's registry, or that of --registry or -t; no engine is needed.")
+@click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+@click.option(
+    "--output", "archive", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an OCI archive, image.tar, instead."
+)
+@_BASE
+@_PLATFORM
+@ignored_of_mlflow("--install-mlflow", "--install-java")
+@mlserver_refused
+@options.quiet
+@options.run
+def build_docker(
+    *,
+    session: Session,
+    model: ModelChoice,
+    place: Place,
+    name: str | None,
+    push: bool,
+    registry: str | None,
+    archive: Path | None,
+    base_image: str | None,
+    platform: str,
+    quiet: bool,
+) -> None:
+    """Make an image of one model that needs nothing beside it: docker run -p 8080:8080 IMAGE answers.
+
+    \b
+    Its layers: a base, the server, the model's packages (shared with all models that have the same), the model. Nothing is run to make it,
+    and the same model on the same base gives the same image. It stays with the docker engine, or is pushed (--push), or written (--output).
+
+    --output is a file here, not the format that it is elsewhere.
+    """
+    from deployer_images.layers.model_images import model_image
+
+    if push and archive:
+        raise ConfigInvalid("--push and --output name two places", advice="leave one of them out")
+    with reporting(session, model.uri or "", quiet=quiet) as report:
+        found, called = _fetched(model, place, report, name)
+        there = _shared(place, registry)
+        to = _repository(place, registry, called) if push else None
+        base = _base(found, base_image, there, platform)
+        made = model_image(found, base, report, to)
+        if to is not None:
+            from deployer_images.layers.images import Destination, put
+            from deployer_images.layers.parts import send_parts
+
+            tag = _parsed(called).tag or "latest"
+            send_parts(made.parts, to, report)
+            reference = put(made.image, Destination(to, (tag,), {}, report)).reference
+            said = f"{reference} is ready, tag {tag}."
+        elif archive is not None:
+            from deployer_images.layers.oci_archive import save_archive
+
+            reference = str(archive)
+            said = f"{archive} is written: docker load -i {archive}, or skopeo copy oci-archive:{archive} ..."
+            save_archive(made, called, archive, report)
+        else:
+            from deployer_images.layers.oci_archive import load_archive
+
+            reference = load_archive(made, called, report)
+            said = f"{reference} is in docker: docker run -p 8080:8080 {reference}"
+    say(reference if quiet else said)
+
+
+@click.command(name="generate-dockerfile")
+@options.model
+@click.option(
+    "-d",
+    "--output-directory",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("deployer-dockerfile"),
+    show_default=True,
+    metavar="DIR",
+    help="Where it goes; made where it is absent, else it must be empty.",
+)
+@click.option("--base-image", "--base", metavar="IMAGE", help="What it stands on; default: the official slim Python image.")
+@_PLATFORM
+@ignored_of_mlflow("--install-mlflow", "--install-java")
+@mlserver_refused
+@options.run
+def generate_dockerfile(*, session: Session, model: ModelChoice, directory: Path, base_image: str | None, platform: str) -> None:
+    """Write a Dockerfile for one model, with all that it copies: docker build DIR, or podman build DIR, needs no index and no network
+    but the base image's.
+
+    What is built behaves as `models build-docker` makes it. The packages are chosen and unpacked here, for one platform.
+    """
+    from deployer_images.dockerfiles import generate
+
+    with reporting(session, model.uri or "") as report:
+        found, called = _fetched(model, None, report, None)
+        generate(found, directory, base_image=base_image, platform=platform, report=report)
+    say(f"{directory} is written: docker build -t {called} {directory}")
+
+
+def _fetched(model: ModelChoice, place: Place | None, report: Report, name: str | None) -> tuple[Model, str]:
+    """The model, and what its image is called."""
+    from deployer.artifacts import candidate_name, fetch
+    from deployer.checks import with_mlflow_said
+
+    uri = model.uri or (place.file.model_uri if place and place.file else None)
+    if not uri:
+        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    if name:
+        _parsed(name)
+    found = with_mlflow_said(fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri))
+    return found, name or re.sub(r"[^a-z0-9]+", "-", candidate_name(uri).lower()).strip("-") or "model"
+
+
+def _parsed(name: str) -> Reference:
+    from deployer.oci import Reference
+
+    reference = Reference.parse(name)
+    if reference.digest:
+        raise ConfigInvalid(f"{name} names an image by its digest, which is not known before it is made", advice="name it by a tag")
+    return reference
+
+
+def _repository(place: Place, registry: str | None, called: str) -> Repository:
+    """Where a name is pushed: its own registry, where it has one, else the one that is named apart."""
+    first = called.partition("/")[0]
+    if "/" in called and (set(first) & set(".:") or first == "localhost"):
+        from functools import partial
+
+        from deployer.oci import Repository, configured
+
+        reference = _parsed(called)
+        return Repository(reference.registry, reference.repository, partial(configured, reference.registry))
+    if not (registry or place.target or place.file):
+        raise ConfigInvalid(f"--push needs a registry, and {called} names none", advice="--name REGISTRY/NAME, --registry, or -t")
+    return repository_for(place, registry, called.partition(":")[0], create=True)
+
+
+def _shared(place: Place, registry: str | None) -> Repository | None:
+    """Where the shared image may be."""
+    return repository_for(place, registry, CONTAINER_NAME, create=False) if registry or place.target or place.file else None
+
+
+def _base(model: Model, named: str | None, shared: Repository | None, platform: str) -> BaseImage:
+    from deployer.oci import general_tag, python_of
+    from deployer_images.layers.bases import in_repository, opened
+
+    if named:
+        return opened(named, platform)
+    tag = general_tag(model.facts.python_version)
+    if shared is not None and shared.exists(tag) and not shared.describe(tag).stand_in:
+        return in_repository(shared, tag, platform)
+    return opened(f"python:{python_of(model.facts)}-slim", platform)

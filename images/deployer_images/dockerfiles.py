@@ -1,0 +1,86 @@
+"""`deploy models generate-dockerfile`: the context of a build that another machine runs, by docker or podman, for one model."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from deployer.artifacts import files
+from deployer.core.requirements import minor_of
+from deployer.core.state import Model
+from deployer.errors import ConfigInvalid, MachineFault
+from deployer.events import Report, StepFinished, StepStarted
+from deployer.oci import labels
+from deployer_images import scoring
+from deployer_images.context import context
+from deployer_images.layers.planning import wanted_of
+from deployer_images.locks import Lock, locked
+
+_MODEL = """
+# The model itself: nothing is mounted.
+COPY model/ /opt/ml/model/
+"""
+
+
+def generate(model: Model, directory: Path, *, base_image: str | None, platform: str, report: Report) -> None:
+    """Write Dockerfile, packages, runtime and model into a directory, whole or not at all.
+
+    Args:
+        directory: made where it is absent.
+
+    Raises:
+        ConfigInvalid: something is there. ModelInvalid, TargetUnavailable: a package can't be had. MachineFault: it can't be written.
+    """
+    wanted, python = wanted_of(model)
+    begun = time.monotonic()
+    report(StepStarted(step="write_context", label="Dockerfile", resource=str(directory)))
+    try:
+        if directory.exists() and any(directory.iterdir()):
+            raise ConfigInvalid(f"{directory} is not empty", advice="name another directory: -d DIR")
+        lock = locked(wanted, python, platform=platform)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.TemporaryDirectory(dir=directory.parent, prefix=".unfinished-") as name,
+            context(lock, wanted) as archive,
+            tarfile.open(fileobj=archive) as tar,
+        ):
+            tar.extractall(name, filter="data")
+            unfinished = Path(name)
+            _copy(model, unfinished / "model")
+            file = unfinished / "Dockerfile"
+            file.write_text(_text(file.read_text(), model, lock, base_image or f"python:{minor_of(python)}-slim"))
+            directory.mkdir(exist_ok=True)
+            for part in unfinished.iterdir():
+                part.rename(directory / part.name)
+    except OSError as fault:
+        raise MachineFault(
+            f"{directory} could not be written", why=fault.strerror or str(fault), advice="name another place, or free some space"
+        ) from fault
+    detail = f"{len(lock.packages)} packages of the model's, {len(lock.runtime)} of the runtime's"
+    report(StepFinished(step="write_context", label="Dockerfile", resource=str(directory), detail=detail, seconds=time.monotonic() - begun))
+
+
+def _copy(model: Model, directory: Path) -> None:
+    assert model.path is not None
+    for each in files(model.path):
+        target = directory / each.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(each.source, target)
+        target.chmod(0o755 if each.executable else 0o644)
+
+
+def _text(dockerfile: str, model: Model, lock: Lock, base_image: str) -> str:
+    """The scoring image's Dockerfile with this base and Python, the labels that the image would have, and the model."""
+    text = re.sub(r"(?m)^ARG BASE_IMAGE=.*$", f"ARG BASE_IMAGE={base_image}", dockerfile)
+    text = re.sub(r"(?m)^ARG PYTHON=.*$", f"ARG PYTHON={lock.python}", text)
+    said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: lock.python, labels.PACKAGES: labels.packages_label(lock.all), labels.MODEL: model.digest}
+    return text.rstrip() + "\n" + "".join(f"LABEL {name}={_quoted(value)}\n" for name, value in said.items()) + _MODEL
+
+
+def _quoted(value: str) -> str:
+    """As a Dockerfile has it, in which `$` begins a variable even so."""
+    return '"' + re.sub(r'([\\"$])', r"\\\1", value) + '"'

@@ -1,0 +1,71 @@
+"""An image that is put together on this machine: its config, and its layers with the places that their bytes are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deployer.events import Report
+from deployer.oci import Repository
+from deployer_images.layers.archive import Layer
+from deployer_images.layers.bases import BaseImage
+from deployer_images.layers.composing import Composed, compose
+from deployer_images.layers.published import send
+
+_AT_ONCE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One layer.
+
+    Attributes:
+        what: "runtime"; for people, and for the image's history.
+        file: gives its file, which may have to be fetched first.
+        origin: a repository that has it; its registry may have it taken over.
+    """
+
+    what: str
+    layer: Layer
+    file: Callable[[], Path]
+    origin: Repository | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A whole image, not sent anywhere yet."""
+
+    image: Composed
+    parts: tuple[Part, ...]
+
+
+def assembled(base: BaseImage, own: Sequence[Part], settings: Mapping[str, Any]) -> Assembled:
+    """A base with our parts on top, and these settings in its config."""
+    below = [(each.digest, each.size) for each in base.layers]
+    image = compose(base.config, below, [(part.layer, part.what) for part in own], settings)
+    return Assembled(image, (*_of_base(base), *own))
+
+
+def send_parts(parts: Iterable[Part], repository: Repository, report: Report) -> None:
+    """Have all layers where the image will be: taken over where they are there or in the same registry, else fetched and sent."""
+
+    def moved(part: Part) -> None:
+        if repository.has_blob(part.layer.digest):
+            return
+        if part.origin is not None and part.origin.registry == repository.registry and repository.mount(part.layer.digest, part.origin.name):
+            return
+        send(part.layer, part.file(), repository, report, part.what)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for done in [pool.submit(moved, part) for part in parts]:
+            done.result()
+
+
+def _of_base(base: BaseImage) -> tuple[Part, ...]:
+    return tuple(
+        Part(f"base layer {each.digest.removeprefix('sha256:')[:10]}", Layer(each.digest, each.diff_id, each.size, 0), each.file, base.origin)
+        for each in base.layers
+    )
