@@ -410,14 +410,13 @@ def test_a_model_whose_threads_a_fork_would_lose_is_loaded_by_its_own_process(tm
         assert served.ask(rows(3)).json() == {"predictions": [6.0]}
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET /ping HTTP/1.1\r\nhost: localhost\r\n"])
-def test_beginning_again_loses_no_connection(tmp_path: Path, begun: bytes) -> None:
-    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as waiting:
-        waiting.sendall(begun)
+def test_beginning_again_tells_who_has_begun_to_ask_again(tmp_path: Path) -> None:
+    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as asking, connected(served) as idle:
+        asking.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n")
         served.wait_ready()
         assert served.said("does not survive a fork", served.errors)
-        waiting.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n".removeprefix(begun))
-        assert waiting.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert b"retry-after: 1\r\n" in (answer := asking.recv(65536)) and answer.startswith(b"HTTP/1.1 503 ")
+        assert (asking.recv(65536), idle.recv(65536)) == (b"", b"")
 
 
 def test_a_worker_more_answers_too_and_one_s_death_is_not_the_other_s(tmp_path: Path) -> None:

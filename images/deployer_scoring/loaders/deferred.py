@@ -3,6 +3,8 @@
 Two things that a model seldom needs take much of it: scipy.stats, of which most estimators predict without a function, and what skops
 does to learn the names of all types that it trusts: it imports every module of scikit-learn, and looks for each of numpy's functions in
 every module that there is. The first is put off until it is used; for the second, the types in the file are looked at instead.
+
+Measured with and without, iris as MLflow saves it: 1.37 of the time to /ping without the first, 1.6 without the second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The import system's way to a module that has been imported by other means while it looked for it."""
+"""The import system's way to a module that has been imported by other means while it looked for it: for deferred.py and standin.py."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
 _MOST_HEAD = 65536
@@ -28,12 +27,11 @@ class Unanswered(NamedTuple):
 class Early:
     """The thread. `stop` ends it."""
 
-    def __init__(self, listener: socket.socket, unanswered: Iterable[Unanswered] = ()) -> None:
+    def __init__(self, listener: socket.socket) -> None:
         """Start it.
 
         Args:
             listener: Bound and listening already.
-            unanswered: Connections that are there already.
         """
         self.doing = "the server is starting"
         """What is being done, in words."""
@@ -47,8 +45,6 @@ class Early:
         self._heads: dict[int, tuple[socket.socket, bytearray]] = {}
         self._lingering: dict[int, tuple[socket.socket, float]] = {}
         self._answered = False  # somebody, since the last rest
-        for connection, received in unanswered:
-            self._take(connection, received)
         self._thread = threading.Thread(target=self._work, name="early", daemon=True)
         self._thread.start()
 
@@ -89,11 +85,8 @@ class Early:
             connection, _ = self._listener.accept()
         except OSError:
             return
-        self._take(connection)
-
-    def _take(self, connection: socket.socket, received: bytes = b"") -> None:
         connection.setblocking(False)
-        self._heads[connection.fileno()] = connection, bytearray(received)
+        self._heads[connection.fileno()] = connection, bytearray()
         self._poll.register(connection, select.POLLIN)
 
     def _read(self, number: int) -> None:

@@ -3,6 +3,8 @@
 A plain close resets the connections that the kernel has taken and the server has not: their clients believed themselves connected, and may
 have sent a request. So the socket first stops taking new ones, by a filter that drops the first packet of a handshake, while those that are
 there already are accepted. Who is dropped tries again after a second, and is refused, or taken by who listens then.
+
+Measured with and without, 16 clients that connect for each request while SIGTERM comes: no request lost of 17,500, and 14 or 15 at each stop.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ there. Imports at the top of this module are paid for before that first answer.
 
 from __future__ import annotations
 
-import binascii
+import contextlib
 import os
 import signal
 import socket
@@ -14,17 +14,14 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
-from deployer_scoring.server.http.early import Early, Unanswered
+from deployer_scoring.server.http.early import Early, Unanswered, answer
 from deployer_scoring.server.settings import Settings
 
 if TYPE_CHECKING:
     from deployer_scoring.server.processes.preparing import Prepared
 
-# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with, and for each connection
-# that is still to be answered, by its number, what it has sent so far.
+# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with.
 _LISTENER = "_DEPLOYER_LISTENER"
-_CONNECTION = "_DEPLOYER_CONNECTION_"
-_MOST_HANDED_OVER = 512 * 1024  # bytes, in an environment that holds some 2 MB
 _TRIAL_SECONDS = 5
 
 
@@ -43,7 +40,7 @@ def serve(settings: Settings) -> int:
     if settings.handover:
         os.set_inheritable(settings.handover, False)
     with listener:
-        return _Server(settings, listener, Early(listener, _inherited_connections()), forks=inherited is None).run()
+        return _Server(settings, listener, Early(listener), forks=inherited is None).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -177,7 +174,7 @@ class _Server:
         return children.ended_well(pid, _TRIAL_SECONDS)
 
     def _begin_again(self, unanswered: list[Unanswered]) -> NoReturn:
-        """Become a fresh server on the same sockets, whose model is loaded by a process of its own."""
+        """Become a fresh server on the same socket, whose model is loaded by a process of its own; who has begun to ask is told to ask again."""
         self._log.warning("the model does not survive a fork: it is loaded again, in a process of its own")
         sys.stdout.flush()
         sys.stderr.flush()
@@ -186,24 +183,10 @@ class _Server:
             os.set_inheritable(self._settings.handover, True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         os.environ[_LISTENER] = str(self._listener.fileno())
-        _hand_over(unanswered)
+        for connection, received in unanswered:
+            with contextlib.suppress(OSError):
+                connection.send(answer(received.partition(b"\r\n")[0], self._early.doing) if received else b"")
         os.execv(sys.executable, [sys.executable, "-m", "deployer_scoring", *sys.argv[1:]])
-
-
-def _hand_over(unanswered: list[Unanswered]) -> None:
-    """Leave connections to the program that this one becomes."""
-    room = _MOST_HANDED_OVER
-    for connection, received in unanswered:
-        room -= len(received)
-        if room > 0:
-            os.environ[f"{_CONNECTION}{connection.fileno()}"] = binascii.b2a_base64(received, newline=False).decode()
-            connection.set_inheritable(True)
-
-
-def _inherited_connections() -> list[Unanswered]:
-    names = [name for name in os.environ if name.startswith(_CONNECTION)]
-    found = [(int(name[len(_CONNECTION) :]), binascii.a2b_base64(os.environ.pop(name))) for name in names]
-    return [Unanswered(socket.socket(fileno=number), received) for number, received in found]
 
 
 def _stopped(number: int, _: Optional[object]) -> None:
