@@ -10,7 +10,8 @@ from deployer.oci.choose import choose, general_tag, inputs_tag, is_elsewhere, m
 from deployer.oci.credentials import Credentials, Login, configured
 from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest, oci_manifest
 from deployer.oci.reference import Reference
-from deployer.oci.repository import Config, Progress, Repository
+from deployer.oci.repository import Config, Repository
+from deployer.oci.uploads import Progress
 
 __all__ = [
     "DOCKER_MANIFEST",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from deployer.core.retry import DEADLINE_SECONDS
 from deployer.core.seam import Seam
 from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
-from deployer.oci.credentials import Credentials, Login
+from deployer.oci.credentials import IDENTITY_TOKEN, Credentials, Login
 from deployer.oci.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import httpx
 
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_ASKED_TO_WAIT = frozenset({429, 503})
+_LONGEST_PAUSE = 60.0
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 120.0
 _LOOPBACK = re.compile(r"(localhost|127(\.\d+){3}|\[::1\])(:\d+)?")
 
@@ -130,6 +133,8 @@ class RegistryClient:
                 return response
             response.read()
             response.close()
+            if retry and response.status_code in _ASKED_TO_WAIT:
+                time.sleep(_asked_pause(response.headers.get("retry-after", "")))
             raise _Unexpected(response, scope if self._is_ours(url) else None)
 
         response = self._seam.call(once, f"{method} {urlsplit(url).path}", retry=retry)
@@ -167,12 +172,16 @@ class RegistryClient:
         realm = challenge.get("realm", "")
         if not realm.startswith("https://") and not (realm.startswith("http://") and _LOOPBACK.fullmatch(urlsplit(realm).netloc)):
             raise TargetUnavailable(f"the registry {self.host} sends us for a token to {realm or 'nowhere'}, which is not https")
-        asked = {"service": challenge.get("service", ""), "scope": scope}
-        answer = self._client().get(
-            realm,
-            params={key: value for key, value in asked.items() if value},
-            headers={"Authorization": _basic(credentials)} if credentials else {},
-        )
+        service = challenge.get("service", "")
+        if credentials and credentials.username == IDENTITY_TOKEN:
+            form = {"grant_type": "refresh_token", "refresh_token": credentials.password, "client_id": "deployer", "service": service, "scope": scope}
+            answer = self._client().post(realm, data=form)
+        else:
+            answer = self._client().get(
+                realm,
+                params={"scope": scope.split(" "), **({"service": service} if service else {})},
+                headers={"Authorization": _basic(credentials)} if credentials else {},
+            )
         if answer.status_code != 200:
             raise _Unexpected(answer)
         document = answer.json()
@@ -251,6 +260,11 @@ def _said(response: httpx.Response) -> tuple[str, str]:
         return str(error.get("code", "")), f"{error.get('code', '')}: {error.get('message', '')}"
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return "", response.text[:200]
+
+
+def _asked_pause(said: str) -> float:
+    """The seconds of a Retry-After, within bounds; a date, which no registry gives, is none."""
+    return min(float(said), _LONGEST_PAUSE) if re.fullmatch(r"\d+", said.strip()) else 0.0
 
 
 def _basic(credentials: Credentials) -> str:

@@ -17,6 +17,9 @@ from deployer.oci.reference import DOCKER_HUB
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", DOCKER_HUB)
 _HELPER_SECONDS = 30
 
+IDENTITY_TOKEN = "<token>"
+"""The user's name, as docker's helpers have it, where the password is a token that tokens are fetched with (`az acr login`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -55,6 +58,8 @@ def _config() -> Mapping[str, Any]:
 
 
 def _from_entry(entry: Mapping[str, str]) -> Credentials | None:
+    if entry.get("identitytoken"):
+        return Credentials(IDENTITY_TOKEN, entry["identitytoken"])
     if entry.get("username") and entry.get("password"):
         return Credentials(entry["username"], entry["password"])
     with suppress(ValueError):

@@ -13,20 +13,17 @@ from urllib.parse import quote, urlencode, urljoin
 
 from deployer.core.retry import DEADLINE_SECONDS, retried
 from deployer.core.state import Digest, Image
-from deployer.errors import ConfigInvalid, TargetUnavailable
+from deployer.errors import ConfigInvalid, CredentialsInvalid, PermissionDenied, TargetUnavailable
 from deployer.oci import labels
 from deployer.oci.client import Answer, RegistryClient
 from deployer.oci.credentials import Credentials, Login
 from deployer.oci.manifest import IMAGES, INDEXES, Manifest, platform_of, sha256
 from deployer.oci.reference import Reference
+from deployer.oci.uploads import Progress, Upload
 
 if TYPE_CHECKING:
     import ssl
 
-Progress = Callable[[int], None]
-"""Told how many bytes have been sent so far; a retry begins at 0 again."""
-
-_PIECE = 1024 * 1024
 _LARGEST_MANIFEST = 4 * 1024 * 1024
 _ACCEPT = ", ".join(sorted(IMAGES | INDEXES))
 
@@ -182,7 +179,11 @@ class Repository:
         if self.has_blob(digest):
             return True
         query = urlencode({"mount": digest, "from": source})
-        answer = self._ask("POST", f"blobs/uploads/?{query}", expect=frozenset({201, 202, 400, 403, 404, 405}), headers={"Content-Length": "0"})
+        expect, scope = frozenset({201, 202, 400, 403, 404, 405}), f"{self._scope} repository:{source}:pull"
+        try:
+            answer = self._client.ask("POST", self._path(f"blobs/uploads/?{query}"), scope=scope, expect=expect, headers={"Content-Length": "0"})
+        except (CredentialsInvalid, PermissionDenied):
+            return False  # no token to read there and write here
         if answer.status == 202 and (location := answer.headers.get("location")):
             self._ask("DELETE", urljoin(answer.url, location), expect=frozenset({200, 202, 204, 404, 405}))
         return answer.status == 201
@@ -191,7 +192,7 @@ class Repository:
         """Send a blob unless it is there; the memory used does not depend on its size.
 
         Args:
-            source: opens the content from its beginning; called again for a retry.
+            source: opens the content from its beginning, in which it can be sought; called again for a retry.
 
         Returns:
             Whether it had to be sent.
@@ -199,23 +200,8 @@ class Repository:
         if self.has_blob(digest):
             return False
 
-        def pieces() -> Iterator[bytes]:
-            sent = 0
-            with source() as stream:
-                while piece := stream.read(_PIECE):
-                    yield piece
-                    sent += len(piece)
-                    progress(sent)
-
-        def attempt() -> None:
-            started = self._ask("POST", "blobs/uploads/", expect=frozenset({202}), headers={"Content-Length": "0"})
-            location = urljoin(started.url, started.headers["location"])
-            location += ("&" if "?" in location else "?") + urlencode({"digest": digest})
-            headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-            self._ask("PUT", location, expect=frozenset({201}), headers=headers, body=pieces, retry=False)
-
-        # An upload that broke off is begun anew: how much of it a registry kept is not to be relied upon.
-        retried(attempt, lambda error: isinstance(error, TargetUnavailable), deadline_seconds=self._deadline_seconds)
+        upload = Upload(self._ask, digest, size, source, progress)
+        retried(upload.go_on, lambda error: isinstance(error, TargetUnavailable), deadline_seconds=self._deadline_seconds)
         return True
 
     def upload(self, content: bytes) -> Digest:

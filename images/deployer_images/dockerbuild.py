@@ -11,6 +11,7 @@ from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
 from deployer.events import Report, StepFinished, StepProgressed, StepStarted
 from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Reference, Repository, docker_manifest, labels
+from deployer.oci.credentials import IDENTITY_TOKEN
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER, platform_of
 from deployer_images import engine
 from deployer_images.base import Base, registry_digest
@@ -125,6 +126,8 @@ class DockerBuild:
         credentials = repository.login()
         # Without any, docker wants some all the same for its header.
         login = {"username": credentials.username, "password": credentials.password} if credentials else {"username": "", "password": ""}
+        if credentials and credentials.username == IDENTITY_TOKEN:
+            login = {"identitytoken": credentials.password}
         sent = 0
         for tag in self._tags:
             try:

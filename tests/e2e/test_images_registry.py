@@ -7,10 +7,14 @@ import http.client
 import http.server
 import io
 import json
+import os
 import resource
+import socket
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,10 +29,12 @@ from deployer.oci import (
     ModelFacts,
     Repository,
     choose,
+    configured,
     docker_manifest,
     general_tag,
     labels,
     model_tag,
+    uploads,
 )
 from deployer.oci.manifest import DOCKER_CONFIG, OCI_INDEX, OCI_MANIFEST, sha256
 from deployer_images.builder import BuildOptions, build_and_push
@@ -179,9 +185,11 @@ def token_registry(registry: str) -> Iterator[tuple[str, list[str]]]:  # noqa: F
             path, _, query = self.path.partition("?")
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if path == "/token":
-                asked.append(urllib.parse.parse_qs(query)["scope"][0])
+                form = urllib.parse.parse_qs(query or body.decode())
+                asked.append(" ".join(form["scope"]))
                 uses["left"] = 3
-                known = self.headers.get("Authorization", "").startswith("Basic ")
+                exchanged = (self.command, form.get("grant_type"), form.get("refresh_token")) == ("POST", ["refresh_token"], ["long-lived"])
+                known = exchanged or self.headers.get("Authorization", "").startswith("Basic ")
                 return self.answer(200 if known else 401, {}, json.dumps({"token": "opaque"}).encode())
             if self.headers.get("Authorization") != "Bearer opaque" or not uses["left"]:
                 realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="test"'
@@ -218,6 +226,113 @@ def test_a_token_is_fetched_used_and_fetched_anew_when_it_runs_out(token_registr
     assert sorted(repository.tags()) == ["one", "three", "two"]
     assert set(asked) == {"repository:scoring:pull,push"}
     assert len(asked) > 1
+
+
+def test_an_identity_token_is_exchanged_for_one(token_registry: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `az acr login` leaves it in docker's config."""
+    host, _ = token_registry
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {host: {"auth": "MDAwMDo=", "identitytoken": "long-lived"}}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    push_image(Repository(host, "scoring", configured(host)), "one")
+    with pytest.raises(CredentialsInvalid):
+        Repository(host, "scoring", Credentials("<token>", "another")).tags()
+
+
+def test_a_mount_asks_for_a_token_of_both_repositories(token_registry: tuple[str, list[str]]) -> None:
+    host, asked = token_registry
+    digest = Repository(host, "other", Credentials("me", "x")).upload(b"layer")
+    assert Repository(host, "scoring", Credentials("me", "x")).mount(digest, "other")
+    assert asked[-1] == "repository:scoring:pull,push repository:other:pull"
+
+
+# Uploads that break, and registries that want to be left alone for a while
+
+
+@dataclass
+class Line:
+    """What comes between a client and the registry, and what went through.
+
+    Attributes:
+        cuts: how many of the next bodies are lost on the way.
+        limits: how many of the next requests are answered by 429.
+    """
+
+    host: str = ""
+    cuts: int = 0
+    limits: int = 0
+    bodies: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def line(registry: str) -> Iterator[Line]:  # noqa: F811
+    found = Line()
+
+    class Between(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            found.times.append(time.monotonic())
+            if body and found.cuts:
+                found.cuts -= 1
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            if found.limits:
+                found.limits -= 1
+                self.answer(429, {"Retry-After": "1"}, b"")
+                return
+            found.bodies.append(len(body))
+            connection = http.client.HTTPConnection(registry)
+            kept = ("Accept", "Content-Type", "Content-Range", "Host")
+            connection.request(self.command, self.path, body, {name: value for name, value in self.headers.items() if name in kept})
+            said = connection.getresponse()
+            self.answer(said.status, dict(said.headers), said.read())
+
+        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                if name.lower() not in ("content-length", "date", "connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body)))
+            self.end_headers()
+            self.wfile.write(b"" if self.command == "HEAD" else body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
+        setattr(Between, f"do_{method}", Between.do)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found.host = f"127.0.0.1:{server.server_address[1]}"
+        yield found
+        server.shutdown()
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 3])
+def test_an_upload_that_breaks_goes_on_with_the_piece_that_was_lost(line: Line, monkeypatch: pytest.MonkeyPatch, cuts: int) -> None:
+    content = os.urandom(5_000_000)
+    digest, repository, sent = sha256(content), Repository(line.host, "scoring"), list[int]()
+    line.cuts = 1
+
+    def progress(count: int) -> None:
+        sent.append(count)
+        if count == 2_000_000 and len(line.bodies) and line.cuts == 0 and cuts > 1 and not lost:
+            lost.append(count)
+            line.cuts = cuts - 1
+
+    lost = list[int]()
+    monkeypatch.setattr(uploads, "PIECE", 1_000_000)
+    assert repository.upload_blob(digest, len(content), lambda: io.BytesIO(content), progress)
+    assert repository.read_blob(digest) == content
+    assert sum(line.bodies) == len(content)  # none of it went through twice
+
+
+def test_a_registry_that_asks_for_patience_gets_it(line: Line) -> None:
+    line.limits = 1
+    assert Repository(line.host, "scoring").tags() == ()
+    assert line.times[1] - line.times[0] >= 1
 
 
 # Which image a model gets
