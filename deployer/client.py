@@ -10,8 +10,8 @@ from deployer.core import targets
 from deployer.core.capabilities import SupportsRunningHere
 from deployer.core.options import TargetConfig
 from deployer.core.plan import Plan
-from deployer.core.state import DeploymentName, Model
-from deployer.core.target import Finding, Intent, LogLine, Payload, TargetUri
+from deployer.core.state import DeploymentName, PackagedModel
+from deployer.core.target import Diagnosis, Intent, LogLine, Payload, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Noticed, Report, silent
 from deployer.requests import payloads
@@ -262,7 +262,7 @@ class DeployClient(TrafficVerbs):
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""
         return self.target.logs(self.target.check_name(name), self._reached(endpoint), follow=follow, tail=tail)
 
-    def doctor(self) -> Iterator[Finding]:
+    def doctor(self) -> Iterator[Diagnosis]:
         """All that a deployment here would need, looked at one by one."""
         return self.target.doctor(self._cloud())
 
@@ -388,7 +388,7 @@ class DeployClient(TrafficVerbs):
             **wish,
         )
 
-    def _fetched(self, model_uri: str | None, flavor: str | None, report: Report) -> Model | None:
+    def _fetched(self, model_uri: str | None, flavor: str | None, report: Report) -> PackagedModel | None:
         from deployer.artifacts import fetch
 
         wanted = flavor or (self._file.flavor if self._file else None)

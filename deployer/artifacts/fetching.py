@@ -9,12 +9,12 @@ from pathlib import Path
 from deployer.artifacts import archives, cache
 from deployer.artifacts.uri import Kind, ModelUri, parse
 from deployer.artifacts.validate import validate
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.errors import ModelInvalid, ModelNotFound
 from deployer.events import Report, silent
 
 
-def fetch(uri: str, report: Report = silent, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> Model:
+def fetch(uri: str, report: Report = silent, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> PackagedModel:
     """The model that a URI names, on this machine and valid.
 
     A local directory is used where it is; anything else is fetched into the cache (deployer.artifacts.cache), unless what is there now was
@@ -37,7 +37,7 @@ def fetch(uri: str, report: Report = silent, *, tracking_uri: str | None = None,
     parsed = parse(uri)
     if parsed.kind is Kind.LOCAL:
         directory = _local(parsed)
-        return Model(validate(directory, parsed.public), directory)
+        return PackagedModel(validate(directory, parsed.public), directory)
     if parsed.kind is Kind.MLFLOW:
         return _from_mlflow(parsed, report, tracking_uri, registry_uri)
     if parsed.kind is Kind.STORE:
@@ -48,15 +48,15 @@ def fetch(uri: str, report: Report = silent, *, tracking_uri: str | None = None,
         from deployer.artifacts import web
 
         directory = archives.model_below(web.fetch(parsed, report))
-    return Model(validate(directory, parsed.public), directory)
+    return PackagedModel(validate(directory, parsed.public), directory)
 
 
-def _from_mlflow(uri: ModelUri, report: Report, tracking_uri: str | None, registry_uri: str | None) -> Model:
+def _from_mlflow(uri: ModelUri, report: Report, tracking_uri: str | None, registry_uri: str | None) -> PackagedModel:
     from deployer.artifacts import registry
 
     directory, source = registry.fetch(uri, report, tracking_uri=tracking_uri, registry_uri=registry_uri)
     facts = validate(directory, uri.public)
-    return Model(
+    return PackagedModel(
         replace(facts, registered_name=source.registered_name, version=source.version, run_id=source.run_id or facts.run_id),
         directory,
     )

@@ -25,7 +25,7 @@ from deployer.checks.sources import Source, imports_of_function, read_source
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.core.requirements import NEWER_PYTHON, minor_of, python_too_old
-from deployer.core.state import Model, ModelFacts
+from deployer.core.state import ModelFacts, PackagedModel
 from deployer.errors import DeployerError
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import FILE as MLMODEL
@@ -76,7 +76,7 @@ class _Seen:
     scripts: Mapping[str, Source] = field(default_factory=dict)
 
 
-def check_model(model: Model, *, there: Surroundings | None = None, limit: Limit | None = None, strict: bool = False) -> Checked:
+def check_model(model: PackagedModel, *, there: Surroundings | None = None, limit: Limit | None = None, strict: bool = False) -> Checked:
     """Look at a model that is on this machine and valid (`deployer.models.fetch`).
 
     Args:

@@ -23,14 +23,14 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """What is known of a name, and of one that is dangerous what it does: "runs commands"."""
 
     kind: Kind
     does: str = ""
 
 
-def judge(name: Global, facts: PickleFacts, own: frozenset[str]) -> Verdict:
+def judge(name: Global, facts: PickleFacts, own: frozenset[str]) -> Judgement:
     """What is known of a name that a pickle imports.
 
     Args:
@@ -38,8 +38,8 @@ def judge(name: Global, facts: PickleFacts, own: frozenset[str]) -> Verdict:
     """
     module, attribute = _python_3(name)
     if does := _danger(module, attribute):
-        return Verdict(Kind.DANGEROUS, does)
-    return Verdict(Kind.HARMLESS if _is_known(name, module, attribute, facts, own) else Kind.UNKNOWN)
+        return Judgement(Kind.DANGEROUS, does)
+    return Judgement(Kind.HARMLESS if _is_known(name, module, attribute, facts, own) else Kind.UNKNOWN)
 
 
 def _danger(module: str, attribute: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from deployer.checks.check import check_model
 from deployer.checks.surroundings import of_requirements
 from deployer.core.requirements import MLFLOW, need
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.loaders.loading import needs_no_mlflow
 from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
@@ -17,7 +17,7 @@ from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
 _BY_CODE = frozenset({"mlflow.pyfunc.model", "mlflow.pyfunc.loaders.code_model"})
 
 
-def with_mlflow_said(model: Model) -> Model:
+def with_mlflow_said(model: PackagedModel) -> PackagedModel:
     """The model, its facts saying whether it needs mlflow; one that isn't on this machine keeps what its facts say."""
     if model.path is None:
         return model
@@ -27,7 +27,7 @@ def with_mlflow_said(model: Model) -> Model:
         return model  # it can't be read, which is for others to say
 
 
-def _needs_mlflow(model: Model) -> bool:
+def _needs_mlflow(model: PackagedModel) -> bool:
     assert model.path is not None
     described = parse_mlmodel(model.path)
     if not needs_no_mlflow(described.pyfunc.loader_module) or _unusual(described):
@@ -38,7 +38,7 @@ def _needs_mlflow(model: Model) -> bool:
     return bool(_missing(model, others) - _missing(model, model.facts.requirements))
 
 
-def _missing(model: Model, requirements: Sequence[str]) -> set[str]:
+def _missing(model: PackagedModel, requirements: Sequence[str]) -> set[str]:
     """What of its imports no requirement is known to bring: mlflow's own modules, and those of what only mlflow requires."""
     found = check_model(model, there=of_requirements(requirements, model.facts.python_version)).findings
     return {f"{each.file}: {each.what}" for each in found if each.code == "missing-module"}

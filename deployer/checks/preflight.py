@@ -5,12 +5,12 @@ from __future__ import annotations
 from deployer.checks.check import check_model
 from deployer.checks.finding import Finding, Severity
 from deployer.checks.surroundings import of_image, of_requirements
-from deployer.core.state import Image, Model
+from deployer.core.state import Image, PackagedModel
 from deployer.errors import ModelInvalid
 from deployer.events import Noticed, Report
 
 
-def look_before_upload(model: Model, image: Image, packages: str, report: Report) -> None:
+def look_before_upload(model: PackagedModel, image: Image, packages: str, report: Report) -> None:
     """Hold a model against the image that will serve it; a model that isn't on this machine was uploaded before.
 
     Args:

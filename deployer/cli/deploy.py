@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ModelChoice, Place, Rollout
+from deployer.cli.options import ChosenTarget, ModelChoice, Rollout
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -105,7 +105,7 @@ def apply(**given: Any) -> None:
 def delete(
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     names: tuple[str, ...],
     endpoint: str | None,
     dry_run: bool,
@@ -143,7 +143,7 @@ def delete(
 def prune(
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     name: str | None,
     endpoint: str | None,
     keep: int | None,
@@ -172,7 +172,7 @@ def _move(
     move: Move,
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     name: str | None,
     endpoint: str | None,
     dry_run: bool,
@@ -215,7 +215,7 @@ def _deploy(
     intent: Intent,
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     rollout: Rollout,
     name: str | None,
     model: ModelChoice,
@@ -306,7 +306,7 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
     )
 
 
-def planned(place: Place, rollout: Rollout, name: str | None, model: ModelChoice, intent: Intent | None) -> list[Changes]:
+def planned(place: ChosenTarget, rollout: Rollout, name: str | None, model: ModelChoice, intent: Intent | None) -> list[Changes]:
     """What a verb would do, on each target; None: the one that fits what is there."""
     how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, "allow_build": rollout.allow_build, **rollout.shared}
     return [place.client_of(target, models=model).plan(name, model.uri, model.flavor, **how) for target in place.targets()]

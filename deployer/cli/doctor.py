@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 
 from deployer.cli.about import DISTRIBUTIONS, installed
-from deployer.core.target import Finding, Verdict
+from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ExtraMissing, TargetUnavailable
 from deployer.version import __version__
 from deployer.words import size
@@ -17,24 +17,24 @@ LITTLE_SPACE = 2_000_000_000
 """Bytes: less than this, and a model's environment or an image may not fit."""
 
 
-def machine_findings() -> Iterator[Finding]:
+def machine_findings() -> Iterator[Diagnosis]:
     """This tool and its SDKs, the disk, a container engine."""
-    yield Finding("deployer", Verdict.OK, f"{__version__}, Python {sys.version.split()[0]}")
+    yield Diagnosis("deployer", Verdict.OK, f"{__version__}, Python {sys.version.split()[0]}")
     found = [f"{name} {version}" for name in DISTRIBUTIONS if (version := installed(name))]
-    yield Finding("SDKs", Verdict.OK, ", ".join(found) or "none installed")
+    yield Diagnosis("SDKs", Verdict.OK, ", ".join(found) or "none installed")
     yield _disk()
     yield _docker()
 
 
-def _disk() -> Finding:
+def _disk() -> Diagnosis:
     place = tempfile.gettempdir()
     free = shutil.disk_usage(place).free
     if free < LITTLE_SPACE:
-        return Finding("disk", Verdict.WARNING, f"{size(free)} free at {place}", "make room, or set TMPDIR to a larger disk")
-    return Finding("disk", Verdict.OK, f"{size(free)} free at {place}")
+        return Diagnosis("disk", Verdict.WARNING, f"{size(free)} free at {place}", "make room, or set TMPDIR to a larger disk")
+    return Diagnosis("disk", Verdict.OK, f"{size(free)} free at {place}")
 
 
-def _docker() -> Finding:
+def _docker() -> Diagnosis:
     """An engine isn't needed but for building images and for running them here."""
     from deployer_images import engine
 
@@ -42,8 +42,8 @@ def _docker() -> Finding:
         client = engine.connect(timeout_seconds=5)
     except (ExtraMissing, TargetUnavailable) as error:
         without = "models run as local processes, and images can't be built"
-        return Finding("docker", Verdict.WARNING, f"{error.message}: {without}", error.advice)
+        return Diagnosis("docker", Verdict.WARNING, f"{error.message}: {without}", error.advice)
     try:
-        return Finding("docker", Verdict.OK, f"engine {client.version()['Version']}")
+        return Diagnosis("docker", Verdict.OK, f"engine {client.version()['Version']}")
     finally:
         client.close()

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.cli import options
-from deployer.cli.options import Place
+from deployer.cli.options import ChosenTarget
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from deployer.core.state import Model
+    from deployer.core.state import PackagedModel
     from deployer.oci import Image, Repository
 
 DEFAULT_TARGET = "sagemaker"
@@ -60,7 +60,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
 def build_and_push_container(
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     no_push: bool,
     registry: str | None,
     container_name: str,
@@ -85,7 +85,7 @@ def build_and_push_container(
     images: dict[str, Image] = {}
     with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
         repository = None if no_push else repository_for(place, registry, container_name, create=True)
-        models: list[Model | None] = [fetch(each, report) for each in for_models]
+        models: list[PackagedModel | None] = [fetch(each, report) for each in for_models]
         for model in models or [None]:
             wanted = BuildOptions(
                 push=not no_push,
@@ -110,7 +110,7 @@ def build_and_push_container(
         emit(output or "", documents[0] if len(documents) == 1 else documents, list(images), lambda: text)
 
 
-def repository_for(place: Place, registry: str | None, container_name: str, *, create: bool) -> Repository:
+def repository_for(place: ChosenTarget, registry: str | None, container_name: str, *, create: bool) -> Repository:
     """The registry's that is named, else the target's own, where it is absent made if `create`."""
     if registry is None:
         found: Repository = place.or_target(DEFAULT_TARGET).client().image_repository(container_name, create=create)

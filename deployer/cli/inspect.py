@@ -11,11 +11,11 @@ import click
 
 from deployer.cli import options
 from deployer.cli.deploy import planned, show_changes
-from deployer.cli.options import ModelChoice, Place, Rollout
+from deployer.cli.options import ChosenTarget, ModelChoice, Rollout
 from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
 from deployer.core.state import short
-from deployer.core.target import Finding, Intent, LogLine, Verdict
+from deployer.core.target import Diagnosis, Intent, LogLine, Verdict
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.words import age, rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
@@ -35,7 +35,7 @@ _DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
 @options.endpoint
 @options.output()
 @options.run
-def list_deployments(session: Session, place: Place, endpoint: str | None, output: str | None) -> None:
+def list_deployments(session: Session, place: ChosenTarget, endpoint: str | None, output: str | None) -> None:
     """List the deployments on a target."""
     client = place.client()
     found = client.list_deployments(endpoint)
@@ -56,7 +56,7 @@ def list_deployments(session: Session, place: Place, endpoint: str | None, outpu
 @click.option("--explain-config", is_flag=True, help="Where each option's value comes from.")
 @options.output()
 @options.run
-def get(*, session: Session, place: Place, name: str | None, endpoint: str | None, explain_config: bool, output: str | None) -> None:
+def get(*, session: Session, place: ChosenTarget, name: str | None, endpoint: str | None, explain_config: bool, output: str | None) -> None:
     """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
     from deployer.cli.explained import explained
 
@@ -78,7 +78,7 @@ def get(*, session: Session, place: Place, name: str | None, endpoint: str | Non
 @options.endpoint
 @options.output()
 @options.run
-def history(*, session: Session, place: Place, name: str | None, endpoint: str | None, output: str | None) -> None:
+def history(*, session: Session, place: ChosenTarget, name: str | None, endpoint: str | None, output: str | None) -> None:
     """Show who changed a deployment, when, to what, how it ended and how long it served: the last fifty runs, newest first."""
     from deployer.verbs.traffic import HEADINGS
 
@@ -132,7 +132,7 @@ def diff(**given: Any) -> None:
 def logs(
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     name: str | None,
     endpoint: str | None,
     follow: bool,
@@ -163,7 +163,7 @@ def logs(
 @options.output("table", "json", "yaml", "jsonl")
 @options.run
 @click.pass_context
-def doctor(ctx: click.Context, session: Session, place: Place, output: str | None) -> None:
+def doctor(ctx: click.Context, session: Session, place: ChosenTarget, output: str | None) -> None:
     """Look at all that a deployment would need: this machine, and with -t the target; exits with 2 where something is wrong."""
     found = []
     for finding in _findings(place):
@@ -255,7 +255,7 @@ def _compare(
     *,
     steps: bool,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     rollout: Rollout,
     name: str | None,
     model: ModelChoice,
@@ -270,7 +270,7 @@ def _compare(
         click.get_current_context().exit(CHANGES)
 
 
-def _findings(place: Place) -> Iterator[Finding]:
+def _findings(place: ChosenTarget) -> Iterator[Diagnosis]:
     """This machine's, then the target's; a target that can't even be reached is a finding as well."""
     from deployer.cli.doctor import machine_findings
 
@@ -281,10 +281,10 @@ def _findings(place: Place) -> Iterator[Finding]:
         except ConfigInvalid:
             raise
         except DeployerError as error:
-            yield Finding(shlex.join(place.targets()), Verdict.WRONG, " ".join(part for part in (error.message, error.why) if part), error.advice)
+            yield Diagnosis(shlex.join(place.targets()), Verdict.WRONG, " ".join(part for part in (error.message, error.why) if part), error.advice)
 
 
-def _finding_text(finding: Finding) -> str:
+def _finding_text(finding: Diagnosis) -> str:
     text = one_line(f"  {_DOCTOR_SIGNS[finding.verdict]} {finding.subject:<16}  {finding.detail}".rstrip())
     return text + (f"\n      {one_line(finding.advice)}" if finding.advice and finding.verdict is not Verdict.OK else "")
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ModelChoice, Place
+from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.core.capabilities import SupportsSizeLimits
-from deployer.core.state import Model, short
+from deployer.core.state import PackagedModel, short
 from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer.words import size, table
 from deployer_scoring.printable import one_line
@@ -45,7 +45,7 @@ def check(
     session: Session,
     model_argument: str | None,
     model: ModelChoice,
-    place: Place,
+    place: ChosenTarget,
     python: str | None,
     image: str | None,
     index: bool,
@@ -118,7 +118,7 @@ def _verdict(checked: Checked) -> str:
     return f"{', '.join(said)}, held against {checked.against}." if said else f"Nothing was found that would break, held against {checked.against}."
 
 
-def _surroundings(model: Model, python: str | None, image: str | None, index: bool, build: bool) -> tuple[Surroundings, Finding | None]:
+def _surroundings(model: PackagedModel, python: str | None, image: str | None, index: bool, build: bool) -> tuple[Surroundings, Finding | None]:
     """The environment that is meant, and why the index has none where that was asked for."""
     from deployer.checks import of_image, of_requirements
     from deployer.checks.api import described
@@ -138,7 +138,7 @@ def _surroundings(model: Model, python: str | None, image: str | None, index: bo
     return of_requirements(facts.requirements, wanted), None
 
 
-def _limit(place: Place) -> Limit | None:
+def _limit(place: ChosenTarget) -> Limit | None:
     """What the target that is named says of a model's size, where it says anything."""
     if not place.target and not place.file:
         return None

@@ -11,14 +11,14 @@ import click
 from deployer.cli import options
 from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
 from deployer.cli.model_options import ignored_of_mlflow, mlserver_refused
-from deployer.cli.options import ModelChoice, Place
+from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    from deployer.core.state import Model
+    from deployer.core.state import PackagedModel
     from deployer.events import Report
     from deployer.oci import Reference, Repository
     from deployer_images.layers.bases import BaseImage
@@ -52,7 +52,7 @@ def build_docker(
     *,
     session: Session,
     model: ModelChoice,
-    place: Place,
+    place: ChosenTarget,
     name: str | None,
     push: bool,
     registry: str | None,
@@ -132,7 +132,7 @@ def generate_dockerfile(*, session: Session, model: ModelChoice, directory: Path
     say(f"{directory} is written: docker build -t {called} {directory}")
 
 
-def _fetched(model: ModelChoice, place: Place | None, report: Report, name: str | None) -> tuple[Model, str]:
+def _fetched(model: ModelChoice, place: ChosenTarget | None, report: Report, name: str | None) -> tuple[PackagedModel, str]:
     """The model, and what its image is called."""
     from deployer.artifacts import candidate_name, fetch
     from deployer.checks import with_mlflow_said
@@ -155,7 +155,7 @@ def _parsed(name: str) -> Reference:
     return reference
 
 
-def _repository(place: Place, registry: str | None, called: str) -> Repository:
+def _repository(place: ChosenTarget, registry: str | None, called: str) -> Repository:
     """Where a name is pushed: its own registry, where it has one, else the one that is named apart."""
     first = called.partition("/")[0]
     if "/" in called and (set(first) & set(".:") or first == "localhost"):
@@ -170,12 +170,12 @@ def _repository(place: Place, registry: str | None, called: str) -> Repository:
     return repository_for(place, registry, called.partition(":")[0], create=True)
 
 
-def _shared(place: Place, registry: str | None) -> Repository | None:
+def _shared(place: ChosenTarget, registry: str | None) -> Repository | None:
     """Where the shared image may be."""
     return repository_for(place, registry, CONTAINER_NAME, create=False) if registry or place.target or place.file else None
 
 
-def _base(model: Model, named: str | None, shared: Repository | None, platform: str) -> BaseImage:
+def _base(model: PackagedModel, named: str | None, shared: Repository | None, platform: str) -> BaseImage:
     from deployer.oci import general_tag, python_of
     from deployer_images.layers.bases import in_repository, opened
 

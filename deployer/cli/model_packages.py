@@ -8,7 +8,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
-from deployer.cli.options import ModelChoice, Place
+from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -34,7 +34,7 @@ def packages(
     session: Session,
     model_argument: str | None,
     model: ModelChoice,
-    place: Place,
+    place: ChosenTarget,
     registry: str | None,
     container_name: str,
     platform: str,

@@ -40,7 +40,7 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ChosenTarget:
     """Where to deploy, and with which options."""
 
     target: str | None = None
@@ -61,7 +61,7 @@ class Place:
             )
         return named
 
-    def or_target(self, target: str) -> Place:
+    def or_target(self, target: str) -> ChosenTarget:
         """The same, at this target where none is named."""
         return self if self.target or self.file else replace(self, target=target)
 
@@ -83,13 +83,13 @@ class Place:
         where = {"tracking_uri": models.tracking_uri, "registry_uri": models.registry_uri} if models else {}
         return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file, **where)
 
-    def with_flags(self, flags: dict[str, tuple[Any, str]]) -> Place:
+    def with_flags(self, flags: dict[str, tuple[Any, str]]) -> ChosenTarget:
         """The same, with options that have a flag of their own: option to value and flag. Unset ones (None) are left out."""
         given = {key: (value, flag) for key, (value, flag) in flags.items() if value is not None}
         named = Options({key: value for key, (value, _) in given.items()}, {key: flag for key, (_, flag) in given.items()})
         return replace(self, flags=named.over(self.flags))
 
-    def with_variables(self, variables: Mapping[str, str]) -> Place:
+    def with_variables(self, variables: Mapping[str, str]) -> ChosenTarget:
         """The same, with the container's variables, the option `env`, as --env has them.
 
         Raises:
@@ -101,7 +101,7 @@ class Place:
 
 
 def place(command: Command) -> Command:
-    """-t, -C, -f: the command gets `place: Place`."""
+    """-t, -C, -f: the command gets `place: ChosenTarget`."""
 
     @click.option(
         "-t", "--target", envvar="DEPLOYER_TARGET", metavar="TARGET", shell_complete=complete_target, help="sagemaker:/us-west-2, local, ..."
@@ -119,7 +119,7 @@ def place(command: Command) -> Command:
     )
     @functools.wraps(command)
     def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
-        return command(place=Place(target, pairs, ConfigFile.read(file) if file else None), **others)
+        return command(place=ChosenTarget(target, pairs, ConfigFile.read(file) if file else None), **others)
 
     return wrapped  # type: ignore[return-value]
 
@@ -315,7 +315,7 @@ def rollout(command: Command) -> Command:
     @functools.wraps(command)
     def wrapped(
         *,
-        place: Place,
+        place: ChosenTarget,
         timeout: int | None,
         no_wait: bool,
         packages: str | None,

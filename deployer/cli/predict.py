@@ -11,7 +11,7 @@ from typing import IO, Any
 import click
 
 from deployer.cli import options
-from deployer.cli.options import Place
+from deployer.cli.options import ChosenTarget
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
 from deployer.core.target import Payload
@@ -47,7 +47,7 @@ _source = click.option(
 def predict(
     *,
     session: Session,
-    place: Place,
+    place: ChosenTarget,
     name: str | None,
     source: str | None,
     data: str | None,
@@ -91,7 +91,7 @@ def predict(
 @_source
 @options.output("json", "yaml")
 @options.run
-def explain(*, session: Session, place: Place, name: str | None, endpoint: str | None, source: str | None, output: str | None) -> None:
+def explain(*, session: Session, place: ChosenTarget, name: str | None, endpoint: str | None, source: str | None, output: str | None) -> None:
     """Explain predictions, where a target can."""
     client = place.client()
     found = client.explain(client.name_for(name, None), _body(source, None, place) if client.supports("explain") else None, endpoint)
@@ -105,7 +105,7 @@ def _request(body: bytes, source: str | None, content_type: str | None, accept: 
     return read_request(body, kind, accept=accept, name="the input" if source in (None, "-") else str(source))
 
 
-def _body(source: str | None, data: str | None, place: Place) -> bytes:
+def _body(source: str | None, data: str | None, place: ChosenTarget) -> bytes:
     if data is not None and source is not None:
         raise ConfigInvalid("both --input and --data are given", advice="leave one out")
     if data is not None:

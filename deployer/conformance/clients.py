@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from deployer.core.state import DeploymentName, Model
+from deployer.core.state import DeploymentName, PackagedModel
 from deployer.core.target import Intent, Target, TargetUri
 from deployer.errors import DeployerError
 from deployer.events import Event, Report, StepProgressed, StepStarted
@@ -34,7 +34,7 @@ class Command:
 
     verb: str
     name: DeploymentName
-    model: Model | None = None
+    model: PackagedModel | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     packages: str = "image"
     adopt: bool = False

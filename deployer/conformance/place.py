@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deployer.conformance.clients import Command, Ended, HeldUp, Origin, Stream, run, run_apart
-from deployer.core.state import DeploymentName, Model, Observed
+from deployer.core.state import DeploymentName, Observed, PackagedModel
 from deployer.core.target import Payload, Target
 
 
@@ -22,7 +22,7 @@ from deployer.core.target import Payload, Target
 class Sample:
     """A model, and what it answers to the place's question."""
 
-    model: Model
+    model: PackagedModel
     answer: object
 
 
@@ -44,8 +44,8 @@ class Place(ABC):
     target: Target[Any, Any]
     first: Sample
     second: Sample
-    broken: Model
-    failing: Model
+    broken: PackagedModel
+    failing: PackagedModel
     question: Payload
     other_image: str
     options: ClassVar[Mapping[str, Any]] = {}
@@ -85,7 +85,7 @@ class Place(ABC):
         """An endpoint of that name that somebody else made, gone when the block ends; what it gives tells whether it stands untouched."""
         raise NotImplementedError
 
-    def model_at(self, path: Path) -> Model:
+    def model_at(self, path: Path) -> PackagedModel:
         """The model in a directory."""
         from deployer.artifacts import fetch
 
@@ -100,7 +100,7 @@ class Place(ABC):
     def fresh_name(self) -> DeploymentName:
         return DeploymentName(f"conformance-{secrets.token_hex(3)}-{next(self._numbers)}")
 
-    def command(self, verb: str, name: DeploymentName, model: Model | None = None, /, **options: Any) -> Command:
+    def command(self, verb: str, name: DeploymentName, model: PackagedModel | None = None, /, **options: Any) -> Command:
         return Command(verb, name, model, {**self.options, **options}, self.packages)
 
     def run(self, command: Command) -> Ended:
@@ -136,7 +136,7 @@ class Place(ABC):
         """How much of each kind is there: the same for two deployments that went the same way."""
         return Counter(each.partition("/")[0] for each in self.everything_of_ours(name))
 
-    def boundaries(self, name: DeploymentName, verb: str, model: Model | None = None, /, **options: Any) -> Iterator[int]:
+    def boundaries(self, name: DeploymentName, verb: str, model: PackagedModel | None = None, /, **options: Any) -> Iterator[int]:
         """Kill a command at one boundary after the other, until one isn't reached any more; between two, what the test does with the leftovers."""
         for step in itertools.count():
             ended = self.killed(self.command(verb, name, model, **options), step)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from deployer.core.state import DeploymentName, Model, ModelFacts
+from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
 from deployer.core.target import ConfigT, Payload, Target
 from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
@@ -119,7 +119,7 @@ class SupportsImageRegistry(Protocol[Cloud_contra]):
 class SupportsPackages(Protocol[Cloud_contra]):
     """Targets that make a model's packages into an image where none has them (`Image.planned`)."""
 
-    def make_packages(self, model: Model, cloud: Cloud_contra, report: Report) -> None:
+    def make_packages(self, model: PackagedModel, cloud: Cloud_contra, report: Report) -> None:
         """Make the image that `resolve` planned, so that it is there when the model is resolved again. Safe to run twice."""
 
 
@@ -142,7 +142,7 @@ class SupportsRunningHere(Protocol):
     def run_here(
         self,
         target: Target[ConfigT, Any],
-        model: Model,
+        model: PackagedModel,
         config: ConfigT,
         *,
         runtime: str | None,
@@ -162,7 +162,7 @@ class SupportsScoringHere(Protocol):
 
     def score_here(
         self,
-        model: Model,
+        model: PackagedModel,
         *,
         source: Path | None,
         target: Path | None,

@@ -102,7 +102,7 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class PackagedModel:
     """A model to deploy. `path` is its directory on this machine, or None where it's known from a record alone (an update that names no model)."""
 
     facts: ModelFacts

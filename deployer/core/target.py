@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from deployer.core.container import Container
 from deployer.core.plan import Plan
-from deployer.core.state import DeploymentName, Generation, Image, Model, Observed, Provenance, Record, Resource, Status
+from deployer.core.state import DeploymentName, Generation, Image, Observed, PackagedModel, Provenance, Record, Resource, Status
 from deployer.events import Report
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Request(Generic[ConfigT]):
 
     name: DeploymentName
     intent: Intent
-    model: Model
+    model: PackagedModel
     config: ConfigT
     named: frozenset[str] = frozenset()
     image: str | None = None
@@ -103,8 +103,8 @@ class DeploymentSpec(Generic[ConfigT]):
         return self.record.endpoint
 
     @property
-    def model(self) -> Model:
-        return Model(self.record.model, self.path)
+    def model(self) -> PackagedModel:
+        return PackagedModel(self.record.model, self.path)
 
     @property
     def generation(self) -> str:
@@ -183,7 +183,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line of `doctor`: what was looked at, how it is, and what to do where it's wrong."""
 
     subject: str
@@ -275,5 +275,5 @@ class Target(Protocol[ConfigT, Cloud]):
     def logs(self, name: DeploymentName, cloud: Cloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until closed."""
 
-    def doctor(self, cloud: Cloud) -> Iterator[Finding]:
+    def doctor(self, cloud: Cloud) -> Iterator[Diagnosis]:
         """All that a deploy would need, looked at one by one; a finding never raises."""

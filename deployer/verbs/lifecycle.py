@@ -14,7 +14,7 @@ from deployer.core.plan import Plan
 from deployer.core.requirements import refuse_old_python
 from deployer.core.rollout import refuse_what_is_not_there
 from deployer.core.schema import SchemaChanges, schema_changes
-from deployer.core.state import DeploymentName, Image, Model, Observed, Provenance
+from deployer.core.state import DeploymentName, Image, Observed, PackagedModel, Provenance
 from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target
 from deployer.errors import (
     Conflict,
@@ -52,7 +52,7 @@ class Wish:
 
     name: DeploymentName
     intent: Intent | None
-    model: Model | None = None
+    model: PackagedModel | None = None
     config: TargetConfig | None = None
     named: frozenset[str] | None = None
     packages: str | None = None
@@ -269,7 +269,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     completes = record if intent is Intent.UPDATE else None
     config = _config(target, wish)
     named = frozenset(config.model_fields_set) if wish.named is None else wish.named
-    model = wish.model or (Model(record.model) if record else None)
+    model = wish.model or (PackagedModel(record.model) if record else None)
     if model is None:
         raise DeploymentNotFound(f"there is no deployment {wish.name} whose model could stay", advice="name the model: -m MODEL")
     return Request(

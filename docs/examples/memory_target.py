@@ -18,7 +18,7 @@ from deployer.core.options import GENERATION, LIVE, TargetConfig
 from deployer.core.plan import Effect, Plan, Progress, Step
 from deployer.core.rollout import Traffic, way
 from deployer.core.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
-from deployer.core.target import DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
+from deployer.core.target import DeploymentSpec, Diagnosis, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNotFound, NotOurs, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
@@ -389,8 +389,8 @@ class Memory:
         if follow:
             cloud.ask("follow", name)
 
-    def doctor(self, cloud: Client) -> Iterator[Finding]:
-        yield Finding("memory", Verdict.OK, "is there")
+    def doctor(self, cloud: Client) -> Iterator[Diagnosis]:
+        yield Diagnosis("memory", Verdict.OK, "is there")
         yield from cloud.cloud.findings
 
 

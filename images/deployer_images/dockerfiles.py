@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deployer.artifacts import files
 from deployer.core.requirements import minor_of
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.errors import ConfigInvalid, MachineFault
 from deployer.events import Report, StepFinished, StepStarted
 from deployer.oci import labels
@@ -26,7 +26,7 @@ COPY model/ /opt/ml/model/
 """
 
 
-def generate(model: Model, directory: Path, *, base_image: str | None, platform: str, report: Report) -> None:
+def generate(model: PackagedModel, directory: Path, *, base_image: str | None, platform: str, report: Report) -> None:
     """Write Dockerfile, packages, runtime and model into a directory, whole or not at all.
 
     Args:
@@ -64,7 +64,7 @@ def generate(model: Model, directory: Path, *, base_image: str | None, platform:
     report(StepFinished(step="write_context", label="Dockerfile", resource=str(directory), detail=detail, seconds=time.monotonic() - begun))
 
 
-def _copy(model: Model, directory: Path) -> None:
+def _copy(model: PackagedModel, directory: Path) -> None:
     assert model.path is not None
     for each in files(model.path):
         target = directory / each.path
@@ -73,7 +73,7 @@ def _copy(model: Model, directory: Path) -> None:
         target.chmod(0o755 if each.executable else 0o644)
 
 
-def _text(dockerfile: str, model: Model, lock: Lock, base_image: str) -> str:
+def _text(dockerfile: str, model: PackagedModel, lock: Lock, base_image: str) -> str:
     """The scoring image's Dockerfile with this base and Python, the labels that the image would have, and the model."""
     text = re.sub(r"(?m)^ARG BASE_IMAGE=.*$", f"ARG BASE_IMAGE={base_image}", dockerfile)
     text = re.sub(r"(?m)^ARG PYTHON=.*$", f"ARG PYTHON={lock.python}", text)

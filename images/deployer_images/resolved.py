@@ -11,7 +11,7 @@ from deployer.checks import Finding, Surroundings, of_lock, of_requirements
 from deployer.checks.binaries import NUMPY_2
 from deployer.checks.finding import error, warning
 from deployer.core.requirements import need, python_too_old
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.errors import DeployerError, ModelInvalid
 from deployer_images.faults import BuildFailed, NeedsBuild
 from deployer_images.locks import Lock, locked
@@ -20,7 +20,7 @@ from deployer_images.wanted import Wanted
 from deployer_scoring.model.requirements import source
 
 
-def resolved(model: Model, python: str, *, build: bool, timeout_seconds: float) -> tuple[Surroundings, Finding | None]:
+def resolved(model: PackagedModel, python: str, *, build: bool, timeout_seconds: float) -> tuple[Surroundings, Finding | None]:
     """The environment that a model's requirements resolve to; where they don't, what they allow, and what is in the way.
 
     Args:

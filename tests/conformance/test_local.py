@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
-from deployer.core.state import DeploymentName, Model
+from deployer.core.state import DeploymentName, PackagedModel
 from deployer.core.target import Payload, TargetUri
 from deployer_targets.local import names
 from deployer_targets.local.client import LocalCloud
@@ -67,7 +67,7 @@ class LocalPlace(Place):
         loader.write_text(loader.read_text().replace("return [2", "raise RuntimeError('out of luck'); return [2"))
         return directory
 
-    def _model(self, name: str) -> Model:
+    def _model(self, name: str) -> PackagedModel:
         """A model that takes as long to load as the file `slow` says, if there is one."""
         directory = copied_model(name, self.directory)
         loader = directory / "code" / f"{name}_loader.py"

@@ -14,7 +14,7 @@ import pytest
 
 from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetContract, TrafficContract
 from deployer.conformance.clients import run
-from deployer.core.state import DeploymentName, Model, ModelFacts, digest_of
+from deployer.core.state import DeploymentName, ModelFacts, PackagedModel, digest_of
 from deployer.core.target import Payload
 from docs.examples import memory_target
 from docs.examples.memory_cloud import Cloud, CloudError, Service
@@ -115,7 +115,7 @@ class MemoryPlace(Place):
 
 def sample(uri: str) -> Sample:
     digest = digest_of(uri)
-    return Sample(Model(ModelFacts(uri=uri, digest=digest)), {"predictions": digest})
+    return Sample(PackagedModel(ModelFacts(uri=uri, digest=digest)), {"predictions": digest})
 
 
 @pytest.fixture(scope="module")

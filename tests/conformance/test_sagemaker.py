@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
-from deployer.core.state import DeploymentName, Model
+from deployer.core.state import DeploymentName, PackagedModel
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
 from tests.e2e.sagemaker.cloud import QUESTION, REGION, ROLE, AwsHere, model_in, running
@@ -28,8 +28,8 @@ class SageMakerPlace(Place):
         self.here = here
         self.first = Sample(model_in(models / "doubler", 2), {"predictions": [2.0, 4.0]})
         self.second = Sample(model_in(models / "tripler", 3), {"predictions": [3.0, 6.0]})
-        self.broken: Model = model_in(models / "broken", "broken")
-        self.failing: Model = model_in(models / "failing", "failing")
+        self.broken: PackagedModel = model_in(models / "broken", "broken")
+        self.failing: PackagedModel = model_in(models / "failing", "failing")
         self.other_image = here.push("other", **{"io.deployer.inputs": "other"}).reference
 
     def connect(self) -> Aws:

@@ -17,7 +17,7 @@ import pytest
 
 from deployer.core.state import DeploymentName
 from deployer_targets.local.client import LocalCloud
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 from tests.environments import MLFLOW, environment
 from tests.models import saved_model
 
@@ -39,7 +39,7 @@ def variables(tmp_path: Path, python: Path) -> Iterator[Mapping[str, str]]:
     clean = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     variables = {**clean, "DEPLOYER_LOCAL_DIR": str(tmp_path / "cloud"), "DEPLOYER_RUNTIME": "process", "MLFLOW_DISABLE_TELEMETRY": "true"}
     yield variables
-    cloud = LocalCloud(Place.of(variables))
+    cloud = LocalCloud(StateDirectories.of(variables))
     for name in cloud.names():
         cloud.claim(DeploymentName(name)).stop(name)
 

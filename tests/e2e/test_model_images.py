@@ -19,7 +19,7 @@ from deployer.artifacts import fetch
 from deployer.checks import with_mlflow_said
 from deployer.cli.program import program
 from deployer.core.compatibility import fit
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.events import Event, StepProgressed, silent
 from deployer.oci import Descriptor, Repository, choose, docker_manifest, general_tag, labels
 from deployer.oci.manifest import DOCKER_CONFIG
@@ -74,7 +74,7 @@ def model(directory: Path, *requirements: str, data: str = "") -> Path:
     return directory
 
 
-def fetched(directory: Path) -> Model:
+def fetched(directory: Path) -> PackagedModel:
     return with_mlflow_said(fetch(str(directory), silent))
 
 

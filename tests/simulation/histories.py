@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from deployer import checks
 from deployer.artifacts import content_digest, files
-from deployer.core.state import DeploymentName, Digest, Model, ModelFacts
+from deployer.core.state import DeploymentName, Digest, ModelFacts, PackagedModel
 from deployer.core.target import Intent, Target
 from deployer.errors import DeployerError
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
@@ -114,12 +114,12 @@ class Subject(Protocol):
 
 
 @functools.cache
-def model_named(uri: str) -> Model:
+def model_named(uri: str) -> PackagedModel:
     """A model of one file that doesn't shrink; "broken" crashes at load."""
     path = _models() / uri
     path.mkdir()
     (path / "weights").write_bytes(random.Random(uri).randbytes(700))
-    return Model(ModelFacts(uri=uri, digest=content_digest(files(path))), path)
+    return PackagedModel(ModelFacts(uri=uri, digest=content_digest(files(path))), path)
 
 
 @functools.cache

@@ -33,19 +33,19 @@ _DATA = frozenset({"etc", "include", "lib", "man", "share"})
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SitePackages:
     """Where packages lie in an image, from its root: the modules, and the folder beside whose `bin` other files belong."""
 
     modules: str
     beside: str
 
 
-RUNTIMES = Place(RUNTIME, RUNTIME)
+RUNTIMES = SitePackages(RUNTIME, RUNTIME)
 
 
-def models(python: str) -> Place:
+def models(python: str) -> SitePackages:
     """Where an image has the model's packages."""
-    return Place(f"{VENV}/lib/python{python}/site-packages", VENV)
+    return SitePackages(f"{VENV}/lib/python{python}/site-packages", VENV)
 
 
 def unpack(packages: PackageSet, wanted: Wanted, directory: Path, *, ca_bundle: Path | None = None) -> None:
@@ -61,7 +61,7 @@ def unpack(packages: PackageSet, wanted: Wanted, directory: Path, *, ca_bundle: 
     install(lock.packages, lock, wanted, *options, *where, ca_bundle=ca_bundle)
 
 
-def entries(directory: Path, place: Place, *, trimmed: bool) -> Iterator[Entry]:
+def entries(directory: Path, place: SitePackages, *, trimmed: bool) -> Iterator[Entry]:
     """What was unpacked, as files of the image."""
     files = {PurePosixPath(path.relative_to(directory).as_posix()): path for path in sorted(directory.rglob("*")) if path.is_file()}
     gone = left_out(files, lambda path: files[path].read_bytes()) if trimmed else frozenset()
@@ -77,7 +77,7 @@ def entries(directory: Path, place: Place, *, trimmed: bool) -> Iterator[Entry]:
             yield Entry(name, changed.get(path, file), executable=path in changed or bool(file.stat().st_mode & 0o100))
 
 
-def _name(path: PurePosixPath, data: frozenset[str], place: Place) -> str:
+def _name(path: PurePosixPath, data: frozenset[str], place: SitePackages) -> str:
     apart = path.parts[0] == "bin" or path.parts[0] in data
     return f"{place.beside if apart else place.modules}/{path}"
 

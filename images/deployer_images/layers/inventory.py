@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.oci import Repository, general_tag
 from deployer_images.layers.package_set import PackageSet, available
 from deployer_images.layers.planning import wanted_of
@@ -55,7 +55,7 @@ class Inventory:
         }
 
 
-def inventory(model: Model, platform: str, repository: Repository | None) -> Inventory:
+def inventory(model: PackagedModel, platform: str, repository: Repository | None) -> Inventory:
     """Look a model's packages up; nothing is fetched but what indexes say, nothing is built.
 
     Raises:

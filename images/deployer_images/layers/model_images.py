@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.artifacts import files
 from deployer.core.requirements import minor_of
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
 from deployer.oci import Repository, labels
@@ -28,7 +28,7 @@ from deployer_images.wanted import Wanted
 _PLACE = "opt/ml/model"
 
 
-def model_image(model: Model, base: BaseImage, report: Report, repository: Repository | None = None) -> Assembled:
+def model_image(model: PackagedModel, base: BaseImage, report: Report, repository: Repository | None = None) -> Assembled:
     """Put the image together; the same model, base and packages give the same bytes.
 
     Args:
@@ -82,7 +82,7 @@ def _packages_part(packages: PackageSet, wanted: Wanted, report: Report, reposit
     return Part(f"packages {packages.name}", layer, file, repository)
 
 
-def _model_part(model: Model) -> Part:
+def _model_part(model: PackagedModel) -> Part:
     assert model.path is not None
     directory = model.path
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployer.core.requirements import MLFLOW
-from deployer.core.state import Model, PlannedPackages, digest_of
+from deployer.core.state import PackagedModel, PlannedPackages, digest_of
 from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
 from deployer_images import scoring, standin
@@ -19,7 +19,7 @@ from deployer_images.locks import over
 from deployer_images.wanted import Wanted
 
 
-def planned(repository: Repository, shared: Image, model: Model) -> Image:
+def planned(repository: Repository, shared: Image, model: PackagedModel) -> Image:
     """What `make` would make on the shared image; nothing is fetched or sent. A model that isn't on this machine gets none: the shared one as it is.
 
     Raises:
@@ -40,7 +40,7 @@ def planned(repository: Repository, shared: Image, model: Model) -> Image:
     )
 
 
-def make(repository: Repository, model: Model, report: Report) -> Image:
+def make(repository: Repository, model: PackagedModel, report: Report) -> Image:
     """Make it: the model's packages as a layer on the shared image; of a stand-in, another with their lock.
 
     Raises:
@@ -59,7 +59,7 @@ def make(repository: Repository, model: Model, report: Report) -> Image:
     return repository.describe(tags[0])
 
 
-def wanted_of(model: Model) -> tuple[Wanted, str]:
+def wanted_of(model: PackagedModel) -> tuple[Wanted, str]:
     """What a model on this machine wants, mlflow left out where it can do without, and its Python, with the patch where that is known."""
     assert model.path is not None
     whole = Wanted.of_model(model.path)

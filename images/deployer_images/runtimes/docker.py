@@ -20,7 +20,7 @@ from deployer.core.container import Container
 from deployer.errors import TargetUnavailable
 from deployer.oci import labels
 from deployer_images import engine
-from deployer_images.runtimes.running import STOP_SECONDS, Lines, Log, Running
+from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, Running
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -136,7 +136,7 @@ class _RunningContainer(Running):
         self._address = _address(made, container)
         self._ended = threading.Event()
         threading.Thread(target=self._wait, name=f"wait for {name}", daemon=True).start()
-        self._lines = Lines(cast("Any", made.logs(stream=True, follow=True)), log, name)
+        self._lines = OutputFollower(cast("Any", made.logs(stream=True, follow=True)), log, name)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -21,7 +21,7 @@ from deployer.core.container import Container, Mount
 from deployer.errors import MachineFault
 from deployer.oci import labels
 from deployer_images.environments import environment, environment_of
-from deployer_images.runtimes.running import STOP_SECONDS, Lines, Log, Running
+from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, Running
 from deployer_images.uv import OURS
 from deployer_images.wanted import Wanted
 from deployer_scoring.errors import ScoringError
@@ -97,7 +97,7 @@ class _RunningProcess(Running):
         )
         assert self._guard.stdin is not None and self._guard.stdout is not None
         self._lifeline = self._guard.stdin
-        self._lines = Lines(_chunks(self._guard.stdout), log, name)
+        self._lines = OutputFollower(_chunks(self._guard.stdout), log, name)
 
     @property
     def address(self) -> tuple[str, int]:

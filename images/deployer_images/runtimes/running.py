@@ -75,7 +75,7 @@ class Running(ABC):
         self.stop(STOP_SECONDS if error is None else 5.0)
 
 
-class Lines:
+class OutputFollower:
     """Follows a stream of output in a thread: each line goes to `log`, the last few are kept."""
 
     _KEPT = 200

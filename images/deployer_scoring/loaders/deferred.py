@@ -43,7 +43,7 @@ def defer(name: str) -> None:
         return
     sys.modules[name] = _DeferredModule(name)
     setattr(importlib.import_module(parent), child, sys.modules[name])
-    sys.meta_path.insert(0, _Finder())
+    sys.meta_path.insert(0, _DeferredFinder())
 
 
 def load_skops(path: Path, trusted: Optional[Sequence[str]]) -> Any:
@@ -152,7 +152,7 @@ class _Deferred:
         return getattr, (_real(self.__dict__["_module"]), self.__dict__["_name"])
 
 
-class _Finder(MetaPathFinder):
+class _DeferredFinder(MetaPathFinder):
     """Lets the real package take over when a module of it is imported."""
 
     def find_spec(self, name: str, path: Optional[Sequence[str]], target: Optional[ModuleType] = None) -> Optional[ModuleSpec]:

@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional, TypeVar, Union
 T = TypeVar("T")
 
 
-class Answer(asyncio.Future):  # type: ignore[type-arg]
+class AnswerFuture(asyncio.Future):  # type: ignore[type-arg]
     """A future whose outcome is told to the one handling that waits for it at once, without a turn of the event loop."""
 
     told: Optional[Callable[[], None]] = None
@@ -51,7 +51,7 @@ class Handling:
         """Give it up: what it waits for is cancelled, and its result is never told."""
         self._done = _ignore
         future = self._waits_for
-        if future is not None and future.cancel() and type(future) is Answer:
+        if future is not None and future.cancel() and type(future) is AnswerFuture:
             self._resume()
 
     def _resume(self) -> None:
@@ -71,7 +71,7 @@ class Handling:
             else:
                 future._asyncio_future_blocking = False
                 self._waits_for = future
-                if type(future) is Answer:
+                if type(future) is AnswerFuture:
                     future.told = self._resume
                 else:
                     future.add_done_callback(self._step, context=self._context)

@@ -29,7 +29,7 @@ _LONGEST_SOCKET = 100  # bytes of a Unix socket's path (107 on Linux, 103 on mac
 
 
 @dataclass(frozen=True)
-class Order:
+class ModelProcessSpec:
     """What a model process is started with, and what its socket is known by."""
 
     identity: str
@@ -55,7 +55,7 @@ class Order:
 class Client:
     """A connection that survives the death of who answers it. For one thread."""
 
-    def __init__(self, order: Order, asked: Mapping[str, Any]) -> None:
+    def __init__(self, order: ModelProcessSpec, asked: Mapping[str, Any]) -> None:
         """Name the model process; nothing is started before the first batch.
 
         Args:
@@ -113,7 +113,7 @@ class Client:
         return self._connection
 
 
-def connected(order: Order) -> socket.socket:
+def connected(order: ModelProcessSpec) -> socket.socket:
     """A connection to the model process, which is started where none is.
 
     Raises:
@@ -183,7 +183,7 @@ def _connect(place: Path) -> socket.socket:
     return connection
 
 
-def _start(order: Order, place: Path) -> None:
+def _start(order: ModelProcessSpec, place: Path) -> None:
     """Start the model process and wait until it has loaded the model.
 
     Raises:
@@ -216,12 +216,12 @@ def _start(order: Order, place: Path) -> None:
         raise _error(answer)
 
 
-def _variables(order: Order) -> dict[str, str]:
+def _variables(order: ModelProcessSpec) -> dict[str, str]:
     # One thread until it has forked: OpenMP's pool of threads doesn't survive that.
     return {**os.environ, **order.environment, "PYTHONPATH": os.pathsep.join(order.import_path), "OMP_NUM_THREADS": "1"}
 
 
-def _threads(order: Order) -> int:
+def _threads(order: ModelProcessSpec) -> int:
     """How many threads a predict may use: Spark sets the variable for its Python workers to the cores of a task."""
     said = {**os.environ, **order.environment}.get("OMP_NUM_THREADS", "")
     return int(said) if said.isdecimal() else 1

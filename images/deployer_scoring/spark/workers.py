@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from deployer_scoring.spark.client import Client, Order
+from deployer_scoring.spark.client import Client, ModelProcessSpec
 
 _KEPT = 4  # connections that a worker keeps between tasks
 
@@ -89,7 +89,7 @@ def _key(job: Job) -> str:
     return repr(job)
 
 
-def _order(job: Job) -> Order:
+def _order(job: Job) -> ModelProcessSpec:
     directory = job.directory
     if job.shipped:
         from pyspark import SparkFiles
@@ -101,4 +101,4 @@ def _order(job: Job) -> Order:
         from deployer_scoring.spark.environments import environment
 
         python, import_path = str(environment(Path(directory))), (package,)
-    return Order(job.identity, directory, python, import_path, job.environment, job.idle)
+    return ModelProcessSpec(job.identity, directory, python, import_path, job.environment, job.idle)

@@ -20,7 +20,7 @@ from deployer_scoring.wire.csv_numbers import split_of_numbers
 from deployer_scoring.wire.frames import from_parquet, from_records, from_split
 from deployer_scoring.wire.instances import from_inputs, from_instances
 from deployer_scoring.wire.jsonbytes import has_each_key_once, has_keys, orjson, read_json
-from deployer_scoring.wire.records import Records
+from deployer_scoring.wire.records import RecordsReader
 
 FORMATS = {"dataframe_split": from_split, "dataframe_records": from_records, "instances": from_instances, "inputs": from_inputs}
 _LEGACY = {"pandas-split": from_split, "pandas-records": from_records}
@@ -69,7 +69,7 @@ class Decoder:
         self._inputs = model.signature.inputs if model.signature else None
         self._content_types: dict[str, _ContentType] = {}
         self._blocks: Optional[Blocks] = None
-        self._records: Optional[Records] = None
+        self._records: Optional[RecordsReader] = None
         self._has_text = False
         self._readers: dict[str, Callable[[Any], Any]] = {}
         if orjson is None or self._inputs is None or model.is_signature_from_type_hint:
@@ -80,7 +80,7 @@ class Decoder:
         elif Blocks.takes(self._inputs):
             blocks = Blocks(self._inputs)
             self._blocks, self._has_text = blocks, blocks.has_text
-            self._records = Records(self._inputs) if Records.takes(self._inputs) else None
+            self._records = RecordsReader(self._inputs) if RecordsReader.takes(self._inputs) else None
             self._readers = {
                 "dataframe_split": blocks.from_split,
                 "dataframe_records": blocks.from_records,
@@ -118,7 +118,7 @@ class Decoder:
         try:
             if kind.media == "text/csv":
                 return self._csv(body, self._blocks) if self._blocks is not None and self._blocks.has_numbers_alone else None
-            if self._records is not None and self._blocks is not None and kind.layout is None and Records.may_be(body):
+            if self._records is not None and self._blocks is not None and kind.layout is None and RecordsReader.may_be(body):
                 with contextlib.suppress(Exception):  # of whatever kind: there are other ways
                     rows = self._records.rows(body)
                     if has_keys(body, 1 + len(rows) * self._records.width):

@@ -27,7 +27,7 @@ _PYTHON = {
 }
 
 
-class Records:
+class RecordsReader:
     """Reads bodies for one schema, all of whose columns are required scalars of a type in `_PYTHON`."""
 
     def __init__(self, schema: Schema) -> None:

@@ -13,7 +13,7 @@ ROLE_NAME = "deployer-sagemaker"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AccountRegion:
     """An account in a region."""
 
     account: str

@@ -17,7 +17,7 @@ from typing import Any
 from deployer.core.container import Container, Mount
 from deployer.errors import DeployerError, Interrupted, RolloutFailed, TimedOut
 from deployer_images.runtimes import Running, wait_healthy
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.images import Images, ResolvedImage
 from deployer_localstack.aws.log_streams import LogStream, LogStreams
@@ -69,7 +69,7 @@ class Dataplane:
         self._runtimes = runtimes
         self._logs = logs
 
-    def start(self, place: Place, config: str, plans: Sequence[VariantPlan], cancelled: threading.Event) -> Fleet:
+    def start(self, place: AccountRegion, config: str, plans: Sequence[VariantPlan], cancelled: threading.Event) -> Fleet:
         """A fleet of an endpoint configuration, of which every variant answers /ping.
 
         Raises:
@@ -87,7 +87,7 @@ class Dataplane:
             raise
         return Fleet(config, replicas)
 
-    def _prepare(self, place: Place, plan: VariantPlan, cancelled: threading.Event) -> Replica:
+    def _prepare(self, place: AccountRegion, plan: VariantPlan, cancelled: threading.Event) -> Replica:
         container = plan.container
         try:
             image = self._images.resolve(place, container["Image"])

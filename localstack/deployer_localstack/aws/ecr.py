@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deployer_localstack.aws import ground
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.registry.front import Passwords
@@ -30,10 +30,10 @@ class Ecr:
         self._passwords = passwords
         self._index = index
         self._registry = upstream
-        self._account_settings: dict[Place, dict[str, str]] = {}
+        self._account_settings: dict[AccountRegion, dict[str, str]] = {}
         self._uploads: dict[str, bytearray] = {}
         self._lock = threading.Lock()
-        self.operations: Mapping[str, Callable[[Place, Parameters], dict[str, Any]]] = {
+        self.operations: Mapping[str, Callable[[AccountRegion, Parameters], dict[str, Any]]] = {
             "GetAuthorizationToken": self.get_authorization_token,
             "DescribeImages": self.describe_images,
             "ListImages": self.list_images,
@@ -68,9 +68,9 @@ class Ecr:
         return found is not None and bool(found.is_tag_immutable())
 
     def mounts_blobs(self, account: str, region: str) -> bool:
-        return self._account_settings.get(Place(account, region), {}).get("BLOB_MOUNTING") == "ENABLED"
+        return self._account_settings.get(AccountRegion(account, region), {}).get("BLOB_MOUNTING") == "ENABLED"
 
-    def refuse_deletion_of_images(self, place: Place, parameters: Parameters) -> None:
+    def refuse_deletion_of_images(self, place: AccountRegion, parameters: Parameters) -> None:
         """moto doesn't see what the registry has; a repository with images is deleted by force only."""
         repository = self._repository(place, parameters)
         if self._index.images(repository) and not parameters.get("force"):
@@ -80,7 +80,7 @@ class Ecr:
             )
             raise AwsError("RepositoryNotEmptyException", message)
 
-    def forget(self, place: Place, parameters: Parameters) -> None:
+    def forget(self, place: AccountRegion, parameters: Parameters) -> None:
         """After moto has deleted a repository."""
         self._index.forget(Repository(place.account, place.region, parameters["repositoryName"]))
 
@@ -90,7 +90,7 @@ class Ecr:
 
     # The API.
 
-    def get_authorization_token(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def get_authorization_token(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         found = []
         for account in parameters.get("registryIds") or [place.account]:
             password, login = self._passwords.issue(account, place.region, self._settings.ecr_token_seconds)
@@ -98,7 +98,7 @@ class Ecr:
             found.append({"authorizationToken": token, "expiresAt": login.expires, "proxyEndpoint": f"http://{self.host}"})
         return {"authorizationData": found}
 
-    def describe_images(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def describe_images(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         if asked := parameters.get("imageIds"):
             images = [self._image(repository, each) for each in asked]
@@ -107,7 +107,7 @@ class Ecr:
             images = [each for each in self._index.images(repository) if _has_status(each, status)]
         return _paged("imageDetails", [_detail(repository, each) for each in images], parameters)
 
-    def list_images(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def list_images(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         status = parameters.get("filter", {}).get("tagStatus", "ANY")
         found: list[dict[str, str]] = []
@@ -116,7 +116,7 @@ class Ecr:
                 found += [{"imageDigest": image.digest, "imageTag": tag} for tag in sorted(image.tags)] or [{"imageDigest": image.digest}]
         return _paged("imageIds", found, parameters)
 
-    def batch_get_image(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def batch_get_image(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         images, failures = [], []
         for asked in parameters["imageIds"]:
@@ -128,7 +128,7 @@ class Ecr:
                 images.append(_whole(repository, image, asked.get("imageTag")))
         return {"images": images, "failures": failures}
 
-    def batch_delete_image(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def batch_delete_image(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         removed, failures = [], []
         for asked in parameters["imageIds"]:
@@ -142,7 +142,7 @@ class Ecr:
             removed.append({**asked, "imageDigest": image.digest})
         return {"imageIds": removed, "failures": failures}
 
-    def put_image(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def put_image(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         manifest, tag = parameters["imageManifest"].encode(), parameters.get("imageTag")
         present = self._index.find(repository, tag=tag, digest=digest_of(manifest))
@@ -160,7 +160,7 @@ class Ecr:
             raise AwsError("LayersNotFoundException", f"The specified layers could not be found: {answer.decode(errors='replace')}")
         return {"image": _whole(repository, self._index.put(repository, manifest, media_type, tag), tag)}
 
-    def batch_check_layer_availability(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def batch_check_layer_availability(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)
         layers, failures = [], []
         for digest in parameters["layerDigests"]:
@@ -171,7 +171,7 @@ class Ecr:
                 failures.append({"layerDigest": digest, "failureCode": "MissingLayerDigest", "failureReason": "Layer not found"})
         return {"layers": layers, "failures": failures}
 
-    def get_download_url_for_layer(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def get_download_url_for_layer(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository, digest = self._repository(place, parameters), parameters["layerDigest"]
         if self._upstream("HEAD", repository, f"blobs/{digest}")[0] != 200:
             raise AwsError("LayersNotFoundException", f"The layer with digest '{digest}' does not exist in '{repository.name}'")
@@ -179,14 +179,14 @@ class Ecr:
         url = f"{self._registry.url}/v2/{self._index.stored_name(repository)}/blobs/{digest}"
         return {"downloadUrl": url, "layerDigest": digest}
 
-    def initiate_layer_upload(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def initiate_layer_upload(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         self._repository(place, parameters)
         upload = str(uuid.uuid4())
         with self._lock:
             self._uploads[upload] = bytearray()
         return {"uploadId": upload, "partSize": _PART_SIZE}
 
-    def upload_layer_part(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def upload_layer_part(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository, upload = self._repository(place, parameters), self._upload(parameters["uploadId"])
         if parameters["partFirstByte"] != len(upload):
             raise AwsError("InvalidLayerPartException", f"The layer part must start at byte {len(upload)}")
@@ -194,7 +194,7 @@ class Ecr:
         known = {"registryId": repository.account, "repositoryName": repository.name, "uploadId": parameters["uploadId"]}
         return {**known, "lastByteReceived": len(upload) - 1}
 
-    def complete_layer_upload(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def complete_layer_upload(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository, upload = self._repository(place, parameters), bytes(self._upload(parameters["uploadId"]))
         digest = digest_of(upload)
         if digest not in parameters["layerDigests"]:
@@ -205,14 +205,14 @@ class Ecr:
         known = {"registryId": repository.account, "repositoryName": repository.name, "uploadId": parameters["uploadId"]}
         return {**known, "layerDigest": digest}
 
-    def put_account_setting(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def put_account_setting(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         self._account_settings.setdefault(place, {})[parameters["name"]] = parameters["value"]
         return {"name": parameters["name"], "value": parameters["value"]}
 
-    def get_account_setting(self, place: Place, parameters: Parameters) -> dict[str, Any]:
+    def get_account_setting(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         return {"name": parameters["name"], "value": self._account_settings.get(place, {}).get(parameters["name"], "DISABLED")}
 
-    def _repository(self, place: Place, parameters: Parameters) -> Repository:
+    def _repository(self, place: AccountRegion, parameters: Parameters) -> Repository:
         repository = Repository(parameters.get("registryId") or place.account, place.region, parameters["repositoryName"])
         if not self.exists(repository):
             message = f"The repository with name '{repository.name}' does not exist in the registry with id '{repository.account}'"

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from deployer_localstack.aws import ground, s3_bodies
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.ecr import Ecr
 from deployer_localstack.aws.errors import AwsError, expired, render, throttled, validation
 from deployer_localstack.aws.invocations import Invocations
@@ -30,7 +30,7 @@ _CODE = re.compile(rb'"__type": ?"([^"]+)"|<Code>([^<]+)</Code>')
 _SCALABLE = re.compile(r"endpoint/([^/]+)/variant/([^/]+)")
 _ANY = "*"
 
-_Answer = Callable[[Call, Place, Environ, StartResponse, Entry], Iterable[bytes]]
+_Answer = Callable[[Call, AccountRegion, Environ, StartResponse, Entry], Iterable[bytes]]
 
 
 class Gateway:
@@ -70,7 +70,7 @@ class Gateway:
         try:
             if ground.session_expired(call.access_key):
                 raise expired(call.service)
-            place = Place(ground.account_of(call.access_key), call.region)
+            place = AccountRegion(ground.account_of(call.access_key), call.region)
             answer = self._answers.get((call.service, call.operation)) or self._answers.get((call.service, _ANY)) or self._moto
             return answer(call, place, environ, start_response, entry)
         except AwsError as error:
@@ -84,15 +84,15 @@ class Gateway:
         error = throttled(call.service) if rule.kind == "throttle" else AwsError(rule.code, rule.message, rule.status)
         return _refusal(error, call, environ, start_response, entry)
 
-    def _moto(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _moto(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         return _noting_errors(self._application(environ, start_response), entry)
 
-    def _deployments(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _deployments(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """What SageMaker has of models and endpoints is ours, all else of it is moto's."""
         answer = self._sagemaker.answer(place, call.operation, call.parameters)
         return self._moto(call, place, environ, start_response, entry) if answer is None else _json(start_response, answer)
 
-    def _repositories(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _repositories(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """moto keeps ECR's repositories; their addresses are ours."""
         if call.operation == "DeleteRepository":
             self._ecr.refuse_deletion_of_images(place, call.parameters)
@@ -105,17 +105,17 @@ class Gateway:
             self._ecr.forget(place, call.parameters)
         return _json(start_response, self._ecr.own_addresses(json.loads(body or b"{}")))
 
-    def _objects(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _objects(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """The bodies of S3's objects are ours, all else is moto's."""
         streamed = self._bodies.answer(call, place, environ, start_response)
         return self._moto(call, place, environ, start_response, entry) if streamed is None else streamed
 
-    def _alarms(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _alarms(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """moto keeps alarms; their states are looked at when they are."""
         ground.evaluate_alarms(place, self._settings.alarm_time_scale)
         return self._moto(call, place, environ, start_response, entry)
 
-    def _assume_role(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _assume_role(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         refusal = ground.assume_role_refusal(call.parameters.get("RoleArn", ""), place.account, call.parameters.get("ExternalId"))
         if refusal:
             raise AwsError("AccessDenied", refusal, 403)
@@ -125,19 +125,23 @@ class Gateway:
             environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
         return self._moto(call, place, environ, start_response, entry)
 
-    def _register_scalable_target(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _register_scalable_target(
+        self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry
+    ) -> Iterable[bytes]:
         """moto lets autoscaling own what isn't there."""
         if call.parameters.get("ServiceNamespace") == "sagemaker":
             self._refuse_unknown_variant(call.parameters.get("ResourceId", ""), place)
         return self._moto(call, place, environ, start_response, entry)
 
-    def _deregister_scalable_target(self, call: Call, place: Place, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def _deregister_scalable_target(
+        self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse, entry: Entry
+    ) -> Iterable[bytes]:
         """moto leaves the policies of what it forgets."""
         pieces = list(self._application(environ, start_response))
         ground.drop_policies_without_target(place)
         return _noting_errors(pieces, entry)
 
-    def _refuse_unknown_variant(self, resource: str, place: Place) -> None:
+    def _refuse_unknown_variant(self, resource: str, place: AccountRegion) -> None:
         match = _SCALABLE.fullmatch(resource)
         endpoint = self._store.shelf(place).endpoints.get(match[1]) if match else None
         variants = endpoint.current.variants if endpoint and endpoint.current else []
@@ -148,7 +152,7 @@ class Gateway:
             raise validation(f"Autoscaling is not supported for instance type {found.instance_type}.")
 
 
-def _own(operation: Callable[[Place, Mapping[str, Any]], dict[str, Any]]) -> _Answer:
+def _own(operation: Callable[[AccountRegion, Mapping[str, Any]], dict[str, Any]]) -> _Answer:
     """The answer of an operation that is ours, as JSON."""
     return lambda call, place, environ, start, entry: _json(start, operation(place, call.parameters))
 

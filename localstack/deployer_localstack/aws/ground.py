@@ -16,7 +16,7 @@ from moto.iam.models import get_account_id_from
 from moto.moto_api._internal.models import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from deployer_localstack.aws.account import ACCOUNT, DEFAULT_REGION, ROLE_NAME, Place
+from deployer_localstack.aws.account import ACCOUNT, DEFAULT_REGION, ROLE_NAME, AccountRegion
 from deployer_localstack.aws.cloudwatch import backend as cloudwatch
 from deployer_localstack.aws.cloudwatch.series import AllSeries
 
@@ -157,40 +157,40 @@ def _now_like(moment: datetime) -> datetime:
     return now if moment.tzinfo else now.replace(tzinfo=None)
 
 
-def _s3(place: Place) -> Any:
+def _s3(place: AccountRegion) -> Any:
     return get_backend("s3")[place.account][place.partition]
 
 
-def bucket_region(place: Place, bucket: str) -> str | None:
+def bucket_region(place: AccountRegion, bucket: str) -> str | None:
     """Where the bucket is; None where there's none of this name."""
     found = _bucket(place, bucket)
     return None if found is None else str(found.region_name)
 
 
-def _bucket(place: Place, bucket: str) -> Any:
+def _bucket(place: AccountRegion, bucket: str) -> Any:
     try:
         return _s3(place).get_bucket(bucket)
     except Exception:
         return None
 
 
-def stored_object(place: Place, bucket: str, key: str) -> StoredObject | None:
+def stored_object(place: AccountRegion, bucket: str, key: str) -> StoredObject | None:
     found = None if _bucket(place, bucket) is None else _s3(place).get_object(bucket, key)
     return None if found is None else StoredObject(key, int(found.contentsize), found)
 
 
-def stored_objects(place: Place, bucket: str, prefix: str) -> list[StoredObject]:
+def stored_objects(place: AccountRegion, bucket: str, prefix: str) -> list[StoredObject]:
     """All objects below a prefix, in the order of their keys."""
     found = _bucket(place, bucket)
     keys = [] if found is None else sorted(key for key in found.keys if key.startswith(prefix))
     return [each for key in keys if (each := stored_object(place, bucket, key)) is not None]
 
 
-def store_object(place: Place, bucket: str, key: str, content: bytes) -> None:
+def store_object(place: AccountRegion, bucket: str, key: str, content: bytes) -> None:
     _s3(place).put_object(bucket, key, content)
 
 
-def write_log(place: Place, group: str, stream: str, lines: list[str]) -> None:
+def write_log(place: AccountRegion, group: str, stream: str, lines: list[str]) -> None:
     """Append lines to a CloudWatch log stream, which is made where it isn't there."""
     backend = get_backend("logs")[place.account][place.region]
     backend.ensure_log_group(group)
@@ -199,7 +199,7 @@ def write_log(place: Place, group: str, stream: str, lines: list[str]) -> None:
     backend.put_log_events(group, stream, [{"timestamp": now, "message": line} for line in lines])
 
 
-def scalable_variants(place: Place, endpoint: str) -> Mapping[str, Any]:
+def scalable_variants(place: AccountRegion, endpoint: str) -> Mapping[str, Any]:
     """The variants of an endpoint that application autoscaling owns, by name."""
     backend = get_backend("application-autoscaling")[place.account][place.region]
     prefix = f"endpoint/{endpoint}/variant/"
@@ -207,7 +207,7 @@ def scalable_variants(place: Place, endpoint: str) -> Mapping[str, Any]:
     return {each.resource_id.removeprefix(prefix): each for each in targets if each.resource_id.startswith(prefix)}
 
 
-def deregister_variants(place: Place, endpoint: str) -> None:
+def deregister_variants(place: AccountRegion, endpoint: str) -> None:
     """Take an endpoint's variants, which go, from application autoscaling, with their policies."""
     backend = get_backend("application-autoscaling")[place.account][place.region]
     for target in scalable_variants(place, endpoint).values():
@@ -215,7 +215,7 @@ def deregister_variants(place: Place, endpoint: str) -> None:
     drop_policies_without_target(place)
 
 
-def drop_policies_without_target(place: Place) -> None:
+def drop_policies_without_target(place: AccountRegion) -> None:
     """moto keeps the policies of a target that was deregistered."""
     backend = get_backend("application-autoscaling")[place.account][place.region]
     there = {(each.scalable_dimension, each.resource_id) for each in backend._flatten_scalable_targets("sagemaker")}
@@ -225,19 +225,19 @@ def drop_policies_without_target(place: Place) -> None:
             del backend.policies[key]
 
 
-def metrics(place: Place) -> AllSeries:
+def metrics(place: AccountRegion) -> AllSeries:
     """CloudWatch's metrics of a place."""
     return cloudwatch.series_of(get_backend("cloudwatch")[place.account][place.region])
 
 
-def alarms_on(place: Place, alarms: Sequence[str], time_scale: float) -> list[str]:
+def alarms_on(place: AccountRegion, alarms: Sequence[str], time_scale: float) -> list[str]:
     """Those of the CloudWatch alarms of these names that are in ALARM now."""
     backend = get_backend("cloudwatch")[place.account][place.region]
     cloudwatch.evaluate(backend, alarms, time_scale)
     return [name for name in alarms if name in backend.alarms and backend.alarms[name].state_value == "ALARM"]
 
 
-def evaluate_alarms(place: Place, time_scale: float) -> None:
+def evaluate_alarms(place: AccountRegion, time_scale: float) -> None:
     """Bring the states of all alarms of a place up to now."""
     backend = get_backend("cloudwatch")[place.account][place.region]
     cloudwatch.evaluate(backend, list(backend.alarms), time_scale)
@@ -248,8 +248,8 @@ def repository(account: str, region: str, name: str) -> Any:
     return get_backend("ecr")[account][region].repositories.get(name)
 
 
-def default_place() -> Place:
-    return Place(ACCOUNT, DEFAULT_REGION)
+def default_place() -> AccountRegion:
+    return AccountRegion(ACCOUNT, DEFAULT_REGION)
 
 
 def create_role(arn: str, trust: Any = None) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.ecr import Ecr
 from deployer_localstack.aws.errors import validation
 from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository
@@ -41,7 +41,7 @@ class Images:
         self._ecr = ecr
         self._index = index
 
-    def resolve(self, place: Place, reference: str, *, vpc_registry: bool = False) -> ResolvedImage:
+    def resolve(self, place: AccountRegion, reference: str, *, vpc_registry: bool = False) -> ResolvedImage:
         """The image behind a reference: in the place's own repositories first, then in another account's of the same region.
 
         Raises:
@@ -62,7 +62,7 @@ class Images:
                 return ResolvedImage(reference, resolved, repository, self._labels(repository, image))
         raise validation(f"Requested image {reference} not found.")
 
-    def _candidates(self, place: Place, host: str, name: str) -> list[Repository] | None:
+    def _candidates(self, place: AccountRegion, host: str, name: str) -> list[Repository] | None:
         if aws := _AWS_HOST.fullmatch(host):
             return [Repository(aws[1], aws[2], name)]
         if host != self._ecr.host:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer_localstack.aws import eventstream, ground
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.cloudwatch.endpoint_metrics import Invocation, record
 from deployer_localstack.aws.dataplane import Fleet, Replica
 from deployer_localstack.aws.errors import AwsError
@@ -86,7 +86,7 @@ class Invocations:
         self._in_use: dict[int, int] = {}
         self._lock = threading.Lock()
 
-    def answer(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def answer(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """The answer as a WSGI application gives it.
 
         Raises:
@@ -105,7 +105,7 @@ class Invocations:
     def close(self) -> None:
         self._async.shutdown(wait=False, cancel_futures=True)
 
-    def _invoke(self, place: Place, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _invoke(self, place: AccountRegion, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         held = self._hold(place, name, environ, asynchronous=False)
         try:
             body = self._body(environ, held.replica)
@@ -120,7 +120,7 @@ class Invocations:
         start_response("200 OK", headers)
         return [content]
 
-    def _invoke_stream(self, place: Place, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _invoke_stream(self, place: AccountRegion, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         held = self._hold(place, name, environ, asynchronous=False)
         try:
             if held.replica.serverless:
@@ -137,7 +137,7 @@ class Invocations:
         start_response("200 OK", headers)
         return self._events(place, held, answer)
 
-    def _events(self, place: Place, held: Held, answer: ContainerAnswer) -> Iterator[bytes]:
+    def _events(self, place: AccountRegion, held: Held, answer: ContainerAnswer) -> Iterator[bytes]:
         try:
             for piece in answer.pieces():
                 yield eventstream.payload_part(piece)
@@ -150,7 +150,7 @@ class Invocations:
         finally:
             self._release(place, held)
 
-    def _invoke_async(self, place: Place, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def _invoke_async(self, place: AccountRegion, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         endpoint = self._endpoint(place, name)
         config = (endpoint.current.document if endpoint.current else {}).get("AsyncInferenceConfig")
         if not config:
@@ -186,7 +186,7 @@ class Invocations:
             if job.failure_location:
                 _store(job.place, job.failure_location, failed.message.encode())
 
-    def _hold(self, place: Place, name: str, environ: Mapping[str, Any], *, asynchronous: bool) -> Held:
+    def _hold(self, place: AccountRegion, name: str, environ: Mapping[str, Any], *, asynchronous: bool) -> Held:
         """A replica for this request. What is held must be released."""
         shelf = self._store.shelf(place)
         with shelf.lock:
@@ -213,7 +213,7 @@ class Invocations:
                 raise AwsError("ThrottlingException", "Rate exceeded", 400)
             self._in_use[id(replica)] = used + 1
 
-    def _release(self, place: Place, held: Held) -> None:
+    def _release(self, place: AccountRegion, held: Held) -> None:
         held.fleet.leave()
         if held.sent:
             record(place, held.invocation())
@@ -221,7 +221,7 @@ class Invocations:
             with self._lock:
                 self._in_use[id(held.replica)] -= 1
 
-    def _endpoint(self, place: Place, name: str, shelf: Shelf | None = None) -> Endpoint:
+    def _endpoint(self, place: AccountRegion, name: str, shelf: Shelf | None = None) -> Endpoint:
         """The endpoint, if it has something that serves."""
         endpoint = (shelf or self._store.shelf(place)).endpoints.get(name)
         if endpoint is None or not endpoint.fleets:
@@ -238,7 +238,7 @@ class Invocations:
         return body
 
     @staticmethod
-    def _ask(place: Place, held: Held, headers: Mapping[str, str], body: bytes, seconds: float) -> ContainerAnswer:
+    def _ask(place: AccountRegion, held: Held, headers: Mapping[str, str], body: bytes, seconds: float) -> ContainerAnswer:
         pool, held.sent = held.replica.pool, time.monotonic()
         if pool is None:
             raise AwsError("ServiceUnavailable", "The container of the variant is being started again.", 503)
@@ -254,7 +254,7 @@ class Invocations:
         return answer
 
     @staticmethod
-    def _read(place: Place, held: Held, answer: ContainerAnswer) -> bytes:
+    def _read(place: AccountRegion, held: Held, answer: ContainerAnswer) -> bytes:
         held.status = 0  # until it is whole
         try:
             content = answer.read()
@@ -270,7 +270,7 @@ class Invocations:
 class AsyncJob:
     """One asynchronous invocation."""
 
-    place: Place
+    place: AccountRegion
     endpoint: str
     headers: Mapping[str, str]
     input_location: str | None
@@ -320,7 +320,7 @@ def _answer_headers(held: Held, answer: ContainerAnswer) -> list[tuple[str, str]
     return headers
 
 
-def _model_error(place: Place, held: Held, status: int, content: bytes) -> AwsError:
+def _model_error(place: AccountRegion, held: Held, status: int, content: bytes) -> AwsError:
     """ModelError in the real one's words: what the container said, and where its log is."""
     said = content.decode(errors="replace")
     kind = "client" if 400 <= status < 500 else "server"
@@ -333,7 +333,7 @@ def _model_error(place: Place, held: Held, status: int, content: bytes) -> AwsEr
     return AwsError("ModelError", message, 424, {"OriginalStatusCode": status, "OriginalMessage": said, "LogStreamArn": log})
 
 
-def _timeout(place: Place, held: Held) -> AwsError:
+def _timeout(place: AccountRegion, held: Held) -> AwsError:
     said = (
         "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each container "
         "in Amazon CloudWatch, resolve the issue, and try again."
@@ -348,6 +348,6 @@ def _seconds(environ: Environ) -> int:
     return int(given or _ASYNC_SECONDS)
 
 
-def _store(place: Place, location: str, content: bytes) -> None:
+def _store(place: AccountRegion, location: str, content: bytes) -> None:
     parts = urlsplit(location)
     ground.store_object(place, parts.netloc, parts.path.lstrip("/"), content)

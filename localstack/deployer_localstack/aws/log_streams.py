@@ -7,7 +7,7 @@ import threading
 from collections import deque
 
 from deployer_localstack.aws import ground
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 
 _EVERY_SECONDS = 0.1
 
@@ -15,7 +15,7 @@ _EVERY_SECONDS = 0.1
 class LogStream:
     """Takes lines; `flush` writes them. One per container."""
 
-    def __init__(self, place: Place, group: str, stream: str) -> None:
+    def __init__(self, place: AccountRegion, group: str, stream: str) -> None:
         self.name = stream
         self._place, self._group = place, group
         self._waiting: deque[str] = deque()
@@ -41,7 +41,7 @@ class LogStreams:
         self._stopped = threading.Event()
         threading.Thread(target=self._flush_for_ever, name="container logs", daemon=True).start()
 
-    def open(self, place: Place, group: str, stream: str) -> LogStream:
+    def open(self, place: AccountRegion, group: str, stream: str) -> LogStream:
         made = LogStream(place, group, stream)
         with self._lock:
             self._streams.add(made)

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer_localstack.aws import ground
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import validation
 
 
@@ -45,7 +45,7 @@ def model_data(container: Mapping[str, Any]) -> ModelData | None:
     return ModelData(url, bucket, key, source is not None and source["S3DataType"] == "S3Prefix")
 
 
-def refuse_inaccessible(place: Place, data: ModelData, role: str) -> None:
+def refuse_inaccessible(place: AccountRegion, data: ModelData, role: str) -> None:
     """What CreateModel says where the object isn't there, or in another region."""
     region = ground.bucket_region(place, data.bucket)
     if data.is_prefix:
@@ -60,7 +60,7 @@ def refuse_inaccessible(place: Place, data: ModelData, role: str) -> None:
         )
 
 
-def unpack(place: Place, data: ModelData, directory: Path) -> None:
+def unpack(place: AccountRegion, data: ModelData, directory: Path) -> None:
     """The data as files below `directory`, which is made anew.
 
     Raises:
@@ -84,7 +84,7 @@ def unpack(place: Place, data: ModelData, directory: Path) -> None:
         ) from fault
 
 
-def _copy_prefix(place: Place, data: ModelData, directory: Path) -> None:
+def _copy_prefix(place: AccountRegion, data: ModelData, directory: Path) -> None:
     objects = ground.stored_objects(place, data.bucket, data.key)
     if not objects:
         raise ModelDataBroken(f'Failed to download model data from URL "{data.url}": there are no objects below it.')

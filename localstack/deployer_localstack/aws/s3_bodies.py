@@ -23,7 +23,7 @@ from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.models import FakeMultipart, S3Backend
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.control.calls import Call
 from deployer_localstack.http.server import Application, Environ, StartResponse
@@ -58,7 +58,7 @@ class S3Bodies:
         self._directory = directory
         self._moto = moto_application
 
-    def answer(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+    def answer(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         if call.operation == "UploadPart":
             return self._upload_part(call, place, environ, start_response)
         if call.operation == "ListParts":
@@ -69,7 +69,7 @@ class S3Bodies:
             return self._get_object(call, place, environ, start_response)
         return None
 
-    def _upload_part(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+    def _upload_part(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         if not call.parameters["partNumber"].isdigit() or self._bucket(call, place) is None:
             return None
         upload = self._upload(call, place)
@@ -100,7 +100,7 @@ class S3Bodies:
         start_response("200 OK", headers)
         return [b""]
 
-    def _list_parts(self, call: Call, place: Place, start_response: StartResponse) -> Iterable[bytes] | None:
+    def _list_parts(self, call: Call, place: AccountRegion, start_response: StartResponse) -> Iterable[bytes] | None:
         """With the parts' checksums, which moto leaves out, a thousand a page."""
         after, most = call.parameters.get("part-number-marker", "0"), call.parameters.get("max-parts", "1000")
         if not (after.isdigit() and most.isdigit()) or self._bucket(call, place) is None:
@@ -112,7 +112,7 @@ class S3Bodies:
         start_response("200 OK", [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
         return [body]
 
-    def _refuse_missing_checksums(self, call: Call, place: Place, environ: Environ) -> None:
+    def _refuse_missing_checksums(self, call: Call, place: AccountRegion, environ: Environ) -> None:
         """An upload created with a checksum algorithm is completed with the checksum of each part."""
         body = environ["wsgi.input"].read()
         environ["wsgi.input"] = io.BytesIO(body)
@@ -128,7 +128,7 @@ class S3Bodies:
                 )
                 raise AwsError("InvalidRequest", message, 400)
 
-    def _upload(self, call: Call, place: Place) -> Any:
+    def _upload(self, call: Call, place: AccountRegion) -> Any:
         upload = self._bucket(call, place).multiparts.get(call.parameters["uploadId"])
         if upload is None:
             message = "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."
@@ -136,7 +136,7 @@ class S3Bodies:
         return upload
 
     @staticmethod
-    def _bucket(call: Call, place: Place) -> Any:
+    def _bucket(call: Call, place: AccountRegion) -> Any:
         """The bucket; None where there's none, which moto has the words for."""
         get_backend: Any = moto.backends.get_backend
         try:
@@ -144,7 +144,7 @@ class S3Bodies:
         except Exception:
             return None
 
-    def _get_object(self, call: Call, place: Place, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+    def _get_object(self, call: Call, place: AccountRegion, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         if environ.get("QUERY_STRING", "") not in {"", "x-id=GetObject"} or any(name in environ for name in _LEFT_TO_MOTO):
             return None
         get_backend: Any = moto.backends.get_backend

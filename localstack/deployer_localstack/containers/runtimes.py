@@ -16,7 +16,7 @@ from deployer.oci import labels
 from deployer_images.runtimes import Log, Running, Runtime
 from deployer_images.runtimes.docker import Docker
 from deployer_images.runtimes.process import Process
-from deployer_images.runtimes.running import STOP_SECONDS, Lines
+from deployer_images.runtimes.running import STOP_SECONDS, OutputFollower
 from deployer_localstack.options import INSTANCE_VARIABLE, Options
 from deployer_localstack.processes import children
 from deployer_localstack.registry.backends import free_port
@@ -87,7 +87,7 @@ class _RunningCommand(Running):
         self._stopping = threading.Lock()
         self._process = children.spawn(command, environment=environment, output=subprocess.PIPE)
         assert self._process.stdout is not None
-        self._lines = Lines(iter(self._process.stdout.readline, b""), log, name)
+        self._lines = OutputFollower(iter(self._process.stdout.readline, b""), log, name)
 
     @property
     def address(self) -> tuple[str, int]:

@@ -22,13 +22,13 @@ import deployer_scoring
 import deployer_targets
 from deployer.core.container import Container
 from deployer.core.seam import AT_ONCE, Seam, poll
-from deployer.core.state import DeploymentName, Digest, Model, Record
+from deployer.core.state import DeploymentName, Digest, PackagedModel, Record
 from deployer.core.traffic import Measured
 from deployer.errors import Conflict, DeployerError, DeploymentNotFound, MachineFault, ModelInvalid, TargetUnavailable
 from deployer_targets.local import home, wire
 from deployer_targets.local.copying import copied
 from deployer_targets.local.lines import Line
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 
 _ANSWER_SECONDS = 30.0
 _ENDING_SECONDS = 120.0
@@ -40,7 +40,7 @@ _LONG_SECONDS = 3600.0
 class LocalCloud:
     """Where the supervisors are, and the run that changes things there; None only looks."""
 
-    place: Place = field(default_factory=Place.of)
+    place: StateDirectories = field(default_factory=StateDirectories.of)
     run: str | None = None
 
     # Looking
@@ -136,7 +136,7 @@ class LocalCloud:
         answer = self._order(name, "listen", host=host, port=port)
         return int(answer["port"]), bool(answer["changed"])
 
-    def copy_model(self, name: str, model: Model, progress: Callable[[int, int], None]) -> bool:
+    def copy_model(self, name: str, model: PackagedModel, progress: Callable[[int, int], None]) -> bool:
         """Copy a model's files into the deployment's own directory, unless they are there. Whether it changed anything.
 
         Args:

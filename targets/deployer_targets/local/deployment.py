@@ -22,7 +22,7 @@ from deployer_targets.local import home, wire
 from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
 from deployer_targets.local.ledger import MemoryLedger
 from deployer_targets.local.lines import Lines
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 from deployer_targets.local.shares import Answers
 from deployer_targets.local.traffic import Traffic
 
@@ -39,7 +39,7 @@ _GONE = ".gone"
 class Deployment:
     """The state of one deployment and the verbs that change it. All of it belongs to the event loop."""
 
-    def __init__(self, name: str, place: Place) -> None:
+    def __init__(self, name: str, place: StateDirectories) -> None:
         self.name, self.place = name, place
         self.coming: Mapping[str, int] = {}  # the shares that are to be as soon as the last of them is ready
         self.ledger = MemoryLedger(name)

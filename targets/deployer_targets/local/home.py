@@ -14,12 +14,12 @@ from pathlib import Path
 
 from deployer.core.private import own_directory
 from deployer.core.seam import Pauses, poll
-from deployer_targets.local.names import DIRECTORY_VARIABLE, Place
+from deployer_targets.local.names import DIRECTORY_VARIABLE, StateDirectories
 
 _LOOKS = Pauses(shortest=0.01, longest=0.1, share=0.01)
 
 
-def prepare(place: Place) -> None:
+def prepare(place: StateDirectories) -> None:
     """Make the directories, open to their user alone.
 
     Raises:
@@ -29,7 +29,7 @@ def prepare(place: Place) -> None:
         own_directory(directory, advice=f"{DIRECTORY_VARIABLE} names another directory")
 
 
-def hold(place: Place, name: str) -> int | None:
+def hold(place: StateDirectories, name: str) -> int | None:
     """Take the lock of a name, making its directory; the descriptor that keeps it, or None where a supervisor has it."""
     home = place.home(name)
     while True:
@@ -40,20 +40,20 @@ def hold(place: Place, name: str) -> int | None:
         os.close(held)
 
 
-def clear(place: Place, name: str) -> None:
+def clear(place: StateDirectories, name: str) -> None:
     """Remove all files of a name. Only for who holds its lock."""
     clear_contents(place, name)
     shutil.rmtree(place.home(name), ignore_errors=True)
 
 
-def clear_contents(place: Place, name: str) -> None:
+def clear_contents(place: StateDirectories, name: str) -> None:
     """The same, but for the directory that is locked."""
     shutil.rmtree(place.models_of(name), ignore_errors=True)
     for path in place.home(name).iterdir():
         path.unlink(missing_ok=True)
 
 
-def tidy(place: Place, name: str) -> bool:
+def tidy(place: StateDirectories, name: str) -> bool:
     """Clear what a supervisor left that was killed; false where one lives or nothing is there."""
     if not (place.home(name).exists() or place.models_of(name).exists()):
         return False
@@ -68,7 +68,7 @@ def tidy(place: Place, name: str) -> bool:
 
 
 @contextmanager
-def watched(place: Place, name: str) -> Iterator[Callable[[float], bool]]:
+def watched(place: StateDirectories, name: str) -> Iterator[Callable[[float], bool]]:
     """A function that waits, so many seconds at most, until the supervisor that lives now has ended: it gives up the lock with its last breath."""
     try:
         directory = os.open(place.home(name), os.O_RDONLY | os.O_DIRECTORY)
@@ -91,7 +91,7 @@ def watched(place: Place, name: str) -> Iterator[Callable[[float], bool]]:
         os.close(directory)
 
 
-def names(place: Place) -> list[str]:
+def names(place: StateDirectories) -> list[str]:
     """All names that have anything here."""
     return sorted({path.name for base in (place.sockets, place.models) if base.is_dir() for path in base.iterdir() if path.is_dir()})
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from deployer.core.compatibility import fit
 from deployer.core.requirements import python_too_old
-from deployer.core.state import Digest, Image, Model, ModelFacts, Observed, digest_of
-from deployer.core.target import Finding, Verdict
+from deployer.core.state import Digest, Image, ModelFacts, Observed, PackagedModel, digest_of
+from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
 from deployer.oci import general_tag, labels, model_tag, python_of
 from deployer_images import engine, scoring
@@ -29,7 +29,7 @@ STAND_IN_PREFIX = "process/"
 """Begins the reference of a stand-in: no registry has it."""
 
 
-def runtime_for(config: LocalConfig, model: Model, observed: Observed | None, packages: str, *, build: bool = False) -> str:
+def runtime_for(config: LocalConfig, model: PackagedModel, observed: Observed | None, packages: str, *, build: bool = False) -> str:
     """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits, else processes."""
     if config.runtime != "auto":
         return config.runtime
@@ -39,7 +39,7 @@ def runtime_for(config: LocalConfig, model: Model, observed: Observed | None, pa
     return recorded if recorded in (DOCKER, PROCESS) else (PROCESS if own_image(model, packages, build=build).stand_in else DOCKER)
 
 
-def image_for(config: LocalConfig, model: Model, kept: str | None, packages: str, *, build: bool = False) -> Image:
+def image_for(config: LocalConfig, model: PackagedModel, kept: str | None, packages: str, *, build: bool = False) -> Image:
     """The image of a deployment: the one named, else the one in service if it fits, else the one built for the model, else the general one.
 
     Whether the general one fits is not asked here: the caller tells the user package by package.
@@ -79,7 +79,7 @@ def built_image(model: ModelFacts, packages: str) -> Image:
     return _fitting(model, packages, *_names(model)) or docker_image(_names(model)[-1])
 
 
-def own_image(model: Model, packages: str, *, build: bool = False) -> Image:
+def own_image(model: PackagedModel, packages: str, *, build: bool = False) -> Image:
     """A scoring image of this version that docker has here and that fits the model; else a stand-in."""
     try:
         return _fitting(model.facts, packages, *_names(model.facts)) or stand_in(model, build=build)
@@ -87,7 +87,7 @@ def own_image(model: Model, packages: str, *, build: bool = False) -> Image:
         return stand_in(model, build=build)
 
 
-def stand_in(model: Model, kept: str | None = None, *, build: bool = False) -> Image:
+def stand_in(model: PackagedModel, kept: str | None = None, *, build: bool = False) -> Image:
     """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction.
 
     Args:
@@ -128,17 +128,17 @@ def docker_image(reference: str) -> Image:
     )
 
 
-def doctor() -> Iterator[Finding]:
+def doctor() -> Iterator[Diagnosis]:
     """Docker, and its scoring image."""
     try:
         with closing(engine.connect(timeout_seconds=5)) as client:
-            yield Finding("docker", Verdict.OK, f"engine {client.version().get('Version', '')} answers")
+            yield Diagnosis("docker", Verdict.OK, f"engine {client.version().get('Version', '')} answers")
             have = _inspected(client, f"{CONTAINER_NAME}:{general_tag(OURS)}")
             advice = "deploy build-and-push-container --no-push, to run models in the image that a cloud would run"
             detail = f"docker has {'' if have else 'no '}{CONTAINER_NAME}:{general_tag(OURS)}"
-            yield Finding("scoring image", Verdict.OK, detail) if have else Finding("scoring image", Verdict.WARNING, detail, advice)
+            yield Diagnosis("scoring image", Verdict.OK, detail) if have else Diagnosis("scoring image", Verdict.WARNING, detail, advice)
     except DeployerError as error:
-        yield Finding("docker", Verdict.WARNING, f"{error.message}: models run as processes", error.advice)
+        yield Diagnosis("docker", Verdict.WARNING, f"{error.message}: models run as processes", error.advice)
 
 
 def _names(model: ModelFacts) -> tuple[str, str]:
@@ -156,7 +156,7 @@ def _fitting(model: ModelFacts, packages: str, *references: str) -> Image | None
     return None
 
 
-def _packages(model: Model, python: str, build: bool) -> tuple[Mapping[str, str] | None, str]:
+def _packages(model: PackagedModel, python: str, build: bool) -> tuple[Mapping[str, str] | None, str]:
     """Name to version of what the process runtime installs; None where no index can say or a build would have to, and why."""
     if python_too_old(python):
         return None, ""

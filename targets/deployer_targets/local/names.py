@@ -38,7 +38,7 @@ def check_name(name: str) -> DeploymentName:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StateDirectories:
     """Where the supervisors of one user live.
 
     Attributes:
@@ -52,7 +52,7 @@ class Place:
     private: tuple[Path, ...] = ()
 
     @classmethod
-    def of(cls, environment: Mapping[str, str] = os.environ) -> Place:
+    def of(cls, environment: Mapping[str, str] = os.environ) -> StateDirectories:
         """DEPLOYER_LOCAL_DIR, or else XDG_RUNTIME_DIR/deployer/local, or else a directory of this user below the temporary one."""
         if named := environment.get(DIRECTORY_VARIABLE):
             base = Path(named).absolute()

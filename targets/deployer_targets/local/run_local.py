@@ -27,7 +27,7 @@ from deployer.core.options import TargetConfig
 from deployer.core.plan import Step
 from deployer.core.requirements import refuse_old_python
 from deployer.core.seam import Pauses, poll
-from deployer.core.state import DeploymentName, Image, Model, Share, digest_of
+from deployer.core.state import DeploymentName, Image, PackagedModel, Share, digest_of
 from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
 from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
@@ -124,7 +124,7 @@ def run(
 
 
 def local_spec(
-    target: Target[ConfigT, Any], model: Model, config: ConfigT, runtime: str | None = None, packages: str = "auto"
+    target: Target[ConfigT, Any], model: PackagedModel, config: ConfigT, runtime: str | None = None, packages: str = "auto"
 ) -> DeploymentSpec[ConfigT]:
     """A spec for `target.container`, made without asking its cloud.
 
@@ -173,7 +173,7 @@ def _runtime(named: str | None, container: Container) -> str:
     return images.DOCKER if not stand_in and docker_engine.answers() else images.PROCESS
 
 
-def _image(config: TargetConfig, model: Model, runtime: str | None, packages: str) -> Image:
+def _image(config: TargetConfig, model: PackagedModel, runtime: str | None, packages: str) -> Image:
     if packages != "image":
         refuse_old_python(model.facts.python_version)
     if runtime == images.PROCESS:

@@ -9,7 +9,7 @@ from deployer.core.container import Container
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.rollout import Traffic
 from deployer.core.seam import AT_ONCE, poll
-from deployer.core.state import DeploymentName, Digest, Model, Record, Resource
+from deployer.core.state import DeploymentName, Digest, PackagedModel, Record, Resource
 from deployer.errors import RolloutFailed, TimedOut
 from deployer_targets.local import names, wire
 from deployer_targets.local.client import LocalCloud
@@ -59,7 +59,7 @@ class CopyModel(Step[LocalCloud]):
     """Put the model's files where changing the source doesn't change what serves."""
 
     name: DeploymentName
-    model: Model
+    model: PackagedModel
     effect = Effect.CREATE
 
     @property

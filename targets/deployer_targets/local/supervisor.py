@@ -21,7 +21,7 @@ from deployer.core.seam import Pauses, poll
 from deployer.errors import DeployerError
 from deployer_targets.local import home, wire
 from deployer_targets.local.deployment import Deployment
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 
 Verb = Callable[..., Any]
 
@@ -111,7 +111,7 @@ async def _result(value: Any) -> Any:
     return await value if isinstance(value, Awaitable) else value
 
 
-async def supervise(name: str, place: Place, listener: socket.socket, leash: int | None) -> None:
+async def supervise(name: str, place: StateDirectories, listener: socket.socket, leash: int | None) -> None:
     """Serve until stopped: by a client, by SIGTERM or SIGINT, by the end of who holds the leash, or for want of anything to do."""
     deployment = Deployment(name, place)
     control = Control(deployment)
@@ -146,7 +146,7 @@ def main(name: str, sockets: str, models: str, leash: str = "") -> int:
     """
     if leash:
         os.set_inheritable(int(leash), False)
-    place = Place(Path(sockets), Path(models))
+    place = StateDirectories(Path(sockets), Path(models))
     # Once it's held it is for life: whoever waits for it knows when there is no supervisor any more.
     for held in poll(lambda: home.hold(place, name), seconds=_START_SECONDS, pauses=_PROMPT):
         if held is not None:

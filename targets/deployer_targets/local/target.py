@@ -15,8 +15,8 @@ import httpx
 from deployer.core.container import Container
 from deployer.core.plan import Plan, Progress
 from deployer.core.seam import Pauses, poll
-from deployer.core.state import DeploymentName, Generation, Model, Observed
-from deployer.core.target import ConfigT, DeploymentSpec, Finding, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
+from deployer.core.state import DeploymentName, Generation, Observed, PackagedModel
+from deployer.core.target import ConfigT, DeploymentSpec, Diagnosis, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report
@@ -154,7 +154,9 @@ class Local:
         for line in cloud.logs(name, follow=follow, tail=tail):
             yield LogLine(line.text, line.source, datetime.fromisoformat(line.time))
 
-    def run_here(self, target: Target[ConfigT, Any], model: Model, config: ConfigT, *, runtime: str | None, packages: str, **how: Any) -> LocalRun:
+    def run_here(
+        self, target: Target[ConfigT, Any], model: PackagedModel, config: ConfigT, *, runtime: str | None, packages: str, **how: Any
+    ) -> LocalRun:
         """Run here what another target would run; see `deployer_targets.local.run_local`."""
         from deployer_targets.local import run_local
 
@@ -162,14 +164,14 @@ class Local:
         container = target.container(run_local.local_spec(target, model, config, runtime, packages))
         return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
-    def score_here(self, model: Model, *, report: Report, **job: Any) -> int:
+    def score_here(self, model: PackagedModel, *, report: Report, **job: Any) -> int:
         """Score a file; see `deployer_images.batch`."""
         from deployer_images.batch import Job, score
 
         assert model.path is not None  # it was fetched for this
         return score(Job(model.path, **job), report)
 
-    def doctor(self, cloud: LocalCloud) -> Iterator[Finding]:
+    def doctor(self, cloud: LocalCloud) -> Iterator[Diagnosis]:
         yield _directories(cloud)
         yield from images.doctor()
         yield _disk(cloud)
@@ -221,31 +223,31 @@ def _broken_off(name: DeploymentName, error: httpx.HTTPError) -> TargetUnavailab
     return TargetUnavailable(f"{name} broke off", why=str(error) or type(error).__name__, advice=f"deploy get -t local -n {name}")
 
 
-def _directories(cloud: LocalCloud) -> Finding:
+def _directories(cloud: LocalCloud) -> Diagnosis:
     try:
         home.prepare(cloud.place)
     except DeployerError as error:
-        return Finding("directories", Verdict.WRONG, error.message, error.advice)
-    return Finding("directories", Verdict.OK, f"sockets in {cloud.place.sockets}, models in {cloud.place.models}")
+        return Diagnosis("directories", Verdict.WRONG, error.message, error.advice)
+    return Diagnosis("directories", Verdict.OK, f"sockets in {cloud.place.sockets}, models in {cloud.place.models}")
 
 
-def _disk(cloud: LocalCloud) -> Finding:
+def _disk(cloud: LocalCloud) -> Diagnosis:
     existing = next(path for path in (cloud.place.models, *cloud.place.models.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     verdict = Verdict.OK if free > 2 << 30 else Verdict.WARNING
     writable = os.access(existing, os.W_OK)
     detail = f"{free / (1 << 30):.1f} GiB free for copies of models"
-    return Finding("disk", verdict if writable else Verdict.WRONG, detail, "" if verdict is Verdict.OK else f"free some space below {existing}")
+    return Diagnosis("disk", verdict if writable else Verdict.WRONG, detail, "" if verdict is Verdict.OK else f"free some space below {existing}")
 
 
-def _supervisor(name: str, cloud: LocalCloud) -> Finding:
+def _supervisor(name: str, cloud: LocalCloud) -> Diagnosis:
     subject = f"deployment {name}"
     try:
         found = cloud.describe(name)
     except DeployerError as error:
-        return Finding(subject, Verdict.WRONG, error.message, error.advice)
+        return Diagnosis(subject, Verdict.WRONG, error.message, error.advice)
     if found is None:
-        return Finding(subject, Verdict.OK, "is gone")
+        return Diagnosis(subject, Verdict.OK, "is gone")
     status, why = observe.condition(found)
     good = status in ("ready", "progressing")
-    return Finding(subject, Verdict.OK if good else Verdict.WARNING, f"{status} {why}".strip(), "" if good else f"deploy logs -t local -n {name}")
+    return Diagnosis(subject, Verdict.OK if good else Verdict.WARNING, f"{status} {why}".strip(), "" if good else f"deploy logs -t local -n {name}")

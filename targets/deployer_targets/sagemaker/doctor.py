@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from deployer.core.target import Finding, Verdict
+from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
 from deployer_targets.sagemaker import buckets, places
 from deployer_targets.sagemaker.client import Aws
@@ -52,7 +52,7 @@ PATIENCE_SECONDS = 5.0
 """How long one look asks again: what is wrong for that long is what the user wants to know."""
 
 
-def findings(cloud: Aws) -> Iterator[Finding]:
+def findings(cloud: Aws) -> Iterator[Diagnosis]:
     """One finding after the other; none raises. Without working credentials the rest isn't asked."""
     config = cloud.config
     cloud.connection.seam.deadline_seconds = PATIENCE_SECONDS
@@ -68,21 +68,21 @@ def findings(cloud: Aws) -> Iterator[Finding]:
     yield _looked("quota", lambda: _quota(cloud, config))
 
 
-def _looked(subject: str, look: Callable[[], Finding]) -> Finding:
+def _looked(subject: str, look: Callable[[], Diagnosis]) -> Diagnosis:
     try:
         return look()
     except DeployerError as error:
-        return Finding(subject, Verdict.WRONG, f"{error.message}{': ' + error.why if error.why else ''}", error.advice)
+        return Diagnosis(subject, Verdict.WRONG, f"{error.message}{': ' + error.why if error.why else ''}", error.advice)
     except Exception as error:  # a finding never raises
-        return Finding(subject, Verdict.WARNING, f"couldn't be looked at: {type(error).__name__}: {error}")
+        return Diagnosis(subject, Verdict.WARNING, f"couldn't be looked at: {type(error).__name__}: {error}")
 
 
-def _credentials(cloud: Aws) -> Finding:
+def _credentials(cloud: Aws) -> Diagnosis:
     who = cloud.identity
-    return Finding("credentials", Verdict.OK, f"{who.arn}, account {who.account}, region {cloud.region}")
+    return Diagnosis("credentials", Verdict.OK, f"{who.arn}, account {who.account}, region {cloud.region}")
 
 
-def _permissions(cloud: Aws) -> Finding:
+def _permissions(cloud: Aws) -> Diagnosis:
     """By IAM's own simulation of the caller's policies, where the caller may ask for it."""
     try:
         found = list(
@@ -91,13 +91,13 @@ def _permissions(cloud: Aws) -> Finding:
             )
         )
     except DeployerError as error:
-        return Finding(
+        return Diagnosis(
             "permissions", Verdict.WARNING, f"not simulated: {error.why or error.message}", "docs/sagemaker.md has the policy that is needed"
         )
     denied = [each["EvalActionName"] for each in found if each["EvalDecision"] != "allowed"]
     if denied:
-        return Finding("permissions", Verdict.WRONG, f"not allowed: {', '.join(denied)}", "docs/sagemaker.md has the policy that is needed")
-    return Finding("permissions", Verdict.OK, f"all {len(ACTIONS)} actions that are used are allowed")
+        return Diagnosis("permissions", Verdict.WRONG, f"not allowed: {', '.join(denied)}", "docs/sagemaker.md has the policy that is needed")
+    return Diagnosis("permissions", Verdict.OK, f"all {len(ACTIONS)} actions that are used are allowed")
 
 
 def _principal(cloud: Aws) -> str:
@@ -107,10 +107,10 @@ def _principal(cloud: Aws) -> str:
     return f"arn:{who.partition}:iam::{who.account}:role/{rest.split('/')[0]}" if kind == "assumed-role" else who.arn
 
 
-def _role(cloud: Aws, config: SageMakerConfig) -> Finding:
+def _role(cloud: Aws, config: SageMakerConfig) -> Diagnosis:
     arn = config.execution_role_arn
     if not arn:
-        return Finding(
+        return Diagnosis(
             "execution role",
             Verdict.WARNING,
             "none is configured",
@@ -119,32 +119,32 @@ def _role(cloud: Aws, config: SageMakerConfig) -> Finding:
     places.check_role(cloud, arn)
     role = cloud.find("iam", "get_role", RoleName=arn.rpartition("/")[2])
     if role is None:
-        return Finding("execution role", Verdict.WRONG, f"{arn} doesn't exist", "execution_role_arn names another")
+        return Diagnosis("execution role", Verdict.WRONG, f"{arn} doesn't exist", "execution_role_arn names another")
     if "sagemaker.amazonaws.com" not in str(role["Role"].get("AssumeRolePolicyDocument")):
-        return Finding("execution role", Verdict.WRONG, f"SageMaker may not assume {arn}", "its trust policy must name sagemaker.amazonaws.com")
-    return Finding("execution role", Verdict.OK, arn)
+        return Diagnosis("execution role", Verdict.WRONG, f"SageMaker may not assume {arn}", "its trust policy must name sagemaker.amazonaws.com")
+    return Diagnosis("execution role", Verdict.OK, arn)
 
 
-def _bucket(cloud: Aws) -> Finding:
+def _bucket(cloud: Aws) -> Diagnosis:
     name = cloud.default_bucket
     places.check_bucket(cloud, name)
     there = buckets.is_there(cloud, name)
     if not there and cloud.config.bucket:
-        return Finding("bucket", Verdict.WARNING, f"{name} isn't there", "the first deployment makes it")
-    return Finding("bucket", Verdict.OK, name if there else f"{name}, which the first deployment makes")
+        return Diagnosis("bucket", Verdict.WARNING, f"{name} isn't there", "the first deployment makes it")
+    return Diagnosis("bucket", Verdict.OK, name if there else f"{name}, which the first deployment makes")
 
 
-def _registry(cloud: Aws) -> Finding:
+def _registry(cloud: Aws) -> Diagnosis:
     from deployer.oci import general_tag
 
     repository = registry(cloud).repository(CONTAINER_NAME, create=False)
     tags = repository.tags()
     if not tags:
         advice = "deploy build-and-push-container"
-        return Finding("image", Verdict.WRONG, f"{repository.uri} has no scoring image", advice)
+        return Diagnosis("image", Verdict.WRONG, f"{repository.uri} has no scoring image", advice)
     ours = general_tag("")
     verdict = Verdict.OK if ours in tags else Verdict.WARNING
-    return Finding(
+    return Diagnosis(
         "image",
         verdict,
         f"{repository.uri}: {', '.join(sorted(tags)[-5:])}",
@@ -152,12 +152,12 @@ def _registry(cloud: Aws) -> Finding:
     )
 
 
-def _sagemaker(cloud: Aws) -> Finding:
+def _sagemaker(cloud: Aws) -> Diagnosis:
     page = cloud.call("sagemaker", "list_endpoints", MaxResults=1)
-    return Finding("sagemaker", Verdict.OK, "answers" + ("" if page["Endpoints"] else ", no endpoints yet"))
+    return Diagnosis("sagemaker", Verdict.OK, "answers" + ("" if page["Endpoints"] else ", no endpoints yet"))
 
 
-def _quota(cloud: Aws, config: SageMakerConfig) -> Finding:
+def _quota(cloud: Aws, config: SageMakerConfig) -> Diagnosis:
     """How many instances of the type the account may have on endpoints."""
     instance_type = config.instance_type
     wanted = f"{instance_type} for endpoint usage"
@@ -165,11 +165,11 @@ def _quota(cloud: Aws, config: SageMakerConfig) -> Finding:
         quotas = cloud.pages("service-quotas", "list_service_quotas", "Quotas", ServiceCode="sagemaker", MaxResults=100)
         value = next((quota["Value"] for quota in quotas if quota["QuotaName"] == wanted), None)
     except DeployerError as error:
-        return Finding("quota", Verdict.WARNING, f"not told: {error.why or error.message}")
+        return Diagnosis("quota", Verdict.WARNING, f"not told: {error.why or error.message}")
     if value is None:
-        return Finding("quota", Verdict.WARNING, f"AWS names none for {wanted}")
+        return Diagnosis("quota", Verdict.WARNING, f"AWS names none for {wanted}")
     if value < 1:
-        return Finding(
+        return Diagnosis(
             "quota", Verdict.WRONG, f"0 {instance_type} on endpoints", "ask for more in the Service Quotas console, or use another instance_type"
         )
-    return Finding("quota", Verdict.OK, f"{value:.0f} {instance_type} on endpoints")
+    return Diagnosis("quota", Verdict.OK, f"{value:.0f} {instance_type} on endpoints")

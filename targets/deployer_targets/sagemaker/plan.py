@@ -9,7 +9,7 @@ from deployer.core import generations
 from deployer.core.options import Takes
 from deployer.core.plan import Plan, Step
 from deployer.core.rollout import Shift, Traffic, Way, way
-from deployer.core.state import DeploymentName, Image, Model, Record, Resource
+from deployer.core.state import DeploymentName, Image, PackagedModel, Record, Resource
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid
 from deployer.version import __version__
@@ -30,7 +30,7 @@ Spec = DeploymentSpec[SageMakerConfig]
 Steps = tuple[Step[Aws], ...]
 
 
-def resources_of(home: Home, model: Model, image: Image, config: SageMakerConfig, secrets: str) -> tuple[Resource, ...]:
+def resources_of(home: Home, model: PackagedModel, image: Image, config: SageMakerConfig, secrets: str) -> tuple[Resource, ...]:
     """Data, model and config: each named by the digest of its own inputs. Counts, tags and guardrails are in no name: they change in place."""
     data = home.url(home.data(model.digest, config.model_data, config.kms_key))
     vpc, image_config = _cloud(config.vpc_config), _cloud(config.image_config)

@@ -12,8 +12,8 @@ from typing import Any
 
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan, Progress
-from deployer.core.state import DeploymentName, Model, ModelFacts, Observed
-from deployer.core.target import DeploymentSpec, Finding, LogLine, Payload, Request, Summary, TargetUri
+from deployer.core.state import DeploymentName, ModelFacts, Observed, PackagedModel
+from deployer.core.target import DeploymentSpec, Diagnosis, LogLine, Payload, Request, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
@@ -169,7 +169,7 @@ class SageMaker:
 
         return lines(name, cloud, follow=follow, tail=tail)
 
-    def doctor(self, cloud: Aws) -> Iterator[Finding]:
+    def doctor(self, cloud: Aws) -> Iterator[Diagnosis]:
         from deployer_targets.sagemaker.doctor import findings
 
         return findings(cloud)
@@ -179,7 +179,7 @@ class SageMaker:
 
         return registry(cloud).repository(container_name, create=create)
 
-    def make_packages(self, model: Model, cloud: Aws, report: Report) -> None:
+    def make_packages(self, model: PackagedModel, cloud: Aws, report: Report) -> None:
         from deployer_images.layers.planning import make
         from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
 

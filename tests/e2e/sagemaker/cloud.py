@@ -14,7 +14,7 @@ import boto3
 
 import deployer_localstack as localstack
 from deployer.artifacts import fetch
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer.core.target import Payload, TargetUri
 from deployer.events import silent
 from deployer.oci import Image, general_tag
@@ -139,7 +139,7 @@ def running(directory: Path) -> Iterator[AwsHere]:
         yield here
 
 
-def model_in(directory: Path, factor: float | str, **files: bytes) -> Model:
+def model_in(directory: Path, factor: float | str, **files: bytes) -> PackagedModel:
     """A model that multiplies x by `factor`; "broken" fails as it loads, "failing" at each request."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "MLmodel").write_text(

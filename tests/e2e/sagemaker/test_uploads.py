@@ -10,7 +10,7 @@ import time
 import pytest
 
 from deployer.artifacts import TarGz
-from deployer.core.state import Model
+from deployer.core.state import PackagedModel
 from deployer_targets.sagemaker.upload import PART
 from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User
@@ -22,12 +22,12 @@ TAKEN = 4
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def large(tmp_path_factory: pytest.TempPathFactory) -> PackagedModel:
     """A model of twelve parts, none of which shrinks."""
     return model_in(tmp_path_factory.mktemp("large"), 2, noise=os.urandom(PART * PARTS - PART // 2))
 
 
-def killed_in_the_middle(here: AwsHere, name: str, model: Model) -> set[int]:
+def killed_in_the_middle(here: AwsHere, name: str, model: PackagedModel) -> set[int]:
     """Kill -9 strikes a create once some parts are there; the numbers of those that are."""
     here.control.clear_journal()
     command = [DEPLOY, "create", "-t", f"sagemaker:/{REGION}", "-n", name, "-m", str(model.path), "-C", f"execution_role_arn={ROLE}"]
@@ -54,7 +54,7 @@ def uploads(here: AwsHere, name: str) -> list[dict[str, str]]:
     return list(here.boto("s3").list_multipart_uploads(Bucket=BUCKET, Prefix=f"deployer/{name}/").get("Uploads", ()))
 
 
-def test_the_same_content_goes_on_where_it_was_killed(user: User, here: AwsHere, large: Model) -> None:
+def test_the_same_content_goes_on_where_it_was_killed(user: User, here: AwsHere, large: PackagedModel) -> None:
     name = user.name()
     there = killed_in_the_middle(here, name, large)
     assert TAKEN <= len(there) < PARTS
@@ -68,7 +68,7 @@ def test_the_same_content_goes_on_where_it_was_killed(user: User, here: AwsHere,
     assert user.client().query(name, QUESTION).body == ANSWER
 
 
-def test_who_may_not_look_at_the_parts_sends_all_of_them(user: User, here: AwsHere, large: Model) -> None:
+def test_who_may_not_look_at_the_parts_sends_all_of_them(user: User, here: AwsHere, large: PackagedModel) -> None:
     name = user.name()
     killed_in_the_middle(here, name, large)
     here.control.clear_journal()
@@ -78,7 +78,7 @@ def test_who_may_not_look_at_the_parts_sends_all_of_them(user: User, here: AwsHe
     assert uploads(here, name) == []
 
 
-def test_an_upload_with_another_encryption_is_another_one(user: User, here: AwsHere, large: Model) -> None:
+def test_an_upload_with_another_encryption_is_another_one(user: User, here: AwsHere, large: PackagedModel) -> None:
     name = user.name()
     killed_in_the_middle(here, name, large)
     here.control.clear_journal()
@@ -87,14 +87,14 @@ def test_an_upload_with_another_encryption_is_another_one(user: User, here: AwsH
     assert uploads(here, name) == []
 
 
-def test_an_upload_that_nobody_wants_any_more_is_removed(user: User, here: AwsHere, large: Model, models: Models) -> None:
+def test_an_upload_that_nobody_wants_any_more_is_removed(user: User, here: AwsHere, large: PackagedModel, models: Models) -> None:
     name = user.name()
     killed_in_the_middle(here, name, large)
     user.client().create_deployment(name, models.doubler)
     assert uploads(here, name) == []
 
 
-def test_delete_removes_an_upload_that_was_killed(user: User, here: AwsHere, large: Model) -> None:
+def test_delete_removes_an_upload_that_was_killed(user: User, here: AwsHere, large: PackagedModel) -> None:
     name = user.name()
     killed_in_the_middle(here, name, large)
     user.client().delete_deployment(name)

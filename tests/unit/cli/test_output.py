@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployer.core.target import Finding, Verdict
+from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import QuotaExceeded
 from docs.examples.memory_cloud import CLOUDS, Cloud
 from tests.unit.cli.conftest import Run, deployed, environment, saved
@@ -173,7 +173,7 @@ def test_a_file_names_model_name_and_options_for_each_target(deploy: Run, churn:
 
 
 def test_doctor_gives_its_findings_as_documents(deploy: Run, cloud: Cloud) -> None:
-    cloud.findings.append(Finding("quota", Verdict.WARNING, "one endpoint left", "ask for more"))
+    cloud.findings.append(Diagnosis("quota", Verdict.WARNING, "one endpoint left", "ask for more"))
     found = json.loads(deploy("doctor", "-o", "json").stdout)
     assert found[-1] == {"subject": "quota", "verdict": "warning", "detail": "one endpoint left", "advice": "ask for more"}
 

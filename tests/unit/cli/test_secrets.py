@@ -12,7 +12,7 @@ import pytest
 
 import deployer
 from deployer.core.provenance import provenance
-from deployer.core.target import Finding, LogLine, Verdict
+from deployer.core.target import Diagnosis, LogLine, Verdict
 from deployer.errors import DeployerError, RolloutFailed
 from deployer.events import Event, Noticed, StepProgressed, document
 from deployer_scoring import masking
@@ -70,7 +70,7 @@ def test_what_is_deployed_shows_and_keeps_no_secret(deploy: Run, workspace: Path
     monkeypatch.setenv("BUILD_URL", f"https://me:{CANARY}@ci.example.com/job/7?token={CANARY}")
     needs = f"ours @ git+https://{CANARY}@github.com/o/ours@v1\nmore @ https://h.io/more-1.0-py3-none-any.whl?X-Token={CANARY}\nscikit-learn==1.9.1\n"
     saved(workspace / "churn", requirements=f"--extra-index-url https://me:{CANARY}@h.io/simple\n{needs}")
-    cloud.findings.append(Finding("proxy", Verdict.WARNING, f"http://me:{CANARY}@proxy:3128 answers", f"try curl -u me:x http://me:{CANARY}@proxy"))
+    cloud.findings.append(Diagnosis("proxy", Verdict.WARNING, f"http://me:{CANARY}@proxy:3128 answers", f"try curl -u me:x http://me:{CANARY}@proxy"))
     cloud.lines.append(LogLine(f"installed from https://me:{CANARY}@h.io/simple"))
     looks: list[tuple[str, ...]] = [("create", "-m", "churn", "-C", "image_url=scoring:1", "--packages", "image", "--debug")]
     for form in ("table", "json", "yaml"):
@@ -135,7 +135,7 @@ def test_names_of_strangers_steer_no_terminal(deploy: Run, workspace: Path, clou
     model = saved(workspace / "evil", requirements=f"{evil.splitlines()[0]}\n")
     text = (model / "MLmodel").read_text()
     (model / "MLmodel").write_text(text.replace("sklearn_version: 1.9.1", f"sklearn_version: {json.dumps(evil)}") + f"run_id: {json.dumps(evil)}\n")
-    cloud.findings.append(Finding("disk", Verdict.WRONG, evil, evil))
+    cloud.findings.append(Diagnosis("disk", Verdict.WRONG, evil, evil))
     for arguments in (("models", "check", "evil"), ("create", "-m", "evil", "--packages", "image"), ("get", "-n", "evil"), ("list",), ("doctor",)):
         for form in ("table", "json"):
             ended = deploy(*arguments, "-o", form, target=arguments[0] != "models")

@@ -206,12 +206,12 @@ def test_delete_says_whether_there_was_anything(deploy: Run, churn: Path) -> Non
 
 
 def test_doctor_prints_each_finding_and_fails_where_one_is_wrong(deploy: Run, cloud: Cloud) -> None:
-    from deployer.core.target import Finding, Verdict
+    from deployer.core.target import Diagnosis, Verdict
 
     good = deploy("doctor")
     assert good.exit_code == 0
     assert "  ✓ memory            is there" in good.stdout.splitlines()
-    cloud.findings.append(Finding("role", Verdict.WRONG, "can't be assumed", "let sagemaker.amazonaws.com assume it"))
+    cloud.findings.append(Diagnosis("role", Verdict.WRONG, "can't be assumed", "let sagemaker.amazonaws.com assume it"))
     bad = deploy("doctor")
     assert bad.exit_code == 2
     assert bad.stdout.splitlines()[-2:] == ["  ✗ role              can't be assumed", "      let sagemaker.amazonaws.com assume it"]

@@ -15,7 +15,7 @@ from deployer.errors import MachineFault
 from deployer_images import cache as images_cache
 from deployer_localstack.options import new_token, token_of
 from deployer_targets.local import home
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_another_user_s_is_refused_and_a_cache_of_another_is_left_as_it_is(tmp_p
 @pytest.mark.parametrize("runtime", ["", "run"])
 def test_sockets_and_copies_of_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runtime: str) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    place = Place.of({"XDG_CACHE_HOME": str(tmp_path / "cache"), **({"XDG_RUNTIME_DIR": str(tmp_path / runtime)} if runtime else {})})
+    place = StateDirectories.of({"XDG_CACHE_HOME": str(tmp_path / "cache"), **({"XDG_RUNTIME_DIR": str(tmp_path / runtime)} if runtime else {})})
     place.sockets.parent.mkdir(parents=True, mode=0o777)
     home.prepare(place)
     assert {mode(each) for each in (place.sockets, place.sockets.parent, place.models.parent)} == {0o700}
@@ -85,7 +85,7 @@ def test_sockets_and_copies_of_models(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_directory_that_the_user_named_keeps_its_mode(tmp_path: Path) -> None:
     named = tmp_path / "named"
     named.mkdir(mode=0o755)
-    place = Place.of({"DEPLOYER_LOCAL_DIR": str(named)})
+    place = StateDirectories.of({"DEPLOYER_LOCAL_DIR": str(named)})
     home.prepare(place)
     assert (mode(named), mode(place.sockets), mode(place.models)) == (0o755, 0o700, 0o700)
 

@@ -10,7 +10,7 @@ import pytest
 
 from deployer.core.plan import Progress
 from deployer.core.rollout import Hold
-from deployer.core.state import DeploymentName, Model, ModelFacts, Observed, Status, digest_of
+from deployer.core.state import DeploymentName, ModelFacts, Observed, PackagedModel, Status, digest_of
 from deployer.core.strategy_options import Checks
 from deployer.core.target import Intent, Payload
 from deployer.core.traffic import Measured
@@ -34,7 +34,7 @@ def cloud() -> Cloud:
 
 
 def wish(intent: str, uri: str = "", /, move: Move | None = None, **options: Any) -> Wish:
-    model = Model(ModelFacts(uri=uri, digest=digest_of(uri))) if uri else None
+    model = PackagedModel(ModelFacts(uri=uri, digest=digest_of(uri))) if uri else None
     return Wish(NAME, Intent(intent), model, Options.parse(options, target="memory"), packages="image", move=move)
 
 

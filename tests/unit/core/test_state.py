@@ -12,9 +12,9 @@ from deployer.core.state import (
     DeploymentName,
     Digest,
     Generation,
-    Model,
     ModelFacts,
     Observed,
+    PackagedModel,
     Provenance,
     Record,
     Resource,
@@ -120,7 +120,7 @@ def test_who_serves_is_who_has_most_of_the_traffic() -> None:
 
 
 def test_a_model_is_known_by_its_digest_with_or_without_files() -> None:
-    assert Model(MODEL).digest == Model(MODEL, Path("/models/3")).digest == MODEL.digest
+    assert PackagedModel(MODEL).digest == PackagedModel(MODEL, Path("/models/3")).digest == MODEL.digest
 
 
 def test_a_resource_reads_as_kind_and_name() -> None:

@@ -12,7 +12,7 @@ from botocore.eventstream import EventStreamBuffer
 
 from deployer_localstack import Options
 from deployer_localstack.aws import eventstream
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.model_data import model_data
 from deployer_localstack.aws.s3_bodies import JoinedParts
@@ -97,7 +97,7 @@ def test_tags_of_aws_and_double_ones_are_refused() -> None:
 
 
 def test_names_are_the_same_whatever_their_case() -> None:
-    shelf = Shelf(Place("123456789012", "us-gov-west-1"))
+    shelf = Shelf(AccountRegion("123456789012", "us-gov-west-1"))
     shelf.models["Churn"] = Resource("Churn", shelf.place.arn("model", "Churn"), {}, {})
     assert shelf.model("churn").arn == "arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:model/churn"
     with pytest.raises(AwsError, match="already existing"):

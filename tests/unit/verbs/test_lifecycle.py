@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deployer.core.state import DeploymentName, Model, ModelFacts, Provenance, digest_of
+from deployer.core.state import DeploymentName, ModelFacts, PackagedModel, Provenance, digest_of
 from deployer.core.target import Intent
 from deployer.errors import (
     ConfigInvalid,
@@ -48,8 +48,8 @@ class Cloud(memory_cloud.Cloud):
         return super().call(verb, *given)
 
 
-def model(uri: str, **facts: Any) -> Model:
-    return Model(ModelFacts(uri=uri, digest=digest_of(uri), **facts))
+def model(uri: str, **facts: Any) -> PackagedModel:
+    return PackagedModel(ModelFacts(uri=uri, digest=digest_of(uri), **facts))
 
 
 @pytest.fixture

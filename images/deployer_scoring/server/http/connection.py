@@ -19,7 +19,7 @@ from deployer_scoring.masking import masked
 from deployer_scoring.server.handling import Handling
 from deployer_scoring.server.http.compression import decompressed
 from deployer_scoring.server.http.messages import Request, Response, failure
-from deployer_scoring.server.http.parsing import Chunks, Head, Refused
+from deployer_scoring.server.http.parsing import Chunks, Head, HttpError
 from deployer_scoring.server.http.site import NO_HEAD, Site
 from deployer_scoring.server.telemetry.journal import Exchange
 
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         else:
             try:
                 head = self._site.head(raw)
-            except Refused:
+            except HttpError:
                 return False  # the slow way finds it again
             self._known = (raw, head)
         if head.length != len(data) - end - 4 or head.length > self._site.limits.request_bytes:
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         try:
             while not (self._busy or self._lingers or self._writable) and self._read():
                 pass
-        except Refused as error:
+        except HttpError as error:
             self._refuse(error.status, str(error))
         finally:
             self._advancing = False
@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
             return False
         end = self._buffer.find(_END, max(0, self._searched - 3))
         if end > _MAX_HEAD or (end < 0 and len(self._buffer) > _MAX_HEAD):
-            raise Refused(431, f"the request's head is longer than {_MAX_HEAD} bytes")
+            raise HttpError(431, f"the request's head is longer than {_MAX_HEAD} bytes")
         if end < 0:
             if self._searched == 0:
                 self._started = perf_counter()
@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
         if self._size <= self._site.limits.request_bytes:
             self._parts.append(piece)
             if not self._site.hold(len(piece)):
-                raise Refused(503, "the requests that are being received fill the memory that is set aside for them")
+                raise HttpError(503, "the requests that are being received fill the memory that is set aside for them")
         elif self._parts:
             self._site.let_go(before)
             self._parts.clear()
@@ -277,9 +277,9 @@ class Connection(asyncio.Protocol):
         self._parts[:] = [body]
         self._begin(head, body)
 
-    def _too_large(self) -> Refused:
+    def _too_large(self) -> HttpError:
         limit = self._site.limits.request_bytes
-        return Refused(413, f"the request is larger than the {limit} bytes that are taken (DEPLOYER_MAX_REQUEST_BYTES); send fewer rows")
+        return HttpError(413, f"the request is larger than the {limit} bytes that are taken (DEPLOYER_MAX_REQUEST_BYTES); send fewer rows")
 
     # From a request to its response
 

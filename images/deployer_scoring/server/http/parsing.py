@@ -1,6 +1,6 @@
 """HTTP/1.1 as it comes in: the head of a request, and a body in chunks; strict, because what two parsers read differently is an attack.
 
-Refused are what RFC 9112 lets a server refuse: line feeds without carriage returns, folded headers, spaces before the colon, two lengths, a
+HttpError are what RFC 9112 lets a server refuse: line feeds without carriage returns, folded headers, spaces before the colon, two lengths, a
 length beside chunks, other codings than chunked, control characters. Bytes in, values out: it knows no socket.
 """
 
@@ -23,7 +23,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*
 _SINGLE = frozenset({"host", "content-length", "transfer-encoding", "content-type", "content-encoding", "expect"})
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """A request that breaks HTTP's rules; nothing after it on its connection can be trusted."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -58,21 +58,21 @@ def parse_head(raw: bytes) -> Head:
         raw: From the first byte of the request line to the last before the empty line, which is left out.
 
     Raises:
-        Refused: It breaks a rule; the message says which.
+        HttpError: It breaks a rule; the message says which.
     """
     if _FORBIDDEN.search(raw):
-        raise Refused(400, "the request's head holds a control character, or a line that doesn't end in CR LF")
+        raise HttpError(400, "the request's head holds a control character, or a line that doesn't end in CR LF")
     first, *lines = raw.split(b"\r\n")
     line = _REQUEST_LINE.fullmatch(first)
     if line is None:
-        raise Refused(400, "the request's first line is not METHOD TARGET HTTP/1.1")
+        raise HttpError(400, "the request's first line is not METHOD TARGET HTTP/1.1")
     method, target, major, minor = line.groups()
     if major != b"1":
-        raise Refused(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise HttpError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     headers = _headers(lines)
     new = minor != b"0"
     if new and "host" not in headers:
-        raise Refused(400, "the request has no Host header")
+        raise HttpError(400, "the request has no Host header")
     path, query = _path(method, str(target, "ascii"))
     options = {option.strip().lower() for option in headers.get("connection", "").split(",")}
     return Head(
@@ -90,16 +90,16 @@ def parse_head(raw: bytes) -> Head:
 
 def _headers(lines: list[bytes]) -> dict[str, str]:
     if len(lines) > _MAX_HEADERS:
-        raise Refused(431, f"the request has {len(lines)} headers; {_MAX_HEADERS} are taken")
+        raise HttpError(431, f"the request has {len(lines)} headers; {_MAX_HEADERS} are taken")
     headers: dict[str, str] = {}
     for line in lines:
         raw, colon, value = line.partition(b":")
         if not colon or _NAME.fullmatch(raw) is None:  # a folded line begins with a space, which no name has
-            raise Refused(400, "a header is not NAME: VALUE on one line, without a space before the colon")
+            raise HttpError(400, "a header is not NAME: VALUE on one line, without a space before the colon")
         name, text = str(raw, "ascii").lower(), str(value.strip(b" \t"), "latin-1")
         if name in headers:
             if name in _SINGLE:
-                raise Refused(400, f"the header {name} is there more than once")
+                raise HttpError(400, f"the header {name} is there more than once")
             text = f"{headers[name]}, {text}"
         headers[name] = text
     return headers
@@ -111,7 +111,7 @@ def _path(method: bytes, target: str) -> tuple[str, str]:
         if target == "*" and method == b"OPTIONS":
             return target, ""
         if not separator or scheme.lower() not in {"http", "https"} or not rest:
-            raise Refused(400, "the request's target is neither a path nor a URL")
+            raise HttpError(400, "the request's target is neither a path nor a URL")
         _, slash, rest = rest.partition("/")
         target = slash + rest or "/"
     path, _, query = target.partition("#")[0].partition("?")
@@ -122,16 +122,16 @@ def _length(headers: Mapping[str, str], new: bool) -> int:
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None:
         if length is not None:
-            raise Refused(400, "the request has both a Content-Length and a Transfer-Encoding")
+            raise HttpError(400, "the request has both a Content-Length and a Transfer-Encoding")
         if not new:
-            raise Refused(400, "HTTP/1.0 has no Transfer-Encoding")
+            raise HttpError(400, "HTTP/1.0 has no Transfer-Encoding")
         if coding.lower() != "chunked":
-            raise Refused(501, "no other Transfer-Encoding than chunked is understood")
+            raise HttpError(501, "no other Transfer-Encoding than chunked is understood")
         return -1
     if length is None:
         return 0
     if _LENGTH.fullmatch(length) is None:
-        raise Refused(400, "the Content-Length is not a whole number")
+        raise HttpError(400, "the Content-Length is not a whole number")
     return int(length)
 
 
@@ -140,7 +140,7 @@ def _expects(headers: Mapping[str, str]) -> bool:
     if expected is None:
         return False
     if expected.lower() != "100-continue":
-        raise Refused(417, "no other expectation than 100-continue can be met")
+        raise HttpError(417, "no other expectation than 100-continue can be met")
     return True
 
 
@@ -157,7 +157,7 @@ class Chunks:
         """The body's bytes at the buffer's front, which are taken out of it; what follows the last chunk stays.
 
         Raises:
-            Refused: A size that is none, a chunk longer than it said, a trailer that is no header.
+            HttpError: A size that is none, a chunk longer than it said, a trailer that is no header.
         """
         found: list[bytes] = []
         while not self.done and buffer and self._state(buffer, found):
@@ -170,7 +170,7 @@ class Chunks:
             return False
         size = _CHUNK_SIZE.fullmatch(line)
         if size is None:
-            raise Refused(400, "a chunk's size is not a hexadecimal number")
+            raise HttpError(400, "a chunk's size is not a hexadecimal number")
         self._left = int(size.group(1), 16)
         self._state = self._data if self._left else self._trailer
         return True
@@ -185,7 +185,7 @@ class Chunks:
         if len(buffer) < 2 and b"\r\n".startswith(buffer):
             return False
         if buffer[:2] != b"\r\n":
-            raise Refused(400, "a chunk is longer than its size")
+            raise HttpError(400, "a chunk is longer than its size")
         del buffer[:2]
         self._state = self._size_line
         return True
@@ -198,9 +198,9 @@ class Chunks:
         if not line:
             self.done = True
         elif self._trailers > _MAX_TRAILERS:
-            raise Refused(431, f"the trailers are longer than {_MAX_TRAILERS} bytes")
+            raise HttpError(431, f"the trailers are longer than {_MAX_TRAILERS} bytes")
         elif _FORBIDDEN.search(line) or _NAME.fullmatch(line.partition(b":")[0]) is None or b":" not in line:
-            raise Refused(400, "a trailer is not NAME: VALUE on one line")
+            raise HttpError(400, "a trailer is not NAME: VALUE on one line")
         return True
 
 
@@ -209,10 +209,10 @@ def _line(buffer: bytearray, limit: int) -> Optional[bytes]:
     end = buffer.find(b"\n", 0, limit + 2)
     if end < 0:
         if len(buffer) > limit:
-            raise Refused(400, f"a line of the chunked body is longer than {limit} bytes")
+            raise HttpError(400, f"a line of the chunked body is longer than {limit} bytes")
         return None
     line = bytes(buffer[:end])
     if not line.endswith(b"\r"):
-        raise Refused(400, "a line of the chunked body doesn't end in CR LF")
+        raise HttpError(400, "a line of the chunked body doesn't end in CR LF")
     del buffer[: end + 1]
     return line[:-1]

@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional, Protocol
 
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.messages import Request, Response
-from deployer_scoring.server.http.parsing import Head, Refused, parse_head
+from deployer_scoring.server.http.parsing import Head, HttpError, parse_head
 from deployer_scoring.server.telemetry.journal import Exchange
 
 NO_HEAD = Head("-", "-", "", "", {}, 0, False, False, True)
@@ -43,7 +43,7 @@ class Limits(NamedTuple):
         return self.read_seconds + (self.request_bytes if length < 0 else length) / _BYTES_A_SECOND
 
 
-class Client(Protocol):
+class ClientConnection(Protocol):
     """A connection, as those know it who share it."""
 
     deadline: float
@@ -91,10 +91,10 @@ class Site:
         """
         self.loop, self.handle, self.limits, self.allowed = loop, handle, limits, allowed
         self._finished, self._in_flight = finished, in_flight
-        self.connections: set[Client] = set()
+        self.connections: set[ClientConnection] = set()
         self.closing = False
         """Whether answers ask their client to close the connection."""
-        self.answered: Optional[Callable[[Client], object]] = None
+        self.answered: Optional[Callable[[ClientConnection], object]] = None
         """Told of each connection that has been answered and is kept, where connections move to another process."""
         self.requests = 0
         """How many are being answered."""
@@ -106,20 +106,20 @@ class Site:
         """A request's head, read and admitted.
 
         Raises:
-            Refused: It breaks a rule of HTTP's, or comes from where nobody may ask.
+            HttpError: It breaks a rule of HTTP's, or comes from where nobody may ask.
         """
         head = parse_head(raw)
         refusal = self.allowed and self.allowed.refusal(head.method, head.target, head.headers)
         if refusal:
-            raise Refused(403, refusal)
+            raise HttpError(403, refusal)
         return head
 
-    def joined(self, connection: Client) -> bool:
+    def joined(self, connection: ClientConnection) -> bool:
         """Count a connection; False where it is one too many."""
         self.connections.add(connection)
         return len(self.connections) <= self.limits.connections
 
-    def left(self, connection: Client) -> None:
+    def left(self, connection: ClientConnection) -> None:
         self.connections.discard(connection)
 
     def begun(self) -> None:

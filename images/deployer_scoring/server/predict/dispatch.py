@@ -14,9 +14,7 @@ from deployer_scoring.model.mlmodel import MLModel
 from deployer_scoring.scorer import INVOCATIONS, Ask, Scorer
 from deployer_scoring.server.predict.in_loop import InLoop
 from deployer_scoring.server.predict.in_process import InProcess
-from deployer_scoring.server.predict.waiting import Busy, TimedOut
-
-__all__ = ["Busy", "Dispatcher", "TimedOut"]
+from deployer_scoring.server.predict.waiting import Busy
 
 
 class Dispatcher:
@@ -66,7 +64,7 @@ class Dispatcher:
 
         Raises:
             Busy: Too many are waiting.
-            TimedOut: The model took too long.
+            PredictTimeout: The model took too long.
             InvalidInput, ModelFailure, EncodingError: As Scorer.answer.
         """
         in_loop = self._in_loop

@@ -11,7 +11,7 @@ from typing import Any, Optional
 from deployer_scoring.errors import ModelFailure
 from deployer_scoring.loaders.loading import one_line
 from deployer_scoring.scorer import Ask, Scorer
-from deployer_scoring.server.handling import Answer
+from deployer_scoring.server.handling import AnswerFuture
 from deployer_scoring.server.predict.durations import Durations
 from deployer_scoring.server.predict.waiting import Waiting, taken
 
@@ -42,9 +42,9 @@ class InLoop:
         expected = self._durations.expected(size)
         return expected is not None and expected <= _SHORT
 
-    def put(self, ask: Ask) -> Answer:
+    def put(self, ask: Ask) -> AnswerFuture:
         """Queue a request."""
-        answer = Answer(loop=self._loop)
+        answer = AnswerFuture(loop=self._loop)
         self.queue.append(Waiting(ask, answer, 0.0))
         if not self._scheduled:
             self._scheduled = True

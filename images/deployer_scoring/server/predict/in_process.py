@@ -13,11 +13,11 @@ from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import LoadError, ModelFailure, ScoringError
 from deployer_scoring.scorer import Answers, Ask
-from deployer_scoring.server.handling import Answer
+from deployer_scoring.server.handling import AnswerFuture
 from deployer_scoring.server.predict import ipc
 from deployer_scoring.server.predict.channel import Channel, Main
 from deployer_scoring.server.predict.durations import Durations
-from deployer_scoring.server.predict.waiting import TimedOut, Waiting, taken
+from deployer_scoring.server.predict.waiting import PredictTimeout, Waiting, taken
 
 _log = logging.getLogger(__name__)
 _END = object()
@@ -87,16 +87,16 @@ class InProcess:
         jobs = itertools.chain(self._jobs.values(), self._calls, self._suspects)
         return len(self.queue) + sum(max(1, len(job.waiting)) for job in jobs)
 
-    def put(self, ask: Ask) -> Answer:
+    def put(self, ask: Ask) -> AnswerFuture:
         """Queue a request."""
-        answer = Answer(loop=self._loop)
+        answer = AnswerFuture(loop=self._loop)
         self.queue.append(Waiting(ask, answer, perf_counter()))
         self._pump()
         return answer
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Answer:
+    def call(self, function: Callable[..., Any], *arguments: Any) -> AnswerFuture:
         """Have function(scorer, *arguments) called; what it returns is the answer. All of them must be picklable."""
-        answer = Answer(loop=self._loop)
+        answer = AnswerFuture(loop=self._loop)
         self._calls.append(_Job((ipc.RUN, function, arguments), [Waiting(Ask(b"", ""), answer, perf_counter())]))
         self._pump()
         return answer
@@ -105,7 +105,7 @@ class InProcess:
         """The items of function(scorer, *arguments) as they come; the process waits while nobody takes them.
 
         Raises:
-            Exception: What the function raises, at any item; ModelFailure where the process ends, TimedOut where an item takes too long.
+            Exception: What the function raises, at any item; ModelFailure where the process ends, PredictTimeout where an item takes too long.
         """
         job = _Job((ipc.ITERATE, function, arguments), pieces=asyncio.Queue())
         self._calls.append(job)
@@ -131,7 +131,7 @@ class InProcess:
         message = f"the request waited longer than {self._seconds:g} s for the model (DEPLOYER_REQUEST_TIMEOUT_SECONDS)"
         for waiting in self.queue:
             if waiting.since < oldest:
-                waiting.answer.settle(TimedOut(message))
+                waiting.answer.settle(PredictTimeout(message))
         late = [job for job in self._jobs.values() if job.since < oldest]
         for job in late:
             job.late = True
@@ -166,7 +166,7 @@ class InProcess:
         alone = len(jobs) == 1 and len(jobs[0].waiting) <= 1
         for job in reversed(jobs):
             if job.late:
-                self._fail(job, TimedOut(f"the model took longer than {self._seconds:g} s (DEPLOYER_REQUEST_TIMEOUT_SECONDS)"))
+                self._fail(job, PredictTimeout(f"the model took longer than {self._seconds:g} s (DEPLOYER_REQUEST_TIMEOUT_SECONDS)"))
             elif job.pieces is not None or (alone and not killed):
                 self._fail(job, ModelFailure(f"the model's process ended while it predicted ({how})"))
             elif killed:

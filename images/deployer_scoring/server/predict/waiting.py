@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.scorer import Ask
-from deployer_scoring.server.handling import Answer
+from deployer_scoring.server.handling import AnswerFuture
 
 MOST_BYTES = 4 * 1024 * 1024
 """Of requests that are joined."""
@@ -19,7 +19,7 @@ class Busy(ScoringError):
     """As many requests wait as may wait."""
 
 
-class TimedOut(ScoringError):
+class PredictTimeout(ScoringError):
     """The model took longer than a request may take."""
 
 
@@ -27,7 +27,7 @@ class Waiting(NamedTuple):
     """A request in a queue."""
 
     ask: Ask
-    answer: Answer
+    answer: AnswerFuture
     since: float
     """On perf_counter's clock."""
 

@@ -30,7 +30,7 @@ from deployer_scoring.server.protocols.multi_model import MultiModel
 from deployer_scoring.server.protocols.service import Service
 from deployer_scoring.server.settings import Settings
 from deployer_scoring.server.telemetry.journal import Journal
-from deployer_scoring.server.telemetry.lines import Lines
+from deployer_scoring.server.telemetry.lines import LineBuffer
 from deployer_scoring.server.telemetry.metrics import Metrics
 from deployer_scoring.server.telemetry.tracing import exporter
 
@@ -98,7 +98,7 @@ class _Worker:
         self._catalog = Catalog(self._settings)
         multi_model = MultiModel(self._catalog, self._placement.loaded) if self._catalog.several else None
         self._service = Service(self._catalog, metrics=self._post.metrics, exporter=self._exporter, multi_model=multi_model)
-        self._lines = Lines()
+        self._lines = LineBuffer()
         self._site = self._new_site()
         self._handover = Handover(self._settings.handover, self._site, self._allowed) if self._settings.handover else None
         self._loop.add_signal_handler(signal.SIGTERM, self._stop)

@@ -151,13 +151,13 @@ def _failed(error: Exception, request: Request) -> Response:
 
 def _judged(error: Exception, request: Request) -> tuple[int, str, str]:
     """The status, error code and message of what went wrong; what isn't the client's fault is logged."""
-    from deployer_scoring.server.predict.waiting import Busy, TimedOut
+    from deployer_scoring.server.predict.waiting import Busy, PredictTimeout
 
     if isinstance(error, InvalidInput):
         return error.status, _ERROR_CODES.get(error.status, error.error_code), str(error)
     if isinstance(error, (Busy, Unavailable)):
         return 503, "TEMPORARILY_UNAVAILABLE", str(error)
-    if isinstance(error, TimedOut):
+    if isinstance(error, PredictTimeout):
         return 504, "DEADLINE_EXCEEDED", str(error)
     if isinstance(error, (ModelFailure, EncodingError)):
         _log.error("request %s: the model failed: %s", request.id, getattr(error, "stack", "") or error)

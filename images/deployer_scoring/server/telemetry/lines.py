@@ -10,7 +10,7 @@ _LATE = 0.1  # seconds
 _MANY = 500
 
 
-class Lines:
+class LineBuffer:
     """A buffer of one event loop."""
 
     def __init__(self) -> None:

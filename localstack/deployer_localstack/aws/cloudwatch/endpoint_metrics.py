@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from deployer_localstack.aws import ground
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.cloudwatch.series import Metric
 
 _NAMESPACE = "AWS/SageMaker"
@@ -34,7 +34,7 @@ class Invocation:
     model_seconds: float
 
 
-def record(place: Place, invocation: Invocation) -> None:
+def record(place: AccountRegion, invocation: Invocation) -> None:
     """Add it to the metrics: errors as 1 or 0, so that their average is a rate, and latencies in microseconds."""
     status, microseconds = invocation.status, 1e6 * invocation.model_seconds
     values = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import validation
 from deployer_localstack.aws.images import Images
 from deployer_localstack.aws.sagemaker.configs import Configs
@@ -47,7 +47,7 @@ class SageMaker:
             "DeleteTags": _delete_tags,
         }
 
-    def answer(self, place: Place, operation: str, parameters: Parameters) -> dict[str, Any] | None:
+    def answer(self, place: AccountRegion, operation: str, parameters: Parameters) -> dict[str, Any] | None:
         """The answer; None leaves it to moto.
 
         Raises:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from deployer_localstack.aws.account import Place
+from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import validation
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ AnyResource = TypeVar("AnyResource", Resource, Endpoint)
 class Shelf:
     """What one place has. `lock` guards every look and change that must be of one piece."""
 
-    place: Place
+    place: AccountRegion
     models: dict[str, Resource] = field(default_factory=dict)
     configs: dict[str, Resource] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
@@ -152,10 +152,10 @@ class Store:
     """The shelves of all places."""
 
     def __init__(self) -> None:
-        self._shelves: dict[Place, Shelf] = {}
+        self._shelves: dict[AccountRegion, Shelf] = {}
         self._lock = threading.Lock()
 
-    def shelf(self, place: Place) -> Shelf:
+    def shelf(self, place: AccountRegion) -> Shelf:
         with self._lock:
             return self._shelves.setdefault(place, Shelf(place))
 

@@ -12,9 +12,9 @@ import pytest
 
 from deployer_scoring.errors import LoadError
 from deployer_scoring.spark import frames, shipping
-from deployer_scoring.spark.client import Order, meeting_place, own_directory
+from deployer_scoring.spark.client import ModelProcessSpec, meeting_place, own_directory
 
-_ORDER = Order("identity", "/model", "python", ("/a",), {}, 600.0)
+_ORDER = ModelProcessSpec("identity", "/model", "python", ("/a",), {}, 600.0)
 
 
 def test_messages_arrive_whole_and_the_end_between_them_is_no_error() -> None:

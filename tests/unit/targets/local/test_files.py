@@ -11,12 +11,12 @@ from deployer.artifacts import content_digest, files
 from deployer.errors import MachineFault, ModelInvalid
 from deployer_targets.local import home
 from deployer_targets.local.copying import copied
-from deployer_targets.local.names import Place
+from deployer_targets.local.names import StateDirectories
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place.of({"DEPLOYER_LOCAL_DIR": str(tmp_path / "cloud")})
+def place(tmp_path: Path) -> StateDirectories:
+    place = StateDirectories.of({"DEPLOYER_LOCAL_DIR": str(tmp_path / "cloud")})
     home.prepare(place)
     return place
 
@@ -32,17 +32,17 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
-def test_directories_are_open_to_their_user_alone(place: Place) -> None:
+def test_directories_are_open_to_their_user_alone(place: StateDirectories) -> None:
     assert place.sockets.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MachineFault, match="can't be made"):
-        home.prepare(Place.of({"DEPLOYER_LOCAL_DIR": str(tmp_path / "file" / "below")}))
+        home.prepare(StateDirectories.of({"DEPLOYER_LOCAL_DIR": str(tmp_path / "file" / "below")}))
 
 
-def test_one_at_a_time_holds_a_name(place: Place) -> None:
+def test_one_at_a_time_holds_a_name(place: StateDirectories) -> None:
     held = home.hold(place, "churn")
     assert held is not None
     assert home.hold(place, "churn") is None
@@ -52,7 +52,7 @@ def test_one_at_a_time_holds_a_name(place: Place) -> None:
     os.close(again)
 
 
-def test_what_a_killed_one_left_is_cleared_and_what_is_held_is_not(place: Place) -> None:
+def test_what_a_killed_one_left_is_cleared_and_what_is_held_is_not(place: StateDirectories) -> None:
     held = home.hold(place, "alive")
     assert held is not None
     for name in ("alive", "dead"):
@@ -67,7 +67,7 @@ def test_what_a_killed_one_left_is_cleared_and_what_is_held_is_not(place: Place)
     assert place.socket("alive").exists()
 
 
-def test_a_lock_on_a_directory_that_was_removed_meanwhile_is_none(place: Place) -> None:
+def test_a_lock_on_a_directory_that_was_removed_meanwhile_is_none(place: StateDirectories) -> None:
     first = home.hold(place, "churn")
     assert first is not None
     home.clear(place, "churn")

@@ -9,7 +9,7 @@ import pytest
 from deployer.core.options import Takes
 from deployer.errors import ConfigInvalid
 from deployer_targets.local.config import LocalConfig
-from deployer_targets.local.names import Place, check_name, name_for
+from deployer_targets.local.names import StateDirectories, check_name, name_for
 
 
 @pytest.mark.parametrize("name", ["a", "0", "a" * 63, "churn-2", "a--b"])
@@ -31,12 +31,12 @@ def test_the_nearest_name_is_valid(candidate: str, name: str) -> None:
 
 
 def test_the_place_is_the_named_directory_or_the_users_own() -> None:
-    named = Place.of({"DEPLOYER_LOCAL_DIR": "/here", "XDG_RUNTIME_DIR": "/run/user/1"})
+    named = StateDirectories.of({"DEPLOYER_LOCAL_DIR": "/here", "XDG_RUNTIME_DIR": "/run/user/1"})
     assert (named.socket("a"), named.models_of("a")) == (Path("/here/run/a/socket"), Path("/here/models/a"))
-    users = Place.of({"XDG_RUNTIME_DIR": "/run/user/1", "XDG_CACHE_HOME": "/cache"})
+    users = StateDirectories.of({"XDG_RUNTIME_DIR": "/run/user/1", "XDG_CACHE_HOME": "/cache"})
     assert users.socket("a") == Path("/run/user/1/deployer/local/a/socket")
     assert users.models.parent == Path("/cache/deployer/local")
-    other = Place.of({"XDG_RUNTIME_DIR": "/run/user/2", "XDG_CACHE_HOME": "/cache"})
+    other = StateDirectories.of({"XDG_RUNTIME_DIR": "/run/user/2", "XDG_CACHE_HOME": "/cache"})
     assert other.models != users.models
 
 

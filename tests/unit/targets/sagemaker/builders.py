@@ -6,7 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from deployer.core.options import TargetConfig
-from deployer.core.state import DeploymentName, Digest, Generation, Image, Model, ModelFacts, Observed, Record, Resource, Share, Status, digest_of
+from deployer.core.state import (
+    DeploymentName,
+    Digest,
+    Generation,
+    Image,
+    ModelFacts,
+    Observed,
+    PackagedModel,
+    Record,
+    Resource,
+    Share,
+    Status,
+    digest_of,
+)
 from deployer.core.target import DeploymentSpec, Intent, Request, record_of
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
@@ -20,8 +33,8 @@ HOME = Home(BUCKET, NAME)
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 
 
-def model(text: str = "one") -> Model:
-    return Model(ModelFacts(uri=f"models:/churn/{text}", digest=digest_of(text), size=1000))
+def model(text: str = "one") -> PackagedModel:
+    return PackagedModel(ModelFacts(uri=f"models:/churn/{text}", digest=digest_of(text), size=1000))
 
 
 def image(text: str = "image") -> Image:
@@ -74,5 +87,5 @@ def serving(current: DeploymentSpec[SageMakerConfig], *before: Record, **changes
     )
 
 
-def generation(of: TargetConfig, made_of: Model, runs: Image) -> str:
+def generation(of: TargetConfig, made_of: PackagedModel, runs: Image) -> str:
     return Generation(made_of.digest, runs.digest, of.revision()).id

@@ -16,10 +16,11 @@ from deployer_scoring.loaders.loading import Loaded
 from deployer_scoring.model.mlmodel import MLModel, PythonFunction
 from deployer_scoring.schema.signature import ColSpec, DataType, ModelSignature, ParamSchema, ParamSpec, Schema
 from deployer_scoring.scorer import Ask, Scorer
-from deployer_scoring.server.handling import Answer, Handling
-from deployer_scoring.server.predict.dispatch import Busy, Dispatcher
+from deployer_scoring.server.handling import AnswerFuture, Handling
+from deployer_scoring.server.predict.dispatch import Dispatcher
 from deployer_scoring.server.predict.durations import Durations
 from deployer_scoring.server.predict.in_loop import InLoop
+from deployer_scoring.server.predict.waiting import Busy
 
 X = ModelSignature(Schema((ColSpec(DataType.double, "x"),)))
 WITH_PARAMS = ModelSignature(X.inputs, None, ParamSchema((ParamSpec("times", DataType.long, 2),)))
@@ -231,7 +232,7 @@ def test_a_handling_that_never_waits_ends_at_once_and_one_that_waits_goes_on_whe
 
         Handling(loop, at_once(), told.append)
         assert told == [1]
-        answer, future = Answer(loop=loop), loop.create_future()
+        answer, future = AnswerFuture(loop=loop), loop.create_future()
 
         async def waits() -> int:
             first = await answer
@@ -252,7 +253,7 @@ def test_a_handling_that_is_given_up_is_told_so_where_it_waits() -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         ended: list[str] = []
-        for make in (lambda: Answer(loop=loop), loop.create_future):
+        for make in (lambda: AnswerFuture(loop=loop), loop.create_future):
             future = make()
 
             async def waits(future: Any = future) -> None:
