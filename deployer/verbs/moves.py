@@ -52,11 +52,12 @@ class Move:
             stays = target.config.taken(Takes.LIVE) | target.config.taken(Takes.ROLLOUT)
             live = as_before(record, observed, stays) or record
         said = frozenset(config.model_fields_set if named is None else named)
-        kept = live.options.keys() if self.direction is Direction.PROMOTE else live.options.keys() - STRATEGY
+        promotes = self.direction is Direction.PROMOTE and record.generation == observed.candidate
+        at_once = {} if promotes else {option: type(config).model_fields[option].default for option in STRATEGY}
+        if not promotes and self.direction is not Direction.ROLLBACK:
+            said -= STRATEGY  # all of the traffic to what serves: whatever a file says of rollouts, there is none
         going = config.completed(
-            replace(live, options={option: live.options[option] for option in kept}),
-            said & (STRATEGY | target.config.taken(Takes.NOTHING)),
-            target=target.scheme,
+            replace(live, options={**live.options, **at_once}), said & (STRATEGY | target.config.taken(Takes.NOTHING)), target=target.scheme
         )
         image = Image(record.image, Digest(record.image.partition("@")[2]))
         return DeploymentSpec(live, going, image, made=True)

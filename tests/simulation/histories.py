@@ -24,6 +24,7 @@ from deployer.errors import DeployerError
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
 from deployer.verbs import lifecycle
 from deployer.verbs.lifecycle import Wish
+from deployer.verbs.moves import Direction, Move
 from tests.simulation.cloud import Behaviour, Cloud, data_of, model_of
 from tests.simulation.service import ServiceError
 from tests.simulation.wire import Fault, Killed, Wire
@@ -187,9 +188,11 @@ def _execute(subject: Subject, command: Command, wire: Wire, actor: str, report:
         verb: Callable[..., object] = lifecycle.delete if command.verb == "delete" else lifecycle.prune
         verb(target, cloud, NAME, config, report)
         return
+    moves = command.verb in tuple(Direction)
     wish = Wish(
         name=NAME,
-        intent=Intent(command.verb),
+        intent=Intent.UPDATE if moves else Intent(command.verb),
+        move=Move(Direction(command.verb)) if moves else None,
         model=model_named(command.model) if command.model else None,
         config=target.config.parse(options, target=target.scheme),
         packages="image",

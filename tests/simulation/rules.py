@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from deployer.core.state import Record
-from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of
+from tests.simulation.cloud import Cloud, Endpoint, data_of, is_record, model_of, models_of
 from tests.simulation.histories import (
     HAND,
     NAME,
@@ -30,6 +30,7 @@ MILD = (Fault.THROTTLED, Fault.LOST)
 LIVE = "update_endpoint_weights_and_capacities"
 SWITCH = "update_endpoint"
 DEPLOYS = ("create", "update", "apply")
+MOVES = ("promote", "abort")
 
 
 @dataclass(slots=True)
@@ -78,16 +79,25 @@ def alone(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
     if outcome.done and command.verb == "delete":
         yield from leftovers(rested)
     elif outcome.done:
-        yield from converged(rested, command)
-        yield from succession(_rested(before), rested, dict(command.options).get("keep", 1))
-        if outcome.swept:
-            yield from orphans(before, rested, dict(command.options).get("keep", 1))
+        yield from moved(_rested(before), rested, command)
+        yield from shared(_rested(before), rested, command) if shares(rested) else arrived(outcome, before, rested)
     elif outcome.went_back:
         yield from went_back(_rested(before), rested)
+        if shares(_rested(before)) and not shares(rested):
+            yield from orphans(before, rested, AGES)
     if LIVE in outcome.wire.refused and outcome.ended == "PermissionDenied":
         yield from recorded_as_is(rested)
     if all(fault in MILD for _, fault in command.faults):
         yield from expected(outcome, before)
+
+
+def arrived(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
+    """One generation has all of the traffic, and what the command wanted is so."""
+    keep = dict(outcome.command.options).get("keep", 1)
+    yield from converged(cloud, outcome.command)
+    yield from succession(_rested(before), cloud, keep)
+    if outcome.swept:
+        yield from orphans(before, cloud, keep)
 
 
 def expected(outcome: Outcome, before: Cloud) -> Iterator[str]:
@@ -104,6 +114,8 @@ def expected(outcome: Outcome, before: Cloud) -> Iterator[str]:
     nothing_to_complete = not serving and not command.model
     if command.verb == "prune" and not before.objects and outcome.ended == "DeploymentNotFound":
         return
+    if command.verb in MOVES and not serving and outcome.ended in ("DeploymentNotFound", "Conflict"):
+        return
     if command.verb == "update" and (nothing_to_complete or not before.objects) and outcome.ended in ("DeploymentNotFound", "Conflict"):
         return
     yield f"nothing stood in the way of {command}, and it ended by {outcome.ended}: {outcome.error}"
@@ -119,6 +131,43 @@ def converged(cloud: Cloud, command: Command) -> Iterator[str]:
     yield from whole(endpoint, cloud)
     if command.verb in DEPLOYS:
         yield from as_asked(endpoint, cloud, command)
+
+
+def shares(cloud: Cloud) -> tuple[tuple[str, float], ...]:
+    """The variants and weights of an endpoint that two generations share; none of any other."""
+    endpoint = cloud.endpoints.get(NAME)
+    return endpoint.weights if endpoint and endpoint.status == "InService" and len(endpoint.weights) == 2 else ()
+
+
+def shared(before: Cloud, cloud: Cloud, command: Command) -> Iterator[str]:
+    """Two generations share the endpoint only where somebody was asked to stop there; both are whole, and each has what its step says."""
+    yield from whole(cloud.endpoints[NAME], cloud)
+    options, now = dict(command.options), [round(weight) for _, weight in shares(cloud)]
+    if command.verb in (*DEPLOYS, "abort") and options.get("pause") != "manual":
+        yield f"{command} is done, and the traffic is split {now}"
+    if command.verb in DEPLOYS:
+        steps = options.get("steps", (100,))
+        candidate = cloud.configs[cloud.endpoints[NAME].serving or ""]["ProductionVariants"][1]["ModelName"]
+        if command.model and _part(command.model) not in data_of(cloud.models[candidate]):
+            yield f"the candidate is {candidate}, not {command.model}"
+        if now[1] not in steps or sum(now) != 100:
+            yield f"the traffic is split {now}, and the steps are {steps}"
+    if command.verb == "prune" and shares(before) != shares(cloud):
+        yield "a prune changed who has the traffic"
+
+
+def moved(before: Cloud, cloud: Cloud, command: Command) -> Iterator[str]:
+    """Who gives up stays with what was there first; who goes on, with the candidate; and who is to stop on the way does."""
+    endpoint, then = cloud.endpoints.get(NAME), serving_data(before)
+    if command.verb == "abort" and then and serving_data(cloud) != then:
+        yield f"given up, and {serving_data(cloud)} serves, not {then}"
+    if command.verb == "promote" and shares(before) and endpoint is not None:
+        candidate = models_of(before.configs[before.endpoints[NAME].serving or ""])[1]
+        if candidate not in models_of(cloud.configs[endpoint.serving or ""]):
+            yield f"promoted, and {candidate} has no traffic"
+    stops = dict(command.options).get("pause") == "manual" and command.verb in DEPLOYS
+    if stops and command.model and then and not shares(before) and _part(command.model) not in then and not shares(cloud):
+        yield f"{command} did not stop on its way"
 
 
 def whole(endpoint: Endpoint, cloud: Cloud) -> Iterator[str]:
@@ -242,6 +291,8 @@ def together(first: Outcome, second: Outcome, cloud: Cloud) -> Iterator[str]:
         if winner.command.verb == "delete":
             if NAME in rested.endpoints:
                 yield f"{winner.command} won, and the endpoint is there"
+        elif shares(rested):
+            yield from shared(rested, rested, winner.command)
         else:
             yield from converged(rested, winner.command)
 

@@ -53,6 +53,41 @@ RIVALS = (
     Command("delete"),
 )
 
+CANARY = (("strategy", "canary"), ("steps", (10, 50)), ("pause", "5s"))
+MANUAL = (("strategy", "canary"), ("steps", (10, 50)), ("pause", "manual"))
+KEPT = (("strategy", "blue_green"), ("pause", "manual"))
+SPLIT = (*UPDATED, Command("update", "v3", MANUAL))
+CANARIES: tuple[tuple[tuple[Command, ...], Command], ...] = (
+    (SERVING, Command("update", "v2", CANARY)),
+    (UPDATED, Command("update", "v1", MANUAL)),
+    (UPDATED, Command("update", "broken", CANARY)),
+    (UPDATED, Command("update", "v3", KEPT)),
+    (SPLIT, Command("promote")),
+    (SPLIT, Command("promote", "", (("pause", "0s"),))),
+    (SPLIT, Command("abort")),
+    (SPLIT, Command("update", "v3", CANARY)),
+    (SPLIT, Command("update", "v4", MANUAL)),
+    (SPLIT, Command("prune", "", (("keep", 0),))),
+    (SPLIT, Command("delete")),
+)
+AFTER_CANARIES = (
+    Command("abort"),
+    Command("promote", "", (("pause", "0s"),)),
+    Command("apply", "v1", (("strategy", "all_at_once"),)),
+    Command("update", "v4", CANARY),
+    Command("delete"),
+    Command("prune"),
+    Command("update", "v2", (("strategy", "all_at_once"),)),
+)
+CANARY_RIVALS = (
+    Command("update", "v3", CANARY),
+    Command("update", "v1", MANUAL),
+    Command("promote", "", (("pause", "0s"),)),
+    Command("abort"),
+    Command("apply", "v4", (("strategy", "all_at_once"),)),
+    Command("delete"),
+)
+
 REMOVERS = (Command("prune", "", (("keep", 0),)), Command("apply", "v3", (("keep", 0),)), Command("update", "broken"), Command("delete"))
 RETURNERS = (Command("apply", "v1"), Command("apply", "v2"), Command("update", "v1", (("instance_count", 2),)))
 
@@ -83,7 +118,9 @@ class Tally:
         return f"{self.histories} histories: " + ", ".join(f"{count} {ended}" for ended, count in self.ended.most_common())
 
 
-def every_call_struck(subject: Subject, budget: int, cases: Sequence[tuple[tuple[Command, ...], Command]] = STRUCK) -> Tally:
+def every_call_struck(
+    subject: Subject, budget: int, cases: Sequence[tuple[tuple[Command, ...], Command]] = STRUCK, afterwards: tuple[Command, ...] = AFTERWARDS
+) -> Tally:
     """Each command of the cases, each of its calls, each fault; then as many follow-up commands, in turn, as the budget allows.
 
     A budget smaller than that takes some of the calls and faults, spread evenly.
@@ -95,7 +132,7 @@ def every_call_struck(subject: Subject, budget: int, cases: Sequence[tuple[tuple
         if not tally.add(subject, History((command,)), cloud):
             tally.tell(subject, History((*start, command), USUAL), str(command))
             return tally
-        again = (replace(command, faults=()), *AFTERWARDS)
+        again = (replace(command, faults=()), *afterwards)
         for turn in range(min(each, len(again))):
             after = again[(number + turn) % len(again)]
             if not tally.add(subject, History((after,)), cloud.fork()):
@@ -117,24 +154,36 @@ def _struck(subject: Subject, cases: Sequence[tuple[tuple[Command, ...], Command
                 yield start, base, replace(command, faults=((call, Fault.LOST), (later, Fault.REFUSED)))
 
 
-def one_within_another(subject: Subject, budget: int) -> Tally:
+def one_within_another(
+    subject: Subject, budget: int, starts: tuple[tuple[Command, ...], ...] = (SERVING, UPDATED), rivals: tuple[Command, ...] = RIVALS
+) -> Tally:
     """Two clients: the first stands still before each of its calls in turn while the second runs to its end; then a third, alone, to the same end."""
     tally = Tally()
     cases = [
         (start, base, Together(first, second, (call, 1_000_000)))
-        for start in (SERVING, UPDATED)
+        for start in starts
         for base in (_begun(subject, start),)
-        for first in RIVALS
-        for second in RIVALS
+        for first in rivals
+        for second in rivals
         for call in range(hold(subject, History((first,)), base.fork()).outcomes[0].wire.calls)
     ]
     step = max(1, len(cases) // budget)
     for start, base, both in cases[::step]:
-        last = Command("delete") if both.second.verb == "delete" else Command("apply", "v2")
+        last = Command("delete") if both.second.verb == "delete" else Command("apply", "v2", (("strategy", "all_at_once"),))
         if not tally.add(subject, History((both, last)), base.fork()):
             tally.tell(subject, History((*start, both, last), USUAL), str(both))
             return tally
     return tally
+
+
+def canaries_struck(subject: Subject, budget: int) -> Tally:
+    """Rollouts by steps, each call of them struck by everything; then run again, given up, gone on with, or replaced."""
+    return every_call_struck(subject, budget, CANARIES, AFTER_CANARIES)
+
+
+def canaries_within_another(subject: Subject, budget: int) -> Tally:
+    """Two clients about a rollout by steps, one within the other."""
+    return one_within_another(subject, budget, (UPDATED, SPLIT), CANARY_RIVALS)
 
 
 def one_across_another(subject: Subject, budget: int) -> Tally:
@@ -185,4 +234,16 @@ def _begun(subject: Subject, start: tuple[Command, ...]) -> Cloud:
     return cloud
 
 
-__all__ = ["BUDGET", "QUIET", "SEED", "Tally", "beside_a_hand", "by_chance", "every_call_struck", "one_across_another", "one_within_another"]
+__all__ = [
+    "BUDGET",
+    "QUIET",
+    "SEED",
+    "Tally",
+    "beside_a_hand",
+    "by_chance",
+    "canaries_struck",
+    "canaries_within_another",
+    "every_call_struck",
+    "one_across_another",
+    "one_within_another",
+]

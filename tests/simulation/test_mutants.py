@@ -13,7 +13,9 @@ import pytest
 from deployer.core import generations
 from deployer.core.plan import Effect
 from deployer.core.state import Observed
+from deployer.core.strategy_options import Course
 from deployer.errors import PermissionDenied
+from deployer.verbs.moves import Direction, Move
 from deployer_targets.sagemaker import live, names, observe, plan, removal, steps, store, waiting
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
@@ -21,7 +23,17 @@ from tests.simulation import search
 from tests.simulation.chance import random_history
 from tests.simulation.histories import Command, Subject
 from tests.simulation.sagemaker import OverSimulatedAws
-from tests.simulation.search import UPDATED, Tally, beside_a_hand, by_chance, every_call_struck, one_across_another, one_within_another
+from tests.simulation.search import (
+    MANUAL,
+    UPDATED,
+    Tally,
+    beside_a_hand,
+    by_chance,
+    canaries_struck,
+    every_call_struck,
+    one_across_another,
+    one_within_another,
+)
 
 
 def nothing(*_: object, **__: object) -> None:
@@ -73,6 +85,16 @@ def by_faults(verb: str, model: str = "", **options: int) -> Callable[[Subject],
     """Of every call of one command, on a deployment that was updated or, for create, on none."""
     case = (() if verb == "create" else UPDATED, Command(verb, model, tuple(options.items())))
     return lambda subject: every_call_struck(subject, 4000, [case])
+
+
+def by_canaries(subject: Subject) -> Tally:
+    """Of every call of rollouts by steps."""
+    return canaries_struck(subject, 1500)
+
+
+def by_one_canary(subject: Subject) -> Tally:
+    """Of every call of one that stops at its first step."""
+    return every_call_struck(subject, 500, [(UPDATED, Command("update", "v3", MANUAL))])
 
 
 def by_a_hand(subject: Subject) -> Tally:
@@ -147,6 +169,12 @@ MUTANTS: dict[str, Mutant] = {
     "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
     "the switch has no precondition": Mutant(lambda: replaced(steps.PointEndpoint, "run", wherever_it_is), by_a_hand),
     "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
+    "a failed candidate counts as one of before": Mutant(lambda: patch.object(generations, "given_back", lambda _, seen: seen), by_canaries),
+    "to give up is to go on": Mutant(
+        lambda: replaced(Move, "_record", lambda record: lambda _, seen: record(Move(Direction.PROMOTE), seen)), by_canaries
+    ),
+    "a rollout goes by no steps": Mutant(lambda: patch.object(Course, "after", lambda *_: ()), by_one_canary),
+    "a rollout does not stop for anybody": Mutant(lambda: patch.object(Course, "manual", False), by_one_canary),
     "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: {}), by_two_clients),
     "an interrupt after the switch goes back": Mutant(
         lambda: patch.object(steps.PointEndpoint, "effect", Effect.UPDATE), by_faults("create", "broken")

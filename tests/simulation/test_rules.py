@@ -14,11 +14,24 @@ import pytest
 from tests.simulation.chance import random_history, random_meeting
 from tests.simulation.histories import Subject
 from tests.simulation.sagemaker import OverSimulatedAws
-from tests.simulation.search import BUDGET, SEED, Tally, beside_a_hand, by_chance, every_call_struck, one_across_another, one_within_another
+from tests.simulation.search import (
+    BUDGET,
+    SEED,
+    Tally,
+    beside_a_hand,
+    by_chance,
+    canaries_struck,
+    canaries_within_another,
+    every_call_struck,
+    one_across_another,
+    one_within_another,
+)
 
 SUBJECTS: Mapping[str, Callable[[], Subject]] = {"the SageMaker target": OverSimulatedAws}
 SEARCHES: Mapping[str, Callable[[Subject, int], Tally]] = {
     "every call struck by everything, then any command": lambda subject, budget: every_call_struck(subject, budget * 80 // 100),
+    "rollouts by steps, struck by everything": lambda subject, budget: canaries_struck(subject, budget * 20 // 100),
+    "rollouts by steps, one client within another": lambda subject, budget: canaries_within_another(subject, budget * 4 // 100),
     "two clients, one within the other at every call": lambda subject, budget: one_within_another(subject, budget * 4 // 100),
     "two clients, one across the other": lambda subject, budget: one_across_another(subject, budget * 4 // 100),
     "two clients by chance": lambda subject, budget: by_chance(subject, random_meeting, range(SEED, SEED + budget * 3 // 100)),

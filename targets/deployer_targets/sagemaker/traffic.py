@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer.core.plan import Effect, Progress, Step
-from deployer.core.seam import ensure
+from deployer.core.seam import ensure, poll
 from deployer.core.state import DeploymentName
 from deployer.core.traffic import PERCENTILES, Measured, Strategy
-from deployer.errors import RolloutFailed
+from deployer.errors import RolloutFailed, TimedOut
 from deployer_targets.sagemaker.client import Aws
-from deployer_targets.sagemaker.observe import describe
+from deployer_targets.sagemaker.observe import Endpoint, describe
 from deployer_targets.sagemaker.steps import PointEndpoint, changed_by_another
 from deployer_targets.sagemaker.waiting import AwaitServing, looks, progress_of
 
@@ -43,28 +43,37 @@ class SetShares(Step[Aws]):
         return f"{percent} % to {candidate}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        if self._agreed(cloud):
+        before = self._look(cloud)
+        if self._agreed(before) and not before.busy:
             return False
         wanted = [{"VariantName": variant, "DesiredWeight": float(weight)} for variant, weight in self.weights]
         ensure(
             lambda: cloud.change("sagemaker", "update_endpoint_weights_and_capacities", EndpointName=self.name, DesiredWeightsAndCapacities=wanted),
-            lambda: self._agreed(cloud),
+            lambda: self._agreed(self._look(cloud)),
         )
-        for endpoint in looks(self.name, cloud, self.timeout_seconds):
-            if endpoint is None or not endpoint.busy:
-                break
-            progress.note(progress_of(endpoint))
-        if not self._agreed(cloud):
-            endpoint = describe(self.name, cloud)
-            raise RolloutFailed(f"SageMaker did not shift the traffic of {self.name}", why=endpoint.reason if endpoint else "")
+        for endpoint in poll(lambda: self._look(cloud), seconds=self.timeout_seconds, late=self._late, sleep=cloud.connection.sleep):
+            if endpoint.busy:
+                progress.note(progress_of(endpoint))
+            elif self._agreed(endpoint):
+                return True
+            else:
+                raise RolloutFailed(f"SageMaker did not shift the traffic of {self.name}", why=endpoint.reason)
         return True
 
-    def _agreed(self, cloud: Aws) -> bool:
+    def _look(self, cloud: Aws) -> Endpoint:
         endpoint = describe(self.name, cloud)
         if endpoint is None or self.config not in endpoint.configs:
             raise changed_by_another(self.name, f"it runs on {endpoint.carried}" if endpoint else "it is gone", self.config)
-        now = {each["VariantName"]: each.get("DesiredWeight", each.get("CurrentWeight")) for each in endpoint.variants}
-        return not endpoint.busy and now == {variant: float(weight) for variant, weight in self.weights}
+        return endpoint
+
+    def _agreed(self, endpoint: Endpoint) -> bool:
+        return {each["VariantName"]: each.get("DesiredWeight") for each in endpoint.variants} == {name: float(share) for name, share in self.weights}
+
+    def _late(self, endpoint: Endpoint) -> TimedOut:
+        return TimedOut(
+            f"{self.name} is still {endpoint.status} after {self.timeout_seconds:.0f} s, and SageMaker goes on with it",
+            advice="the same command follows it; --timeout gives it longer",
+        )
 
 
 @dataclass(frozen=True, slots=True)

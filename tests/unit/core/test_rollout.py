@@ -252,6 +252,13 @@ def test_a_rollback_during_a_rollout_says_what_to_do(cloud: Cloud) -> None:
     assert seen(cloud).status is Status.PAUSED
 
 
+@pytest.mark.parametrize("direction", [Direction.PROMOTE, Direction.ABORT])
+def test_where_no_rollout_is_under_way_there_is_nothing_to_do_whatever_a_file_says_of_one(cloud: Cloud, direction: Direction) -> None:
+    deploy(cloud, "create", "v1")
+    for options in ({"pause": "0s"}, {"strategy": "canary", "steps": "10"}, {"strategy": "all_at_once"}):
+        assert lifecycle.prospect(TARGET, Client(cloud), wish("update", move=Move(direction), **options)).plan.empty
+
+
 def test_a_rollback_is_all_at_once_unless_it_says_otherwise(cloud: Cloud) -> None:
     deploy(cloud, "create", "v1")
     deploy(cloud, "update", "v2", strategy="all_at_once")
