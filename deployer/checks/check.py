@@ -13,7 +13,7 @@ from typing import Any
 from deployer.artifacts.content import ModelFile, files, unreadable
 from deployer.artifacts.opened import opened
 from deployer.checks.binaries import check_binaries
-from deployer.checks.containers import Pickled, pickles
+from deployer.checks.containers import PickledFile, pickles
 from deployer.checks.dangers import SUSPICIONS, check_dangers
 from deployer.checks.examples import check_example
 from deployer.checks.files import check_files
@@ -71,7 +71,7 @@ class _Seen:
     facts: ModelFacts
     there: Surroundings
     listed: tuple[ModelFile, ...]
-    pickled: tuple[Pickled, ...]
+    pickled: tuple[PickledFile, ...]
     modules: Modules
     scripts: Mapping[str, Source] = field(default_factory=dict)
 
@@ -164,7 +164,7 @@ def _of_flavor(seen: _Seen) -> Iterator[Finding]:
         yield from seen.modules.find_fault("MLmodel", Global(module, ""), "is loaded by")
 
 
-def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:
+def _of_pickle(pickled: PickledFile, seen: _Seen) -> Iterator[Finding]:
     yield from check_dangers(pickled, seen.modules.own)
     if pickled.cut:
         yield error("broken-pickle", pickled.file, f"the pickle is not whole: {pickled.broken}", "fetch or save the model again")
@@ -182,7 +182,7 @@ def _of_pickle(pickled: Pickled, seen: _Seen) -> Iterator[Finding]:
             yield from seen.modules.find_fault(pickled.file, Global(module, ""), "has a function that imports")
 
 
-def _lazy(pickled: Pickled, python: str) -> Iterator[str]:
+def _lazy(pickled: PickledFile, python: str) -> Iterator[str]:
     for code, names in pickled.facts.functions:
         yield from imports_of_function(code, names, minor_of(python))
 

@@ -39,7 +39,7 @@ _ZLIB = (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda")
 
 
 @dataclass(frozen=True, slots=True)
-class Pickled:
+class PickledFile:
     """What one file of a model would make.
 
     Attributes:
@@ -59,7 +59,7 @@ class Pickled:
         return "in the middle" in self.broken and self.facts.protocol > 1
 
 
-def pickles(files: Iterable[ModelFile], *, most: int = MOST_OPERATIONS) -> Iterator[Pickled]:
+def pickles(files: Iterable[ModelFile], *, most: int = MOST_OPERATIONS) -> Iterator[PickledFile]:
     """What the files of a model would make when they are loaded; files that hold no pickles are passed over.
 
     Args:
@@ -76,7 +76,7 @@ def pickles(files: Iterable[ModelFile], *, most: int = MOST_OPERATIONS) -> Itera
             raise unreadable(file.source, error) from error
 
 
-def _in_file(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
+def _in_file(path: str, handle: BinaryIO, most: int) -> Iterator[PickledFile]:
     head = handle.read(8)
     handle.seek(0)
     named = PurePosixPath(path).suffix.lower() in _PICKLE_NAMES
@@ -90,7 +90,7 @@ def _in_file(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
         yield from _named_so(path, handle, head, most)
 
 
-def _named_so(path: str, handle: BinaryIO, head: bytes, most: int) -> Iterator[Pickled]:
+def _named_so(path: str, handle: BinaryIO, head: bytes, most: int) -> Iterator[PickledFile]:
     """A file called a pickle that doesn't begin like one: compressed by joblib, of protocol 0 or 1, or something else."""
     opened = next((opens for magic, opens in _COMPRESSED.items() if head.startswith(magic)), None)
     try:
@@ -102,10 +102,10 @@ def _named_so(path: str, handle: BinaryIO, head: bytes, most: int) -> Iterator[P
         else:
             yield from _read(path, handle, most, certain=True)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-        yield Pickled(path, PickleFacts(), broken=f"it can't be decompressed: {error}")
+        yield PickledFile(path, PickleFacts(), broken=f"it can't be decompressed: {error}")
 
 
-def _in_zip(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
+def _in_zip(path: str, handle: BinaryIO, most: int) -> Iterator[PickledFile]:
     try:
         with zipfile.ZipFile(handle) as archive:
             for name in archive.namelist():
@@ -120,10 +120,10 @@ def _in_zip(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
                     with archive.open(name) as opened:
                         yield from _in_array(f"{path}!{name}", cast(BinaryIO, _Limited(opened)), most)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError) as error:
-        yield Pickled(path, PickleFacts(), broken=f"it is a zip that can't be read: {error}")
+        yield PickledFile(path, PickleFacts(), broken=f"it is a zip that can't be read: {error}")
 
 
-def _in_array(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
+def _in_array(path: str, handle: BinaryIO, most: int) -> Iterator[PickledFile]:
     """An array that numpy saved: a pickle follows its header where it is of objects."""
     major = handle.read(8)[6:7]
     length = int.from_bytes(handle.read(2 if major == b"\x01" else 4), "little")
@@ -132,7 +132,7 @@ def _in_array(path: str, handle: BinaryIO, most: int) -> Iterator[Pickled]:
         yield from _read(path, handle, most, certain=True)
 
 
-def _read(path: str, handle: BinaryIO, most: int, *, certain: bool, depth: int = 0) -> Iterator[Pickled]:
+def _read(path: str, handle: BinaryIO, most: int, *, certain: bool, depth: int = 0) -> Iterator[PickledFile]:
     """What is there, as far as it can be read. Files that merely begin like a pickle are passed over where they turn out to be none.
 
     One that calls something before it breaks is none of those: what it calls is called.
@@ -145,7 +145,7 @@ def _read(path: str, handle: BinaryIO, most: int, *, certain: bool, depth: int =
     except BrokenPickle as error:
         broken = str(error)
     if not broken or certain or facts.calls:
-        yield Pickled(path, facts, broken=broken)
+        yield PickledFile(path, facts, broken=broken)
     for data in facts.inside if depth < _DEEPEST else ():
         inner = io.BytesIO(data)
         if data.startswith(b"PK\x03\x04"):
@@ -197,12 +197,12 @@ def _is_pickle(head: bytes) -> bool:
     return len(head) >= 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def _skops(path: str, schema: bytes) -> Iterator[Pickled]:
+def _skops(path: str, schema: bytes) -> Iterator[PickledFile]:
     """skops' own description: a tree of nodes, each with its class and the loader for it."""
     try:
         document = load_json(schema.decode())
     except ValueError as error:
-        yield Pickled(path, PickleFacts(), "skops", broken=f"its schema.json is not JSON: {error}")
+        yield PickledFile(path, PickleFacts(), "skops", broken=f"its schema.json is not JSON: {error}")
         return
     if not isinstance(document, dict) or "__loader__" not in document:
         return  # somebody else's zip
@@ -215,7 +215,7 @@ def _skops(path: str, schema: bytes) -> Iterator[Pickled]:
         elif isinstance(node, dict):
             _skops_node(node, facts)
             waiting += node.values()
-    yield Pickled(path, facts, "skops")
+    yield PickledFile(path, facts, "skops")
 
 
 def _skops_node(node: dict[str, Any], facts: PickleFacts) -> None:

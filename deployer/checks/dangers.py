@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deployer.checks.containers import Pickled
+from deployer.checks.containers import PickledFile
 from deployer.checks.finding import Finding, note, warning
-from deployer.checks.harmless import Kind, judge
+from deployer.checks.harmless import Harm, judge
 from deployer_scoring.opcodes.facts import Global
 
 DANGEROUS, UNKNOWN, UNREAD = "dangerous-pickle", "unknown-pickle", "unread-pickle"
@@ -17,7 +17,7 @@ _ADVICE = "load it only if you trust where it comes from"
 _SHOWN = 3
 
 
-def check_dangers(pickled: Pickled, own: frozenset[str]) -> Iterator[Finding]:
+def check_dangers(pickled: PickledFile, own: frozenset[str]) -> Iterator[Finding]:
     """What loading a pickle would do.
 
     Args:
@@ -26,10 +26,10 @@ def check_dangers(pickled: Pickled, own: frozenset[str]) -> Iterator[Finding]:
     facts, unknown = pickled.facts, dict[str, list[Global]]()
     for each in sorted(facts.imports, key=str):
         verdict = judge(each, facts, own)
-        if verdict.kind is Kind.DANGEROUS:
+        if verdict.kind is Harm.DANGEROUS:
             what = f"it {_doing(pickled, each)} {each}, which {verdict.does}: whoever loads it runs what it says"
             yield warning(DANGEROUS, pickled.file, what, _ADVICE)
-        elif verdict.kind is Kind.UNKNOWN:
+        elif verdict.kind is Harm.UNKNOWN:
             unknown.setdefault(each.module.partition(".")[0], []).append(each)
     for found in unknown.values():
         named = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
@@ -46,5 +46,5 @@ def check_dangers(pickled: Pickled, own: frozenset[str]) -> Iterator[Finding]:
         yield found_out(UNREAD, pickled.file, f"it could not be looked into: {pickled.broken}", _ADVICE)
 
 
-def _doing(pickled: Pickled, name: Global) -> str:
+def _doing(pickled: PickledFile, name: Global) -> str:
     return "calls" if name in pickled.facts.calls else "imports"

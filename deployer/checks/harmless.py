@@ -14,7 +14,7 @@ from enum import StrEnum
 from deployer_scoring.opcodes.facts import Global, PickleFacts
 
 
-class Kind(StrEnum):
+class Harm(StrEnum):
     """What is known of a name."""
 
     HARMLESS = "harmless"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 class Judgement:
     """What is known of a name, and of one that is dangerous what it does: "runs commands"."""
 
-    kind: Kind
+    kind: Harm
     does: str = ""
 
 
@@ -38,8 +38,8 @@ def judge(name: Global, facts: PickleFacts, own: frozenset[str]) -> Judgement:
     """
     module, attribute = _python_3(name)
     if does := _danger(module, attribute):
-        return Judgement(Kind.DANGEROUS, does)
-    return Judgement(Kind.HARMLESS if _is_known(name, module, attribute, facts, own) else Kind.UNKNOWN)
+        return Judgement(Harm.DANGEROUS, does)
+    return Judgement(Harm.HARMLESS if _is_known(name, module, attribute, facts, own) else Harm.UNKNOWN)
 
 
 def _danger(module: str, attribute: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from packaging.version import InvalidVersion, Version
 
-from deployer.checks.containers import Pickled
+from deployer.checks.containers import PickledFile
 from deployer.checks.finding import Finding, error, note, warning
 from deployer.checks.knowledge import RULES, TREES, TREES_CHANGED, Rule
 from deployer.checks.surroundings import Surroundings
@@ -15,7 +15,7 @@ from deployer.core.requirements import minor_of
 _MAKERS = {15: "3.7", 16: "3.8 to 3.10", 18: "3.11 or later"}
 
 
-def check_versions(pickled: Pickled, declared_python: str, there: Surroundings) -> Iterator[Finding]:
+def check_versions(pickled: PickledFile, declared_python: str, there: Surroundings) -> Iterator[Finding]:
     """Names that other versions of numpy, pandas or scikit-learn don't have, stamps of another scikit-learn, functions of another Python.
 
     Args:
@@ -28,7 +28,7 @@ def check_versions(pickled: Pickled, declared_python: str, there: Surroundings) 
         yield from _by_stamp(pickled, stamp, there)
 
 
-def _by_names(pickled: Pickled, there: Surroundings) -> Iterator[Finding]:
+def _by_names(pickled: PickledFile, there: Surroundings) -> Iterator[Finding]:
     names = {str(each) for each in pickled.facts.imports}
     reported = set[tuple[str, str]]()
     for rule in RULES:
@@ -50,7 +50,7 @@ def _misfit(file: str, rule: Rule, seen: str, excluded: str, there: Surroundings
     )
 
 
-def _by_python(pickled: Pickled, declared: str, there: Surroundings) -> Iterator[Finding]:
+def _by_python(pickled: PickledFile, declared: str, there: Surroundings) -> Iterator[Finding]:
     facts = pickled.facts
     if there.python and there.python in {"3.6", "3.7"} and facts.protocol > 4:
         yield error("pickle-protocol", pickled.file, f"it is of protocol {facts.protocol}, which Python {there.python} can't read", "save it anew")
@@ -68,7 +68,7 @@ def _maker_of(minor: str) -> str:
     return _MAKERS[15 if number <= 7 else 16 if number <= 10 else 18]
 
 
-def _by_stamp(pickled: Pickled, stamp: str, there: Surroundings) -> Iterator[Finding]:
+def _by_stamp(pickled: PickledFile, stamp: str, there: Surroundings) -> Iterator[Finding]:
     try:
         made = Version(stamp)
     except InvalidVersion:

@@ -37,7 +37,7 @@ def schema_changes(before: Mapping[str, Any] | None, after: Mapping[str, Any] | 
     )
 
 
-class Change(NamedTuple):
+class SchemaChange(NamedTuple):
     """One difference. `breaks` where a request or a reader of today may go wrong with it."""
 
     breaks: bool
@@ -47,7 +47,7 @@ class Change(NamedTuple):
 Spec = ColSpec | TensorSpec
 
 
-def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[SchemaChange]:
     for part, compare in (("inputs", _inputs), ("outputs", _outputs), ("params", _params)):
         old, new = _json(before.get(part)), _json(after.get(part))
         if old == new:
@@ -55,7 +55,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
         try:
             yield from compare(old, new)
         except SchemaError as error:
-            yield Change(True, f"the {part} changed, and can't be compared: {error}")
+            yield SchemaChange(True, f"the {part} changed, and can't be compared: {error}")
 
 
 def _json(value: object) -> str:
@@ -67,13 +67,13 @@ def _json(value: object) -> str:
     return json.dumps(document, sort_keys=True) if document else ""
 
 
-def _inputs(before: str, after: str) -> Iterator[Change]:
+def _inputs(before: str, after: str) -> Iterator[SchemaChange]:
     if not after:
-        yield Change(False, "the model no longer says what it takes: requests are not checked any more")
+        yield SchemaChange(False, "the model no longer says what it takes: requests are not checked any more")
         return
     new = Schema.from_json(after)
     if not before:
-        yield Change(False, f"requests, not checked until now, have to carry {_listed(new)}")
+        yield SchemaChange(False, f"requests, not checked until now, have to carry {_listed(new)}")
         return
     old = Schema.from_json(before)
     if mixed := _form("takes", old, new):
@@ -84,54 +84,55 @@ def _inputs(before: str, after: str) -> Iterator[Change]:
         yield from _named_inputs(old, new)
 
 
-def _named_inputs(before: Schema, after: Schema) -> Iterator[Change]:
+def _named_inputs(before: Schema, after: Schema) -> Iterator[SchemaChange]:
     old, new = before.input_dict(), after.input_dict()
     kind = _kind(after)
     renamed = dict(_renamed(old, new))
     for was, name in renamed.items():
-        yield Change(True, f"the {kind} {was} is now called {name}: requests have to say so")
+        yield SchemaChange(True, f"the {kind} {was} is now called {name}: requests have to say so")
     for name in [each for each in old if each not in new and each not in renamed]:
-        yield Change(False, f"the {kind} {name} is no longer used: requests may go on sending it")
+        yield SchemaChange(False, f"the {kind} {name} is no longer used: requests may go on sending it")
     for name, spec in new.items():
         if name not in old:
             if name not in renamed.values():
-                yield Change(spec.required, f"the {kind} {name} ({_type(spec)}) is new" + (" and required" if spec.required else ", and optional"))
+                needed = " and required" if spec.required else ", and optional"
+                yield SchemaChange(spec.required, f"the {kind} {name} ({_type(spec)}) is new{needed}")
             continue
         if spec.required and not old[name].required:
-            yield Change(True, f"the {kind} {name} is now required")
+            yield SchemaChange(True, f"the {kind} {name} is now required")
         elif old[name].required and not spec.required:
-            yield Change(False, f"the {kind} {name} is now optional")
+            yield SchemaChange(False, f"the {kind} {name} is now optional")
         yield from _input_type(f"the {kind} {name}", old[name], spec)
 
 
-def _by_position(before: Schema, after: Schema) -> Iterator[Change]:
+def _by_position(before: Schema, after: Schema) -> Iterator[SchemaChange]:
     kind = _kind(after)
     if len(before) != len(after):
-        yield Change(True, f"the model takes {len(after)} {kind}s, until now {len(before)}")
+        yield SchemaChange(True, f"the model takes {len(after)} {kind}s, until now {len(before)}")
         return
     for position, (old, new) in enumerate(zip(before.inputs, after.inputs, strict=True)):
         yield from _input_type(f"the {kind} at position {position}" if len(after) > 1 else f"the {kind}", old, new)
 
 
-def _input_type(what: str, old: Spec, new: Spec) -> Iterator[Change]:
+def _input_type(what: str, old: Spec, new: Spec) -> Iterator[SchemaChange]:
     if _type(old) == _type(new):
         return
     if why := _refusal(old, new):
-        yield Change(True, f"{what} changes from {_type(old)} to {_type(new)}: {why}")
+        yield SchemaChange(True, f"{what} changes from {_type(old)} to {_type(new)}: {why}")
     else:
-        yield Change(False, f"{what} changes from {_type(old)} to {_type(new)}, which takes all that was taken before")
+        yield SchemaChange(False, f"{what} changes from {_type(old)} to {_type(new)}, which takes all that was taken before")
 
 
-def _outputs(before: str, after: str) -> Iterator[Change]:
+def _outputs(before: str, after: str) -> Iterator[SchemaChange]:
     if not before or not after:
-        yield Change(False, "the model now says what it answers" if after else "the model no longer says what it answers")
+        yield SchemaChange(False, "the model now says what it answers" if after else "the model no longer says what it answers")
         return
     old, new = Schema.from_json(before), Schema.from_json(after)
     if mixed := _form("answers", old, new):
         yield mixed
     elif not old.has_input_names():
         if len(old) != len(new):
-            yield Change(True, f"the model answers {len(new)} {_kind(new)}s, until now {len(old)}")
+            yield SchemaChange(True, f"the model answers {len(new)} {_kind(new)}s, until now {len(old)}")
             return
         for position, (was, is_now) in enumerate(zip(old.inputs, new.inputs, strict=True)):
             yield from _output_type(f"the answer's {_kind(new)} {position}" if len(new) > 1 else "the answer", was, is_now)
@@ -139,54 +140,54 @@ def _outputs(before: str, after: str) -> Iterator[Change]:
         yield from _named_outputs(old, new)
 
 
-def _named_outputs(before: Schema, after: Schema) -> Iterator[Change]:
+def _named_outputs(before: Schema, after: Schema) -> Iterator[SchemaChange]:
     old, new = before.input_dict(), after.input_dict()
     for name, spec in old.items():
         what = f"the answer's {_kind(after)} {name}"
         if name not in new:
-            yield Change(True, f"{what} is gone")
+            yield SchemaChange(True, f"{what} is gone")
             continue
         if spec.required and not new[name].required:
-            yield Change(True, f"{what} may be absent from now on")
+            yield SchemaChange(True, f"{what} may be absent from now on")
         yield from _output_type(what, spec, new[name])
     for name in [each for each in new if each not in old]:
-        yield Change(False, f"the answer's {_kind(after)} {name} ({_type(new[name])}) is new")
+        yield SchemaChange(False, f"the answer's {_kind(after)} {name} ({_type(new[name])}) is new")
 
 
-def _output_type(what: str, old: Spec, new: Spec) -> Iterator[Change]:
+def _output_type(what: str, old: Spec, new: Spec) -> Iterator[SchemaChange]:
     if _type(old) != _type(new):
-        yield Change(bool(_refusal(new, old)), f"{what} changes from {_type(old)} to {_type(new)}")
+        yield SchemaChange(bool(_refusal(new, old)), f"{what} changes from {_type(old)} to {_type(new)}")
 
 
-def _params(before: str, after: str) -> Iterator[Change]:
+def _params(before: str, after: str) -> Iterator[SchemaChange]:
     old = {each.name: each for each in (ParamSchema.from_json(before).params if before else ())}
     new = {each.name: each for each in (ParamSchema.from_json(after).params if after else ())}
     for name, spec in old.items():
         if name in new:
             yield from _param(spec, new[name])
         else:
-            yield Change(True, f"the parameter {name} is gone: requests that set it are answered as if they didn't")
+            yield SchemaChange(True, f"the parameter {name} is gone: requests that set it are answered as if they didn't")
     for name, spec in new.items():
         if name not in old:
-            yield Change(False, f"the parameter {name} ({_param_type(spec)}, {spec.default!r} by default) is new")
+            yield SchemaChange(False, f"the parameter {name} ({_param_type(spec)}, {spec.default!r} by default) is new")
 
 
-def _param(old: ParamSpec, new: ParamSpec) -> Iterator[Change]:
+def _param(old: ParamSpec, new: ParamSpec) -> Iterator[SchemaChange]:
     what = f"the parameter {new.name}"
     if _param_type(old) != _param_type(new):
         taken = old.shape == new.shape and not _type_refusal(old.dtype, new.dtype)
-        yield Change(not taken, f"{what} changes from {_param_type(old)} to {_param_type(new)}")
+        yield SchemaChange(not taken, f"{what} changes from {_param_type(old)} to {_param_type(new)}")
     if old.default != new.default:
         if new.default is None:
-            yield Change(True, f"{what} has no default any more, until now {old.default!r}")
+            yield SchemaChange(True, f"{what} has no default any more, until now {old.default!r}")
         else:
-            yield Change(False, f"{what} is {new.default!r} by default, until now {old.default!r}")
+            yield SchemaChange(False, f"{what} is {new.default!r} by default, until now {old.default!r}")
 
 
-def _form(verb: str, old: Schema, new: Schema) -> Change | None:
+def _form(verb: str, old: Schema, new: Schema) -> SchemaChange | None:
     """The change where columns became tensors, or names came or went; None where both are of one form."""
     forms = [f"{'named' if each.has_input_names() else 'unnamed'} {_kind(each)}s" for each in (old, new)]
-    return None if forms[0] == forms[1] else Change(True, f"the model {verb} {forms[1]}, until now {forms[0]}")
+    return None if forms[0] == forms[1] else SchemaChange(True, f"the model {verb} {forms[1]}, until now {forms[0]}")
 
 
 def _renamed(old: Mapping[str, Spec], new: Mapping[str, Spec]) -> Iterator[tuple[str, str]]:

@@ -51,7 +51,7 @@ class Predicted(NamedTuple):
     seconds: float
 
 
-class Answers(NamedTuple):
+class BatchAnswers(NamedTuple):
     """What became of several requests."""
 
     outcomes: list[Union[bytes, Exception]]
@@ -120,14 +120,14 @@ class Scorer:
             raise outcome
         return outcome
 
-    def answers(self, asks: Sequence[Ask]) -> Answers:
+    def answers(self, asks: Sequence[Ask]) -> BatchAnswers:
         """The answers to several requests, in as few predicts as can be. What is wrong with one is no other's fault.
 
         Only for models whose rows don't influence each other, unless there is but one request.
         """
         begun = perf_counter()
         outcomes, predicted = self._lone_answer(asks[0]) if len(asks) == 1 else self._joined_answers(asks)
-        return Answers(outcomes, predicted, perf_counter() - begun)
+        return BatchAnswers(outcomes, predicted, perf_counter() - begun)
 
     def _joined_answers(self, asks: Sequence[Ask]) -> tuple[list[Any], list[Predicted]]:
         outcomes: list[Union[bytes, Exception, None]] = [None] * len(asks)

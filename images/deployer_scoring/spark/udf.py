@@ -19,7 +19,7 @@ from deployer_scoring.model.mlmodel import MLModel, parse_mlmodel
 from deployer_scoring.schema.signature import Schema
 from deployer_scoring.spark import result_types, shipping
 from deployer_scoring.spark.columns import missing_columns
-from deployer_scoring.spark.workers import Job, predictions
+from deployer_scoring.spark.workers import UdfJob, predictions
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def spark_udf(  # noqa: PLR0917 (MLflow's arguments)
         raise LoadError("prebuilt_env_uri is for Databricks Connect, which spark_udf doesn't support; use env_manager='uv'")
     model = parse_mlmodel(_local(model_uri))
     json_type = _json_type(result_type, model)
-    job = Job(
+    job = UdfJob(
         **_place(spark, model.directory),
         result_type=json_type,
         params=_params(params, model),
@@ -153,7 +153,7 @@ def _place(spark: Any, directory: Path) -> dict[str, Any]:
     return {"identity": identity, "directory": shipping.ship_model(context, directory, identity), "shipped": True}
 
 
-def _pandas_udf(job: Job) -> Any:
+def _pandas_udf(job: UdfJob) -> Any:
     import pandas as pd
     from pyspark.sql.functions import pandas_udf
     from pyspark.sql.types import _parse_datatype_json_value

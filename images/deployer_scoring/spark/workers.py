@@ -21,7 +21,7 @@ _clients: OrderedDict[str, Client] = OrderedDict()
 
 
 @dataclass(frozen=True)
-class Job:
+class UdfJob:
     """A UDF, as the workers need to know it."""
 
     identity: str
@@ -42,7 +42,7 @@ class Job:
     """Seconds that a model process stays without a connection."""
 
 
-def predictions(job: Job, batches: Iterator[Any]) -> Iterator[Any]:
+def predictions(job: UdfJob, batches: Iterator[Any]) -> Iterator[Any]:
     """The predictions for each batch that Spark has for a pandas UDF: a series, or a frame where the result type is a struct.
 
     Raises:
@@ -75,21 +75,21 @@ def rehearse() -> None:
         pa.Array.from_pandas(result(stream(pa.record_batch([values], ["result"])), kind))
 
 
-def _taken(job: Job) -> Client:
+def _taken(job: UdfJob) -> Client:
     return _clients.pop(_key(job), None) or Client(_order(job), {"result_type": job.result_type, "params": job.params})
 
 
-def _kept(job: Job, client: Client) -> None:
+def _kept(job: UdfJob, client: Client) -> None:
     if _key(job) in _clients or len(_clients) >= _KEPT:
         _clients.popitem(last=False)[1].close()
     _clients[_key(job)] = client
 
 
-def _key(job: Job) -> str:
+def _key(job: UdfJob) -> str:
     return repr(job)
 
 
-def _order(job: Job) -> ModelProcessSpec:
+def _order(job: UdfJob) -> ModelProcessSpec:
     directory = job.directory
     if job.shipped:
         from pyspark import SparkFiles

@@ -17,7 +17,7 @@ from deployer_scoring.enforcement.values import Misfit, column_of
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema
-from deployer_scoring.wire.csv_shape import CsvRefused, Shape, names_at_a_glance, shape_of, without_mark
+from deployer_scoring.wire.csv_shape import CsvRefused, CsvShape, names_at_a_glance, shape_of, without_mark
 
 # Not all that Python knows: some of its codecs take the square of a text's length.
 _CHARSETS = re.compile(r"ascii|utf-(8|16|32)(-sig|-[bl]e)?|iso8859-\d+|cp\d+|koi8-[rtu]|gb(2312|k|18030)|big5(hkscs)?|shift_jis\w*|euc_\w+")
@@ -87,7 +87,7 @@ class _Text:
         self.names = names_at_a_glance(body) or self.shape.names
 
     @cached_property
-    def shape(self) -> Shape:
+    def shape(self) -> CsvShape:
         return shape_of(self.body)
 
     def read(self, types: Optional[Mapping[str, Any]]) -> pd.DataFrame:

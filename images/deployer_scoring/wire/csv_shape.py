@@ -38,7 +38,7 @@ class CsvRefused(InvalidInput):
 
 
 @dataclass(frozen=True)
-class Shape:
+class CsvShape:
     """What CSV looks like before its values are read.
 
     Attributes:
@@ -61,7 +61,7 @@ def without_mark(text: bytes) -> bytes:
     return text[len(_BOM) :] if text.startswith(_BOM) else text
 
 
-def shape_of(text: bytes) -> Shape:
+def shape_of(text: bytes) -> CsvShape:
     """The shape of CSV with a header row.
 
     Args:
@@ -78,7 +78,7 @@ def shape_of(text: bytes) -> Shape:
     width = int(fields[0])
     check_columns(width)
     line = text.count(b"\n", 0, int(starts[0])) + 1
-    shape = Shape(_names(text[starts[0] : ends[0]], line), text, starts[1:])
+    shape = CsvShape(_names(text[starts[0] : ends[0]], line), text, starts[1:])
     _check_names(shape.names, line)
     wrong = np.flatnonzero(fields[1:] != width)
     if wrong.size:

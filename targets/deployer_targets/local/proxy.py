@@ -35,7 +35,7 @@ _JUDGED = frozenset({b"host", b"origin", b"sec-fetch-site"})
 """Headers that say who asks: the container, which listens for this machine alone, is asked by us."""
 
 
-class Backend(Protocol):
+class ProxyBackend(Protocol):
     """What a request goes to: an address, a count of the requests in progress, and one of the answers."""
 
     @property
@@ -57,7 +57,7 @@ class Unavailable(Exception):
 class Proxy:
     """Accepts connections, and forwards their requests. `route` gives the container for one request, or raises Unavailable."""
 
-    def __init__(self, route: Callable[[], Backend]) -> None:
+    def __init__(self, route: Callable[[], ProxyBackend]) -> None:
         self._route = route
         self._sockets: Sequence[socket.socket] = ()
         self._accepting: list[socket.socket] = []
@@ -177,7 +177,7 @@ class Proxy:
         return not self._closing and peer.again()
 
     @staticmethod
-    async def _ask(backend: Backend, request: h11.Request, peer: _Peer) -> None:
+    async def _ask(backend: ProxyBackend, request: h11.Request, peer: _Peer) -> None:
         """Forward a request, and count its answer; one that the caller doesn't wait for isn't counted."""
         began = time.perf_counter()
         try:

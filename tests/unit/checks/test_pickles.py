@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from deployer.artifacts.content import ModelFile
-from deployer.checks.containers import Pickled, pickles
+from deployer.checks.containers import PickledFile, pickles
 from deployer_scoring.opcodes.facts import BrokenPickle, Global, PickleFacts
 from deployer_scoring.opcodes.reading import read_pickle
 
@@ -175,7 +175,7 @@ def test_large_values_are_skipped_and_must_be_there() -> None:
         facts_of(content[:500_000])
 
 
-def found_in(directory: Path, **files: bytes) -> list[Pickled]:
+def found_in(directory: Path, **files: bytes) -> list[PickledFile]:
     listed = []
     for name, content in files.items():
         path = directory / name.replace("_", ".", 1)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer_scoring.printable import coloured, one_line, printable
-from deployer_scoring.server.telemetry.journal import formatter
+from deployer_scoring.server.telemetry.access_log import formatter
 
 
 @pytest.mark.parametrize(

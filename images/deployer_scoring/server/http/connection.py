@@ -21,7 +21,7 @@ from deployer_scoring.server.http.compression import decompressed
 from deployer_scoring.server.http.messages import Request, Response, failure
 from deployer_scoring.server.http.parsing import Chunks, Head, HttpError
 from deployer_scoring.server.http.site import NO_HEAD, Site
-from deployer_scoring.server.telemetry.journal import Exchange
+from deployer_scoring.server.telemetry.access_log import Exchange
 
 _MAX_HEAD = 32 * 1024
 _MOST_UNREAD = 64 * 1024  # of later requests, while an earlier one is answered

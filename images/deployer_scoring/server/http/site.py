@@ -1,4 +1,4 @@
-"""What all connections of a process share: the handler, the limits, the journal, and the counts of what is under way."""
+"""What all connections of a process share: the handler, the limits, the access log, and the counts of what is under way."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Callable, NamedTuple, Optional, Protocol
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.messages import Request, Response
 from deployer_scoring.server.http.parsing import Head, HttpError, parse_head
-from deployer_scoring.server.telemetry.journal import Exchange
+from deployer_scoring.server.telemetry.access_log import Exchange
 
 NO_HEAD = Head("-", "-", "", "", {}, 0, False, False, True)
 """Stands for a head that could not be read."""
@@ -26,7 +26,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _BYTES_A_SECOND = 64 * 1024  # what a body must come with, at least, past the first seconds
 
 
-class Limits(NamedTuple):
+class ClientLimits(NamedTuple):
     """How much, and for how long, a client may ask of this process."""
 
     request_bytes: int = 25 * 1024 * 1024
@@ -73,7 +73,7 @@ class Site:
         self,
         loop: asyncio.AbstractEventLoop,
         handle: Callable[[Request], Coroutine[Any, Any, Response]],
-        limits: Limits,
+        limits: ClientLimits,
         *,
         finished: Callable[[Exchange], None] = lambda _: None,
         in_flight: Callable[[int], None] = lambda _: None,

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Callable, Optional
 
 from deployer_scoring.errors import LoadError, ModelFailure, ScoringError
-from deployer_scoring.scorer import Answers, Ask
+from deployer_scoring.scorer import Ask, BatchAnswers
 from deployer_scoring.server.handling import AnswerFuture
 from deployer_scoring.server.predict import ipc
 from deployer_scoring.server.predict.channel import Channel, Main
@@ -254,7 +254,7 @@ class InProcess:
     def _finish(self, job: _Job, kind: str, content: list[Any]) -> None:
         if job.pieces is not None:
             job.pieces.put_nowait(_END if kind == ipc.END else content[0])
-        elif kind == ipc.DONE and isinstance(content[0], Answers):
+        elif kind == ipc.DONE and isinstance(content[0], BatchAnswers):
             self._learn(job, content[0])
             for waiting, outcome in zip(job.waiting, content[0].outcomes):
                 waiting.answer.settle(outcome)
@@ -263,7 +263,7 @@ class InProcess:
         else:
             job.waiting[0].answer.settle(content[0])
 
-    def _learn(self, job: _Job, answers: Answers) -> None:
+    def _learn(self, job: _Job, answers: BatchAnswers) -> None:
         self._durations.learn(sum(len(waiting.ask.body) for waiting in job.waiting), answers.seconds)
         if self._recorder is not None:
             for each in answers.predicted:

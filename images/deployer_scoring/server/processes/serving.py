@@ -94,7 +94,7 @@ class _Server:
     def _start_logging(self) -> None:
         import logging
 
-        from deployer_scoring.server.telemetry.journal import formatter
+        from deployer_scoring.server.telemetry.access_log import formatter
 
         handler = logging.StreamHandler()
         handler.setFormatter(formatter(self._settings.log_format))

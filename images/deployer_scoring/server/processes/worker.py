@@ -18,7 +18,7 @@ from deployer_scoring.loaders.threads import allow_threads
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.connection import Connection
 from deployer_scoring.server.http.early import Unanswered
-from deployer_scoring.server.http.site import Limits, Site
+from deployer_scoring.server.http.site import ClientLimits, Site
 from deployer_scoring.server.predict.dispatch import Dispatcher
 from deployer_scoring.server.predict.in_process import InProcess
 from deployer_scoring.server.predict.placement import Placement
@@ -29,7 +29,7 @@ from deployer_scoring.server.protocols.catalog import Catalog
 from deployer_scoring.server.protocols.multi_model import MultiModel
 from deployer_scoring.server.protocols.service import Service
 from deployer_scoring.server.settings import Settings
-from deployer_scoring.server.telemetry.journal import Journal
+from deployer_scoring.server.telemetry.access_log import AccessLog
 from deployer_scoring.server.telemetry.lines import LineBuffer
 from deployer_scoring.server.telemetry.metrics import Metrics
 from deployer_scoring.server.telemetry.tracing import exporter
@@ -121,14 +121,14 @@ class _Worker:
     def _new_site(self) -> Site:
         settings, memory = self._settings, self._prepared.resources.memory
         most = settings.max_request_bytes
-        limits = Limits(
+        limits = ClientLimits(
             request_bytes=most,
             held_bytes=max(4 * most, 256 * 1024 * 1024 if memory is None else memory // 8 // self._prepared.workers),
             read_seconds=settings.read_timeout_seconds,
         )
-        journal = Journal(self._recorder, self._settings.log_format, self._lines.write)
+        access_log = AccessLog(self._recorder, self._settings.log_format, self._lines.write)
         allowed = self._allowed(self._post.listener.getsockname()[0], settings.host)
-        return Site(self._loop, self._service.handle, limits, finished=journal.finished, in_flight=self._recorder.in_flight, allowed=allowed)
+        return Site(self._loop, self._service.handle, limits, finished=access_log.finished, in_flight=self._recorder.in_flight, allowed=allowed)
 
     def _allowed(self, address: str, host: str) -> Optional[AllowedHosts]:
         return AllowedHosts.of(self._settings.allowed_hosts, address, host)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from deployer_scoring.server.predict.dispatch import Dispatcher
 
 
-class Unavailable(ScoringError):
+class NotReady(ScoringError):
     """The server can't answer yet, or no longer."""
 
 
@@ -59,12 +59,12 @@ class Catalog:
 
         Raises:
             InvalidInput: There are several (404).
-            Unavailable: It is loading.
+            NotReady: It is loading.
         """
         if self.model is None:
             if self.several:
                 raise InvalidInput("this server has several models: POST to /models/NAME/invoke", status=404, error_code="ENDPOINT_NOT_FOUND")
-            raise Unavailable(self.unavailable() or self.loading)
+            raise NotReady(self.unavailable() or self.loading)
         return self.model
 
     def named(self, name: str, version: Optional[str] = None) -> Dispatcher:
@@ -72,7 +72,7 @@ class Catalog:
 
         Raises:
             InvalidInput: There is no such model, or not in that version (404).
-            Unavailable: It is loading.
+            NotReady: It is loading.
         """
         known = name in self.models if self.several else (self.settings.model_name or name) == name
         if not known or (version or self.settings.model_version) != self.settings.model_version:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 from deployer_scoring.errors import EncodingError, InvalidInput, ModelFailure
 from deployer_scoring.server.http.messages import Request, Response, as_json, failure, not_allowed
 from deployer_scoring.server.protocols import invocations
-from deployer_scoring.server.protocols.catalog import Catalog, Unavailable
+from deployer_scoring.server.protocols.catalog import Catalog, NotReady
 from deployer_scoring.server.telemetry.metrics import CONTENT_TYPE, Metrics, label
 from deployer_scoring.version import __version__
 
@@ -97,7 +97,7 @@ class Service:
 
     def _ping(self) -> Response:
         if (reason := self._catalog.unavailable()) is not None:
-            raise Unavailable(reason)
+            raise NotReady(reason)
         return as_json({"status": "ready"})
 
     def _ready(self) -> Response:
@@ -155,7 +155,7 @@ def _judged(error: Exception, request: Request) -> tuple[int, str, str]:
 
     if isinstance(error, InvalidInput):
         return error.status, _ERROR_CODES.get(error.status, error.error_code), str(error)
-    if isinstance(error, (Busy, Unavailable)):
+    if isinstance(error, (Busy, NotReady)):
         return 503, "TEMPORARILY_UNAVAILABLE", str(error)
     if isinstance(error, PredictTimeout):
         return 504, "DEADLINE_EXCEEDED", str(error)

@@ -13,8 +13,8 @@ import pytest
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.connection import Connection
 from deployer_scoring.server.http.messages import Request, Response, failure
-from deployer_scoring.server.http.site import Limits, Site
-from deployer_scoring.server.telemetry.journal import Exchange
+from deployer_scoring.server.http.site import ClientLimits, Site
+from deployer_scoring.server.telemetry.access_log import Exchange
 
 POST = b"POST /invocations HTTP/1.1\r\nHost: x\r\n"
 
@@ -66,7 +66,7 @@ class Client:
             self.requests.append(request)
             return await handle(request) if handle else Response(200, request.body or b"-", "text/plain")
 
-        self.site = Site(asyncio.get_running_loop(), echo, Limits(**limits), finished=self.log.append)
+        self.site = Site(asyncio.get_running_loop(), echo, ClientLimits(**limits), finished=self.log.append)
         self.connection = Connection(self.site)
         self.connection.connection_made(self.wire)
 

@@ -42,7 +42,7 @@ class Exchange(NamedTuple):
     """The answer's `traceresponse`, where it has one."""
 
 
-class Journal:
+class AccessLog:
     """The record of one process's requests. For the thread of the event loop."""
 
     def __init__(self, recorder: Recorder, form: str = "text", write: Optional[Callable[[str], object]] = None) -> None:

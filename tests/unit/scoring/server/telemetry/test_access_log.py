@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from deployer_scoring.server.telemetry.journal import Exchange, Journal, formatter
+from deployer_scoring.server.telemetry.access_log import AccessLog, Exchange, formatter
 from deployer_scoring.server.telemetry.metrics import Metrics
 from deployer_scoring.server.telemetry.tracing import Trace, begun, exporter, parse
 
@@ -23,7 +23,7 @@ def exchange(path: str = "/invocations", target: str = "/invocations?a=1", reque
 
 def line(form: str, each: Exchange) -> str:
     lines: list[str] = []
-    Journal(Metrics().recorder(0), form, lines.append).finished(each)
+    AccessLog(Metrics().recorder(0), form, lines.append).finished(each)
     assert len(lines) < 2
     return "".join(lines)
 
@@ -55,7 +55,7 @@ def test_a_line_of_json_is_an_object_whatever_the_request_held() -> None:
 def test_a_probe_is_counted_and_not_logged(path: str) -> None:
     lines: list[str] = []
     metrics = Metrics()
-    Journal(metrics.recorder(0), "text", lines.append).finished(exchange(path))
+    AccessLog(metrics.recorder(0), "text", lines.append).finished(exchange(path))
     assert lines == []
     assert f'path="{path}",status="200"}} 1'.encode() in metrics.text()
 
