@@ -40,6 +40,14 @@ def saved_model(name: str) -> Path:
     return made_once(cache_directory() / f"models-{key}", lambda directory: _save(python, directory)) / name
 
 
+def failing_model(directory: Path) -> Path:
+    """A copy of one below this directory that comes to serve, and fails each request."""
+    copy = copied_model("streamer", directory)
+    loader = copy / "code" / "streamer_loader.py"
+    loader.write_text(loader.read_text().replace("return [2", "raise RuntimeError('out of luck'); return [2"))
+    return copy
+
+
 def _save(python: Path, directory: Path) -> None:
     quiet = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": f"sqlite:///{directory}/mlflow.db"}
     done = subprocess.run([str(python), str(_SCRIPT), str(directory)], check=False, env=quiet, cwd=directory, capture_output=True, text=True)

@@ -174,6 +174,8 @@ class TrafficContract:
         assert observed.status is Status.PAUSED, observed
         assert [(share.generation, share.percent) for share in observed.traffic] == [(before, 100 - percent), (observed.candidate, percent)]
         assert observed.serving == before
+        listed = {summary.name: summary for summary in place.target.list(place.connect())}[name]
+        assert (listed.status, listed.generation) == (Status.PAUSED, before)
         assert observed.candidate
         assert observed.records[observed.candidate].model.digest == place.second.model.digest
         answers = Counter(place.ask(name) == place.second.answer for _ in range(REQUESTS))

@@ -237,11 +237,11 @@ def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
     from deployer.checks import look_before_upload  # by those alone that deploy: it reads the model format
 
     check(found, wish)
-    given_up = found.observed.candidate if found.observed else None
-    if given_up and found.spec.generation not in (given_up, found.observed.serving if found.observed else None):
-        report(Noticed(level="warning", message=f"the rollout of {given_up}, which is under way, is given up for this one"))
     if found.spec.made:
         return
+    given_up = found.observed.candidate if found.observed else None
+    if given_up and found.spec.generation != given_up:
+        report(Noticed(level="warning", message=f"the rollout of {given_up}, which is under way, is given up for this one"))
     look_before_upload(found.spec.model, found.spec.image, found.spec.record.packages, report)
 
 

@@ -11,20 +11,22 @@ import itertools
 import json
 import os
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
 import pytest
 
-from deployer.conformance import Origin, Place, Sample, TargetContract
+from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
 from deployer.core.state import DeploymentName
 from deployer.core.target import Payload, TargetUri
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.target import SageMaker
-from tests.models import saved_model
+from tests.models import failing_model, saved_model
 
 RUN: dict[str, Any] = json.loads(os.environ.get("DEPLOYER_CONFORMANCE_LIVE", "{}"))
 """What the script decided: prefix, region, role, bucket, image, other_image, instance_type, shortest."""
@@ -53,6 +55,7 @@ class LivePlace(Place):
         self.first = Sample(self.model_at(saved_model("doubler")), {"predictions": [3.0]})
         self.second = Sample(self.model_at(saved_model("tripler")), {"predictions": [4.5]})
         self.broken = self.model_at(saved_model("broken"))
+        self.failing = self.model_at(failing_model(Path(tempfile.mkdtemp(prefix="failing-"))))
         self.other_image = RUN["other_image"]
         self.shortest, self.longest = RUN["shortest"], RUN["prefix"].ljust(names.LIMIT, "c")
         self.uri = f"sagemaker:/{RUN['region']}"
@@ -123,7 +126,7 @@ def place() -> LivePlace:
     return LivePlace()
 
 
-class TestSageMakerLive(TargetContract):
+class TestSageMakerLive(TargetContract, TrafficContract):
     gaps: ClassVar[Mapping[str, str]] = {
         "test_every_call_throttled_once": "never: AWS throttles when it likes",
     }

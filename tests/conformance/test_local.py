@@ -19,7 +19,7 @@ from deployer.core.target import Payload, TargetUri
 from deployer_targets.local import names
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.target import Local
-from tests.models import copied_model
+from tests.models import copied_model, failing_model
 
 OURS = (b"deployer_targets.local.supervisor", b"deployer_scoring")
 
@@ -37,7 +37,7 @@ class LocalPlace(Place):
         self.first = Sample(self._model("doubler"), {"predictions": [3.0]})
         self.second = Sample(self._model("tripler"), {"predictions": [4.5]})
         self.broken = self._model("broken")
-        self.failing = self.model_at(self._failing())
+        self.failing = self.model_at(failing_model(self.directory))
 
     def connect(self) -> LocalCloud:
         local = Local()
@@ -59,13 +59,6 @@ class LocalPlace(Place):
             yield
         finally:
             (self.directory / "slow").unlink()
-
-    def _failing(self) -> Path:
-        """Comes to serve, and fails each request."""
-        directory = copied_model("streamer", self.directory)
-        loader = directory / "code" / "streamer_loader.py"
-        loader.write_text(loader.read_text().replace("return [2", "raise RuntimeError('out of luck'); return [2"))
-        return directory
 
     def _model(self, name: str) -> PackagedModel:
         """A model that takes as long to load as the file `slow` says, if there is one."""

@@ -68,6 +68,8 @@ def _summary(entry: Entry, cloud: Aws) -> Summary:
     full = None if quiet else describe(name, cloud)
     record = _serving(records, full)
     status = status_of(entry.endpoint["EndpointStatus"])
+    if full and status is Status.READY and len(full.shares(records)) > 1:
+        status = Status.PAUSED
     return Summary(
         name,
         status,
@@ -75,14 +77,16 @@ def _summary(entry: Entry, cloud: Aws) -> Summary:
         generation=record.generation if record else "",
         created=entry.endpoint["CreationTime"],
         columns=_columns(record, counts_of(full.description) if full else None),
-        reason=full.reason if full and status is not Status.READY else "",
+        reason=full.reason if full and status not in (Status.READY, Status.PAUSED) else "",
     )
 
 
 def _serving(records: Mapping[str, Record], endpoint: Endpoint | None) -> Record | None:
-    """The record of what serves, or is being made."""
+    """The record of what serves, or is being made; of two, that of the one which was there first."""
     if endpoint is None:
         return next(iter(records.values()), None)
+    if len(shares := endpoint.shares(records)) > 1:
+        return records.get(shares[0].generation)
     return next(
         (record for record in records.values() if any(each.name == endpoint.carried for each in record.resources if each.kind == names.CONFIG)), None
     )

@@ -107,6 +107,10 @@ def test_a_rollout_that_is_given_up_for_another_is_told_of(cloud: Cloud) -> None
     told = [event.message for event in deploy(cloud, "update", "v3", **MANUAL) if isinstance(event, Noticed)]
     assert told == [f"the rollout of {candidate}, which is under way, is given up for this one"]
     assert shares(cloud) == [("v1", 90), ("v3", 10)]
+    told = [event.message for event in deploy(cloud, "update", instance_count=2) if isinstance(event, Noticed)]
+    assert "is given up" in told[0], "what changes in place is of the generation in service"
+    assert shares(cloud) == [("v1", 100)]
+    deploy(cloud, "update", "v3", **MANUAL)
     move(cloud, Direction.ABORT)
     assert shares(cloud) == [("v1", 100)]
     assert {record.model.uri for record in seen(cloud).records.values()} == {"v1"}
