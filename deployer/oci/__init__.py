@@ -6,7 +6,7 @@ image = repository.describe("0.1.0-py311")
 
 from deployer.core.requirements import lock_digest
 from deployer.core.state import Image, ModelFacts
-from deployer.oci.choose import choose, general_tag, inputs_tag, is_elsewhere, model_tag, python_of
+from deployer.oci.choose import NoSharedImage, choose, general_tag, inputs_tag, is_elsewhere, model_tag, python_of
 from deployer.oci.credentials import Credentials, Login, configured
 from deployer.oci.manifest import DOCKER_MANIFEST, IMAGES, INDEXES, OCI_MANIFEST, Descriptor, Manifest, docker_manifest, oci_manifest
 from deployer.oci.reference import Reference
@@ -25,6 +25,7 @@ __all__ = [
     "Login",
     "Manifest",
     "ModelFacts",
+    "NoSharedImage",
     "Progress",
     "Reference",
     "Repository",

@@ -19,6 +19,10 @@ Open = Callable[[Reference], Repository]
 """Gives the repository, logged in, that a reference elsewhere belongs to."""
 
 
+class NoSharedImage(ConfigInvalid):
+    """There is no image for the model's Python in this version."""
+
+
 def choose(
     repository: Repository,
     facts: ModelFacts,
@@ -39,7 +43,7 @@ def choose(
         elsewhere: opens the repository of a reference outside this one; without it the registry is asked without credentials.
 
     Raises:
-        ConfigInvalid: the named image isn't there, or none was built yet; the command that builds one.
+        ConfigInvalid: the named image isn't there. NoSharedImage: none was built yet; the command that builds one.
     """
     if named:
         return _described(repository, _reference(repository, named), elsewhere)
@@ -49,7 +53,7 @@ def choose(
     for tag in dict.fromkeys((model_tag(facts), model_tag(whole), general_tag(facts.python_version))):
         if repository.exists(tag):
             return repository.describe(tag)
-    raise ConfigInvalid(
+    raise NoSharedImage(
         f"there is no scoring image for Python {python_of(facts)} and version {__version__} in {repository.uri}",
         advice=f"deploy build-and-push-container --for {facts.uri} makes the one that fits this model; without --for, one for every model",
     )

@@ -21,10 +21,10 @@ from deployer.cli.program import program
 from deployer.core.compatibility import fit
 from deployer.core.state import PackagedModel
 from deployer.events import Event, StepProgressed, silent
-from deployer.oci import Descriptor, Repository, choose, docker_manifest, general_tag, labels
+from deployer.oci import Descriptor, NoSharedImage, Repository, choose, docker_manifest, general_tag, labels
 from deployer.oci.manifest import DOCKER_CONFIG
-from deployer_images import scoring
-from deployer_images.layers.planning import make, planned
+from deployer_images import scoring, standin
+from deployer_images.layers.planning import base_for, make, planned, shared_planned
 from tests.docker import serving_registry
 from tests.index import Index, index_of_arrays
 
@@ -235,6 +235,45 @@ def test_a_dockerfile_comes_with_all_that_it_copies(index: Index, tmp_path: Path
     assert again.exit_code == 2
     assert "is not empty" in again.output
     assert not list(tmp_path.glob(".*"))
+
+
+def test_the_image_for_another_python_is_made_on_the_way(index: Index, counted: Counted, tmp_path: Path) -> None:
+    repository = Repository(counted.host, "deployer-scoring")
+    said = {labels.PYTHON: "3.11", labels.PACKAGES: "[]", labels.RUNTIME: scoring.VERSION}
+    facts = fetched(model(tmp_path / "older", "churn")).facts
+    assert shared_planned(repository, facts) is None  # nothing to go by
+    standin.push(repository, said, "linux/amd64", general_tag("3.11"))
+    index.wheel("numpy", "2.0", tag="cp312-cp312-manylinux_2_17_x86_64")
+    for each in scoring.requirements():
+        if (name := Requirement(each).name) not in ("numpy", "pandas"):
+            index.wheel(name, "99.0")
+    index.wheel("churn", "1.0")
+    saved = model(tmp_path / "model", "churn")
+    (saved / "MLmodel").write_text((saved / "MLmodel").read_text().replace("3.11.7", "3.12.1"))
+    newer = fetched(saved)
+    with pytest.raises(NoSharedImage):
+        choose(repository, newer.facts, recorded=None, named=None, packages="auto")
+    shared = shared_planned(repository, newer.facts)
+    assert shared is not None
+    will = planned(repository, shared, newer)
+    assert f"deployer-scoring:{general_tag('3.12')}, made now, + packages " in str(will.planned)
+    assert fit(newer.facts, will, "auto").fits
+    assert repository.tags() == (general_tag("3.11"),)
+    assert fit(newer.facts, make(repository, newer, silent), "auto").fits
+    assert repository.describe(general_tag("3.12")).python_version == "3.12"
+
+
+@pytest.mark.parametrize(
+    ("name", "for_other"),
+    [
+        ("docker.io/library/python:3.11-slim", "docker.io/library/python:3.12-slim"),
+        ("registry.example.com/base-3.11:2024.3.11", "registry.example.com/base-3.12:2024.3.11"),
+        ("/srv/root", "/srv/root"),
+        ("", None),
+    ],
+)
+def test_thebase_for_another_python_is_named_as_the_first(name: str, for_other: str | None) -> None:
+    assert base_for(name, "3.11", "3.12") == for_other
 
 
 def files_of(repository: Repository, digest: str) -> dict[str, bytes]:

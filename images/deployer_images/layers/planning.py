@@ -5,6 +5,7 @@ The tag under which it is put is the one where targets look first, so the next m
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from deployer.core.requirements import MLFLOW
@@ -12,15 +13,20 @@ from deployer.core.state import PackagedModel, PlannedPackages, digest_of
 from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
 from deployer_images import scoring, standin
+from deployer_images.builder import LAYERS, BuildOptions, build_and_push
 from deployer_images.layers.images import Destination, push_with_packages
 from deployer_images.layers.package_set import packages_of
 from deployer_images.layers.published import find
 from deployer_images.locks import over
+from deployer_images.runtimes import PROCESS
 from deployer_images.wanted import Wanted
 
 
 def planned(repository: Repository, shared: Image, model: PackagedModel) -> Image:
     """What `make` would make on the shared image; nothing is fetched or sent. A model that isn't on this machine gets none: the shared one as it is.
+
+    Args:
+        shared: that in the registry, or what `shared_planned` says of one that isn't there yet.
 
     Raises:
         NoWheel, ModelInvalid: its packages can't be had that way, and which. TargetUnavailable: no index answers.
@@ -28,7 +34,8 @@ def planned(repository: Repository, shared: Image, model: PackagedModel) -> Imag
     if model.path is None or not _ours(shared, model.facts):
         return shared
     packages = packages_of(*wanted_of(model), shared.platform)
-    there = not shared.stand_in and find(packages, repository) is not None
+    made = shared.planned is None
+    there = made and not shared.stand_in and find(packages, repository) is not None
     said = labels.package_versions({labels.PACKAGES: labels.packages_label(packages.lines)}) or {}
     return replace(
         shared,
@@ -36,8 +43,20 @@ def planned(repository: Repository, shared: Image, model: PackagedModel) -> Imag
         digest=digest_of([shared.digest, packages.address]),
         tag=model_tag(model.facts),
         packages={**(shared.packages or {}), **said},
-        planned=PlannedPackages(_called(repository, shared), packages.address, len(packages.wheels), packages.size, there),
+        planned=PlannedPackages(
+            _called(repository, shared) + ("" if made else ", made now,"), packages.address, len(packages.wheels), packages.size, there
+        ),
     )
+
+
+def shared_planned(repository: Repository, facts: ModelFacts) -> Image | None:
+    """The shared image for a model's Python as it will be, where the registry has one for another Python to go by; else None."""
+    other = _of_another_python(repository)
+    if other is None:
+        return None
+    tag, python = general_tag(facts.python_version), python_of(facts)
+    found = replace(other, reference=repository.reference(tag), digest=digest_of([other.digest, python]), tag=tag, python_version=python, packages={})
+    return replace(found, planned=PlannedPackages(_called(repository, found), found.digest, 0))
 
 
 def make(repository: Repository, model: PackagedModel, report: Report) -> Image:
@@ -46,7 +65,7 @@ def make(repository: Repository, model: PackagedModel, report: Report) -> Image:
     Raises:
         What `planned` and `push_with_packages` raise.
     """
-    shared = repository.describe(general_tag(model.facts.python_version))
+    shared = _shared(repository, model.facts, report)
     wanted, python = wanted_of(model)
     packages = packages_of(wanted, python, shared.platform)
     tags = (model_tag(model.facts),)
@@ -57,6 +76,35 @@ def make(repository: Repository, model: PackagedModel, report: Report) -> Image:
     said = {labels.RUNTIME: scoring.VERSION, labels.PYTHON: python_of(model.facts), labels.PACKAGES: labels.packages_label(lines)}
     standin.push(repository, said, shared.platform, *tags)
     return repository.describe(tags[0])
+
+
+def _shared(repository: Repository, facts: ModelFacts, report: Report) -> Image:
+    """The shared image for a model's Python; where there is only one for another, made as that was."""
+    tag = general_tag(facts.python_version)
+    other = None if repository.exists(tag) else _of_another_python(repository)
+    if other is None:
+        return repository.describe(tag)
+    said = repository.config(repository.manifest(other.digest)).labels
+    python = python_of(facts)
+    options = BuildOptions(
+        python=python,
+        base_image=base_for(said.get(labels.BASE_NAME, ""), other.python_version, python),
+        platform=other.platform,
+        runtime=PROCESS if other.stand_in else LAYERS,
+    )
+    return build_and_push(options, repository, report)
+
+
+def _of_another_python(repository: Repository) -> Image | None:
+    """A shared image of this version, the newest Python's."""
+    form = re.compile(re.escape(general_tag("3.0").removesuffix("30")) + r"3(\d+)")
+    found = sorted((int(match[1]), tag) for tag in repository.tags() if (match := form.fullmatch(tag)))
+    return repository.describe(found[-1][1]) if found else None
+
+
+def base_for(name: str, minor: str, wanted: str) -> str | None:
+    """The base of an image for another Python: python:3.11-slim becomes python:3.12-slim; what doesn't say its Python may have several."""
+    return re.sub(rf"(?<![\d.]){re.escape(minor)}(?!\d)", wanted, name) or None
 
 
 def wanted_of(model: PackagedModel) -> tuple[Wanted, str]:

@@ -129,7 +129,7 @@ def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> N
 
 
 def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
-    from deployer.oci import DOCKER_MANIFEST, Reference, choose, is_elsewhere
+    from deployer.oci import DOCKER_MANIFEST, NoSharedImage, Reference, choose, is_elsewhere
 
     found = registry(cloud)
     ours = found.repository(CONTAINER_NAME, create=False)
@@ -142,7 +142,15 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
             f"SageMaker can't pull {Reference.parse(named)}: it takes images from ECR alone",
             advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
         )
-    image = choose(ours, request.model.facts, recorded=request.image, named=named, packages=request.packages, elsewhere=found.elsewhere)
+    try:
+        image = choose(ours, request.model.facts, recorded=request.image, named=named, packages=request.packages, elsewhere=found.elsewhere)
+    except NoSharedImage:
+        from deployer_images.layers.planning import planned, shared_planned
+
+        shared = shared_planned(ours, request.model.facts) if request.packages == "auto" else None
+        if shared is None:
+            raise
+        return planned(ours, shared, request.model)
     if named:
         # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
         reference = Reference.parse(image.reference)
