@@ -167,7 +167,7 @@ def test_the_index_says_what_was_built_for_another_numpy(tmp_path: Path) -> None
 
 def test_the_libraries_of_the_model_are_not_imported() -> None:
     script = (
-        "import sys; from deployer.models import fetch; from deployer.checks import check_model\n"
+        "import sys; from deployer.artifacts import fetch; from deployer.checks import check_model\n"
         f"check_model(fetch({str(saved_model('sklearn'))!r})); check_model(fetch({str(saved_model('pythonmodel'))!r}))\n"
         "print(sorted({'numpy', 'pandas', 'sklearn', 'skops', 'cloudpickle', 'mlflow', 'scipy'} & set(sys.modules)))"
     )
