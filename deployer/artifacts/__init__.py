@@ -1,6 +1,6 @@
 """Model artifacts: from a URI to a directory on this machine, its identity, what is known of it, and its packages.
 
-model = fetch("models:/churn@champion")     Model(facts, path): resolved, downloaded, validated, digested
+model = fetch("models:/churn@champion")     PackagedModel(facts, path): resolved, downloaded, validated, digested
 for chunk in TarGz(model.path, expecting=model.digest): ...     the same model, the same bytes
 for file in files(model.path): ...          one by one, as a prefix
 """
