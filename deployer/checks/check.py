@@ -77,7 +77,7 @@ class _Seen:
 
 
 def check_model(model: PackagedModel, *, there: Surroundings | None = None, limit: Limit | None = None, strict: bool = False) -> Checked:
-    """Look at a model that is on this machine and valid (`deployer.models.fetch`).
+    """Look at a model that is on this machine and valid (`deployer.artifacts.fetch`).
 
     Args:
         there: the environment that it is held against; what its own requirements allow where it's left out.

@@ -19,7 +19,7 @@ def load(model_uri: str | Path, flavor: str = "python_function") -> Any:
     Raises:
         MLModelError: The model has no such flavor.
         LoadError: It can't be loaded here: its library isn't installed, say.
-        ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.models.fetch`.
+        ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.artifacts.fetch`.
     """
     directory = fetched(model_uri)
     if flavor == "python_function":
@@ -32,7 +32,7 @@ def load(model_uri: str | Path, flavor: str = "python_function") -> Any:
 
 
 def fetched(model_uri: str | Path) -> Path:
-    """The model's directory on this machine; raises what `deployer.models.fetch` raises."""
+    """The model's directory on this machine; raises what `deployer.artifacts.fetch` raises."""
     path = fetch(str(model_uri)).path
     assert path is not None  # what was fetched is here
     return path

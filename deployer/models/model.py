@@ -20,7 +20,7 @@ class Model(metadata.Model):
 
         Raises:
             MLModelError: no such file on this machine, or no MLmodel.
-            ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.models.fetch`, for what isn't on this machine.
+            ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.artifacts.fetch`, for what isn't on this machine.
         """
         parsed = parse(str(path))
         return super().load(parsed.path if parsed.kind is Kind.LOCAL else fetched(path))

@@ -20,7 +20,7 @@ def load_model(model_uri: str | Path, suppress_warnings: bool = False, model_con
         model_config: Overrides keys of the config that the model was saved with: a dictionary, or the path of a YAML file.
 
     Raises:
-        ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.models.fetch`.
+        ConfigInvalid, ModelNotFound, ModelInvalid, ExtraMissing, ...: as `deployer.artifacts.fetch`.
         deployer_scoring.errors.LoadError: It can't be loaded here.
     """
     return loading.load_model(fetched(model_uri), suppress_warnings, model_config)
