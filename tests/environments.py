@@ -129,7 +129,9 @@ def environment(requirements: Sequence[str], python: str = f"{sys.version_info.m
     Raises:
         subprocess.CalledProcessError: uv could not make it; what it said is on stderr.
     """
-    key = hashlib.sha256("\n".join([python, *sorted(requirements)]).encode()).hexdigest()[:16]
+    # What is installed editable brings its entry points, which are written down when it is installed.
+    written = [(Path(each.partition("=")[2]) / "pyproject.toml").read_text() for each in requirements if each.startswith("--editable=")]
+    key = hashlib.sha256("\n".join([python, *sorted(requirements), *written]).encode()).hexdigest()[:16]
     directory = cache_directory() / f"environment-{key}"
     interpreter, done = directory / "bin" / "python", directory / "complete"
     if done.exists() and interpreter.exists():

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial, update_wrapper
 from typing import Any
 
-from deployer.artifacts.files import fetch_artifact
+from deployer.artifacts.download import fetch_artifact
 from deployer_scoring.format import saving
 from deployer_scoring.format.metadata import Model
 

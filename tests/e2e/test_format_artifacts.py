@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from deployer.artifacts.files import fetch_artifact
+from deployer.artifacts.download import fetch_artifact
 from deployer.errors import ConfigInvalid, ModelNotFound
 from tests.e2e.test_model_uris import _put, python_for_s3, web  # noqa: F401  the last two are fixtures
 
 _FETCH = """
 import json, pathlib, sys, tempfile
 from deployer.errors import DeployerError
-from deployer.artifacts.files import fetch_artifact
+from deployer.artifacts.download import fetch_artifact
 
 for uri in sys.argv[1:]:
     with tempfile.TemporaryDirectory() as folder:

@@ -68,7 +68,7 @@ def _life(user: User, here: AwsHere, models: Models, name: str, answers: str) ->
 def test_every_later_run_encrypts_by_the_deployments_key(user: User, here: AwsHere, models: Models, bucket: str) -> None:
     name, key = user.name(), here.boto("kms").create_key()["KeyMetadata"]["Arn"]
     user.client().create_deployment(name, models.doubler, config={"kms_key": key, "bucket": bucket})
-    assert _by_key(here, bucket) == {key_0: {key} for key_0 in ("claim", "generations", "models")}
+    assert _by_key(here, bucket) == {key_0: {key} for key_0 in ("claim", "generations", "history.json", "models")}
     for what, run in _life(user, here, models, name, f"s3://{bucket}/answers"):
         run()
         ways = _by_key(here, bucket)
@@ -83,6 +83,6 @@ def test_a_key_of_its_own_is_used_at_once_and_for_what_it_asks_alone(user: User,
     user.client().create_deployment(name, models.doubler, config={"kms_key": first, "bucket": bucket})
     user.client().update_deployment(name, models.doubler, config={"kms_key": second})
     ways = _by_key(here, bucket)
-    assert ways == {key: {first, second} for key in ("claim", "generations", "models")}
+    assert ways == {key: {first, second} for key in ("claim", "generations", "history.json", "models")}
     user.client().apply(name, models.doubler)
-    assert _by_key(here, bucket) == {key: {first, second, None} for key in ("claim", "generations", "models")}
+    assert _by_key(here, bucket) == {key: {first, second, None} for key in ("claim", "generations", "history.json", "models")}
