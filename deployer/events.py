@@ -5,7 +5,9 @@ def report(event: Event) -> None: ...
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 
@@ -111,6 +113,33 @@ class Noticed(Event):
 
 
 Report = Callable[[Event], None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a step came to, for its StepFinished."""
+
+    resource: str = ""
+    changed: bool = True
+    detail: str = ""
+
+
+@contextmanager
+def stepping(report: Report, step: str, label: str, resource: str = "") -> Iterator[Outcome]:
+    """Report the block as one step; it fills in what the step came to. A block that raises is not finished, and its error tells of it."""
+    begun, outcome = time.monotonic(), Outcome(resource)
+    report(StepStarted(step=step, label=label, resource=resource))
+    yield outcome
+    report(
+        StepFinished(
+            step=step,
+            label=label,
+            resource=outcome.resource,
+            changed=outcome.changed,
+            detail=outcome.detail,
+            seconds=time.monotonic() - begun,
+        )
+    )
 
 
 def silent(_: Event) -> None:

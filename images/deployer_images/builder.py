@@ -8,13 +8,12 @@ what the name stands for now, and the newest versions of what isn't pinned. What
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.core.requirements import python_too_old, refuse_old_python
 from deployer.errors import ConfigInvalid
-from deployer.events import Noticed, Report, StepFinished, StepStarted
+from deployer.events import Noticed, Report, StepFinished, stepping
 from deployer.oci import Image, ModelFacts, Repository, general_tag, inputs_tag, labels, lock_digest, model_tag, python_of
 from deployer.oci.manifest import sha256
 from deployer_images import cache, context, dockerbuild, engine, scoring, standin
@@ -182,13 +181,10 @@ def _push_stand_in(wanted: _Wanted, repository: Repository, report: Report) -> I
     report(Noticed(message="a stand-in is pushed instead of an image: the local cloud will run the scoring runtime as a process"))
     # It names what will be installed on this machine, whatever the platform that it gives out.
     lock = _locked(wanted, "", report)
-    begun = time.monotonic()
-    report(StepStarted(step="push_image", label="stand-in", resource=repository.reference(wanted.tags[0])))
-    standin.push(repository, wanted.labels(lock), wanted.options.platform, *wanted.tags)
-    image = repository.describe(wanted.tags[0])
-    report(
-        StepFinished(step="push_image", label="stand-in", resource=image.reference, detail=f"for {repository.uri}", seconds=time.monotonic() - begun)
-    )
+    with stepping(report, "push_image", "stand-in", repository.reference(wanted.tags[0])) as outcome:
+        standin.push(repository, wanted.labels(lock), wanted.options.platform, *wanted.tags)
+        image = repository.describe(wanted.tags[0])
+        outcome.resource, outcome.detail = image.reference, f"for {repository.uri}"
     return image
 
 
@@ -228,9 +224,7 @@ def _put_together(wanted: _Wanted, repository: Repository, report: Report) -> Im
 
 
 def _locked(wanted: _Wanted, platform: str, report: Report) -> Lock:
-    begun = time.monotonic()
-    report(StepStarted(step="resolve_packages", label="packages"))
-    lock = locked(wanted.packages, wanted.whole_python, platform=platform, ca_bundle=wanted.options.ca_bundle)
-    detail = f"{len(lock.packages)} of the model's, {len(lock.runtime)} of the runtime's"
-    report(StepFinished(step="resolve_packages", label="packages", detail=detail, seconds=time.monotonic() - begun))
+    with stepping(report, "resolve_packages", "packages") as outcome:
+        lock = locked(wanted.packages, wanted.whole_python, platform=platform, ca_bundle=wanted.options.ca_bundle)
+        outcome.detail = f"{len(lock.packages)} of the model's, {len(lock.runtime)} of the runtime's"
     return lock

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid, DeployerError, MachineFault, Refused, TargetUnavailable
-from deployer.events import Report, StepFinished, StepProgressed, StepStarted
+from deployer.events import Report, StepFinished, StepProgressed, stepping
 from deployer.oci import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Descriptor, Image, Manifest, Reference, Repository, docker_manifest, labels
 from deployer.oci.credentials import IDENTITY_TOKEN
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_LAYER, platform_of
@@ -80,36 +80,34 @@ class DockerBuild:
         """
         from docker.errors import DockerException
 
-        begun = time.monotonic()
-        self._report(StepStarted(step="build_image", label="image", resource=f"{self._name}:{self._tags[0]}"))
-        try:
-            events = self._client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=f"{self._name}:{self._tags[0]}",
-                buildargs=dict(arguments),
-                labels=dict(made_with),
-                platform=self._other_platform(platform),
-                rm=True,
-                forcerm=True,
-                decode=True,
-                timeout=_BUILD_SECONDS,
-            )
-            self._follow_build(events, made_with[labels.BASE_NAME])
-            built = self._client.images.get(f"{self._name}:{self._tags[0]}")
-            for tag in self._tags[1:]:
-                built.tag(self._name, tag)
-            # Of the first stages the runtime's is of use to the next build; the packages' is not.
-            self._client.images.prune(filters={"dangling": True, "label": _PACKAGES_STAGE})
-        except (DockerException, OSError) as fault:
-            raise engine.fault("building the image", fault) from fault
-        image = self._described(built)
-        if image.platform != platform:
-            raise ConfigInvalid(
-                f"the base image {made_with[labels.BASE_NAME]} is for {image.platform}, not {platform}", advice="name one with --base-image"
-            )
-        size = f"{built.attrs['Size'] / 1e6:.0f} MB"
-        self._report(StepFinished(step="build_image", label="image", resource=image.reference, detail=size, seconds=time.monotonic() - begun))
+        with stepping(self._report, "build_image", "image", f"{self._name}:{self._tags[0]}") as outcome:
+            try:
+                events = self._client.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=f"{self._name}:{self._tags[0]}",
+                    buildargs=dict(arguments),
+                    labels=dict(made_with),
+                    platform=self._other_platform(platform),
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    timeout=_BUILD_SECONDS,
+                )
+                self._follow_build(events, made_with[labels.BASE_NAME])
+                built = self._client.images.get(f"{self._name}:{self._tags[0]}")
+                for tag in self._tags[1:]:
+                    built.tag(self._name, tag)
+                # Of the first stages the runtime's is of use to the next build; the packages' is not.
+                self._client.images.prune(filters={"dangling": True, "label": _PACKAGES_STAGE})
+            except (DockerException, OSError) as fault:
+                raise engine.fault("building the image", fault) from fault
+            image = self._described(built)
+            if image.platform != platform:
+                raise ConfigInvalid(
+                    f"the base image {made_with[labels.BASE_NAME]} is for {image.platform}, not {platform}", advice="name one with --base-image"
+                )
+            outcome.resource, outcome.detail = image.reference, f"{built.attrs['Size'] / 1e6:.0f} MB"
         return image
 
     def push(self, repository: Repository) -> None:
@@ -120,23 +118,20 @@ class DockerBuild:
         """
         from docker.errors import DockerException
 
-        begun = time.monotonic()
-        resource = repository.reference(self._tags[0])
-        self._report(StepStarted(step="push_image", label="push", resource=resource))
-        credentials = repository.login()
-        # Without any, docker wants some all the same for its header.
-        login = {"username": credentials.username, "password": credentials.password} if credentials else {"username": "", "password": ""}
-        if credentials and credentials.username == IDENTITY_TOKEN:
-            login = {"identitytoken": credentials.password}
-        sent = 0
-        for tag in self._tags:
-            try:
-                sent += self._follow_push(self._client.api.push(self._name, tag, stream=True, decode=True, auth_config=login))
-            except (DockerException, OSError) as fault:
-                raise engine.fault(f"pushing to {repository.uri}", fault) from fault
-            _as_docker_image(repository, tag)
-        detail = f"{sent} layer{'s' if sent != 1 else ''} sent, tags {', '.join(self._tags)}"
-        self._report(StepFinished(step="push_image", label="push", resource=resource, detail=detail, seconds=time.monotonic() - begun))
+        with stepping(self._report, "push_image", "push", repository.reference(self._tags[0])) as outcome:
+            credentials = repository.login()
+            # Without any, docker wants some all the same for its header.
+            login = {"username": credentials.username, "password": credentials.password} if credentials else {"username": "", "password": ""}
+            if credentials and credentials.username == IDENTITY_TOKEN:
+                login = {"identitytoken": credentials.password}
+            sent = 0
+            for tag in self._tags:
+                try:
+                    sent += self._follow_push(self._client.api.push(self._name, tag, stream=True, decode=True, auth_config=login))
+                except (DockerException, OSError) as fault:
+                    raise engine.fault(f"pushing to {repository.uri}", fault) from fault
+                _as_docker_image(repository, tag)
+            outcome.detail = f"{sent} layer{'s' if sent != 1 else ''} sent, tags {', '.join(self._tags)}"
 
     def _attributes(self, name: str) -> Mapping[str, Any] | None:
         from docker.errors import ImageNotFound

@@ -6,17 +6,17 @@ import re
 import shutil
 import tarfile
 import tempfile
-import time
 from pathlib import Path
 
 from deployer.artifacts import files
 from deployer.core.requirements import minor_of
 from deployer.core.state import PackagedModel
-from deployer.errors import ConfigInvalid, MachineFault
-from deployer.events import Report, StepFinished, StepStarted
+from deployer.errors import ConfigInvalid
+from deployer.events import Report, stepping
 from deployer.oci import labels
 from deployer_images import scoring
 from deployer_images.context import context
+from deployer_images.faults import written
 from deployer_images.layers.planning import wanted_of
 from deployer_images.locks import Lock, locked
 
@@ -36,9 +36,7 @@ def generate(model: PackagedModel, directory: Path, *, base_image: str | None, p
         ConfigInvalid: something is there. ModelInvalid, TargetUnavailable: a package can't be had. MachineFault: it can't be written.
     """
     wanted, python = wanted_of(model)
-    begun = time.monotonic()
-    report(StepStarted(step="write_context", label="Dockerfile", resource=str(directory)))
-    try:
+    with stepping(report, "write_context", "Dockerfile", str(directory)) as outcome, written(directory):
         if directory.exists() and any(directory.iterdir()):
             raise ConfigInvalid(f"{directory} is not empty", advice="name another directory: -d DIR")
         lock = locked(wanted, python, platform=platform)
@@ -56,12 +54,7 @@ def generate(model: PackagedModel, directory: Path, *, base_image: str | None, p
             directory.mkdir(exist_ok=True)
             for part in unfinished.iterdir():
                 part.rename(directory / part.name)
-    except OSError as fault:
-        raise MachineFault(
-            f"{directory} could not be written", why=fault.strerror or str(fault), advice="name another place, or free some space"
-        ) from fault
-    detail = f"{len(lock.packages)} packages of the model's, {len(lock.runtime)} of the runtime's"
-    report(StepFinished(step="write_context", label="Dockerfile", resource=str(directory), detail=detail, seconds=time.monotonic() - begun))
+        outcome.detail = f"{len(lock.packages)} packages of the model's, {len(lock.runtime)} of the runtime's"
 
 
 def _copy(model: PackagedModel, directory: Path) -> None:

@@ -1,9 +1,11 @@
-"""What uv and pip say when they fail, as one of our errors: whose fault it is, and the words that tell most."""
+"""What uv and pip say when they fail, and what a disk says, as one of our errors: whose fault it is, and the words that tell most."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from deployer.errors import CredentialsInvalid, DeployerError, MachineFault, ModelInvalid, TargetUnavailable
 
@@ -49,6 +51,21 @@ class NeedsBuild(ModelInvalid):
 
 class BuildFailed(ModelInvalid):
     """A package that has no wheel could not be built on this machine; `lines` are the builder's last."""
+
+
+@contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Write in the block what the user has named as `path`.
+
+    Raises:
+        MachineFault: it can't be written: no such directory, no permission, the disk is full.
+    """
+    try:
+        yield
+    except OSError as fault:
+        raise MachineFault(
+            f"{path} could not be written", why=fault.strerror or str(fault), advice="name another place, or free some space"
+        ) from fault
 
 
 def fault_of(doing: str, said: str) -> DeployerError:

@@ -6,13 +6,12 @@ import hashlib
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deployer.errors import MachineFault
-from deployer.events import Report, StepFinished, StepStarted
+from deployer.events import Report, stepping
 from deployer.words import size
 from deployer_images import cache
 from deployer_images.layers.archive import Layer, write_layer
@@ -38,11 +37,9 @@ def build(packages: PackageSet, wanted: Wanted, report: Report, *, ca_bundle: Pa
         ModelInvalid: a wheel isn't the one that was chosen. TargetUnavailable: no index answers. MachineFault: the disk is full.
     """
     directory = cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40]
-    begun = time.monotonic()
-    report(StepStarted(step="build_packages", label="packages", resource=packages.name))
-    built = _kept(directory, lambda target: _make(packages, wanted, target, ca_bundle))
-    detail = f"{len(packages.wheels)} packages, {size(built.layer.size)}"
-    report(StepFinished(step="build_packages", label="packages", resource=packages.name, detail=detail, seconds=time.monotonic() - begun))
+    with stepping(report, "build_packages", "packages", packages.name) as outcome:
+        built = _kept(directory, lambda target: _make(packages, wanted, target, ca_bundle))
+        outcome.detail = f"{len(packages.wheels)} packages, {size(built.layer.size)}"
     return built
 
 

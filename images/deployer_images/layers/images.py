@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from deployer.core.state import Image
-from deployer.events import Report, StepFinished, StepStarted
+from deployer.events import Report, stepping
 from deployer.oci import Repository, labels
 from deployer.words import size
 from deployer_images import cache, scoring
@@ -61,10 +60,9 @@ def push_shared(base: BaseImage, packages: PackageSet, wanted: Wanted, to: Desti
 def runtime_part(base: BaseImage, packages: PackageSet, wanted: Wanted, report: Report) -> tuple[Part, dict[str, Any]]:
     """The layer of the runtime with its packages on a base, made here; and what an image with it has in its config."""
     python = base.interpreter(packages.python)
-    begun = time.monotonic()
-    report(StepStarted(step="build_image", label="image", resource=base.base.name))
-    file, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
-    report(StepFinished(step="build_image", label="image", resource=base.base.name, detail=size(layer.size), seconds=time.monotonic() - begun))
+    with stepping(report, "build_image", "image", base.base.name) as outcome:
+        file, layer = blobs.made(lambda stream: _write_runtime(packages, wanted, python, stream))
+        outcome.detail = size(layer.size)
     return Part("runtime", layer, lambda: file), settings(DOCKERFILE.read_text())
 
 

@@ -7,18 +7,18 @@ import json
 import os
 import tarfile
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from deployer.errors import ExtraMissing, MachineFault, TargetUnavailable
-from deployer.events import Report, StepFinished, StepStarted
+from deployer.errors import ExtraMissing, TargetUnavailable
+from deployer.events import Report, stepping
 from deployer.oci import Descriptor, Reference, oci_manifest
 from deployer.oci.manifest import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, sha256
 from deployer.words import size
 from deployer_images import cache, engine
+from deployer_images.faults import written
 from deployer_images.layers.parts import Assembled
 
 if TYPE_CHECKING:
@@ -34,22 +34,16 @@ def save_archive(made: Assembled, name: str, file: Path, report: Report) -> None
     Raises:
         MachineFault: it can't be written: no such directory, the disk is full. ConfigInvalid: it isn't an image's name.
     """
-    begun = time.monotonic()
-    report(StepStarted(step="write_image", label="image", resource=str(file)))
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with unfinished.open("wb") as stream:
-            write_archive(made, name, stream)
-        unfinished.replace(file)
-        large = file.stat().st_size
-    except OSError as fault:
-        raise MachineFault(
-            f"{file} could not be written", why=fault.strerror or str(fault), advice="name another place, or free some space"
-        ) from fault
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
-    report(StepFinished(step="write_image", label="image", resource=str(file), detail=size(large), seconds=time.monotonic() - begun))
+    with stepping(report, "write_image", "image", str(file)) as outcome, written(file):
+        try:
+            with unfinished.open("wb") as stream:
+                write_archive(made, name, stream)
+            unfinished.replace(file)
+            outcome.detail = size(file.stat().st_size)
+        finally:
+            with suppress(OSError):
+                unfinished.unlink()
 
 
 def load_archive(made: Assembled, name: str, report: Report) -> str:
@@ -60,17 +54,18 @@ def load_archive(made: Assembled, name: str, report: Report) -> str:
     """
     from docker.errors import DockerException
 
-    begun = time.monotonic()
     called = _shown(name)
-    with closing(_engine()) as client, tempfile.TemporaryFile(dir=cache.folder("builds")) as archive:
-        report(StepStarted(step="load_image", label="image", resource=called))
+    with (
+        closing(_engine()) as client,
+        tempfile.TemporaryFile(dir=cache.folder("builds")) as archive,
+        stepping(report, "load_image", "image", called),
+    ):
         write_archive(made, name, archive)
         archive.seek(0)
         try:
             client.images.load(archive)
         except (DockerException, OSError) as fault:
             raise engine.fault("taking the image", fault) from fault
-    report(StepFinished(step="load_image", label="image", resource=called, seconds=time.monotonic() - begun))
     return called
 
 

@@ -6,11 +6,10 @@ The manifest comes last and names what is there already: nothing half sent is ev
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from deployer.core.state import Digest
-from deployer.events import Report, StepFinished, StepProgressed, StepStarted
+from deployer.events import Report, StepFinished, StepProgressed, stepping
 from deployer.oci import Descriptor, Repository, labels
 from deployer.oci.manifest import OCI_CONFIG, OCI_LAYER, oci_manifest, sha256
 from deployer.words import size
@@ -56,16 +55,15 @@ def publish(packages: PackageSet, wanted: Wanted, repository: Repository, report
 
 def send(layer: Layer, file: Path, repository: Repository, report: Report, label: str) -> None:
     """Send a layer unless the repository has it."""
-    begun, step = time.monotonic(), f"push_{label.replace(' ', '_')}"
-    report(StepStarted(step=step, label=label, resource=repository.uri))
-    sent = repository.upload_blob(
-        layer.digest,
-        layer.size,
-        lambda: file.open("rb"),
-        lambda done: report(StepProgressed(step=step, label=label, done=done, total=layer.size, unit="bytes")),
-    )
-    detail = f"{size(layer.size)} to {repository.uri}" if sent else "in the registry, nothing to send"
-    report(StepFinished(step=step, label=label, resource=repository.uri, changed=sent, detail=detail, seconds=time.monotonic() - begun))
+    step = f"push_{label.replace(' ', '_')}"
+    with stepping(report, step, label, repository.uri) as outcome:
+        outcome.changed = repository.upload_blob(
+            layer.digest,
+            layer.size,
+            lambda: file.open("rb"),
+            lambda done: report(StepProgressed(step=step, label=label, done=done, total=layer.size, unit="bytes")),
+        )
+        outcome.detail = f"{size(layer.size)} to {repository.uri}" if outcome.changed else "in the registry, nothing to send"
 
 
 def _config(packages: PackageSet, layer: Layer) -> bytes:
