@@ -223,8 +223,8 @@ def _deploy(
     output: str | None,
     quiet: bool,
 ) -> None:
-    if intent is Intent.CREATE and not model.uri and not (place.file and place.file.model):
-        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
+    if intent is Intent.CREATE:
+        model.named(place.file, advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
     if dry_run:
         show_changes(session, planned(place, rollout, name, model, intent))
         return

@@ -59,14 +59,11 @@ def check(
     Looked at: what its pickles import and call, versions of Python, numpy, pandas and scikit-learn that don't go together, its code, its
     requirements, its signature and example; with -t its size. The exit code is 2 where there are errors, else 0.
     """
-    from deployer.artifacts import fetch
     from deployer.checks import check_model
 
-    uri = model_argument or model.uri or (place.file.model_uri if place.file else None)
-    if not uri:
-        raise ConfigInvalid("which model is not said", advice="deploy models check MODEL")
+    uri = model_argument or model.named(place.file, advice="deploy models check MODEL")
     with reporting(session, uri, quiet=output is not None) as report:
-        found = fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
+        found = model.fetched(uri, report)
     there, unresolved = _surroundings(found, python, image, index, allow_build)
     checked = check_model(found, there=there, limit=_limit(place), strict=strict)
     if unresolved:

@@ -134,15 +134,13 @@ def generate_dockerfile(*, session: Session, model: ModelChoice, directory: Path
 
 def _fetched(model: ModelChoice, place: ChosenTarget | None, report: Report, name: str | None) -> tuple[PackagedModel, str]:
     """The model, and what its image is called."""
-    from deployer.artifacts import candidate_name, fetch
+    from deployer.artifacts import candidate_name
     from deployer.checks import with_mlflow_said
 
-    uri = model.uri or (place.file.model_uri if place and place.file else None)
-    if not uri:
-        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    uri = model.named(place.file if place else None)
     if name:
         _parsed(name)
-    found = with_mlflow_said(fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri))
+    found = with_mlflow_said(model.fetched(uri, report))
     return found, name or re.sub(r"[^a-z0-9]+", "-", candidate_name(uri).lower()).strip("-") or "model"
 
 

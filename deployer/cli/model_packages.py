@@ -47,24 +47,21 @@ def packages(
     The exit code is 2 where a package has no wheel: why is said of each. Without -t or --registry no registry is asked. Nothing of the
     model or of its packages is run.
     """
-    from deployer.artifacts import fetch
     from deployer.checks import with_mlflow_said
-    from deployer_images.layers.inventory import inventory
+    from deployer_images.layers.inventory import inventory, looked_up
     from deployer_images.layers.planning import make
 
-    uri = model_argument or model.uri or (place.file.model_uri if place.file else None)
-    if not uri:
-        raise ConfigInvalid("which model is not said", advice="deploy models packages MODEL")
-    if build and not (registry or place.target or place.file):
+    uri = model_argument or model.named(place.file, advice="deploy models packages MODEL")
+    asked = bool(registry or place.target or place.file)
+    if build and not asked:
         raise ConfigInvalid("--build pushes to a registry, and none is named", advice="-t TARGET, or --registry")
     with reporting(session, uri, quiet=output is not None) as report:
-        found = with_mlflow_said(fetch(uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri))
-        asked = bool(registry or place.target or place.file)
+        found = with_mlflow_said(model.fetched(uri, report))
         repository = repository_for(place, registry, container_name, create=build) if asked else None
         listed = inventory(found, platform, repository)
         if build and not listed.missing and repository is not None:
             make(repository, found, report)
-            listed = inventory(found, platform, repository)
+            listed = looked_up(listed, found, repository)
     emit(output or "", listed.document(), [listed.packages.address], lambda: text(listed))
     if listed.missing:
         raise SystemExit(ModelInvalid.exit_code)

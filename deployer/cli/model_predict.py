@@ -73,11 +73,9 @@ def predict(
 
     -o and -t are MLflow's here, not the format and the target that they are elsewhere.
     """
-    from deployer.artifacts import fetch
     from deployer_images.batch import Job, score
 
-    if not model.uri:
-        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    uri = model.named()
     if (source is None or source == "-") and sys.stdin.isatty():
         raise ConfigInvalid("no input is given", advice="-i FILE, or standard input")
     asked = Job(
@@ -93,8 +91,8 @@ def predict(
         variables=variables,
     )
     _look_at_files(asked.source, asked.target)
-    with reporting(session, model.uri, quiet=quiet or not sys.stderr.isatty()) as report:
-        found = fetch(model.uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
+    with reporting(session, uri, quiet=quiet or not sys.stderr.isatty()) as report:
+        found = model.fetched(uri, report)
         assert found.path is not None
         score(replace(asked, model=found.path), report)
 

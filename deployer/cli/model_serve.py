@@ -14,7 +14,6 @@ from deployer.cli.options import ModelChoice
 from deployer.cli.output import pass_on, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
-from deployer.errors import ConfigInvalid
 from deployer.events import Noticed
 
 PORT = 5000
@@ -56,18 +55,16 @@ def serve(
     The model's own lines and the server's go to standard error; how to ask it goes to standard output. run-local does the same with what a
     target would run: its image, its variables. -t and -h are MLflow's here, not the target and help that they are elsewhere.
     """
-    from deployer.artifacts import fetch
     from deployer_images.managers import interpreter_for
     from deployer_targets.local import run_local
     from deployer_targets.local.config import LocalConfig
     from deployer_targets.local.target import Local
 
-    if not model.uri:
-        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    uri = model.named()
     settings: dict[str, Any] = {"DEPLOYER_WORKERS": workers, "DEPLOYER_BATCHING": batching, "DEPLOYER_REQUEST_TIMEOUT_SECONDS": timeout}
     wanted = {**variables, **{name: str(value) for name, value in settings.items() if value is not None}}
-    with reporting(session, model.uri) as report:
-        found = fetch(model.uri, report, tracking_uri=model.tracking_uri, registry_uri=model.registry_uri)
+    with reporting(session, uri) as report:
+        found = model.fetched(uri, report)
         assert found.path is not None
         interpreter = interpreter_for(found.path, manager, say=lambda text: report(Noticed(message=text)))
         target = Local()

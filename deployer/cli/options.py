@@ -23,6 +23,7 @@ from deployer.settings.precedence import Options, from_pairs
 
 if TYPE_CHECKING:
     from deployer.client import DeployClient
+    from deployer.core.state import PackagedModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PACKAGES = ("auto", "compatible", "exact", "image", "at-start")
@@ -37,6 +38,23 @@ class ModelChoice:
     flavor: str | None = None
     tracking_uri: str | None = None
     registry_uri: str | None = None
+
+    def named(self, file: ConfigFile | None = None, *, advice: str = "name it: -m MODEL") -> str:
+        """The model's URI, as given, else as the file says.
+
+        Raises:
+            ConfigInvalid: neither says it.
+        """
+        uri = self.uri or (file.model_uri if file else None)
+        if not uri:
+            raise ConfigInvalid("which model is not said", advice=advice)
+        return uri
+
+    def fetched(self, uri: str, report: Report) -> PackagedModel:
+        """The model at a URI, on this machine, looked up where MLflow's options say."""
+        from deployer.artifacts import fetch
+
+        return fetch(uri, report, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from deployer.cli.options import ChosenTarget
 from deployer.cli.output import dump, pass_on, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
-from deployer.errors import ConfigInvalid
 
 
 @click.command(name="run-local")
@@ -43,8 +42,7 @@ def run_local(
     In the foreground it prints the container's lines until Ctrl-C, which removes everything; --detach returns once it answers.
     """
     client = place.with_variables(variables).client(models=model)
-    if not model.uri and not (place.file and place.file.model):
-        raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+    model.named(place.file)
     with reporting(session, str(client.uri)) as report:
         started = client.run_local(
             model.uri,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer.core.state import PackagedModel
@@ -61,10 +61,17 @@ def inventory(model: PackagedModel, platform: str, repository: Repository | None
     Raises:
         ModelInvalid: no versions satisfy what it wants. TargetUnavailable: no index, or no registry, answers.
     """
-    packages, missing = available(*wanted_of(model), platform)
-    if repository is None:
-        return Inventory(model.facts.uri, packages, missing)
-    layer = None if missing else find(packages, repository)
+    listed = Inventory(model.facts.uri, *available(*wanted_of(model), platform))
+    return looked_up(listed, model, repository) if repository else listed
+
+
+def looked_up(listed: Inventory, model: PackagedModel, repository: Repository) -> Inventory:
+    """The same, with what a registry has of it now.
+
+    Raises:
+        TargetUnavailable: the registry doesn't answer.
+    """
+    layer = None if listed.missing else find(listed.packages, repository)
     shared = general_tag(model.facts.python_version)
     stand_in = layer is None and repository.exists(shared) is not None and repository.describe(shared).stand_in
-    return Inventory(model.facts.uri, packages, missing, repository.uri, layer.size if layer else None, stand_in)
+    return replace(listed, repository=repository.uri, compressed=layer.size if layer else None, stand_in=stand_in)
