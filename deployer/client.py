@@ -369,9 +369,7 @@ class DeployClient(TrafficVerbs):
         options = self._parse(settings)
         cloud = self._reached(endpoint, options)
         wanted = self._wish(intent, name, model_uri, flavor, settings, report, endpoint=endpoint, config=options, **wish)
-        found = lifecycle.deploy(self.target, cloud, wanted, report, timeout_seconds=options.timeout_seconds)
-        unchanged = found.observed if found.plan.empty else None
-        return Deployment.observed(unchanged or lifecycle.present(self.target, cloud, wanted.name), self.uri)
+        return self._done(cloud, wanted, options, report)
 
     def _wish(  # noqa: PLR0917 - as above
         self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any

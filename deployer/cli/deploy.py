@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget, ModelChoice, Rollout
+from deployer.cli.options import ChosenTarget, Command, ModelChoice, Rollout
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
 _OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
 
 
+def _dry_run(what: str) -> Callable[[Command], Command]:
+    return click.option("--dry-run", is_flag=True, help=f"Show what would be {what}, and do nothing.")
+
+
 @click.command()
 @options.name
 @options.place
 @options.model
 @options.rollout
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@_dry_run("done")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
@@ -49,7 +53,7 @@ def create(**given: Any) -> None:
 @options.rollout
 @click.option("--promote", is_flag=True, help="Go on with the rollout that is under way: to its next step, or to its end.")
 @click.option("--abort", is_flag=True, help="Give the rollout up that is under way: what was in service has all of the traffic again.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@_dry_run("done")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
@@ -71,7 +75,7 @@ def update(*, promote: bool, abort: bool, **given: Any) -> None:
 @options.place
 @options.endpoint
 @click.option("--to", metavar="GENERATION", help="The generation to go back to; default: the one before that in service.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@_dry_run("done")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
@@ -85,7 +89,7 @@ def rollback(*, to: str | None, **given: Any) -> None:
 @options.place
 @options.model
 @options.rollout
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@_dry_run("done")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
@@ -98,7 +102,7 @@ def apply(**given: Any) -> None:
 @options.names
 @options.place
 @options.endpoint
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
+@_dry_run("removed")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
@@ -136,7 +140,7 @@ def delete(
 @options.place
 @options.endpoint
 @click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
-@click.option("--dry-run", is_flag=True, help="Show what would be removed, and do nothing.")
+@_dry_run("removed")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -35,6 +36,21 @@ PARTS: Mapping[str, frozenset[Strategy]] = {
 PERCENTILES = (50, 90, 99)
 
 
+def by_percentile(times: Counter[float]) -> dict[int, float]:
+    """Of each percentile the smallest time that so many percent of all are not above; empty where there are none.
+
+    Args:
+        times: how often each came.
+    """
+    ranks = {percentile: math.ceil(times.total() * percentile / 100) for percentile in PERCENTILES}
+    found: dict[int, float] = {}
+    seen = 0
+    for time, count in sorted(times.items()):
+        seen += count
+        found |= {percentile: time for percentile, rank in ranks.items() if percentile not in found and seen >= rank}
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What a generation answered over a window.
@@ -51,9 +67,7 @@ class Measured:
     @classmethod
     def of(cls, answers: Collection[tuple[bool, float]]) -> Measured:
         """Of single answers: whether each went well, and how many seconds it took."""
-        times = sorted(took for _, took in answers)
-        latencies = {percentile: times[max(0, math.ceil(len(times) * percentile / 100) - 1)] for percentile in PERCENTILES} if times else {}
-        return cls(len(answers), sum(not well for well, _ in answers), latencies)
+        return cls(len(answers), sum(not well for well, _ in answers), by_percentile(Counter(took for _, took in answers)))
 
     @property
     def error_rate(self) -> float:

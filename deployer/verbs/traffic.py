@@ -102,8 +102,11 @@ class TrafficVerbs(OptionalVerbs):
 
     def _move(self, move: Move, name: str, config: Config, endpoint: str | None) -> Deployment:
         options, wish = self._moving(move, name, config, endpoint)
-        cloud = self._reached(endpoint, options)
-        found = lifecycle.deploy(self.target, cloud, wish, self.on_event, timeout_seconds=options.timeout_seconds)
+        return self._done(self._reached(endpoint, options), wish, options, self.on_event)
+
+    def _done(self, cloud: Any, wish: Wish, options: TargetConfig, report: Report) -> Deployment:
+        """Do what is asked for; the deployment as it is then, looked at again only where something was done."""
+        found = lifecycle.deploy(self.target, cloud, wish, report, timeout_seconds=options.timeout_seconds)
         unchanged = found.observed if found.plan.empty else None
         return Deployment.observed(unchanged or lifecycle.present(self.target, cloud, wish.name), self.uri)
 

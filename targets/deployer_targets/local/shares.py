@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 
-PERCENTILES = (50, 90, 99)
+from deployer.core.traffic import by_percentile
 
 _DIGITS = 3
 """Of a latency: times that differ by less than a thousandth count as one, so that a busy day takes little room."""
@@ -45,17 +45,8 @@ class Answers:
         return {
             "requests": self._times.total(),
             "errors": self._errors,
-            "latencies": {str(each): _percentile(self._times, each) for each in PERCENTILES} if self._times else {},
+            "latencies": {str(percentile): took for percentile, took in by_percentile(self._times).items()},
         }
-
-
-def _percentile(times: Counter[float], percent: int) -> float:
-    rank, seen = math.ceil(times.total() * percent / 100), 0
-    for value, count in sorted(times.items()):
-        seen += count
-        if seen >= rank:
-            return value
-    raise ValueError("there are no times")
 
 
 def _rounded(seconds: float) -> float:

@@ -9,23 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer.core.plan import Effect, Progress, Step
-from deployer.core.seam import ensure, poll
+from deployer.core.seam import ensure
 from deployer.core.state import DeploymentName
 from deployer.core.traffic import PERCENTILES, Measured, Strategy
-from deployer.errors import RolloutFailed, TimedOut
+from deployer.errors import RolloutFailed
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.observe import Endpoint, describe
 from deployer_targets.sagemaker.steps import PointEndpoint, changed_by_another
 from deployer_targets.sagemaker.waiting import AwaitServing, looks, progress_of
-
-
-def strategies() -> Mapping[Strategy, frozenset[str]]:
-    return {
-        Strategy.ALL_AT_ONCE: frozenset({"alarms"}),
-        Strategy.BLUE_GREEN: frozenset({"pause", "checks", "alarms"}),
-        Strategy.ROLLING: frozenset({"batch", "pause", "alarms"}),
-        Strategy.CANARY: frozenset({"steps", "pause", "checks", "alarms"}),
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +34,16 @@ class SetShares(Step[Aws]):
         return f"{percent} % to {candidate}"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        before = self._look(cloud)
+        before = self._ours(describe(self.name, cloud))
         if self._agreed(before) and not before.busy:
             return False
         wanted = [{"VariantName": variant, "DesiredWeight": float(weight)} for variant, weight in self.weights]
         ensure(
             lambda: cloud.change("sagemaker", "update_endpoint_weights_and_capacities", EndpointName=self.name, DesiredWeightsAndCapacities=wanted),
-            lambda: self._agreed(self._look(cloud)),
+            lambda: self._agreed(self._ours(describe(self.name, cloud))),
         )
-        for endpoint in poll(lambda: self._look(cloud), seconds=self.timeout_seconds, late=self._late, sleep=cloud.connection.sleep):
+        for found in looks(self.name, cloud, self.timeout_seconds):
+            endpoint = self._ours(found)
             if endpoint.busy:
                 progress.note(progress_of(endpoint))
             elif self._agreed(endpoint):
@@ -60,20 +52,14 @@ class SetShares(Step[Aws]):
                 raise RolloutFailed(f"SageMaker did not shift the traffic of {self.name}", why=endpoint.reason)
         return True
 
-    def _look(self, cloud: Aws) -> Endpoint:
-        endpoint = describe(self.name, cloud)
+    def _ours(self, endpoint: Endpoint | None) -> Endpoint:
+        """The endpoint, on the config with both variants still."""
         if endpoint is None or self.config not in endpoint.configs:
             raise changed_by_another(self.name, f"it runs on {endpoint.carried}" if endpoint else "it is gone", self.config)
         return endpoint
 
     def _agreed(self, endpoint: Endpoint) -> bool:
         return {each["VariantName"]: each.get("DesiredWeight") for each in endpoint.variants} == {name: float(share) for name, share in self.weights}
-
-    def _late(self, endpoint: Endpoint) -> TimedOut:
-        return TimedOut(
-            f"{self.name} is still {endpoint.status} after {self.timeout_seconds:.0f} s, and SageMaker goes on with it",
-            advice="the same command follows it; --timeout gives it longer",
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +92,22 @@ class CloudWatch:
     """What there is of strategies, and what CloudWatch tells of a generation."""
 
     def strategies(self) -> Mapping[Strategy, frozenset[str]]:
-        return strategies()
+        return {
+            Strategy.ALL_AT_ONCE: frozenset({"alarms"}),
+            Strategy.BLUE_GREEN: frozenset({"pause", "checks", "alarms"}),
+            Strategy.ROLLING: frozenset({"batch", "pause", "alarms"}),
+            Strategy.CANARY: frozenset({"steps", "pause", "checks", "alarms"}),
+        }
 
     def measure(self, name: DeploymentName, generation: str, cloud: Aws) -> Measured:
-        return measure(name, generation, cloud)
+        """What CloudWatch has of the generation's variant, since its weight was set."""
+        return _measured(name, generation, cloud)
 
 
 METER = CloudWatch()
 
 
-def measure(name: DeploymentName, generation: str, cloud: Aws) -> Measured:
-    """What CloudWatch has of the generation's variant, since its weight was set."""
+def _measured(name: DeploymentName, generation: str, cloud: Aws) -> Measured:
     cloud.check()
     endpoint = describe(name, cloud)
     if endpoint is None:
