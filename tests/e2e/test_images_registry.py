@@ -14,6 +14,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -172,18 +173,57 @@ def test_wrong_and_missing_credentials_are_told_apart(private_registry: str) -> 
         Repository(private_registry, "scoring", Credentials("me", "hunter3")).tags()
 
 
+class Before(http.server.BaseHTTPRequestHandler):
+    """Stands before a registry; `do` says what becomes of each request."""
+
+    protocol_version = "HTTP/1.1"
+    registry = ""
+
+    def do(self, body: bytes) -> None:
+        raise NotImplementedError
+
+    def each(self) -> None:
+        self.do(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = each  # noqa: N815  the base class's names
+
+    def pass_on(self, body: bytes) -> None:
+        connection = http.client.HTTPConnection(self.registry)
+        kept = ("Accept", "Content-Type", "Content-Range", "Host")
+        connection.request(self.command, self.path, body, {name: value for name, value in self.headers.items() if name in kept})
+        said = connection.getresponse()
+        self.answer(said.status, dict(said.headers), said.read())
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("content-length", "date", "connection", "transfer-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body)))
+        self.end_headers()
+        self.wfile.write(b"" if self.command == "HEAD" else body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def standing(handler: type[Before]) -> Iterator[str]:
+    """Its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
 @pytest.fixture
 def token_registry(registry: str) -> Iterator[tuple[str, list[str]]]:  # noqa: F811
     """A door before the registry that sends for tokens, as docker.io does; a token is good for three requests. Also what was asked of it."""
     asked: list[str] = []
     uses = {"left": 0}
 
-    class Door(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do(self) -> None:
+    class Door(Before):
+        def do(self, body: bytes) -> None:
             path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if path == "/token":
                 form = urllib.parse.parse_qs(query or body.decode())
                 asked.append(" ".join(form["scope"]))
@@ -195,28 +235,11 @@ def token_registry(registry: str) -> Iterator[tuple[str, list[str]]]:  # noqa: F
                 realm = f'Bearer realm="http://{self.headers["Host"]}/token",service="test"'
                 return self.answer(401, {"WWW-Authenticate": realm}, b"")
             uses["left"] -= 1
-            connection = http.client.HTTPConnection(registry)
-            connection.request(self.command, self.path, body, {k: v for k, v in self.headers.items() if k in ("Accept", "Content-Type", "Host")})
-            found = connection.getresponse()
-            return self.answer(found.status, dict(found.headers), found.read())
+            return self.pass_on(body)
 
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                if name.lower() not in ("content-length", "date", "connection", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body)))
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    for method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
-        setattr(Door, f"do_{method}", Door.do)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
+    Door.registry = registry
+    with standing(Door) as host:
+        yield host, asked
 
 
 def test_a_token_is_fetched_used_and_fetched_anew_when_it_runs_out(token_registry: tuple[str, list[str]]) -> None:
@@ -268,46 +291,23 @@ class Line:
 def line(registry: str) -> Iterator[Line]:  # noqa: F811
     found = Line()
 
-    class Between(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+    class Between(Before):
+        def do(self, body: bytes) -> None:
             found.times.append(time.monotonic())
             if body and found.cuts:
                 found.cuts -= 1
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
-                return
-            if found.limits:
+            elif found.limits:
                 found.limits -= 1
                 self.answer(429, {"Retry-After": "1"}, b"")
-                return
-            found.bodies.append(len(body))
-            connection = http.client.HTTPConnection(registry)
-            kept = ("Accept", "Content-Type", "Content-Range", "Host")
-            connection.request(self.command, self.path, body, {name: value for name, value in self.headers.items() if name in kept})
-            said = connection.getresponse()
-            self.answer(said.status, dict(said.headers), said.read())
+            else:
+                found.bodies.append(len(body))
+                self.pass_on(body)
 
-        def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                if name.lower() not in ("content-length", "date", "connection", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body)))
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
-
-        def log_message(self, *_: object) -> None: ...
-
-    for method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
-        setattr(Between, f"do_{method}", Between.do)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        found.host = f"127.0.0.1:{server.server_address[1]}"
+    Between.registry = registry
+    with standing(Between) as found.host:
         yield found
-        server.shutdown()
 
 
 @pytest.mark.parametrize("cuts", [1, 2, 3])
