@@ -24,8 +24,9 @@ from deployer_images.layers.planning import wanted_of
 from deployer_images.layers.published import publish
 from deployer_images.locks import over
 from deployer_images.wanted import Wanted
+from deployer_scoring.model.locate import SAGEMAKER
 
-_PLACE = "opt/ml/model"
+_PLACE = str(SAGEMAKER.relative_to("/"))
 
 
 def model_image(model: PackagedModel, base: BaseImage, report: Report, repository: Repository | None = None) -> Assembled:

@@ -25,10 +25,10 @@ from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, 
 from deployer_images.uv import OURS
 from deployer_images.wanted import Wanted
 from deployer_scoring.errors import ScoringError
+from deployer_scoring.model.locate import SAGEMAKER
 from deployer_scoring.model.mlmodel import parse_mlmodel
 from deployer_scoring.model.requirements import python_version
 
-_MODEL_PLACE = "/opt/ml/model"
 _MODE = "DEPLOYER_PACKAGES"
 _INTERPRETER = "DEPLOYER_INTERPRETER"
 """Names the Python of an environment that somebody else has made; it must have the scoring runtime."""
@@ -166,7 +166,7 @@ def _model(container: Container) -> Path | None:
     """Where the model is on this machine, for what the container would look at: its variable, /opt/ml/model, its one mount."""
     if named := container.environment.get("DEPLOYER_MODEL"):
         return Path(_on_this_machine(named, container.mounts))
-    at_place = next((mount.source for mount in container.mounts if mount.target == _MODEL_PLACE), None)
+    at_place = next((mount.source for mount in container.mounts if mount.target == str(SAGEMAKER)), None)
     return at_place or (container.mounts[0].source if container.mounts else None)
 
 
