@@ -52,22 +52,25 @@ def create(**given: Any) -> None:
 @options.model
 @options.rollout
 @click.option("--promote", is_flag=True, help="Go on with the rollout that is under way: to its next step, or to its end.")
+@click.option("--full", is_flag=True, help="With --promote: to the end at once, past all steps, pauses and checks that are left.")
 @click.option("--abort", is_flag=True, help="Give the rollout up that is under way: what was in service has all of the traffic again.")
 @_dry_run("done")
 @options.output(*_OUTPUTS)
 @options.quiet
 @options.run
-def update(*, promote: bool, abort: bool, **given: Any) -> None:
+def update(*, promote: bool, full: bool, abort: bool, **given: Any) -> None:
     """Change a deployment; what isn't named stays. The generation in service answers until the new one does."""
     if promote and abort:
         raise ConfigInvalid("--promote goes on with a rollout, --abort gives it up", advice="leave one of them out")
+    if full and not promote:
+        raise ConfigInvalid("--full says how far --promote goes", advice="add --promote, or leave --full out")
     if not (promote or abort):
         _deploy(Intent.UPDATE, **given)
         return
     if given["model"].uri:
         raise ConfigInvalid("--promote and --abort are for the generations that are there: no model goes with them", advice="leave -m out")
     flags = {"endpoint": given["rollout"].endpoint, **{key: given[key] for key in ("session", "place", "name", "dry_run", "output", "quiet")}}
-    _move(Move(Direction.PROMOTE if promote else Direction.ABORT), **flags)
+    _move(Move(Direction.PROMOTE if promote else Direction.ABORT, full=full), **flags)
 
 
 @click.command()
@@ -193,7 +196,7 @@ def _move(
         client.on_event = seen
         match move.direction:
             case Direction.PROMOTE:
-                done = client.promote(wanted, endpoint=endpoint)
+                done = client.promote(wanted, endpoint=endpoint, full=move.full)
             case Direction.ABORT:
                 done = client.abort(wanted, endpoint=endpoint)
             case _:

@@ -101,23 +101,30 @@ def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Repo
     Raises:
         DeployerError
     """
-    options = {key: value for key, value in command.options.items() if key != TO}
-    config = target.config.parse(options, target=target.scheme)
+    config = _config(target, command)
     if command.verb == DELETE:
         return lifecycle.delete(target, cloud, command.name, config, report)
     if command.verb == PRUNE:
         return not lifecycle.prune(target, cloud, command.name, config, report).empty
+    return not lifecycle.deploy(target, cloud, wish(target, command), report, timeout_seconds=config.timeout_seconds).plan.empty
+
+
+def wish(target: Target[Any, Any], command: Command) -> Wish:
+    """What a command that brings a generation asks for."""
     moves = command.verb in tuple(Direction)
-    wish = Wish(
+    return Wish(
         name=command.name,
         intent=Intent.UPDATE if moves else Intent(command.verb),
         move=Move(Direction(command.verb), command.options.get(TO)) if moves else None,
         model=command.model,
-        config=config,
+        config=_config(target, command),
         packages=command.packages,
         adopt=command.adopt,
     )
-    return not lifecycle.deploy(target, cloud, wish, report, timeout_seconds=config.timeout_seconds).plan.empty
+
+
+def _config(target: Target[Any, Any], command: Command) -> Any:
+    return target.config.parse({key: value for key, value in command.options.items() if key != TO}, target=target.scheme)
 
 
 def run(target: Target[Any, Any], cloud: Any, command: Command, before_step: Callable[[int], None] | None = None) -> Ended:

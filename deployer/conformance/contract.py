@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance.clients import Command, Ended
-from deployer.conformance.looks import done, flawless, present, serves, wish
+from deployer.conformance.clients import Command, Ended, wish
+from deployer.conformance.looks import done, flawless, present, serves
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
 from deployer.conformance.traffic import HistoryContract, TrafficContract, WayBackContract

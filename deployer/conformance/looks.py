@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import Any
 
-from deployer.conformance.clients import Command, Ended, Stream
+from deployer.conformance.clients import Ended, Stream
 from deployer.conformance.place import Place, Sample
 from deployer.core.state import DeploymentName, Observed, Status
-from deployer.core.target import Intent, Target
-from deployer.verbs.lifecycle import Wish
-
-
-def wish(target: Target[Any, Any], command: Command) -> Wish:
-    config = target.config.parse(command.options, target=target.scheme)
-    return Wish(command.name, Intent(command.verb), command.model, config, packages=command.packages)
 
 
 def done(ended: Ended, where: str = "") -> Ended:

@@ -6,7 +6,8 @@ from collections import Counter
 
 import pytest
 
-from deployer.conformance.looks import done, flawless, present, serves, wish
+from deployer.conformance.clients import Command, wish
+from deployer.conformance.looks import done, flawless, present, serves
 from deployer.conformance.place import Place
 from deployer.core.capabilities import SupportsHistory
 from deployer.core.history import Entry, chapters, read
@@ -67,6 +68,19 @@ class TrafficContract:
         done(place.run(update))
         serves(place, serving, place.second)
         assert not done(place.run(update)).changed
+
+    def test_a_pause_that_was_never_told_comes_first(self, place: Place, serving: DeploymentName) -> None:
+        """Killed once the share is there, and before the command ended by its pause."""
+        before, update = present(place, serving).serving, place.command("update", serving, place.second.model, **CANARY)
+        assert place.killed(update, self._last(place, update)) is None
+        done(place.run(update))
+        self.shared(place, serving, before, 20)
+        promote = place.command("promote", serving)
+        assert place.killed(promote, self._last(place, promote)) is None
+        done(place.run(promote))
+        self.shared(place, serving, before, 50)
+        done(place.run(promote))
+        serves(place, serving, place.second)
 
     def test_a_canary_whose_pauses_are_waited_for(self, place: Place, serving: DeploymentName) -> None:
         with place.stream(serving) as stream:
@@ -178,8 +192,15 @@ class TrafficContract:
         assert (listed.status, listed.generation) == (Status.PAUSED, before)
         assert observed.candidate
         assert observed.records[observed.candidate].model.digest == place.second.model.digest
+        if isinstance(place.target, SupportsHistory):
+            told = read(place.target.history(name, place.connect()))[-1]
+            assert (told.generation, told.outcome, told.share) == (observed.candidate, "paused", percent)
         answers = Counter(place.ask(name) == place.second.answer for _ in range(REQUESTS))
         assert abs(answers[True] - REQUESTS * percent // 100) <= REQUESTS // 4, answers
+
+    def _last(self, place: Place, command: Command) -> int:
+        """The number of its last step."""
+        return len(lifecycle.prospect(place.target, place.connect(), wish(place.target, command)).plan.forward) - 1
 
     def _hold(self, place: Place, name: DeploymentName) -> int:
         """The number of the step that waits in the middle of a canary."""
@@ -255,7 +276,7 @@ class HistoryContract:
         ]
         assert [told[0].generation, told[1].generation, told[4].generation] == [first, second, first]
         assert told[1].model == place.second.model.facts.uri
-        served = [each.served is not None for each in chapters(told, first)]
+        served = [each.served is not None for each in chapters(told, present(place, serving))]
         assert served == [True, False, False, True, True]
 
     def test_the_history_goes_with_the_deployment(self, place: Place, serving: DeploymentName) -> None:

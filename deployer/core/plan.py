@@ -84,7 +84,7 @@ class Plan(Generic[Cloud]):
         sweep: after success: removes what is there then and not in `keep`.
         keep: what may stay; after success everything else of ours goes.
         removes: of what is there now, what goes: for printing.
-        pauses: it ends in the middle of a rollout, until somebody goes on or back.
+        pauses_at: where it ends in the middle of a rollout, until somebody goes on or back: the share that the new generation has by then.
     """
 
     forward: tuple[Step[Cloud], ...] = ()
@@ -93,7 +93,7 @@ class Plan(Generic[Cloud]):
     sweep: tuple[Step[Cloud], ...] = ()
     keep: frozenset[Resource] = frozenset()
     removes: frozenset[Resource] = frozenset()
-    pauses: bool = False
+    pauses_at: int | None = None
 
     @property
     def empty(self) -> bool:

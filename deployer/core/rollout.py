@@ -40,13 +40,17 @@ class Way(Generic[Cloud]):
     Attributes:
         steps: `first` is how many of them take it to its first share.
         back: gives back what share it has.
-        ends: whether it has all of the traffic at the end, alone; else the plan stops on the way, until somebody goes on or back.
+        stops_at: the share at which the plan stops on the way, until somebody goes on or back; None: it has all of the traffic at the end, alone.
     """
 
     steps: tuple[Step[Cloud], ...]
     first: int
     back: tuple[Step[Cloud], ...] = ()
-    ends: bool = True
+    stops_at: int | None = None
+
+    @property
+    def ends(self) -> bool:
+        return self.stops_at is None
 
     def plan(
         self,
@@ -65,7 +69,7 @@ class Way(Generic[Cloud]):
         forward = () if succession.whole else steps
         goes = observed.resources - succession.keep if observed and self.ends else frozenset()
         sweeps = self.ends and (succession.whole or waits) and (forward or live or goes)
-        return Plan(forward, live, (*self.back, *back), (sweep,) if sweeps else (), succession.keep, goes, pauses=not self.ends)
+        return Plan(forward, live, (*self.back, *back), (sweep,) if sweeps else (), succession.keep, goes, pauses_at=self.stops_at)
 
 
 def way(spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud], meter: SupportsStrategies[Cloud]) -> Way[Cloud]:
@@ -83,6 +87,8 @@ def way(spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud
         return Hold(spec.name, generation, share, seconds, course.checks, timeout_seconds, meter)
 
     share = now[1].percent if tried else None
+    if share is not None and spec.rests:
+        return Way((), 0, back, stops_at=share)
     steps = () if share is None else (hold(share, decided=spec.made or course.manual),)
     first = 0
     for step in course.after(share):
@@ -90,7 +96,7 @@ def way(spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud
         steps += shift(then, now)
         now, first = then, first or len(steps)
         if course.manual or not spec.config.synchronous:
-            return Way(steps, first, back, ends=False)
+            return Way(steps, first, back, stops_at=step)
         steps += (hold(step, decided=False),)
     steps += shift(alone, now)
     return Way(steps, first or len(steps), back)

@@ -86,6 +86,7 @@ class DeploymentSpec(Generic[ConfigT]):
         image: as its registry describes it.
         path: where the model's files are on this machine; None where it is known from a record alone.
         made: it is a generation whose resources are all there: nothing is made, the traffic alone goes to it.
+        rests: a run that brought it to its share ended before it said so (`history.rests`): the pause comes before the next step.
     """
 
     record: Record
@@ -93,6 +94,7 @@ class DeploymentSpec(Generic[ConfigT]):
     image: Image
     path: Path | None = None
     made: bool = False
+    rests: bool = False
 
     @property
     def name(self) -> DeploymentName:

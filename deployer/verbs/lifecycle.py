@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deployer.core import engine
 from deployer.core.capabilities import SupportsAccounts, SupportsAdoption, SupportsPackages
 from deployer.core.compatibility import Fit, fit
-from deployer.core.history import DONE, PAUSED
+from deployer.core.history import DONE, PAUSED, UNDER_WAY
 from deployer.core.plan import Plan
 from deployer.core.requirements import refuse_old_python
 from deployer.core.rollout import refuse_what_is_not_there
@@ -27,7 +27,7 @@ from deployer.errors import (
     SchemaChangeRefused,
 )
 from deployer.events import Noticed, Report, Resolved
-from deployer.verbs.history import Diary
+from deployer.verbs.history import Diary, rests
 from deployer.verbs.moves import Move
 
 if TYPE_CHECKING:
@@ -89,12 +89,13 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
     if wish.move is not None:
         spec = wish.move.spec(target, observed, wish.name, _config(target, wish), wish.named)
         refuse_what_is_not_there(target, target.scheme, spec.config)
+        spec = _paused_first(target, cloud, spec, observed)
         return Prospect(Intent.UPDATE, observed, spec, target.plan(spec, observed), Fit(), SchemaChanges())
     request = _request(target, wish, observed)
     if request.packages != "image":
         refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
     refuse_what_is_not_there(target, target.scheme, request.config)
-    spec = target.resolve(request, observed, cloud)
+    spec = _paused_first(target, cloud, target.resolve(request, observed, cloud), observed)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
         raise DeploymentExists(
             f"{wish.name} exists already, generation {observed.serving or observed.incoming}, with another model or other options",
@@ -144,7 +145,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         check(found, wish)
         diary = Diary(target, held, wish.name, report)
         if not found.plan.empty:
-            diary.begin(wish.move.direction if wish.move else wish.intent or found.intent, found.spec.record, wish.provenance)
+            diary.begin(wish.move.direction if wish.move else wish.intent or found.intent, found.spec.record, wish.provenance, found.observed)
     except (DeployerError, KeyboardInterrupt) as cause:
         if first.observed is None and (isinstance(cause, KeyboardInterrupt) or cause.definite):  # the claim alone was made
             engine.take_back(first.plan, held, report, cause)
@@ -158,7 +159,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         if isinstance(error, RolloutFailed):
             raise _not_rolled_out(found, error) from error
         raise
-    diary.end(PAUSED if found.plan.pauses else DONE)
+    diary.end(*_ended(found))
     return found
 
 
@@ -285,6 +286,19 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         allow_build=wish.allow_build,
         endpoint=wish.endpoint,
     )
+
+
+def _paused_first(target: Target[ConfigT, Cloud], cloud: Cloud, spec: DeploymentSpec[ConfigT], observed: Observed | None) -> DeploymentSpec[ConfigT]:
+    """The spec, resting where a run that was to pause ended before it did."""
+    return replace(spec, rests=True) if spec.config.course.manual and rests(target, cloud, observed, spec.generation) else spec
+
+
+def _ended(found: Prospect[Any, Any]) -> tuple[str, int | None]:
+    """How a run that went well ended, and with which share."""
+    share = found.plan.pauses_at
+    if not found.spec.config.synchronous:
+        return UNDER_WAY, share
+    return (DONE if share is None else PAUSED), share
 
 
 def _config(target: Target[ConfigT, Any], wish: Wish) -> Any:

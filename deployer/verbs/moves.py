@@ -26,10 +26,16 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What is asked for. `to`: the generation to roll back to; None: the one before that in service."""
+    """What is asked for.
+
+    Attributes:
+        to: the generation to roll back to; None: the one before that in service.
+        full: promote to the end at once: no further step, pause or check.
+    """
 
     direction: Direction
     to: str | None = None
+    full: bool = False
 
     def spec(
         self, target: Target[ConfigT, Any], observed: Observed | None, name: DeploymentName, config: Any, named: Collection[str] | None
@@ -52,7 +58,7 @@ class Move:
             stays = target.config.taken(Takes.LIVE) | target.config.taken(Takes.ROLLOUT)
             live = as_before(record, observed, stays) or record
         said = frozenset(config.model_fields_set if named is None else named)
-        promotes = self.direction is Direction.PROMOTE and record.generation == observed.candidate
+        promotes = self.direction is Direction.PROMOTE and record.generation == observed.candidate and not self.full
         at_once = {} if promotes else {option: type(config).model_fields[option].default for option in STRATEGY}
         if not promotes and self.direction is not Direction.ROLLBACK:
             said -= STRATEGY  # all of the traffic to what serves: whatever a file says of rollouts, there is none

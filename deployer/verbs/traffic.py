@@ -58,16 +58,17 @@ class TrafficVerbs(OptionalVerbs):
 
     on_event: Report
 
-    def promote(self, name: str, config: Config = None, endpoint: str | None = None) -> Deployment:
+    def promote(self, name: str, config: Config = None, endpoint: str | None = None, *, full: bool = False) -> Deployment:
         """Go on with a rollout: to its next step, or, after the last one, to the end. Where none is under way there is nothing to do.
 
         Args:
-            config: may name another strategy for the rest of the way (all_at_once ends it now), or other parts of it (pause).
+            config: may name another strategy for the rest of the way, or other parts of it (pause).
+            full: to the end at once: no further step, pause or check.
 
         Raises:
             RolloutFailed: a check failed, or the generation can't serve; it is gone, and the one before has all of the traffic.
         """
-        return self._move(Move(Direction.PROMOTE), name, config, endpoint)
+        return self._move(Move(Direction.PROMOTE, full=full), name, config, endpoint)
 
     def abort(self, name: str, config: Config = None, endpoint: str | None = None) -> Deployment:
         """Give a rollout up: the generation in service has all of the traffic again. Where none is under way there is nothing to do."""
@@ -92,8 +93,8 @@ class TrafficVerbs(OptionalVerbs):
         if not isinstance(self.target, SupportsHistory):
             self._refuse("tell a deployment's history")
         cloud, checked = self._reached(endpoint), self.target.check_name(name)
-        serving = lifecycle.present(self.target, cloud, checked).serving
-        return DeploymentHistory(chapters(read(self.target.history(checked, cloud)), serving))
+        observed = lifecycle.present(self.target, cloud, checked)
+        return DeploymentHistory(chapters(read(self.target.history(checked, cloud)), observed))
 
     def plan_move(self, move: Move, name: str, config: Config = None, endpoint: str | None = None) -> Changes:
         """What `promote`, `abort` or `rollback` would do; changes nothing."""

@@ -11,6 +11,7 @@ from tests.simulation.histories import Act, Command, History, Together, digest_n
 from tests.simulation.wire import Fault
 
 BROKEN = frozenset({digest_named("broken").removeprefix("sha256:")[:10]})
+FAILING = frozenset({digest_named("failing").removeprefix("sha256:")[:10]})
 MODELS = ("v1", "v2", "v3")
 QUIET = (Command("apply", "v1"), Command("delete"))
 
@@ -83,7 +84,7 @@ def _smaller(history: History) -> Iterator[History]:
     for index, act in enumerate(acts):
         for each in _simpler(act):
             yield replace(history, acts=(*acts[:index], each, *acts[index + 1 :]))
-    plain = Behaviour(broken=history.behaviour.broken)
+    plain = Behaviour(broken=history.behaviour.broken, failing=history.behaviour.failing)
     if history.behaviour != plain:
         yield replace(history, behaviour=plain)
 

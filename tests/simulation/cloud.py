@@ -40,22 +40,27 @@ class Endpoint:
         return tuple(config for config in (self.serving, self.incoming) if config)
 
 
+REQUESTS = 100
+"""As many as CloudWatch counts for each share of the traffic."""
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """What differs from cloud to cloud: how long a rollout and a deletion take, by how much lists lag behind (seconds), what can't be loaded.
 
-    `broken`: a model whose data's address or environment contains one of these crashes while it loads.
+    `broken`: a model whose data's address or environment contains one of these crashes while it loads; `failing`: one answers with errors.
     """
 
     rollout: int = 7
     deletion: int = 3
     lag: int = 0
     broken: frozenset[str] = frozenset()
+    failing: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class Cloud(ObjectStore):
-    """All state. The public ways in are `call`, `wait` and `fork`."""
+    """All state. The public ways in are `call`, `wait` and `fork`. `told`: the candidate and share that a client last told its user of."""
 
     behaviour: Behaviour = field(default_factory=Behaviour)
     time: int = 0
@@ -64,6 +69,7 @@ class Cloud(ObjectStore):
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
     may_delete: set[str] = field(default_factory=set)
+    told: tuple[str, float] = ("", 0.0)
     _listed: dict[str, dict[str, Any]] = field(default_factory=lambda: {"model": {}, "config": {}, "endpoint": {}})
     _unlisted: list[tuple[int, str, str, Any]] = field(default_factory=list)
 
@@ -299,6 +305,23 @@ class Cloud(ObjectStore):
 
     def _list_endpoints(self, _: str, wanted: Answer) -> Answer:
         return {"Endpoints": self._list("endpoint", "Endpoint", wanted)}
+
+    def _get_metric_data(self, _: str, wanted: Answer) -> Answer:
+        """Of each variant that has a share: as many requests as are looked for, all of them errors where the model answers with those."""
+        results = []
+        for query in wanted["MetricDataQueries"]:
+            told = {each["Name"]: each["Value"] for each in query["MetricStat"]["Metric"]["Dimensions"]}
+            metric, endpoint = query["MetricStat"]["Metric"]["MetricName"], self.endpoints.get(told["EndpointName"])
+            asked = REQUESTS if endpoint and dict(endpoint.weights).get(told["VariantName"]) else 0
+            values = {"Invocations": asked, "Invocation5XXErrors": asked * self._fails(endpoint, told["VariantName"]), "ModelLatency": 1000}
+            results.append({"Id": query["Id"], "Values": [float(values[metric])] if asked else []})
+        return {"MetricDataResults": results}
+
+    def _fails(self, endpoint: Endpoint | None, variant: str) -> bool:
+        """Whether the model of a variant answers with errors."""
+        config = self.configs.get(endpoint.serving or "", {}) if endpoint else {}
+        models = [self.models.get(each["ModelName"], {}) for each in config.get("ProductionVariants", ()) if each["VariantName"] == variant]
+        return any(mark in repr(models) for mark in self.behaviour.failing)
 
     def _list(self, kind: str, word: str, wanted: Answer) -> list[Answer]:
         part = wanted.get("NameContains", "")

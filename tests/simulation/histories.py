@@ -116,7 +116,7 @@ class Subject(Protocol):
 
 @functools.cache
 def model_named(uri: str) -> PackagedModel:
-    """A model of one file that doesn't shrink; "broken" crashes at load."""
+    """A model of one file that doesn't shrink; "broken" crashes at load, "failing" answers with errors."""
     path = _models() / uri
     path.mkdir()
     (path / "weights").write_bytes(random.Random(uri).randbytes(700))

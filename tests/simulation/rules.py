@@ -31,6 +31,8 @@ LIVE = "update_endpoint_weights_and_capacities"
 SWITCH = "update_endpoint"
 DEPLOYS = ("create", "update", "apply")
 MOVES = ("promote", "abort")
+END = 101.0
+"""After the last step: all of the traffic, alone."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ def _hold_act(subject: Subject, act: Act, cloud: Cloud, actor: str, report: Repo
         outcome = run(subject, act, cloud, actor)
         report.outcomes.append(outcome)
         report.problems += [*cloud.violations, *alone(outcome, before, cloud)]
+    cloud.told = told(report.outcomes[-1], cloud, together=isinstance(act, Together))
     for each in report.outcomes[-2:]:
         if each.error is not None and type(each.error).__name__ in ("DeployerError",):
             report.problems.append(f"{each.actor} ended by a fault of ours: {each.error}")
@@ -80,6 +83,7 @@ def alone(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
         yield from leftovers(rested)
     elif outcome.done:
         yield from moved(_rested(before), rested, command)
+        yield from skipped(_rested(before), rested, command)
         yield from shared(_rested(before), rested, command) if shares(rested) else arrived(outcome, before, rested)
     elif outcome.went_back:
         yield from went_back(_rested(before), rested)
@@ -103,11 +107,13 @@ def arrived(outcome: Outcome, before: Cloud, cloud: Cloud) -> Iterator[str]:
 def expected(outcome: Outcome, before: Cloud) -> Iterator[str]:
     """How a command must end that nothing strikes, or nothing but what the next try gets over."""
     serving, command = serving_data(_rested(before)), outcome.command
+    bad = command.model == "broken" or (command.model == "failing" and "checks" in dict(command.options))
     if outcome.done:
-        if command.model.startswith("broken"):
+        if bad:
             yield f"{command} went well"
         return
-    if command.model.startswith("broken") and outcome.ended == "RolloutFailed":
+    tried = candidate_of(_rested(before)) if command.verb == "promote" else ""
+    if outcome.ended == "RolloutFailed" and (bad or (tried and _part("failing") in data_of(before.models[tried]))):
         return
     if command.verb == "create" and serving and outcome.ended == "DeploymentExists":
         return
@@ -168,6 +174,40 @@ def moved(before: Cloud, cloud: Cloud, command: Command) -> Iterator[str]:
     stops = dict(command.options).get("pause") == "manual" and command.verb in DEPLOYS
     if stops and command.model and then and not shares(before) and _part(command.model) not in then and not shares(cloud):
         yield f"{command} did not stop on its way"
+
+
+def skipped(before: Cloud, cloud: Cloud, command: Command) -> Iterator[str]:
+    """Where somebody is to decide at each step, a rollout comes no further than to the step after the one that its last client told of."""
+    record, options = record_of(candidate_of(before), before), dict(command.options)
+    if record is None or record.options.get("pause") != "manual" or (options.keys() & {"strategy", "pause"} and options.get("pause") != "manual"):
+        return
+    if command.verb not in (*DEPLOYS, "promote") or candidate_of(before) not in models_in_service(cloud):
+        return
+    stops = [0.0, *map(float, record.options.get("steps") or [100]), END]
+    now = shares(cloud)[1][1] if shares(cloud) else END
+    then = before.told[1] if before.told[0] == candidate_of(before) else 0.0
+    if then in stops and now in stops and stops.index(now) > stops.index(then) + 1:
+        yield f"{command} went on to {now} %, and nobody was told of a pause after {then} %"
+
+
+def told(outcome: Outcome, cloud: Cloud, *, together: bool) -> tuple[str, float]:
+    """What users know of a rollout: where it stands once a client ended well, or was killed once it had written down that it did."""
+    candidate = candidate_of(_rested(cloud))
+    wrote = [sent for sent in outcome.wire.sent if sent.api == "put_object" and str(sent.parameters["Key"]).rpartition("/")[2].startswith("history")]
+    if candidate and (together or outcome.done or (len(wrote) > 1 and wrote[-1] is outcome.wire.sent[-1])):
+        return candidate, shares(_rested(cloud))[1][1]
+    return cloud.told if cloud.told[0] == candidate else ("", 0.0)
+
+
+def candidate_of(cloud: Cloud) -> str:
+    """The model of the generation that is tried beside the one in service; empty where none is."""
+    return models_in_service(cloud)[1] if shares(cloud) else ""
+
+
+def models_in_service(cloud: Cloud) -> list[str]:
+    """Those that the endpoint leads to."""
+    endpoint = cloud.endpoints.get(NAME)
+    return models_of(cloud.configs[endpoint.serving]) if endpoint and endpoint.serving in cloud.configs else []
 
 
 def whole(endpoint: Endpoint, cloud: Cloud) -> Iterator[str]:

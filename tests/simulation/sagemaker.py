@@ -32,7 +32,6 @@ ANSWERS: Mapping[str, Mapping[str, Any]] = {
     "head_bucket": {},
     "describe_scalable_targets": {"ScalableTargets": []},
     "describe_log_streams": {"logStreams": []},
-    "get_metric_data": {"MetricDataResults": []},
 }
 """Of APIs that take no part in the rules; they are called without faults."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from tests.simulation.chance import BROKEN, QUIET, shrunk
+from tests.simulation.chance import BROKEN, FAILING, QUIET, shrunk
 from tests.simulation.cloud import Behaviour, Cloud
 from tests.simulation.histories import HAND, Command, History, Subject, Together
 from tests.simulation.rules import hold
@@ -16,7 +16,7 @@ from tests.simulation.wire import Fault
 
 BUDGET = int(os.environ.get("DEPLOYER_SIMULATION_HISTORIES", "10000"))
 SEED = int(os.environ.get("DEPLOYER_SIMULATION_SEED", "0"))
-USUAL = Behaviour(broken=BROKEN)
+USUAL = Behaviour(broken=BROKEN, failing=FAILING)
 
 ABSENT: tuple[Command, ...] = ()
 SERVING = (Command("create", "v1"),)
@@ -55,12 +55,15 @@ RIVALS = (
 
 CANARY = (("strategy", "canary"), ("steps", (10, 50)), ("pause", "5s"))
 MANUAL = (("strategy", "canary"), ("steps", (10, 50)), ("pause", "manual"))
+CHECKED = (*CANARY, ("checks", {"error_rate": "5%"}))
 KEPT = (("strategy", "blue_green"), ("pause", "manual"))
 SPLIT = (*UPDATED, Command("update", "v3", MANUAL))
 CANARIES: tuple[tuple[tuple[Command, ...], Command], ...] = (
     (SERVING, Command("update", "v2", CANARY)),
     (UPDATED, Command("update", "v1", MANUAL)),
     (UPDATED, Command("update", "broken", CANARY)),
+    (UPDATED, Command("update", "failing", CHECKED)),
+    (SERVING, Command("update", "v2", CHECKED)),
     (UPDATED, Command("update", "v3", KEPT)),
     (SPLIT, Command("promote")),
     (SPLIT, Command("promote", "", (("pause", "0s"),))),

@@ -10,11 +10,12 @@ from unittest.mock import patch
 
 import pytest
 
-from deployer.core import generations
+from deployer.core import generations, rollout
 from deployer.core.plan import Effect
 from deployer.core.state import Observed
-from deployer.core.strategy_options import Course
-from deployer.errors import PermissionDenied
+from deployer.core.strategy_options import Checks, Course
+from deployer.errors import PermissionDenied, TimedOut
+from deployer.verbs import lifecycle
 from deployer.verbs.moves import Direction, Move
 from deployer_targets.sagemaker import live, names, observe, plan, removal, steps, store, waiting
 from deployer_targets.sagemaker.client import Aws
@@ -174,6 +175,9 @@ MUTANTS: dict[str, Mutant] = {
         lambda: replaced(Move, "_record", lambda record: lambda _, seen: record(Move(Direction.PROMOTE), seen)), by_canaries
     ),
     "a rollout goes by no steps": Mutant(lambda: patch.object(Course, "after", lambda *_: ()), by_one_canary),
+    "a rollout forgets the pause that a killed run never told": Mutant(lambda: patch.object(lifecycle, "rests", lambda *_: False), by_one_canary),
+    "no check ever fails": Mutant(lambda: patch.object(Checks, "failed", lambda *_: ""), by_canaries),
+    "a failed check stops the rollout where it is": Mutant(lambda: patch.object(rollout, "RolloutFailed", TimedOut), by_canaries),
     "a rollout does not stop for anybody": Mutant(lambda: patch.object(Course, "manual", False), by_one_canary),
     "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: {}), by_two_clients),
     "an interrupt after the switch goes back": Mutant(

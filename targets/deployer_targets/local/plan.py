@@ -71,6 +71,7 @@ def plan(spec: DeploymentSpec[LocalConfig], observed: Observed | None, meter: Su
         sweep=sweep if ends else (),
         keep=keep,
         removes=left_over if route.ends else frozenset(),
+        pauses_at=route.stops_at,
     )
 
 

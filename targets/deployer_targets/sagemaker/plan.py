@@ -96,7 +96,7 @@ def plan(spec: Spec, observed: Seen | None) -> Plan[Aws]:
         sweep=(Sweep(spec.name, wanted.home, keep),) if waits and (forward or live or leftovers) else (),
         keep=keep,
         removes=leftovers,
-        pauses=not path.ends,
+        pauses_at=path.stops_at,
     )
 
 

@@ -249,6 +249,34 @@ def test_a_canary_says_how_it_stands_and_what_goes_on_or_back(deploy: Run, churn
     assert json.loads(back.stdout)["generation"] == "5d53276b93"
 
 
+def test_a_rollout_promoted_to_its_end_at_once(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    canary = ("-C", "strategy=canary", "-C", "steps=10,50", "-C", "pause=manual", "-C", "checks={error_rate: 0%, min_requests: 1}")
+    deploy("update", "-n", "churn", "-m", "churn4", *canary)
+    assert deploy("update", "-n", "churn", "--full").exit_code == 2
+    planned = deploy("update", "-n", "churn", "--promote", "--full", "--dry-run").stdout
+    assert "% to" not in planned
+    assert deploy("update", "-n", "churn", "--promote", "--full").stdout.startswith("churn is ready on memory:/here, generation ")
+    kept = json.loads(deploy("get", "-n", "churn", "-o", "json").stdout)["options"]
+    assert (kept["strategy"], kept["pause"]) == ("canary", "manual")  # the next rollout goes by them again
+
+
+def test_a_rollout_that_nobody_waits_for_is_under_way_in_its_history(deploy: Run, churn: Path, workspace: Path) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+
+    def newest() -> str:
+        outcome: str = json.loads(deploy("history", "-n", "churn", "-o", "json").stdout)[0]["outcome"]
+        return outcome
+
+    deploy("update", "-n", "churn", "-m", "churn4", "--no-wait", "-C", "strategy=canary", "-C", "steps=10", "-C", "pause=10m")
+    assert newest() == "under-way"
+    deploy("update", "-n", "churn", "--promote", "--full", "--no-wait")
+    deploy("get", "-n", "churn")  # time passes by calls
+    assert newest() == "done"
+
+
 def test_a_rollout_given_up(deploy: Run, churn: Path, workspace: Path) -> None:
     deploy("create", "-m", "churn")
     saved(workspace / "churn4", "another pickle")
