@@ -16,7 +16,7 @@ from deployer.core.requirements import MLFLOW, Need, distribution_of, environmen
 from deployer.core.state import Image, ModelFacts, short
 from deployer.errors import ConfigInvalid
 
-__all__ = ["MODES", "Fit", "Row", "fit", "lock_digest"]
+__all__ = ["MODES", "Fit", "Row", "fit", "left_out", "lock_digest"]
 
 MODES = ("auto", "compatible", "exact", "image", "at-start")
 
@@ -84,6 +84,11 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
         [warning for _, _, warning in judged if warning],
         summary=f"{_called(image)} has what the model needs ({len(rows)} {'package' if len(rows) == 1 else 'packages'})",
     )
+
+
+def left_out(model: ModelFacts, mode: str) -> frozenset[str]:
+    """What of a model's requirements isn't made for it: by "auto" mlflow, where it can do without, which most of an environment is for."""
+    return MLFLOW if mode == "auto" and not model.needs_mlflow else frozenset()
 
 
 Judged = tuple[Row, str, str]

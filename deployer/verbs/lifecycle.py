@@ -330,11 +330,14 @@ def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
 
 
 def _image_name(image: Image) -> str:
-    """Repository and tag where it has one, as people know it; else the reference."""
-    if image.planned:
-        return str(image.planned)
-    if not image.tag:
-        return image.reference
+    """Repository and tag where it has one, as people know it; else the reference. What stands in for an image is said to."""
+    stand_in = ", a stand-in: processes of the machine that runs it" if image.stand_in else ""
+    return (str(image.planned) if image.planned else _name_and_tag(image)) + stand_in
+
+
+def _name_and_tag(image: Image) -> str:
+    if ":" in image.tag or not image.tag:  # an engine's tags have the name already
+        return image.tag or image.reference
     return f"{image.reference.partition('@')[0].rpartition('/')[2].partition(':')[0]}:{image.tag}"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from deployer.core.state import Image
+from deployer.core.state import Image, digest_of
 from deployer.events import Report, stepping
 from deployer.oci import Repository, labels
 from deployer.words import size
@@ -75,11 +75,19 @@ def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: 
     layer = publish(packages, wanted, to.repository, to.report)
     manifest = to.repository.manifest(shared.digest)
     config = to.repository.config(manifest)
-    lines = over(labels.package_lines(config.labels) or (), packages.lines)
-    said = {labels.PACKAGES: labels.packages_label(lines), labels.LAYER: packages.address, **to.labels}
+    said = {**labels_on(config.labels, packages), **to.labels}
     below = [(each.digest, each.size) for each in manifest.layers]
     changes = {"Env": [], "ExposedPorts": {}, "Labels": said}
     return put(compose(config.document, below, [(layer, f"packages {packages.name}")], changes), to)
+
+
+def labels_on(below: Mapping[str, str], packages: PackageSet) -> dict[str, str]:
+    """What an image with these packages on top says otherwise than the one below: it was made of more, and isn't to be taken for that."""
+    return {
+        labels.PACKAGES: labels.packages_label(over(labels.package_lines(below) or (), packages.lines)),
+        labels.LAYER: packages.address,
+        labels.INPUTS: digest_of([below.get(labels.INPUTS, ""), packages.address]),
+    }
 
 
 def put(image: Composed, to: Destination) -> Image:

@@ -17,12 +17,11 @@ from deployer_images.layers import blobs
 from deployer_images.layers.archive import Entry, Layer, write_layer
 from deployer_images.layers.bases import BaseImage
 from deployer_images.layers.built import build
-from deployer_images.layers.images import runtime_part
+from deployer_images.layers.images import labels_on, runtime_part
 from deployer_images.layers.package_set import PackageSet, packages_of, runtime_packages
 from deployer_images.layers.parts import Assembled, Part, assembled
 from deployer_images.layers.planning import wanted_of
 from deployer_images.layers.published import publish
-from deployer_images.locks import over
 from deployer_images.wanted import Wanted
 from deployer_scoring.model.locate import SAGEMAKER
 
@@ -46,21 +45,17 @@ def model_image(model: PackagedModel, base: BaseImage, report: Report, repositor
     packages = packages_of(wanted, python, base.platform)
     own: list[Part] = []
     settings: dict[str, Any]
+    below: dict[str, str] = known
     if known.get(labels.RUNTIME):
         settings = {"Env": [], "ExposedPorts": {}, "Labels": {}}
-        lines = labels.package_lines(known) or ()
     else:
         runtime = runtime_packages(Wanted(), python, base.platform)
         part, settings = runtime_part(base, runtime, Wanted(), report)
         own.append(part)
         settings["Labels"] |= {labels.RUNTIME: scoring.VERSION, labels.PYTHON: packages.python, **base.base.labels}
-        lines = runtime.lines
+        below = {labels.PACKAGES: labels.packages_label(runtime.lines)}
     own += [_packages_part(packages, wanted, report, repository), _model_part(model)]
-    settings["Labels"] |= {
-        labels.PACKAGES: labels.packages_label(over(lines, packages.lines)),
-        labels.LAYER: packages.address,
-        labels.MODEL: model.digest,
-    }
+    settings["Labels"] |= {**labels_on(below, packages), labels.MODEL: model.digest}
     return assembled(base, own, settings)
 
 

@@ -6,16 +6,17 @@ The tag under which it is put is the one where targets look first, so the next m
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
-from deployer.core.requirements import MLFLOW
+from deployer.core.compatibility import left_out
 from deployer.core.state import PackagedModel, PlannedPackages, digest_of
 from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
 from deployer_images import scoring, standin
 from deployer_images.builder import LAYERS, BuildOptions, build_and_push
 from deployer_images.layers.images import Destination, push_with_packages
-from deployer_images.layers.package_set import packages_of
+from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.published import find
 from deployer_images.locks import over
 from deployer_images.runtimes import PROCESS
@@ -31,21 +32,37 @@ def planned(repository: Repository, shared: Image, model: PackagedModel) -> Imag
     Raises:
         NoWheel, ModelInvalid: its packages can't be had that way, and which. TargetUnavailable: no index answers.
     """
+    made = shared.planned is None
+    called = _called(repository, shared) + ("" if made else ", made now,")
+
+    def there(packages: PackageSet) -> bool:
+        return made and not shared.stand_in and find(packages, repository) is not None
+
+    return layered(shared, model, repository.reference(model_tag(model.facts)), called, there)
+
+
+def layered(shared: Image, model: PackagedModel, reference: str, called: str, there: Callable[[PackageSet], bool] = lambda _: False) -> Image:
+    """An image with a model's packages on top as it will be; one that nothing can be put on, or a model that isn't here: the image as it is.
+
+    Args:
+        reference: what it will be called.
+        called: the image below, for people.
+        there: whether the layer is there already.
+
+    Raises:
+        What `planned` raises.
+    """
     if model.path is None or not _ours(shared, model.facts):
         return shared
     packages = packages_of(*wanted_of(model), shared.platform)
-    made = shared.planned is None
-    there = made and not shared.stand_in and find(packages, repository) is not None
     said = labels.package_versions({labels.PACKAGES: labels.packages_label(packages.lines)}) or {}
     return replace(
         shared,
-        reference=repository.reference(model_tag(model.facts)),
+        reference=reference,
         digest=digest_of([shared.digest, packages.address]),
         tag=model_tag(model.facts),
         packages={**(shared.packages or {}), **said},
-        planned=PlannedPackages(
-            _called(repository, shared) + ("" if made else ", made now,"), packages.address, len(packages.wheels), packages.size, there
-        ),
+        planned=PlannedPackages(called, packages.address, len(packages.wheels), packages.size, there(packages)),
     )
 
 
@@ -110,8 +127,7 @@ def base_for(name: str, minor: str, wanted: str) -> str | None:
 def wanted_of(model: PackagedModel) -> tuple[Wanted, str]:
     """What a model on this machine wants, mlflow left out where it can do without, and its Python, with the patch where that is known."""
     assert model.path is not None
-    whole = Wanted.of_model(model.path)
-    return whole if model.facts.needs_mlflow else whole.without(MLFLOW), model.facts.python_version or python_of(model.facts)
+    return Wanted.of_model(model.path).without(left_out(model.facts, "auto")), model.facts.python_version or python_of(model.facts)
 
 
 def _ours(shared: Image, facts: ModelFacts) -> bool:

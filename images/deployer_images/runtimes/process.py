@@ -148,7 +148,8 @@ def _interpreter(container: Container, model: Path | None, log: Log) -> Path:
     packages = labels.package_lines(container.labels)
     if packages is not None and not _installs_at_start(container):
         return environment_of(packages, python, found=Wanted.of_model(model) if model else None, say=say)
-    return environment(Wanted.of_model(model) if model else Wanted(), python, say=say)
+    wanted = Wanted.of_model(model) if model else Wanted()
+    return environment(wanted.without(container.labels.get(labels.WITHOUT, "").split()), python, say=say)
 
 
 def _installs_at_start(container: Container) -> bool:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deployer.core.compatibility import fit
+from deployer.core.compatibility import fit, left_out
 from deployer.core.requirements import python_too_old
 from deployer.core.state import Digest, Image, ModelFacts, Observed, PackagedModel, digest_of
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
+from deployer.events import Report
 from deployer.oci import general_tag, labels, model_tag, python_of
 from deployer_images import engine, scoring
 from deployer_images.builder import CONTAINER_NAME
 from deployer_images.faults import NeedsBuild
+from deployer_images.layers.engine_images import make_here, planned_here
+from deployer_images.layers.wheels import NoWheel
 from deployer_images.locks import locked
 from deployer_images.uv import OURS
 from deployer_images.wanted import Wanted
@@ -30,7 +34,7 @@ STAND_IN_PREFIX = "process/"
 
 
 def runtime_for(config: LocalConfig, model: PackagedModel, observed: Observed | None, packages: str, *, build: bool = False) -> str:
-    """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits, else processes."""
+    """What `auto` means: what runs the deployment already, else docker where an engine has an image that fits or can get one, else processes."""
     if config.runtime != "auto":
         return config.runtime
     if config.image_url:
@@ -57,12 +61,12 @@ def image_for(config: LocalConfig, model: PackagedModel, kept: str | None, packa
     if config.runtime == PROCESS:
         if config.image_url and not config.image_url.startswith(STAND_IN_PREFIX):
             raise ConfigInvalid(f"the process runtime can't run the image {config.image_url}", advice="-C runtime=docker, or leave image_url out")
-        return stand_in(model, next(iter(stands_in), None), build=build)
+        return stand_in(model, packages, next(iter(stands_in), None), build=build)
     if config.image_url:
         return docker_image(config.image_url)
     if kept and kept not in stands_in and (found := _fitting(model.facts, packages, kept)):
         return found
-    return built_image(model.facts, packages)
+    return built_image(model, packages)
 
 
 def outdated(image: Image) -> bool:
@@ -70,36 +74,52 @@ def outdated(image: Image) -> bool:
     return image.stand_in and image.runtime not in ("", scoring.VERSION)
 
 
-def built_image(model: ModelFacts, packages: str) -> Image:
-    """The scoring image of this version that docker has here: the first that fits the model, or else the general one.
+def built_image(model: PackagedModel, packages: str) -> Image:
+    """The scoring image of this version that docker has here: the first that fits the model; else, by `auto`, what `make` will make on the general
+    one; else that.
 
     Raises:
-        MachineFault: it has none. TargetUnavailable, ExtraMissing: docker can't be asked.
+        MachineFault: it has none. TargetUnavailable, ExtraMissing: docker can't be asked. NoWheel, ModelInvalid: none can be made.
     """
-    return _fitting(model, packages, *_names(model)) or docker_image(_names(model)[-1])
+    if found := _fitting(model.facts, packages, *_names(model.facts)):
+        return found
+    shared = docker_image(_names(model.facts)[-1])
+    return planned_here(shared, model, CONTAINER_NAME) if packages == "auto" else shared
 
 
 def own_image(model: PackagedModel, packages: str, *, build: bool = False) -> Image:
-    """A scoring image of this version that docker has here and that fits the model; else a stand-in."""
-    try:
-        return _fitting(model.facts, packages, *_names(model.facts)) or stand_in(model, build=build)
-    except (TargetUnavailable, ExtraMissing):
-        return stand_in(model, build=build)
+    """A scoring image of this version that docker has here or can be made there, and that fits the model; else a stand-in."""
+    with suppress(TargetUnavailable, ExtraMissing, MachineFault, NoWheel):
+        found = built_image(model, packages)
+        if fit(model.facts, found, packages).fits:
+            return found
+    return stand_in(model, packages, build=build)
 
 
-def stand_in(model: PackagedModel, kept: str | None = None, *, build: bool = False) -> Image:
+def make(model: PackagedModel, report: Report) -> Image:
+    """Make the image that `built_image` planned.
+
+    Raises:
+        What `built_image` raises.
+    """
+    return make_here(docker_image(_names(model.facts)[-1]), model, CONTAINER_NAME, report)
+
+
+def stand_in(model: PackagedModel, packages: str, kept: str | None = None, *, build: bool = False) -> Image:
     """The process runtime as an image: the same version for the same Python is the same. It has what the model asks for, by construction.
 
     Args:
+        packages: where they come from: see `deployer.core.compatibility`.
         kept: the reference of one in service.
         build: whether packages may be built, which runs their code, to learn which versions it will have. It need not be known: whoever
             starts the process builds them.
     """
     python = python_of(model.facts)
     reference = kept or f"{STAND_IN_PREFIX}{CONTAINER_NAME}:{general_tag(python)}"
-    packages, unlisted = _packages(model, model.facts.python_version or python, build)
-    version = reference.partition(":")[2].rpartition("-py")[0]
-    return Image(reference, digest_of(reference), python_version=python, runtime=version, packages=packages, stand_in=True, unlisted=unlisted)
+    has, unlisted = _packages(model, model.facts.python_version or python, left_out(model.facts, packages), build)
+    tag = reference.partition(":")[2]
+    version = tag.rpartition("-py")[0]
+    return Image(reference, digest_of(reference), tag=tag, python_version=python, runtime=version, packages=has, stand_in=True, unlisted=unlisted)
 
 
 def docker_image(reference: str) -> Image:
@@ -141,9 +161,10 @@ def doctor() -> Iterator[Diagnosis]:
         yield Diagnosis("docker", Verdict.WARNING, f"{error.message}: models run as processes", error.advice)
 
 
-def _names(model: ModelFacts) -> tuple[str, str]:
-    """What build-and-push-container calls the image for this model on this machine, and the general one."""
-    return (f"{CONTAINER_NAME}:{model_tag(model)}", f"{CONTAINER_NAME}:{general_tag(model.python_version)}")
+def _names(model: ModelFacts) -> tuple[str, ...]:
+    """What the images for this model are called on this machine, and, the last, the general one."""
+    tags = (model_tag(model), model_tag(replace(model, needs_mlflow=True)), general_tag(model.python_version))
+    return tuple(f"{CONTAINER_NAME}:{tag}" for tag in dict.fromkeys(tags))
 
 
 def _fitting(model: ModelFacts, packages: str, *references: str) -> Image | None:
@@ -156,7 +177,7 @@ def _fitting(model: ModelFacts, packages: str, *references: str) -> Image | None
     return None
 
 
-def _packages(model: PackagedModel, python: str, build: bool) -> tuple[Mapping[str, str] | None, str]:
+def _packages(model: PackagedModel, python: str, without: frozenset[str], build: bool) -> tuple[Mapping[str, str] | None, str]:
     """Name to version of what the process runtime installs; None where no index can say or a build would have to, and why."""
     if python_too_old(python):
         return None, ""
@@ -164,7 +185,7 @@ def _packages(model: PackagedModel, python: str, build: bool) -> tuple[Mapping[s
         return None, "what is installed is not known without the model's directory, which has packages of its own"
     try:
         wanted = Wanted.of_model(model.path) if model.path else Wanted(model.facts.requirements)
-        lock = locked(wanted, python, build=build)
+        lock = locked(wanted.without(without), python, build=build)
     except TargetUnavailable:
         return None, ""
     except NeedsBuild as refusal:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from deployer.core import generations
 from deployer.core.capabilities import SupportsStrategies
+from deployer.core.compatibility import left_out
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan, Step
 from deployer.core.rollout import Shift, Traffic, way
-from deployer.core.state import DeploymentName, Observed, Record, Resource, Status
+from deployer.core.state import DeploymentName, ModelFacts, Observed, Record, Resource, Status
 from deployer.core.target import DeploymentSpec
+from deployer.oci import labels
 from deployer_targets.local import names
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
@@ -95,8 +97,13 @@ def container(spec: DeploymentSpec[LocalConfig]) -> Container:
         port=PORT,
         environment={**_NO_DRAIN, **spec.config.env},
         mounts=(Mount(spec.model.path or Path(MODEL_DIRECTORY), MODEL_DIRECTORY),),
-        labels={names.LABEL: f"{spec.name}/{spec.generation}"},
+        labels={names.LABEL: f"{spec.name}/{spec.generation}", **without(spec.model.facts, spec.record.packages)},
     )
+
+
+def without(model: ModelFacts, packages: str) -> dict[str, str]:
+    """The label that tells the process runtime what of the model's requirements to leave out."""
+    return {labels.WITHOUT: " ".join(sorted(left_out(model, packages)))}
 
 
 def limits(config: LocalConfig) -> dict[str, float]:

@@ -64,7 +64,8 @@ class LocalRun:
 
     @property
     def text(self) -> str:
-        return f"ready on {self.url} ({self.runtime}), a page to try it at {self.url}/docs\n  {self.curl}"
+        how = "processes that stand in for the image" if self.runtime == images.PROCESS else f"the image, by {self.runtime}"
+        return f"ready on {self.url} ({how}), a page to try it at {self.url}/docs\n  {self.curl}"
 
 
 def run(
@@ -124,19 +125,27 @@ def run(
 
 
 def local_spec(
-    target: Target[ConfigT, Any], model: PackagedModel, config: ConfigT, runtime: str | None = None, packages: str = "auto"
+    target: Target[ConfigT, Any],
+    model: PackagedModel,
+    config: ConfigT,
+    runtime: str | None = None,
+    packages: str = "auto",
+    *,
+    report: Report = silent,
 ) -> DeploymentSpec[ConfigT]:
     """A spec for `target.container`, made without asking its cloud.
 
-    Its image is the one that `config` names, else the scoring image that docker has on this machine and that fits, else, unless docker is what
-    `runtime` says, a stand-in for the process runtime.
+    Its image is the one that `config` names, else the scoring image that docker has on this machine and that fits, by "auto" one that is made there
+    now, else, unless docker is what `runtime` says, a stand-in for the process runtime.
 
     Raises:
-        MachineFault: docker is wanted and has no image. EnvironmentMisfit: it has none that fits.
+        MachineFault: docker is wanted and has no image. EnvironmentMisfit, NoWheel: it has none that fits, and none can be made.
         ModelInvalid: the server doesn't run on the model's Python; not where `packages` is "image".
     """
     name = target.name_for(model.path.name if model.path else model.facts.uri)
     image = _image(config, model, runtime, packages)
+    if image.planned:
+        image = images.make(model, report)
     request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
     return DeploymentSpec(record_of(request, image, config, ()), config, image, model.path)
 
@@ -177,14 +186,14 @@ def _image(config: TargetConfig, model: PackagedModel, runtime: str | None, pack
     if packages != "image":
         refuse_old_python(model.facts.python_version)
     if runtime == images.PROCESS:
-        return images.stand_in(model)
+        return images.stand_in(model, packages)
     if config.image_url:
         with suppress(DeployerError):  # not there yet, or no docker to ask: whoever starts it pulls it
             return images.docker_image(config.image_url)
         return Image(config.image_url, digest_of(config.image_url), tag=config.image_url)
     if runtime != images.DOCKER:
         return images.own_image(model, packages)
-    image = images.built_image(model.facts, packages)
+    image = images.built_image(model, packages)
     verdict = fit(model.facts, image, packages)
     if not verdict.fits:
         raise EnvironmentMisfit(verdict.summary, why="; ".join(verdict.reasons), advice=verdict.advice)

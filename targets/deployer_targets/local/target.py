@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,9 @@ class Local:
         record = record_of(request, image, config, [names.model(request.model.digest)], secrets=secret_id)
         return DeploymentSpec(record, config, image, request.model.path)
 
+    def make_packages(self, model: PackagedModel, cloud: LocalCloud, report: Report) -> None:
+        images.make(model, report)
+
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
         return plan.plan(spec, observed, self)
 
@@ -158,10 +162,13 @@ class Local:
         self, target: Target[ConfigT, Any], model: PackagedModel, config: ConfigT, *, runtime: str | None, packages: str, **how: Any
     ) -> LocalRun:
         """Run here what another target would run; see `deployer_targets.local.run_local`."""
+        from deployer.checks import with_mlflow_said
         from deployer_targets.local import run_local
 
+        model = with_mlflow_said(model)
         assert model.path is not None  # it was fetched for this
-        container = target.container(run_local.local_spec(target, model, config, runtime, packages))
+        container = target.container(run_local.local_spec(target, model, config, runtime, packages, report=how["report"]))
+        container = replace(container, labels={**container.labels, **plan.without(model.facts, packages)})
         return run_local.run(container, model_path=model.path, runtime=runtime, **how)
 
     def score_here(self, model: PackagedModel, *, report: Report, **job: Any) -> int:

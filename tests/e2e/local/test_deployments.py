@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,9 +17,10 @@ import pytest
 from deployer.client import DeployClient
 from deployer.core.state import DeploymentName, Status
 from deployer.errors import ConfigInvalid, Conflict, DeploymentExists, DeploymentNotFound, MachineFault, RolloutFailed, TargetUnavailable
-from deployer.events import Event, StepStarted
+from deployer.events import Event, Resolved, StepStarted
 from deployer_targets.local.client import LocalCloud
 from tests.e2e.local.conftest import ask, containers, eventually, files_below, scoring_processes, stream
+from tests.index import serving_index
 from tests.models import copied_model, saved_model
 
 
@@ -38,6 +41,31 @@ def test_a_model_is_created_asked_updated_listed_and_deleted(client: DeployClien
     assert client.delete_deployment("numbers") is False
     assert client.list_deployments() == []
     assert files_below(cloud.place.sockets) == files_below(cloud.place.models) == []
+
+
+@pytest.mark.parametrize(("packages", "has_mlflow"), [("auto", False), ("exact", True)])
+def test_processes_have_what_the_layer_would_have(
+    client: DeployClient, cloud: LocalCloud, events: list[Event], requiring_mlflow: Path, *, packages: str, has_mlflow: bool
+) -> None:
+    """mlflow, which our loaders do without, is made for those alone who want each pin."""
+    client.create_deployment("numbers", str(requiring_mlflow), packages=packages)
+    (serving, *_) = scoring_processes(cloud)
+    interpreter = Path("/proc", str(serving), "cmdline").read_text().partition("\0")[0]
+    assert bool(list(Path(interpreter).parents[1].glob("lib/*/site-packages/mlflow.py"))) == has_mlflow
+    (resolved,) = [event.image for event in events if isinstance(event, Resolved)]
+    assert resolved.endswith(", a stand-in: processes of the machine that runs it")
+
+
+@pytest.fixture
+def requiring_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A model of MLflow's that requires an mlflow of the test's own."""
+    model = copied_model("chat", tmp_path)
+    requirements = (model / "requirements.txt").read_text()
+    (model / "requirements.txt").write_text(re.sub("(?m)^mlflow==.*$", "mlflow==99.0\ncloudpickle\npydantic", requirements))
+    with serving_index(tmp_path / "index") as index:
+        index.wheel("mlflow", "99.0")
+        monkeypatch.setenv("UV_INDEX", index.url)
+        yield model
 
 
 def test_the_same_again_changes_nothing_and_another_is_refused(client: DeployClient, events: list[Event]) -> None:

@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from deployer.artifacts import fetch
 from deployer.client import DeployClient
 from deployer.core.state import Status
 from deployer.errors import MachineFault, RolloutFailed
+from deployer.events import Event, Resolved, StepFinished
+from deployer.oci import general_tag, labels, model_tag
 from deployer_images.builder import CONTAINER_NAME
 from deployer_images.runtimes.docker import NAME
 from deployer_targets.local import run_local
@@ -23,7 +26,8 @@ from deployer_targets.local.config import LocalConfig
 from deployer_targets.local.target import Local
 from tests.docker import base_image, docker_engine, scoring_image  # noqa: F401
 from tests.e2e.local.conftest import Kept, ask, eventually, stopped, stream
-from tests.models import saved_model
+from tests.index import serving_index
+from tests.models import copied_model, saved_model
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -101,6 +105,43 @@ def test_run_local_runs_the_image(containers: DockerClient, cloud: LocalCloud) -
         run_local.run(container, model_path=model.path, detach=True, port=found.port)
     DeployClient("local").delete_deployment(started.name)
     assert running(containers, started.name) == []
+
+
+def test_what_the_image_lacks_is_put_on_top_once_for_all_models_with_the_same(
+    containers: DockerClient, cloud: LocalCloud, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[Event] = []
+    client = DeployClient("local", on_event=heard.append)
+    first, second = (_requiring_scaled(copied_model(each, tmp_path)) for each in ("doubler", "tripler"))
+    tag = f"{CONTAINER_NAME}:{model_tag(fetch(str(first)).facts)}"
+    with serving_index(tmp_path / "index") as index:
+        index.wheel("scaled", "2.1")
+        monkeypatch.setenv("UV_INDEX", index.url)
+        planned = client.plan(name, str(first))
+        assert "scaled" in {row.package for row in planned.fit.rows}
+        assert not containers.images.list(name=tag)
+        try:
+            made = client.create_deployment(name, str(first))
+            assert (made.status, made.options["runtime"]) == (Status.READY, "docker")
+            assert ask(client, name, 1) == 2
+            (resolved,) = [event.image for event in heard if isinstance(event, Resolved)]
+            assert " + packages " in resolved and "stand-in" not in resolved
+            (general, own) = (containers.images.get(f"{CONTAINER_NAME}:{each}").labels for each in (general_tag("3.11"), tag.rpartition(":")[2]))
+            assert general[labels.INPUTS] != own[labels.INPUTS]  # one is never taken for the other
+            heard.clear()
+            client.update_deployment(name, str(second))
+            assert ask(client, name, 1) == 3
+            assert not {"build_packages", "build_image"} & {event.step for event in heard if isinstance(event, StepFinished)}
+        finally:
+            client.delete_deployment(name)
+            containers.images.remove(tag, force=True)
+
+
+def _requiring_scaled(model: Path) -> Path:
+    (model / "requirements.txt").write_text("numpy\npandas\nscaled==2.1\n")
+    loader = next((model / "code").glob("*_loader.py"))
+    loader.write_text("import scaled\n" + loader.read_text())
+    return model
 
 
 def test_an_image_that_docker_does_not_have_is_named(containers: DockerClient, cloud: LocalCloud, name: str) -> None:
