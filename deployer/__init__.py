@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from deployer import errors, events
     from deployer.client import DeployClient, get_deploy_client, run_local, target_help
     from deployer.errors import DeployerError
+    from deployer.images import list_images, prune_images
     from deployer.verbs.changes import Changes
     from deployer.verbs.deployment import Deployment
 
@@ -32,6 +33,8 @@ __all__ = [
     "errors",
     "events",
     "get_deploy_client",
+    "list_images",
+    "prune_images",
     "run_local",
     "target_help",
 ]
@@ -44,6 +47,8 @@ __getattr__ = lazily(
         "DeployerError": "deployer.errors",
         "Deployment": "deployer.verbs.deployment",
         "get_deploy_client": "deployer.client",
+        "list_images": "deployer.images",
+        "prune_images": "deployer.images",
         "run_local": "deployer.client",
         "target_help": "deployer.client",
         "errors": "deployer.errors",

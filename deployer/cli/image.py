@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from deployer.cli.options import ChosenTarget
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
-from deployer.errors import ConfigInvalid
 
 if TYPE_CHECKING:
     from deployer.core.state import PackagedModel
@@ -115,10 +113,6 @@ def repository_for(place: ChosenTarget, registry: str | None, container_name: st
     if registry is None:
         found: Repository = place.or_target(DEFAULT_TARGET).client().image_repository(container_name, create=create)
         return found
-    from deployer.oci import Reference, Repository, configured
+    from deployer.oci import Repository
 
-    host, _, path = registry.removeprefix("https://").removesuffix("/").partition("/")
-    parsed = Reference.parse(f"{host}/{f'{path}/' if path else ''}{container_name}")
-    if parsed.registry != host:
-        raise ConfigInvalid(f"{host} is not a registry's host", advice="--registry registry.example.com/path, or localhost:5000")
-    return Repository(parsed.registry, parsed.repository, partial(configured, parsed.registry))
+    return Repository.at(registry, container_name)

@@ -124,10 +124,42 @@ def place(command: Command) -> Command:
     @click.option(
         "-t", "--target", envvar="DEPLOYER_TARGET", metavar="TARGET", shell_complete=complete_target, help="sagemaker:/us-west-2, local, ..."
     )
+    @_configured
+    @functools.wraps(command)
+    def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
+        return command(place=ChosenTarget(target, pairs, ConfigFile.read(file) if file else None), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def places(command: Command) -> Command:
+    """-t, repeatable, -C, -f: the command gets `places: tuple[ChosenTarget, ...]`, one a target; none where none is named."""
+
     @click.option(
+        "-t",
+        "--target",
+        multiple=True,
+        envvar="DEPLOYER_TARGET",
+        metavar="TARGET",
+        shell_complete=complete_target,
+        help="sagemaker:/us-west-2, local, ...; repeatable.",
+    )
+    @_configured
+    @functools.wraps(command)
+    def wrapped(*, target: tuple[str, ...], pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
+        read = ConfigFile.read(file) if file else None
+        named = dict.fromkeys(target or (read.uris() if read else ()))
+        return command(places=tuple(ChosenTarget(each, pairs, read) for each in named), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _configured(command: Command) -> Command:
+    """-C, -f."""
+    pairs = click.option(
         "-C", "--config", "pairs", multiple=True, metavar="KEY=VALUE", shell_complete=complete_option, help="A target's option; repeatable."
     )
-    @click.option(
+    file = click.option(
         "-f",
         "--config-file",
         "file",
@@ -135,11 +167,7 @@ def place(command: Command) -> Command:
         type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
         help="A file with name, model, targets and options (churn.yaml); - reads standard input.",
     )
-    @functools.wraps(command)
-    def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
-        return command(place=ChosenTarget(target, pairs, ConfigFile.read(file) if file else None), **others)
-
-    return wrapped  # type: ignore[return-value]
+    return pairs(file(command))
 
 
 class Following(click.Command):

@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "On this machine": {
         "run-local": ("run_local:run_local", "Run here exactly what a target would run."),
         "build-and-push-container": ("image:build_and_push_container", "Build the scoring image and push it, once."),
+        "images": ("images:images", "List what registries hold; remove what nobody uses."),
         "localstack": ("localstack:localstack", "A local cloud: up, down, status, env, logs, reset."),
         "models": ("models:models", "Check models, score files with them, serve them here."),
     },
@@ -65,7 +66,7 @@ _MEANT: dict[tuple[str, ...], str] = {
     ("doctor",): "login auth whoami permissions health ping",
     ("run-local", "models serve"): "run serve server",
     ("run-local", "localstack"): "local",
-    ("build-and-push-container",): "build push image images container build-image docker build-and-push",
+    ("build-and-push-container",): "build push image container build-image docker build-and-push",
     ("models check",): "check validate lint",
     ("config schema",): "schema init",
     ("help -t TARGET",): "options settings",

@@ -22,6 +22,7 @@ from deployer.core.plan import Effect
 from deployer.core.state import DeploymentName, Status
 from deployer.errors import ConfigInvalid
 from deployer.verbs import lifecycle
+from deployer.verbs.images import uses_of
 
 LARGE = 500_000_000
 """Bytes of the large model."""
@@ -130,7 +131,9 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
         serves(place, serving, place.first)
         done(place.run(place.command("update", serving, None, **place.generation_option)))
         assert first in lineage(present(place, serving), 1)
-        assert len(present(place, serving).records) == 2
+        kept = present(place, serving).records
+        assert len(kept) == 2
+        assert {each.image for each in kept.values()} <= {use.reference for use in uses_of(place.target, place.connect())}
 
     def test_update_by_image_uploads_nothing(self, place: Place, serving: DeploymentName) -> None:
         before = present(place, serving)

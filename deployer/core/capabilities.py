@@ -116,6 +116,14 @@ class SupportsImageRegistry(Protocol[Cloud_contra]):
 
 
 @runtime_checkable
+class SupportsImageUses(Protocol[Cloud_contra]):
+    """Targets whose cloud has more that names an image than what the records of its deployments say: what others made there, or other tools."""
+
+    def image_uses(self, cloud: Cloud_contra) -> Iterator[tuple[str, str]]:
+        """An image's reference, and what names it ("model churn-5d41402abc")."""
+
+
+@runtime_checkable
 class SupportsPackages(Protocol[Cloud_contra]):
     """Targets that make a model's packages into an image where none has them (`Image.planned`)."""
 

@@ -22,6 +22,7 @@ OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 IMAGES = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
 """One image for one platform."""
+CONFIGS = frozenset({DOCKER_CONFIG, OCI_CONFIG})
 INDEXES = frozenset({DOCKER_LIST, OCI_INDEX})
 """A list of such images, one a platform."""
 
@@ -72,6 +73,11 @@ class Manifest:
     @property
     def annotations(self) -> Mapping[str, str]:
         return self.document.get("annotations") or {}
+
+    @property
+    def entries(self) -> tuple[Digest, ...]:
+        """Of an index: the manifests that it is made of, attestations too."""
+        return tuple(Digest(entry["digest"]) for entry in self.document.get("manifests", ()))
 
     @property
     def platforms(self) -> dict[str, Digest]:

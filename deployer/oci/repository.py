@@ -5,18 +5,20 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote, urlencode, urljoin
 
 from deployer.core.retry import DEADLINE_SECONDS, retried
 from deployer.core.state import Digest, Image
-from deployer.errors import ConfigInvalid, CredentialsInvalid, PermissionDenied, TargetUnavailable
+from deployer.errors import ConfigInvalid, CredentialsInvalid, PermissionDenied, Refused, TargetUnavailable
 from deployer.oci import labels
 from deployer.oci.client import Answer, RegistryClient
-from deployer.oci.credentials import Credentials, Login
+from deployer.oci.credentials import Credentials, Login, configured
 from deployer.oci.manifest import IMAGES, INDEXES, Manifest, platform_of, sha256
 from deployer.oci.reference import Reference
 from deployer.oci.uploads import Progress, Upload
@@ -24,7 +26,8 @@ from deployer.oci.uploads import Progress, Upload
 if TYPE_CHECKING:
     import ssl
 
-_LARGEST_MANIFEST = 4 * 1024 * 1024
+_REMOVAL = frozenset({202, 204, 404, 405})
+_AT_ONCE = 8
 _ACCEPT = ", ".join(sorted(IMAGES | INDEXES))
 
 
@@ -71,6 +74,19 @@ class Repository:
         self.login: Login = login
         self._deadline_seconds = deadline_seconds
         self.registry, self.name = self._client.host, name
+
+    @classmethod
+    def at(cls, place: str, name: str) -> Repository:
+        """The repository of a name below a place as people write it ("ghcr.io/team"), with what `docker login` left for it.
+
+        Raises:
+            ConfigInvalid: it isn't a registry's host, or not a name.
+        """
+        host, _, path = place.removeprefix("https://").removesuffix("/").partition("/")
+        parsed = Reference.parse(f"{host}/{f'{path}/' if path else ''}{name}")
+        if parsed.registry != host:
+            raise ConfigInvalid(f"{host} is not a registry's host", advice="--registry registry.example.com/path, or localhost:5000")
+        return cls(parsed.registry, parsed.repository, partial(configured, parsed.registry))
 
     @property
     def uri(self) -> str:
@@ -134,6 +150,31 @@ class Repository:
             following = re.match(r'\s*<([^>]+)>\s*;\s*rel="?next', answer.headers.get("link", ""))
             path = urljoin(answer.url, following[1]) if following else None
         return tuple(found)
+
+    def images(self) -> dict[Digest, tuple[str, ...]]:
+        """All manifests that the registry names, with their tags: those that have one, where a registry tells no others."""
+        found: dict[Digest, tuple[str, ...]] = {}
+        tags = self.tags()
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="tags") as pool:
+            for tag, digest in zip(tags, pool.map(self.exists, tags), strict=True):
+                if digest is not None:
+                    found[digest] = (*found.get(digest, ()), tag)
+        return found
+
+    def remove(self, digests: Sequence[Digest]) -> None:
+        """Take manifests away, with all their tags; one that isn't there is no matter. Blobs go when the registry next collects them.
+
+        Raises:
+            Refused: the registry removes nothing.
+        """
+        for digest in digests:
+            said = self._client.ask("DELETE", self._path(f"manifests/{digest}"), scope=f"repository:{self.name}:pull,delete", expect=_REMOVAL)
+            if said.status == 405:
+                raise Refused(
+                    f"the registry {self.registry} does not let images be removed",
+                    why="HTTP 405 for DELETE",
+                    advice="docker-registry and distribution: REGISTRY_STORAGE_DELETE_ENABLED=true; Docker Hub and GHCR: on their own pages",
+                )
 
     def manifest(self, which: str) -> Manifest:
         """The manifest of a tag or digest, as it is there.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from deployer.core import targets
 from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
@@ -13,6 +13,9 @@ from deployer.core.target import Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.requests import payloads
 from deployer.settings.precedence import Options, Settings
+
+if TYPE_CHECKING:
+    from deployer.verbs.images import Use
 
 Config = Mapping[str, Any] | Options | None
 
@@ -76,6 +79,12 @@ class OptionalVerbs(ABC):
         if not isinstance(self.target, SupportsImageRegistry):
             self._refuse("keep images in a registry of its own", advice="name a registry: --registry")
         return self.target.image_repository(self._cloud(), container_name, create=create)
+
+    def image_uses(self) -> tuple[Use, ...]:
+        """Every image that something on the target names, of each generation that is kept, and who names it."""
+        from deployer.verbs.images import uses_of
+
+        return uses_of(self.target, self._cloud())
 
     def create_endpoint(self, name: str, config: Config = None) -> Any:
         options = self._parse(self._settings(config))

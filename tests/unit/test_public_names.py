@@ -14,6 +14,8 @@ PUBLIC = [
     "errors",
     "events",
     "get_deploy_client",
+    "list_images",
+    "prune_images",
     "run_local",
     "target_help",
 ]

@@ -132,15 +132,24 @@ class Ecr:
         repository = self._repository(place, parameters)
         removed, failures = [], []
         for asked in parameters["imageIds"]:
-            image = self._index.remove(repository, tag=asked.get("imageTag"), digest=asked.get("imageDigest"))
-            if image is None:
-                reason = "Requested image not found"
-                failures.append({"imageId": asked, "failureCode": "ImageNotFound", "failureReason": reason})
+            if refusal := self._refusal_to_remove(repository, asked):
+                failures.append({"imageId": asked, "failureCode": refusal[0], "failureReason": refusal[1]})
                 continue
+            image = self._index.remove(repository, tag=asked.get("imageTag"), digest=asked.get("imageDigest"))
+            assert image is not None
             if self._index.find(repository, digest=image.digest) is None:
                 self._upstream("DELETE", repository, f"manifests/{image.digest}")
             removed.append({**asked, "imageDigest": image.digest})
         return {"imageIds": removed, "failures": failures}
+
+    def _refusal_to_remove(self, repository: Repository, asked: Mapping[str, str]) -> tuple[str, str] | None:
+        """Code and reason; an image that a list of manifests has stays for as long as the list does."""
+        image = self._index.find(repository, tag=asked.get("imageTag"), digest=asked.get("imageDigest"))
+        if image is None:
+            return "ImageNotFound", "Requested image not found"
+        lists = [each.digest for each in self._index.images(repository) if image.digest in each.manifests]
+        last = "imageTag" not in asked or image.tags == {asked["imageTag"]}
+        return ("ImageReferencedByManifestList", f"Requested image referenced by manifest list: [{', '.join(lists)}]") if lists and last else None
 
     def put_image(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         repository = self._repository(place, parameters)

@@ -43,6 +43,11 @@ class Image:
         return [each for each in (document.get("config"), *document.get("layers", ())) if each]
 
     @property
+    def manifests(self) -> frozenset[str]:
+        """Of a list of manifests: the digests of those that it has."""
+        return frozenset(each["digest"] for each in self.document.get("manifests", ()))
+
+    @property
     def size(self) -> int:
         """Bytes of the layers, compressed, as ECR counts them."""
         return sum(int(layer["size"]) for layer in self.document.get("layers", ()))

@@ -41,6 +41,15 @@ def summaries(cloud: Aws) -> Iterator[Summary]:
             yield from pool.map(lambda entry: _summary(entry, cloud), entries[start : start + BATCH])
 
 
+def image_uses(cloud: Aws) -> Iterator[tuple[str, str]]:
+    """The images of all models in the region, and which model has each."""
+    listed = [each["ModelName"] for each in cloud.pages("sagemaker", "list_models", "Models", MaxResults=100)]
+    with ThreadPoolExecutor(8, thread_name_prefix="models") as pool:
+        for name, found in zip(listed, pool.map(lambda each: cloud.find("sagemaker", "describe_model", ModelName=each), listed), strict=True):
+            containers = [(found or {}).get("PrimaryContainer"), *((found or {}).get("Containers") or ())]
+            yield from ((each["Image"], f"model {name}") for each in containers if each and "Image" in each)
+
+
 def _generations(cloud: Aws) -> dict[str, list[str]]:
     """The generations of each name that has a record."""
     found: dict[str, list[str]] = {}

@@ -67,10 +67,12 @@ class Registry:
 
     def _opened(self, host: str, name: str) -> Repository:
         from deployer.oci import Repository
+        from deployer_targets.sagemaker.ecr import EcrRepository
 
         if (host, name) not in self._opened_already:
-            # Of the registry that ECR names itself the scheme is known.
-            self._opened_already[host, name] = Repository(self._address if host == self.host else host, name, self._login)
+            own = host == self.host  # of the registry that ECR names itself the scheme is known
+            found = EcrRepository(self._address, name, self._login, self._connection) if own else Repository(host, name, self._login)
+            self._opened_already[host, name] = found
         return self._opened_already[host, name]
 
     def _login(self) -> Credentials:

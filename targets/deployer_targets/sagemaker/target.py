@@ -179,6 +179,12 @@ class SageMaker:
 
         return registry(cloud).repository(container_name, create=create)
 
+    def image_uses(self, cloud: Aws) -> Iterator[tuple[str, str]]:
+        """What models name, whoever made them: of deployments that no listing shows (in a bucket of their own), and of other tools."""
+        from deployer_targets.sagemaker.listing import image_uses
+
+        return image_uses(cloud)
+
     def make_packages(self, model: PackagedModel, cloud: Aws, report: Report) -> None:
         from deployer_images.layers.planning import make
         from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry

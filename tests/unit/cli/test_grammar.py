@@ -137,7 +137,7 @@ def test_verbs_of_groups_are_understood_alike(deploy: Run) -> None:
 
 def test_every_meaning_is_a_command_that_is_there_and_no_command_is_hidden_by_one() -> None:
     groups = [program, *(group for name in COMMANDS if isinstance(group := program.get_command(click.Context(program), name), HelpfulGroup))]
-    assert len(groups) == 4
+    assert len(groups) == 5
     for group in groups:
         context = click.Context(group)
         assert not set(group.list_commands(context)) & set(group.meanings)
