@@ -23,7 +23,8 @@ class Rule:
             "drop" closes the connection before anything happens; "lose-answer" lets the call have its effect, then closes it.
         service, operation: shell patterns ("sagemaker", "Create*").
         skip: let so many matching calls pass first.
-        count: then hit so many; None hits all that follow.
+        every: of those that follow, hit the first and then each so-manieth: 5 for one in five.
+        count: hit so many; None hits without end.
         per_call: count each distinct call (same operation, same parameters) for itself: "everything once".
         seconds: waited before the fault (and by "slow" instead of one).
     """
@@ -32,6 +33,7 @@ class Rule:
     service: str = "*"
     operation: str = "*"
     skip: int = 0
+    every: int = 1
     count: int | None = 1
     per_call: bool = False
     seconds: float = 0.0
@@ -50,7 +52,8 @@ class Rule:
         key = call.identity if self.per_call else ""
         seen = self._seen.get(key, 0)
         self._seen[key] = seen + 1
-        hit = seen >= self.skip and (self.count is None or seen < self.skip + self.count)
+        turn, off = divmod(seen - self.skip, self.every)
+        hit = turn >= 0 and not off and (self.count is None or turn < self.count)
         self.hits += hit
         return hit
 

@@ -34,11 +34,11 @@ class Api(Protocol):
 class Gate:
     """A WSGI application before an API."""
 
-    def __init__(self, api: Api, *, journal: Journal, faults: Faults, control: Application) -> None:
+    def __init__(self, api: Api, *, journal: Journal, faults: Faults, control: Application | None = None) -> None:
         self._api, self._journal, self._faults, self._control = api, journal, faults, control
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["PATH_INFO"].startswith(CONTROL_PATH):
+        if self._control is not None and environ["PATH_INFO"].startswith(CONTROL_PATH):
             return self._control(environ, start_response)
         call = self._api.read(environ)
         entry = self._journal.open(call, environ.get("HTTP_USER_AGENT", ""))

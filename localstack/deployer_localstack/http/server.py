@@ -1,7 +1,7 @@
-"""A threaded HTTP/1.1 server for WSGI applications that keeps connections open and can drop one on purpose.
+"""A threaded HTTP/1.1 server for WSGI applications that keeps connections open, can drop one on purpose, and can hand one over.
 
-Werkzeug's own closes the connection after every answer, which costs a client a new connection per call; and faults need a way to
-break off without an answer.
+Werkzeug's own closes the connection after every answer, which costs a client a new connection per call; faults need a way to
+break off without an answer; and a proxy must pass on a connection that changes its protocol.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +22,7 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import DechunkedInput
 
+from deployer_localstack.http.tunnel import Tunnel
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 
 Environ = dict[str, Any]
@@ -79,6 +81,8 @@ class Handler(MotoRequestHandler):
     _head_sent = False
 
     def setup(self) -> None:
+        if self.server.ssl_context is not None:
+            self.request = self.server.ssl_context.wrap_socket(self.request, server_side=True)
         super().setup()
         # An abandoned local client must not hold a thread for ever, and dead peers are noticed.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -126,6 +130,9 @@ class Handler(MotoRequestHandler):
         refusal = _ALLOWED.refusal(self.command, self.path, headers)
         application: Application = self.server.app if refusal is None else _refusing(refusal)
         pieces = application(environ, start_response)
+        if isinstance(pieces, Tunnel):
+            self._hand_over(pieces, *started[0])
+            return
         try:
             chunked = False
             sent = False
@@ -150,8 +157,8 @@ class Handler(MotoRequestHandler):
 
     def _send_head(self, environ: Environ, status: str, headers: list[tuple[str, str]]) -> bool:
         self._head_sent = True
-        code, _, reason = status.partition(" ")
-        self.send_response_only(int(code), reason)
+        code, reason = _code_and_reason(status)
+        self.send_response_only(code, reason)
         names = set()
         for name, value in headers:
             names.add(name.lower())
@@ -160,12 +167,21 @@ class Handler(MotoRequestHandler):
                 self.send_header(name, value)
         if "date" not in names:
             self.send_header("Date", self.date_time_string())
-        bodiless = environ["REQUEST_METHOD"] == "HEAD" or int(code) in {204, 304}
+        bodiless = environ["REQUEST_METHOD"] == "HEAD" or code in {204, 304}
         chunked = "content-length" not in names and not bodiless
         if chunked:
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         return chunked
+
+    def _hand_over(self, tunnel: Tunnel, status: str, headers: list[tuple[str, str]]) -> None:
+        self._head_sent = self.close_connection = True
+        self.send_response_only(*_code_and_reason(status))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.flush()
+        tunnel.carry(self.connection, self.rfile)
 
     def _leave_clean(self, environ: Environ, body: Body | None) -> None:
         """What the application didn't read is read away, so that the next request starts where it should."""
@@ -208,12 +224,11 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 1024
     multithread = True
     multiprocess = False
-    ssl_context = None
     passthrough_errors = True
     _server_version = "deployer-localstack"
 
-    def __init__(self, port: int, app: Application) -> None:
-        self.app = app
+    def __init__(self, port: int, app: Application, *, tls: ssl.SSLContext | None = None) -> None:
+        self.app, self.ssl_context = app, tls
         super().__init__(("127.0.0.1", port), Handler)
 
     @property
@@ -224,8 +239,13 @@ class Server(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1}, name=name, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
+        if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError | ssl.SSLError):
             logging.getLogger(__name__).exception("a request from %s broke", client_address)
+
+
+def _code_and_reason(status: str) -> tuple[int, str]:
+    code, _, reason = status.partition(" ")
+    return int(code), reason
 
 
 def _refusing(why: str) -> Application:

@@ -31,6 +31,13 @@ def test_a_rule_per_call_strikes_each_distinct_call_once() -> None:
     assert [bool(faults.striking(each)) for each in calls] == [True, True, False, True]
 
 
+def test_a_rule_strikes_one_call_in_so_many() -> None:
+    faults = Faults()
+    rule = faults.add({"kind": "throttle", "skip": 1, "every": 3, "count": 2})
+    assert [bool(faults.striking(call())) for _ in range(9)] == [False, True, False, False, True, False, False, False, False]
+    assert rule.hits == 2
+
+
 def test_a_rule_can_be_removed() -> None:
     faults = Faults()
     rule = faults.add({"kind": "drop", "count": None})

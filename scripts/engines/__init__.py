@@ -1,0 +1,1 @@
+"""What the engines have that tests start: scripts/docker-engine and scripts/kubernetes-engine."""
