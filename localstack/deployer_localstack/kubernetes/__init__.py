@@ -1,8 +1,8 @@
 """A proxy before any Kubernetes, that misbehaves on order and notes each call: for tests against a real cluster.
 
-    from deployer_localstack.kubernetes import Proxy
+    from deployer_localstack.kubernetes import ClusterProxy
 
-    with Proxy(kubeconfig) as proxy:              # the cluster of its current context, or of context=NAME
+    with ClusterProxy(kubeconfig) as proxy:              # the cluster of its current context, or of context=NAME
         os.environ["KUBECONFIG"] = str(proxy.kubeconfig)       # its one context, of the same name and namespace, goes through the proxy
         proxy.fault("throttle", count=None, every=5)           # one answer in five is 429 with Retry-After
         proxy.fault("error", operation="patch deployments", status=409, code="Conflict", message="the object has been modified")
@@ -19,6 +19,6 @@ has no service and its path for a resource ("get /version"). All else passes as 
 (exec, port-forward, WebSockets) byte by byte. The user's own token goes through; a client certificate is shown by the proxy.
 """
 
-from deployer_localstack.kubernetes.proxy import Proxy
+from deployer_localstack.kubernetes.proxy import ClusterProxy
 
-__all__ = ["Proxy"]
+__all__ = ["ClusterProxy"]

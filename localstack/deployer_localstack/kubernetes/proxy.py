@@ -14,11 +14,11 @@ from deployer_localstack.control.gate import Entry, Gate
 from deployer_localstack.control.journal import Journal
 from deployer_localstack.http.server import Environ, Server, StartResponse
 from deployer_localstack.kubernetes import certificates, kubeconfig, statuses
+from deployer_localstack.kubernetes.forwarder import Forwarder
 from deployer_localstack.kubernetes.requests import call_of
-from deployer_localstack.kubernetes.upstream import Upstream
 
 
-class Proxy:
+class ClusterProxy:
     """One before the API server of a kubeconfig's context, on a port of 127.0.0.1, for as long as the block runs."""
 
     def __init__(self, config: Path | str, *, context: str = "") -> None:
@@ -39,7 +39,7 @@ class Proxy:
 
     def __enter__(self) -> Self:
         tls, authority = certificates.of_loopback()
-        api = _Api(Upstream(self._behind))
+        api = _Api(Forwarder(self._behind))
         self._server = Server(0, Gate(api, journal=self._journal, faults=self._faults), tls=tls)
         self.kubeconfig.touch(mode=0o600)
         self.kubeconfig.write_text(kubeconfig.written(self._behind, self.url, authority))
@@ -72,15 +72,15 @@ class Proxy:
 class _Api:
     """Somebody's API server, as a gate needs it."""
 
-    def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+    def __init__(self, forwarder: Forwarder) -> None:
+        self._forwarder = forwarder
 
     def read(self, environ: Environ) -> Call:
         path, _, query = environ["RAW_URI"].partition("?")
         return call_of(environ["REQUEST_METHOD"], path, query, environ["wsgi.input"].read())
 
     def answer(self, call: Call, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
-        return self._upstream.answer(environ, call.body or b"", start_response)
+        return self._forwarder.answer(environ, call.body or b"", start_response)
 
     def refuse(self, call: Call, rule: Rule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         status, headers, body = statuses.refusal(rule)

@@ -19,7 +19,7 @@ import yaml
 
 from deployer_localstack.http.server import Environ, Server, StartResponse
 from deployer_localstack.http.tunnel import Tunnel
-from deployer_localstack.kubernetes import Proxy, certificates, kubeconfig
+from deployer_localstack.kubernetes import ClusterProxy, certificates, kubeconfig
 
 PODS = "/api/v1/namespaces/shop/pods"
 
@@ -71,12 +71,12 @@ def behind(tmp_path: Path) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def proxy(behind: StandIn) -> Iterator[Proxy]:
-    with Proxy(behind.kubeconfig) as started:
+def proxy(behind: StandIn) -> Iterator[ClusterProxy]:
+    with ClusterProxy(behind.kubeconfig) as started:
         yield started
 
 
-def connected(proxy: Proxy) -> http.client.HTTPSConnection:
+def connected(proxy: ClusterProxy) -> http.client.HTTPSConnection:
     server = kubeconfig.read(proxy.kubeconfig)
     return http.client.HTTPSConnection(server.host, server.port, context=server.tls, timeout=10)
 
@@ -87,7 +87,7 @@ def ask(connection: http.client.HTTPSConnection, method: str, path: str, body: s
     return answer.status, json.loads(answer.read()), dict(answer.getheaders())
 
 
-def test_the_kubeconfig_has_the_same_context_user_and_namespace(proxy: Proxy) -> None:
+def test_the_kubeconfig_has_the_same_context_user_and_namespace(proxy: ClusterProxy) -> None:
     written = yaml.safe_load(proxy.kubeconfig.read_text())
     assert written["current-context"] == "arn:aws:eks:x:cluster/y"
     assert written["contexts"][0]["context"]["namespace"] == "shop"
@@ -97,10 +97,10 @@ def test_the_kubeconfig_has_the_same_context_user_and_namespace(proxy: Proxy) ->
 
 def test_a_context_that_is_not_there_is_told(behind: StandIn) -> None:
     with pytest.raises(ValueError, match="'other'"):
-        Proxy(behind.kubeconfig, context="other")
+        ClusterProxy(behind.kubeconfig, context="other")
 
 
-def test_what_is_asked_and_answered_passes_as_it_is(proxy: Proxy, behind: StandIn) -> None:
+def test_what_is_asked_and_answered_passes_as_it_is(proxy: ClusterProxy, behind: StandIn) -> None:
     path = f"{PODS}/a%2Fb?fieldManager=x%20y&dryRun="
     with closing(connected(proxy)) as connection:
         status, answer, headers = ask(connection, "PATCH", path, "größe")
@@ -112,7 +112,7 @@ def test_what_is_asked_and_answered_passes_as_it_is(proxy: Proxy, behind: StandI
     assert (first["operation"], first["status"], second["operation"]) == ("patch pods", 201, "get /version")
 
 
-def test_a_watch_has_each_event_at_once(proxy: Proxy, behind: StandIn) -> None:
+def test_a_watch_has_each_event_at_once(proxy: ClusterProxy, behind: StandIn) -> None:
     with closing(connected(proxy)) as connection:
         connection.request("GET", f"{PODS}?watch=true")
         behind.events.put(b'{"type":"ADDED"}\n')
@@ -124,7 +124,7 @@ def test_a_watch_has_each_event_at_once(proxy: Proxy, behind: StandIn) -> None:
         assert answer.read() == b""
 
 
-def test_an_upgraded_connection_is_carried_byte_by_byte(proxy: Proxy) -> None:
+def test_an_upgraded_connection_is_carried_byte_by_byte(proxy: ClusterProxy) -> None:
     with closing(connected(proxy)) as connection:
         connection.request("POST", f"{PODS}/web/exec", headers={"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Protocol": "v4"})
         answer = connection.getresponse()
@@ -137,7 +137,7 @@ def test_an_upgraded_connection_is_carried_byte_by_byte(proxy: Proxy) -> None:
         assert received == b"welcome " + b"A" * 300_000
 
 
-def test_a_throttled_call_is_told_when_to_come_again_and_not_passed_on(proxy: Proxy, behind: StandIn) -> None:
+def test_a_throttled_call_is_told_when_to_come_again_and_not_passed_on(proxy: ClusterProxy, behind: StandIn) -> None:
     rule = proxy.fault("throttle", operation="create *", every=2, count=None)
     with closing(connected(proxy)) as connection:
         statuses = [ask(connection, "POST", PODS, "{}")[0] for _ in range(4)] + [ask(connection, "GET", PODS)[0]]
@@ -149,14 +149,14 @@ def test_a_throttled_call_is_told_when_to_come_again_and_not_passed_on(proxy: Pr
     assert answer["details"] == {"retryAfterSeconds": 1}
 
 
-def test_an_error_is_a_status_in_the_rules_words(proxy: Proxy) -> None:
+def test_an_error_is_a_status_in_the_rules_words(proxy: ClusterProxy) -> None:
     proxy.fault("error", service="core", status=409, code="Conflict", message="the object has been modified")
     with closing(connected(proxy)) as connection:
         status, answer, _ = ask(connection, "PUT", f"{PODS}/web", "{}")
     assert (status, answer["code"], answer["reason"], answer["message"]) == (409, 409, "Conflict", "the object has been modified")
 
 
-def test_a_dropped_call_never_arrives_and_a_lost_answer_does(proxy: Proxy, behind: StandIn) -> None:
+def test_a_dropped_call_never_arrives_and_a_lost_answer_does(proxy: ClusterProxy, behind: StandIn) -> None:
     for kind, arrived in (("drop", 0), ("lose-answer", 1)):
         proxy.fault(kind)
         with closing(connected(proxy)) as connection, pytest.raises((http.client.RemoteDisconnected, ConnectionError, ssl.SSLError)):
@@ -165,7 +165,7 @@ def test_a_dropped_call_never_arrives_and_a_lost_answer_does(proxy: Proxy, behin
     assert [entry["fault"] for entry in proxy.calls()] == ["drop", "lose-answer"]
 
 
-def test_a_slow_call_is_answered_later(proxy: Proxy) -> None:
+def test_a_slow_call_is_answered_later(proxy: ClusterProxy) -> None:
     proxy.fault("slow", seconds=0.3)
     began = time.monotonic()
     with closing(connected(proxy)) as connection:
@@ -173,7 +173,7 @@ def test_a_slow_call_is_answered_later(proxy: Proxy) -> None:
     assert time.monotonic() - began > 0.3
 
 
-def test_faults_and_journal_can_be_cleared(proxy: Proxy) -> None:
+def test_faults_and_journal_can_be_cleared(proxy: ClusterProxy) -> None:
     proxy.fault("drop", count=None)
     with closing(connected(proxy)) as connection, pytest.raises((OSError, http.client.HTTPException)):
         ask(connection, "GET", PODS)
@@ -183,7 +183,7 @@ def test_faults_and_journal_can_be_cleared(proxy: Proxy) -> None:
         assert ask(connection, "GET", PODS)[0] == 201
 
 
-def test_an_api_server_that_is_not_there_ends_the_connection(proxy: Proxy, behind: StandIn) -> None:
+def test_an_api_server_that_is_not_there_ends_the_connection(proxy: ClusterProxy, behind: StandIn) -> None:
     behind.close()
     with closing(connected(proxy)) as connection, pytest.raises((OSError, http.client.HTTPException)):
         ask(connection, "GET", PODS)

@@ -15,7 +15,7 @@ _HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "te", "
 _PIECE = 64 * 1024
 
 
-class Upstream:
+class Forwarder:
     """Passes requests on, each over a connection of its own."""
 
     def __init__(self, server: ApiServer) -> None:
