@@ -10,4 +10,5 @@ bases, parts      what an image stands on, and what is put on top; dockerfile an
 images, planning  the shared image, and one of a model's packages on it: planned, then made
 inventory         what a model's layer would hold
 model_images      an image of one model, the model in it; oci_archive: as a file
+model_layer       a model on top of an image in a registry, for nodes to pull
 """

@@ -54,7 +54,7 @@ def model_image(model: PackagedModel, base: BaseImage, report: Report, repositor
         own.append(part)
         settings["Labels"] |= {labels.RUNTIME: scoring.VERSION, labels.PYTHON: packages.python, **base.base.labels}
         below = {labels.PACKAGES: labels.packages_label(runtime.lines)}
-    own += [_packages_part(packages, wanted, report, repository), _model_part(model)]
+    own += [_packages_part(packages, wanted, report, repository), model_part(model)]
     settings["Labels"] |= {**labels_on(below, packages), labels.MODEL: model.digest}
     return assembled(base, own, settings)
 
@@ -78,7 +78,8 @@ def _packages_part(packages: PackageSet, wanted: Wanted, report: Report, reposit
     return Part(f"packages {packages.name}", layer, file, repository)
 
 
-def _model_part(model: PackagedModel) -> Part:
+def model_part(model: PackagedModel) -> Part:
+    """A model's files as a layer, where the runtime looks for them."""
     assert model.path is not None
     directory = model.path
 

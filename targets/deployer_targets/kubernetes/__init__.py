@@ -1,0 +1,1 @@
+"""Kubernetes: any cluster that a kubeconfig reaches."""

@@ -1,0 +1,278 @@
+"""The one seam to a cluster: the official client's configuration and connections, our retries and errors, and the claim read before each change."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from deployer.core.ledger import verify_holder
+from deployer.core.seam import Seam
+from deployer.core.state import DeploymentName
+from deployer.errors import ConfigInvalid, CredentialsInvalid, ExtraMissing
+from deployer.version import __version__
+from deployer_targets.kubernetes import names
+from deployer_targets.kubernetes.address import ClusterAddress, address_of
+from deployer_targets.kubernetes.config import KubernetesConfig
+from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, Overtaken, taken_by_another
+
+Result = TypeVar("Result")
+Object = Mapping[str, Any]
+
+APPLY = "application/apply-patch+yaml"
+JSON = "application/json"
+JSON_PATCH = "application/json-patch+json"
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+PLACES = {"Deployment": "apis/apps/v1", "Service": "api/v1", "Secret": "api/v1", "ConfigMap": "api/v1", "Pod": "api/v1"}
+_PAGE = 500
+_TRIES = 20
+_LONGEST_WAIT = 30.0
+
+
+class Connection:
+    """One cluster, reached when first asked; shared by all threads of a run."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._address: ClusterAddress | None = None
+        self.seam = Seam(KubernetesFaults(f"the cluster of kubernetes:/{path}" if path else "the cluster"), renew=lambda _: self._forget())
+
+    @property
+    def namespace(self) -> str:
+        self.client()
+        assert self._address is not None
+        return self._address.namespace
+
+    @property
+    def context(self) -> str:
+        self.client()
+        assert self._address is not None
+        return self._address.context
+
+    def client(self) -> Any:
+        """The official client, set up as kubectl is.
+
+        Raises:
+            ConfigInvalid: no kubeconfig, or no such context. CredentialsInvalid: its plugin gives none. ExtraMissing.
+        """
+        with self._lock:
+            if self._client is None:
+                self._address, self._client = _connected(self._path)
+            return self._client
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+        seconds: float = 70.0,
+    ) -> Any:
+        """One request, once; the answer as urllib3 gives it, not read yet where `stream`.
+
+        Raises:
+            ApiError: it isn't a success. What urllib3 raises.
+        """
+        client = self.client()
+        sent = {"User-Agent": f"deployer/{__version__}", "Accept": JSON, **(headers or {})}
+        for setting in client.configuration.auth_settings().values():  # asks a plugin anew where its token has run out
+            sent[setting["key"]] = setting["value"]
+        url = f"{client.configuration.host}/{path.lstrip('/')}" + (f"?{urlencode(query)}" if query else "")
+        answer = client.rest_client.pool_manager.request(
+            method, url, body=body, headers=sent, preload_content=not stream, retries=False, redirect=False, timeout=seconds
+        )
+        if answer.status >= 300:
+            content = answer.read(decode_content=True) if stream else answer.data
+            raise ApiError(answer.status, content, answer.headers.get("Retry-After", ""))
+        return answer
+
+    def call(self, operation: str, method: str, path: str, *, guard: Callable[[], None] | None = None, **how: Any) -> Any:
+        """One request of the API, asked again while its fault passes; the JSON that it answers with."""
+
+        def action() -> Any:
+            try:
+                return json.loads(self.send(method, path, **how).data)
+            except ApiError as error:
+                time.sleep(min(error.retry_after, _LONGEST_WAIT))  # where the server says how long
+                raise
+
+        return self.seam.call(action, operation, guard=guard)
+
+    def _forget(self) -> None:
+        """The next call reads credentials anew."""
+        with self._lock:
+            self._client = None
+
+
+@dataclass(frozen=True, slots=True)
+class Kube:
+    """A cluster as a run sees it.
+
+    Attributes:
+        held: the name that the run has claimed, as `run`.
+        adopts: names whose Service counts as ours.
+        learnt: what was told in this run and is asked again soon.
+    """
+
+    connection: Connection
+    config: KubernetesConfig
+    held: DeploymentName | None = None
+    run: str = ""
+    adopts: frozenset[str] = frozenset()
+    learnt: dict[Any, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def namespace(self) -> str:
+        return self.connection.namespace
+
+    def adopting(self, name: DeploymentName) -> Kube:
+        return replace(self, adopts=self.adopts | {name})
+
+    def holding(self, name: DeploymentName, run: str) -> Kube:
+        return replace(self, held=name, run=run)
+
+    def path(self, kind: str, name: str = "") -> str:
+        """Where things of a kind are, or one of them."""
+        return f"{PLACES[kind]}/namespaces/{self.namespace}/{kind.lower()}s" + (f"/{quote(name)}" if name else "")
+
+    def get(self, kind: str, name: str) -> Object:
+        """One thing.
+
+        Raises:
+            Absent
+        """
+        found: Object = self.connection.call(f"get {kind} {name}", "GET", self.path(kind, name))
+        return found
+
+    def find(self, kind: str, name: str) -> Object | None:
+        with suppress(Absent):
+            return self.get(kind, name)
+        return None
+
+    def list(self, kind: str, labels: dict[str, str], *, metadata: bool = False) -> Iterator[Object]:
+        """All of a kind with these labels, page by page; `metadata`: that alone of each."""
+        query = {"labelSelector": names.query(labels), "limit": str(_PAGE)}
+        headers = {"Accept": METADATA} if metadata else {}
+        while True:
+            page = self.connection.call(f"list {kind}s", "GET", self.path(kind), query=query, headers=headers)
+            yield from page["items"] or ()  # Go says null of an empty list
+            if not (more := page["metadata"].get("continue")):
+                return
+            query = {**query, "continue": more}
+
+    def make(self, kind: str, manifest: Object) -> Object:
+        """Make what isn't there.
+
+        Raises:
+            Overtaken: it is.
+        """
+        return self._send(f"make {kind} {manifest['metadata']['name']}", "POST", self.path(kind), manifest, JSON, fieldManager=names.MANAGER)
+
+    def apply(self, kind: str, manifest: Object, *, manager: str = names.MANAGER, force: bool = False) -> Object:
+        """Apply what we want of it, and no more; a resourceVersion in it is a precondition.
+
+        Raises:
+            Overtaken: it isn't as it was, or somebody else has set a field otherwise.
+        """
+        name = manifest["metadata"]["name"]
+        query = {"fieldManager": manager} | ({"force": "true"} if force else {})
+        return self._send(f"apply {kind} {name}", "PATCH", self.path(kind, name), manifest, APPLY, **query)
+
+    def patch(self, kind: str, name: str, operations: Sequence[Any]) -> Object:
+        """A JSON patch; its tests are preconditions."""
+        return self._send(f"patch {kind} {name}", "PATCH", self.path(kind, name), operations, JSON_PATCH, fieldManager=names.MANAGER)
+
+    def delete(self, kind: str, found: Object) -> None:
+        """Delete what was looked at, as long as it is as it was.
+
+        Raises:
+            Overtaken: it isn't. Absent.
+        """
+        metadata = found["metadata"]
+        fence = {"uid": metadata["uid"], "resourceVersion": metadata["resourceVersion"]}
+        options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background", "preconditions": fence}
+        self._send(f"delete {kind} {metadata['name']}", "DELETE", self.path(kind, metadata["name"]), options, JSON)
+
+    def fenced(self, kind: str, name: str, change: Callable[[Object], Result]) -> Result:
+        """Look at one thing, then whether this run has the name still, then change it as it was seen; again where somebody was faster.
+
+        So a run that stands still anywhere in between changes nothing that a newer one has changed since.
+
+        Raises:
+            Absent: it isn't there. Conflict: the name is another run's, or the thing is changed all the time.
+        """
+        for _ in range(_TRIES):
+            found = self.get(kind, name)
+            self.check()
+            with suppress(Overtaken):
+                return change(found)
+        raise taken_by_another(f"{kind} {name}")
+
+    def check(self) -> None:
+        """Look whether this run has the name that it claimed.
+
+        Raises:
+            Conflict: it hasn't.
+        """
+        if self.held is not None:
+            ledger = self.find("ConfigMap", names.ledger(self.held)) or {}
+            verify_holder(self.held, self.run, (ledger.get("data") or {}).get(names.CLAIM))
+
+    def _send(self, operation: str, method: str, path: str, body: Any, form: str, /, **query: str) -> Object:
+        content, headers = json.dumps(body).encode(), {"Content-Type": form}
+        answer: Object = self.connection.call(operation, method, path, query=query, body=content, headers=headers, guard=self.check)
+        return answer
+
+
+def _connected(path: str) -> tuple[ClusterAddress, Any]:
+    """The address in full, and a client for it."""
+    try:
+        from kubernetes import client, config
+        from kubernetes.config.config_exception import ConfigException
+    except ImportError as missing:
+        raise ExtraMissing.named("kubernetes", "the kubernetes target") from missing
+    configuration = client.Configuration()
+    try:
+        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+    except ConfigException as error:
+        return _in_a_pod(path, client, config, configuration, error)
+    known = {each["name"]: each.get("context") or {} for each in contexts}
+    address = address_of(path, known)
+    context = address.context or (current or {}).get("name", "")
+    if not context:
+        raise ConfigInvalid("the kubeconfig has no current context", advice="kubectl config use-context CONTEXT, or -t kubernetes:/CONTEXT")
+    try:
+        config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException as error:
+        raise CredentialsInvalid(f"the context {context} gives no credentials", why=str(error), advice="log in to the cluster again") from error
+    namespace = address.namespace or known[context].get("namespace") or "default"
+    return ClusterAddress(context, namespace), client.ApiClient(configuration)
+
+
+def _in_a_pod(path: str, client: Any, config: Any, configuration: Any, error: Exception) -> tuple[ClusterAddress, Any]:
+    """With the service account of the pod that this runs in, where there is no kubeconfig."""
+    from pathlib import Path
+
+    from kubernetes.config.config_exception import ConfigException
+
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        raise ConfigInvalid(
+            "there is no kubeconfig",
+            why=str(error),
+            advice="KUBECONFIG names one; kubectl config view shows what it has; docs/kubernetes.md begins with how to get a cluster",
+        ) from error
+    own = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+    namespace = address_of(path, ()).namespace or (own.read_text().strip() if own.exists() else "default")
+    return ClusterAddress("in-cluster", namespace), client.ApiClient(configuration)

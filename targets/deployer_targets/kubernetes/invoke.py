@@ -1,0 +1,72 @@
+"""Requests to a deployment through the API server's proxy: no ingress is needed, and who may ask is a matter of RBAC."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from deployer.core.seam import Seam
+from deployer.core.state import DeploymentName
+from deployer.core.target import Payload
+from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable
+from deployer_targets.kubernetes.client import Kube
+from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, status_of
+
+_AGAIN_SECONDS = 5.0
+"""How long a request that reached no pod is sent again."""
+_PREDICT_SECONDS = 3700.0
+
+
+def predict(name: DeploymentName, payload: Payload, cloud: Kube) -> Payload:
+    """One request's answer.
+
+    Raises:
+        DeploymentNotFound, TargetUnavailable. ConfigInvalid: the container refuses the request, in its own words.
+    """
+    answer = _sent(name, payload, cloud, stream=False)
+    return Payload(answer.data, answer.headers.get("Content-Type", "application/json"), payload.accept)
+
+
+def predict_stream(name: DeploymentName, payload: Payload, cloud: Kube) -> Iterator[bytes]:
+    """The answer's pieces as the model makes them; raises as `predict` does, in the middle too."""
+    answer = _sent(name, payload, cloud, stream=True)
+    try:
+        yield from answer.stream(None, decode_content=True)
+    except Exception as error:
+        raise KubernetesFaults(name).translated(error, f"the answer of {name}") or error from error
+    finally:
+        answer.close()
+
+
+def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) -> Any:
+    path = f"api/v1/namespaces/{cloud.namespace}/services/{name}:http/proxy/invocations"
+    headers = {"Content-Type": payload.content_type, "Accept": payload.accept}
+
+    def send() -> Any:
+        try:
+            return cloud.connection.send("POST", path, body=payload.body, headers=headers, stream=stream, seconds=_PREDICT_SECONDS)
+        except ApiError as error:
+            if status_of(error.body) is None:
+                raise _of_the_model(name, error) from error
+            raise
+
+    try:
+        return Seam(KubernetesFaults(f"the cluster of {name}"), deadline_seconds=_AGAIN_SECONDS).call(send, f"ask {name}")
+    except Absent as absent:
+        raise DeploymentNotFound(
+            f"there is no deployment {name} in namespace {cloud.namespace}", advice="deploy list shows what is there"
+        ) from absent
+
+
+def _of_the_model(name: str, error: ApiError) -> DeployerError:
+    """The container's own answer."""
+    try:
+        said = str(json.loads(error.body)["message"])
+    except (ValueError, KeyError, TypeError):
+        said = error.body[:500].decode(errors="replace")
+    advice = f"deploy logs -n {name} has the container's side of it"
+    if error.status in (502, 503, 504):
+        return TargetUnavailable(f"{name} can't answer now", why=said, advice=advice)
+    what = f"the model behind {name} failed" if error.status >= 500 else f"the model behind {name} refuses the request"
+    return ConfigInvalid(f"{what} (HTTP {error.status})", why=said, advice=advice)

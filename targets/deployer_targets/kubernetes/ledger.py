@@ -1,0 +1,126 @@
+"""A deployment's ledger: a ConfigMap, whose resourceVersion is compared before a claim is set; all else is written only where the claim is ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from deployer.core.ledger import Claim, claim_by_comparing, verify_holder
+from deployer.core.state import DeploymentName, Record
+from deployer.errors import Conflict, DeploymentNotFound, Refused
+from deployer_targets.kubernetes import names
+from deployer_targets.kubernetes.client import Kube, Object
+from deployer_targets.kubernetes.faults import Absent, Overtaken
+
+_RECORD = "record."
+KIND = "ConfigMap"
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigMapLedger:
+    """The ledger of one name."""
+
+    cloud: Kube
+    name: DeploymentName
+
+    def look(self) -> Object | None:
+        return self.cloud.find(KIND, names.ledger(self.name))
+
+    def read(self) -> Mapping[str, Record]:
+        return records_of(self.look())
+
+    def write(self, record: Record) -> bool:
+        data = _data(self.look())
+        kept = data.get(f"{_RECORD}{record.generation}")
+        if kept is not None and Record.from_json(kept).same(record):
+            return False
+        self._put([_set(f"{_RECORD}{record.generation}", record.to_json())])
+        return True
+
+    def drop(self, generations: Collection[str]) -> bool:
+        there = [each for each in generations if f"{_RECORD}{each}" in _data(self.look())]
+        if there:
+            self._put([{"op": "remove", "path": f"/data/{_RECORD}{each}"} for each in there])
+        return bool(there)
+
+    def claim(self, run: str) -> None:
+        claim_by_comparing(self.name, run, self._looked, lambda version: self._claimed(run, version))
+
+    def verify(self, run: str) -> None:
+        verify_holder(self.name, run, _data(self.look()).get(names.CLAIM))
+
+    def history(self) -> str:
+        return _data(self.look()).get(names.HISTORY, "")
+
+    def keep_history(self, text: str, before: str) -> None:
+        """In place of what was there before.
+
+        Raises:
+            Conflict: another run has written it since. DeploymentNotFound: it is gone with the deployment.
+        """
+        test = [{"op": "test", "path": f"/data/{names.HISTORY}", "value": before}] if before else []
+        try:
+            self._put([*test, _set(names.HISTORY, text)])
+        except Absent as gone:
+            raise DeploymentNotFound(f"{self.name} is gone, and its history with it") from gone
+
+    def release(self) -> bool:
+        """Clear all of it, while the claim is this run's."""
+        try:
+            self.cloud.fenced(KIND, names.ledger(self.name), partial(self.cloud.delete, KIND))
+        except (Absent, Conflict):
+            if self.look() is not None:
+                raise
+            return False
+        return True
+
+    def _put(self, changes: list[dict[str, str]]) -> None:
+        """All of it, or nothing where another run has the name by now."""
+        fence = [{"op": "test", "path": f"/data/{names.CLAIM}", "value": self.cloud.run}]
+        try:
+            self.cloud.patch(KIND, names.ledger(self.name), [*fence, *changes])
+        except Absent:
+            raise
+        except Refused as no:
+            self.verify(self.cloud.run)
+            kept = _data(self.look())  # the answer to a try that went through may have been lost
+            if all(kept.get(each["path"].removeprefix("/data/")) == each.get("value") for each in changes if each["op"] != "test"):
+                return
+            if any(each["op"] == "test" for each in changes):
+                raise Conflict(f"another run has written the history of {self.name} since") from no
+            raise
+
+    def _looked(self) -> Claim[str]:
+        found = self.look()
+        return Claim(_data(found).get(names.CLAIM), str(found["metadata"]["resourceVersion"]) if found else "")
+
+    def _claimed(self, run: str, version: str) -> bool:
+        where, free = names.ledger(self.name), replace(self.cloud, held=None)
+        try:
+            if not version:
+                labelled = {"name": where, "labels": names.labels(self.name)}
+                free.make(KIND, {"apiVersion": "v1", "kind": KIND, "metadata": labelled, "data": {names.CLAIM: run}})
+            else:
+                free.patch(KIND, where, [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, _set(names.CLAIM, run)])
+        except (Overtaken, Absent):
+            return False
+        except Refused:
+            if self._looked().version == version:
+                raise
+            return False
+        return True
+
+
+def records_of(ledger: Object | None) -> Mapping[str, Record]:
+    """The records in a ledger, by generation."""
+    found = [Record.from_json(text) for key, text in _data(ledger).items() if key.startswith(_RECORD)]
+    return {record.generation: record for record in found}
+
+
+def _data(ledger: Object | None) -> Mapping[str, str]:
+    return (ledger or {}).get("data") or {}
+
+
+def _set(key: str, value: str) -> dict[str, str]:
+    return {"op": "add", "path": f"/data/{key}", "value": value}

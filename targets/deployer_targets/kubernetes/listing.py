@@ -1,0 +1,52 @@
+"""All deployments of a namespace: three lists, however many there are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from deployer.core.state import DeploymentName, Status
+from deployer.core.target import Summary
+from deployer_targets.kubernetes import names
+from deployer_targets.kubernetes.client import Kube, Object
+from deployer_targets.kubernetes.observe import labelled, ready_count, traffic_of
+
+
+def summaries(cloud: Kube) -> Iterator[Summary]:
+    """A row each; those without a Service, as an interrupted run leaves them, too."""
+    ours = {names.MANAGED_BY: names.MANAGER}
+    deployments: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for each in cloud.list("Deployment", ours):
+        counts = int(each["spec"]["replicas"]), ready_count(each)
+        deployments[labelled(each, names.INSTANCE)][labelled(each, names.GENERATION)] = counts
+    left = {labelled(each, names.INSTANCE): each for each in cloud.list("ConfigMap", ours, metadata=True)}
+    for service in cloud.list("Service", ours):
+        name = labelled(service, names.INSTANCE)
+        left.pop(name, None)
+        yield _summary(DeploymentName(name), service, deployments[name])
+    for name in sorted(left.keys() | deployments.keys() - {""}):
+        if name in left:
+            yield Summary(DeploymentName(name), Status.FAILED, reason="nothing serves: what an interrupted run left")
+
+
+def _summary(name: DeploymentName, service: Object, counts: Mapping[str, tuple[int, int]]) -> Summary:
+    traffic = traffic_of(service)
+    living = [counts.get(each.generation, (0, 0)) for each in traffic]
+    wanted, ready = sum(each[0] for each in living), sum(each[1] for each in living)
+    said = service["metadata"].get("annotations") or {}
+    if not ready:
+        status = Status.FAILED
+    elif ready < wanted:
+        status = Status.DEGRADED
+    else:
+        status = Status.PAUSED if len(traffic) > 1 else Status.READY
+    return Summary(
+        name,
+        status,
+        model=said.get(names.MODEL, ""),
+        generation=traffic[0].generation if traffic else "",
+        created=datetime.fromisoformat(said[names.MADE]) if said.get(names.MADE) else None,
+        columns={"PODS": f"{ready}/{wanted}"},
+        reason="" if ready >= wanted and ready else f"{ready} of {wanted} pods are ready",
+    )

@@ -1,0 +1,102 @@
+"""What the pods of a deployment have written: of all of them, by time, of the container before where one was started again."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from deployer.core.state import DeploymentName
+from deployer.core.target import LogLine
+from deployer.errors import DeployerError, DeploymentNotFound
+from deployer_targets.kubernetes import names
+from deployer_targets.kubernetes.client import Kube, Object
+from deployer_targets.kubernetes.faults import ApiError
+from deployer_targets.kubernetes.manifests import CONTAINER
+
+_LOOK_SECONDS = 2.0
+
+
+def lines(name: DeploymentName, cloud: Kube, *, follow: bool, tail: int) -> Iterator[LogLine]:
+    """The last `tail` lines (0: all), then, if `follow`, those that come."""
+    there = list(cloud.list("Pod", names.labels(name)))
+    if not there and cloud.find("Service", name) is None:
+        raise DeploymentNotFound(f"there is no deployment {name} in namespace {cloud.namespace}", advice="deploy list shows what is there")
+    found = sorted((line for pod in there for line in _of_pod(pod, tail, cloud)), key=lambda line: (line.time is None, line.time, line.source))
+    yield from found[-tail:] if tail else found
+    if follow:
+        yield from _followed(name, {pod["metadata"]["name"]: _last(pod, found) for pod in there}, cloud)
+
+
+def _of_pod(pod: Object, tail: int, cloud: Kube) -> Iterator[LogLine]:
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status["name"] == CONTAINER and status.get("restartCount"):
+            yield from _read(pod["metadata"]["name"], cloud, {"previous": "true"}, tail)
+    yield from _read(pod["metadata"]["name"], cloud, {}, tail)
+
+
+def _read(pod: str, cloud: Kube, query: dict[str, str], tail: int) -> Iterator[LogLine]:
+    """None where the container hasn't begun, or what it wrote is gone."""
+    limits = {"tailLines": str(tail)} if tail else {}
+    with suppress(ApiError):
+        answer = _asked(pod, cloud, {**query, **limits}, stream=False)
+        yield from (_line(text, pod) for text in answer.data.decode(errors="replace").splitlines())
+
+
+def _followed(name: DeploymentName, seen: dict[str, str], cloud: Kube) -> Iterator[LogLine]:
+    """One thread for each pod's stream; pods that come are found by looking again."""
+    arrived: queue.Queue[LogLine] = queue.Queue()
+    over = threading.Event()
+    followed: set[str] = set()
+
+    def follow(pod: str, since: str) -> None:
+        with suppress(ApiError, DeployerError, OSError, Exception):
+            answer = _asked(pod, cloud, {"follow": "true", **({"sinceTime": since} if since else {})}, stream=True)
+            for text in _texts(answer):
+                if over.is_set():
+                    return
+                if not since or text.partition(" ")[0] > since:
+                    arrived.put(_line(text, pod))
+
+    try:
+        while True:
+            for pod in cloud.list("Pod", names.labels(name)):
+                each = pod["metadata"]["name"]
+                if each not in followed and (pod.get("status") or {}).get("phase") != "Pending":
+                    followed.add(each)
+                    threading.Thread(target=follow, args=(each, seen.get(each, "")), name=f"logs of {each}", daemon=True).start()
+            with suppress(queue.Empty):
+                yield arrived.get(timeout=_LOOK_SECONDS)
+                while True:
+                    yield arrived.get_nowait()
+    finally:
+        over.set()
+
+
+def _asked(pod: str, cloud: Kube, query: dict[str, str], *, stream: bool) -> Any:
+    asked = {"container": CONTAINER, "timestamps": "true", **query}
+    seconds = 3600.0 if stream else 70.0
+    return cloud.connection.send("GET", f"{cloud.path('Pod', pod)}/log", query=asked, headers={"Accept": "*/*"}, stream=stream, seconds=seconds)
+
+
+def _texts(answer: Any) -> Iterator[str]:
+    rest = b""
+    for piece in answer.stream(None, decode_content=True):
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from (each.decode(errors="replace") for each in whole)
+
+
+def _line(text: str, pod: str) -> LogLine:
+    stamp, _, said = text.partition(" ")
+    try:
+        return LogLine(said, pod, datetime.fromisoformat(stamp))
+    except ValueError:
+        return LogLine(text, pod)
+
+
+def _last(pod: Object, found: list[LogLine]) -> str:
+    times = [line.time for line in found if line.source == pod["metadata"]["name"] and line.time]
+    return max(times).isoformat().replace("+00:00", "Z") if times else ""

@@ -1,0 +1,91 @@
+"""Waiting for pods, and saying at once why they don't come."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import Pauses, poll
+from deployer.core.state import DeploymentName
+from deployer.errors import Conflict, RolloutFailed, TimedOut
+from deployer_targets.kubernetes import faults, names, pods
+from deployer_targets.kubernetes.client import Kube, Object
+from deployer_targets.kubernetes.faults import Absent
+from deployer_targets.kubernetes.pods import Trouble
+
+_PAUSES = Pauses(shortest=0.25, longest=3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitPods(Step[Kube]):
+    """So many pods of a generation are ready.
+
+    Attributes:
+        ours: the image's runtime is ours, whose exit codes are known.
+        deadline_seconds: after which it has failed; `timeout_seconds`: after which this run waits no longer.
+    """
+
+    name: DeploymentName
+    generation: str
+    count: int
+    timeout_seconds: float
+    deadline_seconds: float
+    ours: bool = True
+    effect = Effect.READ
+
+    def describe(self) -> str:
+        return f"{self.count} pods of {self.generation} are ready" if self.count > 1 else f"a pod of {self.generation} is ready"
+
+    def run(self, cloud: Kube, progress: Progress) -> bool:
+        begin, labelled, trouble = time.monotonic(), names.labels(self.name, self.generation), None
+        for found in poll(lambda: pods.here(cloud.list("Pod", labelled)), seconds=self.timeout_seconds, pauses=_PAUSES):
+            ready = sum(map(pods.ready, found))
+            if ready >= self.count:
+                return False
+            if len(found) < self.count:
+                self._refused(cloud)
+            trouble = pods.worst(found, ours=self.ours)
+            if trouble and trouble.certain:
+                raise self._failed(trouble)
+            progress.note(self._phrase(ready, trouble))
+            if time.monotonic() - begin > self.deadline_seconds:
+                raise self._failed(trouble or Trouble("it is not ready", f"its model was not loaded within {self.deadline_seconds:.0f} s"))
+        raise TimedOut(
+            f"{self.name}: {self._phrase(0, trouble)}; nothing was undone, and what served still serves",
+            why=trouble.why if trouble else "",
+            advice=(trouble.advice if trouble else "") or "the same command waits again; --timeout gives it longer",
+        )
+
+    def _phrase(self, ready: int, trouble: Trouble | None) -> str:
+        what = trouble.what if trouble else "the container loads the model"
+        return f"{ready} of {self.count} pods are ready, {what}" if self.count > 1 else what
+
+    def _failed(self, trouble: Trouble) -> RolloutFailed:
+        why = trouble.why
+        return RolloutFailed(
+            f"{self.name} can't serve generation {self.generation}: {trouble.what}", why=why, advice=trouble.advice, lines=trouble.lines
+        )
+
+    def _refused(self, cloud: Kube) -> None:
+        """Look whether pods are missing because they aren't allowed.
+
+        Raises:
+            QuotaExceeded, Refused: what admission says. Conflict: the Deployment is gone.
+        """
+        where = names.of_generation(self.name, self.generation)
+        try:
+            found = cloud.get("Deployment", where)
+        except Absent as gone:
+            cloud.check()
+            raise Conflict(f"the Deployment {where} is gone: somebody else removed it", advice="the same command makes it again") from gone
+        if message := replica_failure(found):
+            raise faults.refusal(message, f"making the pods of {where}")
+
+
+def replica_failure(deployment: Object) -> str:
+    """Why pods of a Deployment can't even be made; "" where they can."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return str(condition.get("message", ""))
+    return ""
