@@ -49,10 +49,13 @@ test-flavors: env ## models of flavors whose libraries weigh gigabytes (torch, t
 test-sagemaker-live: env ## the conformance suite against your AWS account; says first what it may cost
 	@$(PYTHON) scripts/conformance_live
 
+test-kubernetes: env ## the conformance suite on any cluster: KUBE_CONTEXT=NAME DEPLOYER_IMAGE_REPOSITORY=HOST/PATH; says first what it makes
+	@scripts/test kubernetes
+
 format: env ## let ruff put the code in order
 	@$(VENV)/bin/ruff format . && $(VENV)/bin/ruff check --fix .
 
 clean: ## remove the environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help env demo test check unit simulation conformance e2e bench dist site test-flavors test-sagemaker-live format clean
+.PHONY: help env demo test check unit simulation conformance e2e bench dist site test-flavors test-sagemaker-live test-kubernetes format clean

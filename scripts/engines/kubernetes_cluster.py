@@ -25,7 +25,7 @@ NODE = "node-1"
 BRIDGE, ADDRESS, PODS, SERVICES = "deployer-k8s", "10.253.0.1", "10.253.0.0/24", "10.252.0.0/24"
 CGROUP = "deployer-kubernetes"
 ADMIN, READY = "admin.conf", "ready"
-_START_SECONDS, _STOP_SECONDS = 60, 10
+_START_SECONDS, _STOP_SECONDS = 180, 10
 _LENIENT_RUNC = Path(__file__).with_name("lenient-runc")
 _PAUSE = "deployer-pause:local"
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -274,6 +275,45 @@ def test_no_request_of_a_steady_stream_is_lost_while_a_signal_arrives(stop: Call
         assert served.ended() == 0
         assert set(outcomes) == {200}
         assert 0 < before < len(outcomes)
+
+
+def test_in_the_drain_readiness_fails_and_every_request_is_answered_and_asked_to_leave() -> None:
+    infer = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1], "data": [1.5]}]}
+    with serving(saved_model("doubler"), DEPLOYER_DRAIN_SECONDS="4", DEPLOYER_WORKERS="2") as served, ExitStack() as kept:
+        # Connections that a balancer keeps open, opened before anybody knows.
+        clients = [kept.enter_context(httpx.Client(base_url=served.url, trust_env=False)) for _ in range(8)]
+        assert {client.get("/v2/health/live").headers.get("connection") for client in clients} == {None}
+        served.process.terminate()
+        began = time.monotonic()
+        while served.client.get("/ping").status_code != 503:
+            assert time.monotonic() - began < 2, "the signal is not heard"
+        time.sleep(0.2)  # by the other worker
+        for client in [*clients, *clients]:  # over the kept connection, and then over a new one
+            for method, path, body, status in (
+                ("POST", "/invocations", rows(1.5), 200),
+                ("POST", "/v2/models/model/infer", infer, 200),
+                ("GET", "/version", None, 200),
+            ):
+                answer = client.request(method, path, json=body)
+                assert (answer.status_code, answer.headers["connection"]) == (status, "close"), path
+        for path, status in (("/ping", 503), ("/health", 503), ("/v2/health/ready", 503), ("/v2/health/live", 200)):
+            assert served.client.get(path).status_code == status
+        assert time.monotonic() - began < 4, "too slow to tell"
+        assert served.ended() == 0
+        assert time.monotonic() - began >= 3.9
+        with pytest.raises(httpx.ConnectError):
+            served.ask(rows(0))
+
+
+def test_what_was_begun_ends_with_the_grace_of_the_platform() -> None:
+    with serving(saved_model("slow"), DEPLOYER_GRACE_SECONDS="6.5", DEPLOYER_DRAIN_SECONDS="0.2") as served, ThreadPoolExecutor(1) as threads:
+        running = threads.submit(served.ask, rows(20))
+        time.sleep(0.3)
+        began = time.monotonic()
+        served.process.terminate()
+        served.ended()
+        assert 1 < time.monotonic() - began < 5
+        assert isinstance(running.exception(), httpx.TransportError)
 
 
 @stopped

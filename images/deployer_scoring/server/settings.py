@@ -12,6 +12,7 @@ from deployer_scoring.errors import ScoringError
 
 BATCHING = ("auto", "on", "off")
 LOG_FORMATS = ("text", "json")
+_ENDING_SECONDS = 5  # between the last answer and the platform's kill
 
 
 class Settings(NamedTuple):
@@ -37,7 +38,9 @@ class Settings(NamedTuple):
     read_timeout_seconds: float = 30.0
     """DEPLOYER_READ_TIMEOUT_SECONDS: a request that isn't whole by then (and a second for each 64 KiB of it) is answered with 408."""
     drain_seconds: float = 0.5
-    """DEPLOYER_DRAIN_SECONDS: how long after SIGTERM new requests are still taken, while load balancers learn of it."""
+    """DEPLOYER_DRAIN_SECONDS: how long after SIGTERM new requests are still answered, while load balancers learn of it."""
+    grace_seconds: float = 30.0
+    """DEPLOYER_GRACE_SECONDS: when the platform kills after SIGTERM: what was begun has until 5 s before."""
     install_at_start: bool = False
     """DEPLOYER_PACKAGES=at-start: the model's requirements are installed before it is loaded."""
     log_format: str = "text"
@@ -52,6 +55,16 @@ class Settings(NamedTuple):
     """DEPLOYER_ALLOWED_HOSTS: under which names it may be asked (allowed_hosts.py); empty: any, where it listens for more than its machine."""
     handover: int = 0
     """DEPLOYER_HANDOVER_FD: an open socket over which workers are lent listening sockets (handover.py); 0: none."""
+
+    @property
+    def finish_seconds(self) -> float:
+        """How long requests that were begun may take once the drain is over."""
+        return max(1.0, self.grace_seconds - self.drain_seconds - _ENDING_SECONDS)
+
+    @property
+    def stop_seconds(self) -> float:
+        """How long after SIGTERM a worker may live: less than the platform waits, so that the server's end is its own."""
+        return max(self.drain_seconds + self.finish_seconds, self.grace_seconds - _ENDING_SECONDS) + 2
 
     @classmethod
     def of(
@@ -70,6 +83,7 @@ class Settings(NamedTuple):
             ScoringError: A variable holds no number, or an unknown mode.
         """
         defaults = cls()
+        grace = _seconds(environ, "DEPLOYER_GRACE_SECONDS", defaults.grace_seconds)
         timeout = "DEPLOYER_REQUEST_TIMEOUT_SECONDS" if environ.get("DEPLOYER_REQUEST_TIMEOUT_SECONDS") else "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"
         return cls(
             host=host or defaults.host,
@@ -82,7 +96,8 @@ class Settings(NamedTuple):
             max_queue=max(1, _number(environ, "DEPLOYER_MAX_QUEUE", defaults.max_queue)),
             request_timeout_seconds=_seconds(environ, timeout, defaults.request_timeout_seconds),
             read_timeout_seconds=_seconds(environ, "DEPLOYER_READ_TIMEOUT_SECONDS", defaults.read_timeout_seconds),
-            drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=20),  # the platforms kill after 30 s
+            drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=max(grace, defaults.drain_seconds)),
+            grace_seconds=grace,
             install_at_start=_one_of(environ, "DEPLOYER_PACKAGES", ("image", "at-start")) == "at-start",
             log_format=_one_of(environ, "DEPLOYER_LOG_FORMAT", LOG_FORMATS),
             model_name=environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,

@@ -159,7 +159,12 @@ class _Server:
         gc.collect()
         gc.freeze()  # what is here now stays: no worker's collector needs to touch its pages
         supervisor = Supervisor(
-            lambda index: work(posts[index]), prepared.workers, restarted=metrics.restarted, stopping=self._listener.close, fatal=UNFIT
+            lambda index: work(posts[index]),
+            prepared.workers,
+            restarted=metrics.restarted,
+            stopping=self._listener.close,
+            fatal=UNFIT,
+            patience=self._settings.stop_seconds,
         )
         return supervisor.run(begun)
 

@@ -17,7 +17,6 @@ from deployer_scoring.server.system import children
 
 _log = logging.getLogger(__name__)
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGALRM}
-_PATIENCE_SECONDS = 27  # with workers that were told to stop; platforms kill after 30
 _YOUNG_SECONDS = 1.0
 _MOST_FALSE_STARTS = 8  # in a row
 
@@ -25,7 +24,9 @@ _MOST_FALSE_STARTS = 8  # in a row
 class Supervisor:
     """One run over a number of workers."""
 
-    def __init__(self, work: Callable[[int], None], workers: int, *, restarted: Callable[[], None], stopping: Callable[[], None], fatal: int) -> None:
+    def __init__(
+        self, work: Callable[[int], None], workers: int, *, restarted: Callable[[], None], stopping: Callable[[], None], fatal: int, patience: float
+    ) -> None:
         """Prepare it.
 
         Args:
@@ -34,9 +35,10 @@ class Supervisor:
             restarted: Told of each worker that died and was replaced.
             stopping: Called when the workers are told to stop: what they alone should hold is to be closed.
             fatal: The exit code of a worker whose death is the server's.
+            patience: Seconds that workers have to end when they are told to; then they are killed.
         """
         self._work, self._restarted, self._stopped, self._fatal = work, restarted, stopping, fatal
-        self._workers = workers
+        self._workers, self._patience = workers, patience
         self._pids: dict[int, tuple[int, float]] = {}
         self._false_starts = 0
         self._stopping = False
@@ -100,7 +102,7 @@ class Supervisor:
         if not self._stopping:
             self._stopping = True
             self._stopped()
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, self._patience)
         self._tell(signal.SIGTERM)
 
     def _tell(self, number: int) -> None:

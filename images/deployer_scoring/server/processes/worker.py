@@ -37,7 +37,6 @@ from deployer_scoring.server.telemetry.tracing import exporter
 _log = logging.getLogger(__name__)
 UNFIT = 3
 """The exit code of a worker whose model can't be loaded; it has said why."""
-_FINISH_SECONDS = 24  # for what runs already; with the drain before it, under the 30 s that platforms give
 _SWEEP_SECONDS = 0.5
 
 
@@ -198,7 +197,7 @@ class _Worker:
     async def _finish(self) -> None:
         """What was begun is finished, with a limit."""
         self._site.closing = True
-        until = self._loop.time() + (_FINISH_SECONDS if self.code == 0 else 1)
+        until = self._loop.time() + (self._settings.finish_seconds if self.code == 0 else 1)
         while self._loop.time() < until:
             self._site.close_idle()
             if not self._site.connections:

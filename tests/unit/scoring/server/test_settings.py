@@ -34,6 +34,9 @@ def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment
         {"DEPLOYER_MAX_QUEUE": "1.5"},
         {"DEPLOYER_DRAIN_SECONDS": "60"},
         {"DEPLOYER_DRAIN_SECONDS": "nan"},
+        {"DEPLOYER_DRAIN_SECONDS": "31"},
+        {"DEPLOYER_DRAIN_SECONDS": "16", "DEPLOYER_GRACE_SECONDS": "15"},
+        {"DEPLOYER_GRACE_SECONDS": "-1"},
         {"DEPLOYER_PACKAGES": "never"},
         {"DEPLOYER_BATCHING": "perhaps"},
         {"DEPLOYER_WORKERS": "two"},
@@ -43,6 +46,22 @@ def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment
 def test_a_setting_that_is_wrong_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(ScoringError, match=next(iter(environ))):
         Settings.of(environ)
+
+
+@pytest.mark.parametrize(
+    ("drain", "grace", "finish", "stop"),
+    [
+        (0.5, 30, 24.5, 27),  # the defaults
+        (15, 80, 60, 77),  # Kubernetes: a drain of 15 s, requests of a minute
+        (300, 365, 60, 362),
+        (0, 30, 25, 27),
+        (30, 30, 1, 33),  # what was begun has a moment, though the platform may not wait
+        (0.5, 0, 1, 3.5),
+    ],
+)
+def test_what_was_begun_has_what_the_drain_leaves_of_the_grace(drain: float, grace: float, finish: float, stop: float) -> None:
+    settings = Settings.of({"DEPLOYER_DRAIN_SECONDS": str(drain), "DEPLOYER_GRACE_SECONDS": str(grace)})
+    assert (settings.finish_seconds, settings.stop_seconds) == (finish, stop)
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
