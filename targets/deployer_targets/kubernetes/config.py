@@ -68,7 +68,7 @@ class KubernetesConfig(TargetConfig):
     tags: Annotated[Words, LIVE] = Field(default_factory=dict, description="Words of your own in any script, kept in the record.")
     workers: Annotated[int | None, GENERATION] = Field(None, ge=1, description="Processes that answer in each pod; default: by the container's CPU.")
     request_timeout: Annotated[int, GENERATION] = Field(60, ge=1, le=3600, description="Seconds that one request may take.")
-    drain_seconds: Annotated[int, GENERATION] = Field(15, ge=0, le=20, description="Seconds that a pod still answers after it is told to end.")
+    drain_seconds: Annotated[int, GENERATION] = Field(15, ge=0, le=3600, description="Seconds that a pod still answers after it is told to end.")
     progress_deadline: Annotated[int, GENERATION] = Field(
         600, ge=10, description="Seconds that new pods may take to become ready before it counts as failed."
     )
