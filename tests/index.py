@@ -28,6 +28,7 @@ class Index:
         asked: the paths of all requests.
         hashes: whether its pages say what the files' digests are.
         broken: files that are served with another byte at their end.
+        login: user and password that it wants; None: none.
         days: when it got each file, by name; told by its JSON pages.
     """
 
@@ -39,6 +40,7 @@ class Index:
         self.hashes = True
         self.json = False
         self.broken: set[str] = set()
+        self.login: tuple[str, str] | None = None
         self.days: dict[str, str] = {}
 
     def wheel(self, name: str, version: str, requires: Sequence[str] = (), *, tag: str = ANY, python: str = "", **modules: str) -> Path:
@@ -76,6 +78,12 @@ def serving_index(directory: Path) -> Iterator[Index]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             index.asked.append(self.path)
+            if index.login and self.headers.get("Authorization") != "Basic " + base64.b64encode(":".join(index.login).encode()).decode():
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", "Basic")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             kind, _, name = self.path.strip("/").partition("/")
             file = index.directory / name
             if kind == "simple":

@@ -10,7 +10,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
-from deployer.cli.model_options import ignored_of_mlflow, mlserver_refused
+from deployer.cli.model_options import ignored_of_mlflow, mlserver_refused, trim
 from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import say
 from deployer.cli.progress import reporting
@@ -44,6 +44,7 @@ _PLATFORM = click.option("--platform", type=click.Choice(PLATFORMS), default=PLA
 )
 @_BASE
 @_PLATFORM
+@trim
 @ignored_of_mlflow("--install-mlflow", "--install-java")
 @mlserver_refused
 @options.quiet
@@ -59,6 +60,7 @@ def build_docker(
     archive: Path | None,
     base_image: str | None,
     platform: str,
+    trim: bool,
     quiet: bool,
 ) -> None:
     """Make an image of one model that needs nothing beside it: docker run -p 8080:8080 IMAGE answers.
@@ -78,7 +80,7 @@ def build_docker(
         there = _shared(place, registry)
         to = _repository(place, registry, called) if push else None
         base = _base(found, base_image, there, platform)
-        made = model_image(found, base, report, to)
+        made = model_image(found, base, report, to, trimmed=trim)
         if to is not None:
             from deployer_images.layers.images import Destination, put
             from deployer_images.layers.parts import send_parts

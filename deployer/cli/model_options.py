@@ -1,4 +1,4 @@
-"""Options that `models predict` and `models serve` share, MLflow's names among them."""
+"""Options that commands of `models` share, MLflow's names among them."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def env_manager(command: Command) -> Command:
         return command(manager="local" if no_conda else manager, **others)
 
     return wrapped  # type: ignore[return-value]
+
+
+def trim(command: Command) -> Command:
+    """--trim and --no-trim: the command gets `trim: bool`."""
+    said = "Leave out what no import needs: tests, headers, static libraries; --no-trim keeps it."
+    return click.option("--trim/--no-trim", default=True, show_default=True, help=said)(command)
 
 
 def ignored_of_mlflow(*flags: str) -> Callable[[Command], Command]:

@@ -8,6 +8,7 @@ import click
 
 from deployer.cli import options
 from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
+from deployer.cli.model_options import trim
 from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("-c", "--container-name", default=CONTAINER_NAME, show_default=True, metavar="NAME", help="What the shared image is called there.")
 @click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What the image runs on.")
 @click.option("--build", is_flag=True, help="Make the layer, and with it the model's image, and push both: a deployment later finds them.")
+@trim
 @options.output("table", "json", "yaml", "name")
 @options.run
 def packages(
@@ -39,6 +41,7 @@ def packages(
     container_name: str,
     platform: str,
     build: bool,
+    trim: bool,
     output: str | None,
 ) -> None:
     """Say which packages a model's layer holds, how large they are, and whether the registry has it.
@@ -58,9 +61,9 @@ def packages(
     with reporting(session, uri, quiet=output is not None) as report:
         found = with_mlflow_said(model.fetched(uri, report))
         repository = repository_for(place, registry, container_name, create=build) if asked else None
-        listed = inventory(found, platform, repository)
+        listed = inventory(found, platform, repository, trimmed=trim)
         if build and not listed.missing and repository is not None:
-            make(repository, found, report)
+            make(repository, found, report, trimmed=trim)
             listed = looked_up(listed, found, repository)
     emit(output or "", listed.document(), [listed.packages.address], lambda: text(listed))
     if listed.missing:

@@ -81,7 +81,7 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
         image,
         [*python, *rows],
         [*reasons, *(reason for _, reason, _ in judged if reason)],
-        [warning for _, _, warning in judged if warning],
+        [*(image.planned.warnings if image.planned else ()), *(warning for _, _, warning in judged if warning)],
         summary=f"{_called(image)} has what the model needs ({len(rows)} {'package' if len(rows) == 1 else 'packages'})",
     )
 

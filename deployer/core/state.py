@@ -122,6 +122,8 @@ class PlannedPackages:
         address: of the layer that the packages make.
         size: bytes to fetch; 0 where the index doesn't say.
         there: whether the registry has the layer already.
+        built: why it is built by an engine in the image: "x is only a source distribution"; how many packages there are is known then.
+        warnings: what may go wrong with an image of that size where it will run.
     """
 
     shared: str
@@ -129,9 +131,13 @@ class PlannedPackages:
     count: int
     size: int = 0
     there: bool = False
+    built: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """ "deployer-scoring:0.1.0-py311 + packages 5d41402abc (14 packages, 92.0 MB: built now, once for this lock)"."""
+        if self.built:
+            return f"{self.shared} + packages ({'; '.join(self.built)}: built now by the engine here, in this image)"
         how = "in the registry already" if self.there else "built now, once for this lock"
         large = f", {size(self.size)}" if self.size else ""
         return f"{self.shared} + packages {short(self.address)} ({self.count} packages{large}: {how})"

@@ -137,6 +137,8 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
         return first
     judge(first, wish, report)
     if first.spec.image.planned is not None and isinstance(target, SupportsPackages):
+        for warning in first.spec.image.planned.warnings:
+            report(Noticed(level="warning", message=warning))
         target.make_packages(first.spec.model, cloud, report)
     held = target.claim(wish.name, cloud, first.spec.config)
     try:

@@ -23,6 +23,7 @@ from deployer.errors import ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
 from deployer_images import cache, scoring
 from deployer_images.faults import NeedsBuild
+from deployer_images.inside import Inside
 from deployer_images.uv import OURS, installed_interpreter, interpreter, uv, whole_version
 from deployer_images.wanted import Wanted
 from deployer_scoring.masking import without_secrets
@@ -64,6 +65,7 @@ def locked(
     timeout_seconds: float | None = None,
     build: bool = True,
     runtime: tuple[str, ...] | None = None,
+    place: Inside | None = None,
 ) -> Lock:
     """The exact versions for what is wanted, by uv, with the indexes that uv or pip are configured with.
 
@@ -76,6 +78,7 @@ def locked(
         build: whether a package may be built, which runs its code, where nothing else says what it requires. Without, versions that have no
             wheel are as if they weren't there, and nothing is fetched from a repository.
         runtime: what is needed beside the model's packages; by default all that the scoring runtime needs.
+        place: where uv runs, and with it what is built; by default this machine.
 
     Raises:
         ModelInvalid: no versions satisfy them, or the runtime doesn't run on that Python. TargetUnavailable: no index answers.
@@ -84,7 +87,7 @@ def locked(
     refuse_old_python(python)
     whole = whole_version(python)
     beside = scoring.requirements() if runtime is None else runtime
-    key = cache.key(lock_digest(wanted.requirements, python), whole, wanted.identity, platform, beside)
+    key = cache.key(lock_digest(wanted.requirements, python), whole, wanted.identity, platform, beside, *([place.image] if place else []))
     built = cache.root() / "locks" / f"{key}.json"
     if kept := _fresh(built):
         return kept  # was it built, that was then
@@ -94,7 +97,9 @@ def locked(
     kept = _kept(file)
     if not build and (source := [*filter(None, map(built_from, wanted.requirements))]):
         raise NeedsBuild.of(source)
-    ask = partial(_compiled, wanted=wanted, python=whole, platform=platform, ca_bundle=ca_bundle, timeout_seconds=timeout_seconds, build=build)
+    ask = partial(
+        _compiled, wanted=wanted, python=whole, platform=platform, ca_bundle=ca_bundle, timeout_seconds=timeout_seconds, build=build, place=place
+    )
     try:
         asked = sorted(wanted.requirements)
         packages = ask(asked, given=("--constraint", wanted.constraints)) if asked else {}
@@ -168,9 +173,10 @@ def _compiled(
     ca_bundle: Path | None,
     timeout_seconds: float | None,
     build: bool,
+    place: Inside | None,
 ) -> Hashed:
     option, lines = given
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=place.directory if place else None) as directory:
         file = Path(directory) / "given.txt"
         file.write_text("\n".join(map(wanted.installable, lines)))
         # Any interpreter will do to resolve for another version; only a source distribution's metadata needs one at all.
@@ -183,7 +189,7 @@ def _compiled(
                 "--no-header",
                 "--no-annotate",
                 "--python",
-                str(installed_interpreter(minor_of(python)) or interpreter(OURS)),
+                place.python if place else str(installed_interpreter(minor_of(python)) or interpreter(OURS)),
             ),
             *("--python-version", python, *uv_platform(platform), *((option, str(file)) if lines else ())),
             *(("--generate-hashes",) if build else ("--no-build",)),
@@ -193,6 +199,7 @@ def _compiled(
             ca_bundle=ca_bundle,
             timeout_seconds=timeout_seconds,
             repositories=build,
+            place=place,
         )
     found = dict(_lines(listed, [*requirements, *lines], wanted))
     # What its files say without a build is enough to resolve it, but not to install it.
@@ -203,7 +210,7 @@ def _compiled(
 
 def _lines(listed: str, asked: Sequence[str], wanted: Wanted) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The lines of a requirements file with their hashes, what lies in the model's directory said as it was asked for."""
-    own = {_address(wanted.installable(line)): _address(line) for line in asked if path_of(line)}
+    own = {_address(wanted.installable(line)): _address(line) for line in asked if path_of(line) or line in wanted.sources}
     must = {name_of(line): hashes for line, hashes in wanted.hashes.items()}
     for line in listed.replace("\\\n", " ").splitlines():
         text, *hashes = line.split("--hash=")

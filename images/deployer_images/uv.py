@@ -16,24 +16,34 @@ from deployer.errors import DeployerError, MachineFault, TargetUnavailable
 from deployer_images import cache
 from deployer_images.faults import fault_of
 from deployer_images.indexes import uv_variables
+from deployer_images.inside import Inside
 
 _GIT_FETCHES_NOTHING = {"GIT_ALLOW_PROTOCOL": "none"}
 
 
 def uv(
-    *arguments: str, doing: str, stdin: str = "", ca_bundle: Path | None = None, timeout_seconds: float | None = None, repositories: bool = True
+    *arguments: str,
+    doing: str,
+    stdin: str = "",
+    ca_bundle: Path | None = None,
+    timeout_seconds: float | None = None,
+    repositories: bool = True,
+    place: Inside | None = None,
 ) -> str:
     """Run uv and give its standard output.
 
     Args:
         doing: what is being done, for the error: "resolving the model's requirements".
         repositories: whether git may fetch anything.
+        place: where it runs; by default this machine. There it has the time that it takes.
 
     Raises:
         ModelInvalid: the requirements can't be satisfied. BuildFailed: one can't be built. NeedsBuild: it was told to build nothing.
         TargetUnavailable: an index doesn't answer, or not in time. CredentialsInvalid: it wants others.
         MachineFault: the disk is full, or anything else.
     """
+    if place:
+        return place.uv(*arguments, doing=doing, stdin=stdin, ca_bundle=ca_bundle)
     with tempfile.TemporaryDirectory() as elsewhere:  # where no project's pyproject.toml or uv.toml steers it
         try:
             done = subprocess.run(

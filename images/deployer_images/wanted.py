@@ -26,6 +26,7 @@ class Wanted:
         links: folders of the model's to look for packages in, as `code#sha256=…`.
         hashes: digests that a requirement's file must have one of, by the requirement.
         directory: the model's, where those paths lead.
+        sources: directories on this machine that stand for requirements of repositories and of source, by the requirement.
     """
 
     requirements: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Wanted:
     links: tuple[str, ...] = ()
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     directory: Path | None = None
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
     @classmethod
     def of_model(cls, directory: Path, more: Sequence[str] = ()) -> Wanted:
@@ -83,6 +85,8 @@ class Wanted:
         Raises:
             ModelInvalid: it is of the model's own directory, and that isn't here.
         """
+        if source := self.sources.get(line):
+            return " @ ".join(filter(None, (need(line).name, source.as_uri())))
         path = path_of(line)
         if path is None:
             return line

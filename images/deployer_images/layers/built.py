@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from deployer.errors import MachineFault
@@ -30,15 +31,23 @@ class Built:
     file: Path
 
 
-def build(packages: PackageSet, wanted: Wanted, report: Report, *, ca_bundle: Path | None = None) -> Built:
+Unpack = Callable[[Path], None]
+"""Puts the files of a set's packages into a directory."""
+
+
+def build(packages: PackageSet, wanted: Wanted, report: Report, *, ca_bundle: Path | None = None, by: Unpack | None = None) -> Built:
     """The layer of these packages. One process at a time makes it, others wait for it; a file that was damaged since is made anew.
+
+    Args:
+        by: unpacks them; by default from their wheels.
 
     Raises:
         ModelInvalid: a wheel isn't the one that was chosen. TargetUnavailable: no index answers. MachineFault: the disk is full.
     """
     directory = cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40]
     with stepping(report, "build_packages", "packages", packages.name) as outcome:
-        built = _kept(directory, lambda target: _make(packages, wanted, target, ca_bundle))
+        unpacked = by or partial(unpack, packages, wanted, ca_bundle=ca_bundle)
+        built = _kept(directory, lambda target: _make(packages, unpacked, target))
         outcome.detail = f"{len(packages.wheels)} packages, {size(built.layer.size)}"
     return built
 
@@ -66,9 +75,9 @@ def _read(directory: Path) -> Built | None:
     return Built(layer, file) if digest == layer.digest else None
 
 
-def _make(packages: PackageSet, wanted: Wanted, target: Path, ca_bundle: Path | None) -> None:
+def _make(packages: PackageSet, by: Unpack, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as unpacked:
-        unpack(packages, wanted, Path(unpacked), ca_bundle=ca_bundle)
+        by(Path(unpacked))
         with (target / _FILE).open("wb") as file:
             layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file)
     (target / _FACTS).write_text(json.dumps(asdict(layer)))

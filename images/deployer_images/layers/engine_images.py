@@ -16,8 +16,7 @@ from deployer_images import cache, engine
 from deployer_images.dockerbuild import DockerBuild
 from deployer_images.layers.built import build
 from deployer_images.layers.images import labels_on
-from deployer_images.layers.package_set import packages_of
-from deployer_images.layers.planning import layered, wanted_of
+from deployer_images.layers.planning import chosen_packages, layered, wanted_of
 
 _LAYER = "packages.tar.gz"
 # ADD unpacks it: the image has one layer more, with the owners, modes and times that the archive has.
@@ -40,7 +39,7 @@ def make_here(shared: Image, model: PackagedModel, name: str, report: Report) ->
         What `planned_here` raises. TargetUnavailable, ExtraMissing: no engine answers. MachineFault: the disk is full.
     """
     wanted, python = wanted_of(model)
-    packages = packages_of(wanted, python, shared.platform)
+    packages = chosen_packages(shared, wanted, python, report)
     built = build(packages, wanted, report)
     with closing(engine.connect()) as client, tempfile.TemporaryFile(dir=cache.folder("builds")) as context:
         below = dict(client.images.get(shared.digest).labels)

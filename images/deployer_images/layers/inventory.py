@@ -55,13 +55,13 @@ class Inventory:
         }
 
 
-def inventory(model: PackagedModel, platform: str, repository: Repository | None) -> Inventory:
+def inventory(model: PackagedModel, platform: str, repository: Repository | None, *, trimmed: bool = True) -> Inventory:
     """Look a model's packages up; nothing is fetched but what indexes say, nothing is built.
 
     Raises:
         ModelInvalid: no versions satisfy what it wants. TargetUnavailable: no index, or no registry, answers.
     """
-    listed = Inventory(model.facts.uri, *available(*wanted_of(model), platform))
+    listed = Inventory(model.facts.uri, *available(*wanted_of(model), platform, trimmed=trimmed))
     return looked_up(listed, model, repository) if repository else listed
 
 

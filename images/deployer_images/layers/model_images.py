@@ -28,12 +28,13 @@ from deployer_scoring.model.locate import SAGEMAKER
 _PLACE = str(SAGEMAKER.relative_to("/"))
 
 
-def model_image(model: PackagedModel, base: BaseImage, report: Report, repository: Repository | None = None) -> Assembled:
+def model_image(model: PackagedModel, base: BaseImage, report: Report, repository: Repository | None = None, *, trimmed: bool = True) -> Assembled:
     """Put the image together; the same model, base and packages give the same bytes.
 
     Args:
         base: the shared image, which has the runtime, or any image with the model's Python, which gets it.
         repository: where the image will go: a layer of packages that it has is not made, one that it lacks is kept there for other models.
+        trimmed: whether what no import needs is left out of that layer.
 
     Raises:
         ConfigInvalid: the base has another Python, or nothing to run. ModelInvalid: no wheel gives a package, or files that no image takes.
@@ -42,7 +43,7 @@ def model_image(model: PackagedModel, base: BaseImage, report: Report, repositor
     wanted, python = wanted_of(model)
     known = dict((base.config.get("config") or {}).get("Labels") or {})
     _check(base, known, minor_of(python))
-    packages = packages_of(wanted, python, base.platform)
+    packages = packages_of(wanted, python, base.platform, trimmed=trimmed)
     own: list[Part] = []
     settings: dict[str, Any]
     below: dict[str, str] = known

@@ -27,17 +27,19 @@ class PackageSet:
 
     Attributes:
         trimmed: whether what no import needs is left out (`deployer_images.layers.trimming`).
+        built_in: the image in which those without a wheel are built, by its digest; "" where all have one.
     """
 
     python: str
     platform: str
     wheels: tuple[Wheel, ...]
     trimmed: bool = True
+    built_in: str = ""
 
     @property
     def address(self) -> Digest:
         chosen = sorted([wheel.name, wheel.version, wheel.digest] for wheel in self.wheels)
-        return digest_of([LAYOUT, self.python, self.platform, self.trimmed, chosen])
+        return digest_of([LAYOUT, self.python, self.platform, self.trimmed, chosen, *filter(None, [self.built_in])])
 
     @property
     def tag(self) -> str:

@@ -13,11 +13,13 @@ from deployer.core.compatibility import left_out
 from deployer.core.state import PackagedModel, PlannedPackages, digest_of
 from deployer.events import Report
 from deployer.oci import Image, ModelFacts, Repository, general_tag, labels, model_tag, python_of
-from deployer_images import scoring, standin
+from deployer_images import engine, scoring, standin
 from deployer_images.builder import LAYERS, BuildOptions, build_and_push
+from deployer_images.layers.built_inside import packages_inside
 from deployer_images.layers.images import Destination, push_with_packages
 from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.published import find
+from deployer_images.layers.wheels import NoWheel
 from deployer_images.locks import over
 from deployer_images.runtimes import PROCESS
 from deployer_images.wanted import Wanted
@@ -54,7 +56,12 @@ def layered(shared: Image, model: PackagedModel, reference: str, called: str, th
     """
     if model.path is None or not _ours(shared, model.facts):
         return shared
-    packages = packages_of(*wanted_of(model), shared.platform)
+    try:
+        packages = packages_of(*wanted_of(model), shared.platform)
+    except NoWheel as refusal:
+        if shared.stand_in or not engine.answers():
+            raise
+        return _built(shared, model, reference, called, refusal)
     said = labels.package_versions({labels.PACKAGES: labels.packages_label(packages.lines)}) or {}
     return replace(
         shared,
@@ -64,6 +71,40 @@ def layered(shared: Image, model: PackagedModel, reference: str, called: str, th
         packages={**(shared.packages or {}), **said},
         planned=PlannedPackages(called, packages.address, len(packages.wheels), packages.size, there(packages)),
     )
+
+
+def _built(shared: Image, model: PackagedModel, reference: str, called: str, refusal: NoWheel) -> Image:
+    """One whose packages an engine builds: what they are is known once it has."""
+    address = digest_of([shared.digest, model_tag(model.facts)])
+    return replace(
+        shared,
+        reference=reference,
+        digest=address,
+        tag=model_tag(model.facts),
+        packages=None,
+        unlisted=f"what is installed is known once it is built: {'; '.join(refusal.reasons)}",
+        planned=PlannedPackages(called, address, 0, built=refusal.reasons),
+    )
+
+
+def chosen_packages(
+    shared: Image, wanted: Wanted, python: str, report: Report, *, login: tuple[str, str] | None = None, trimmed: bool = True
+) -> PackageSet:
+    """The packages to put on an image: wheels; where some have none, those that an engine builds, if there is one.
+
+    Args:
+        login: for the image's registry.
+        trimmed: whether what no import needs is left out.
+
+    Raises:
+        NoWheel: there is none. What building raises.
+    """
+    try:
+        return packages_of(wanted, python, shared.platform, trimmed=trimmed)
+    except NoWheel:
+        if shared.stand_in or not engine.answers():
+            raise
+        return packages_inside(shared, wanted, python, report, login=login, trimmed=trimmed)
 
 
 def shared_planned(repository: Repository, facts: ModelFacts) -> Image | None:
@@ -76,15 +117,18 @@ def shared_planned(repository: Repository, facts: ModelFacts) -> Image | None:
     return replace(found, planned=PlannedPackages(_called(repository, found), found.digest, 0))
 
 
-def make(repository: Repository, model: PackagedModel, report: Report) -> Image:
+def make(repository: Repository, model: PackagedModel, report: Report, *, trimmed: bool = True) -> Image:
     """Make it: the model's packages as a layer on the shared image; of a stand-in, another with their lock.
+
+    Args:
+        trimmed: whether what no import needs is left out of the layer.
 
     Raises:
         What `planned` and `push_with_packages` raise.
     """
     shared = _shared(repository, model.facts, report)
     wanted, python = wanted_of(model)
-    packages = packages_of(wanted, python, shared.platform)
+    packages = chosen_packages(shared, wanted, python, report, login=_login(repository), trimmed=trimmed)
     tags = (model_tag(model.facts),)
     if not shared.stand_in:
         return push_with_packages(shared, packages, wanted, Destination(repository, tags, {}, report))
@@ -133,6 +177,11 @@ def wanted_of(model: PackagedModel) -> tuple[Wanted, str]:
 def _ours(shared: Image, facts: ModelFacts) -> bool:
     """Whether a model's packages can go on top: an image of ours, for its Python."""
     return bool(shared.runtime) and shared.python_version == python_of(facts) and shared.packages is not None
+
+
+def _login(repository: Repository) -> tuple[str, str] | None:
+    credentials = repository.login()
+    return (credentials.username, credentials.password) if credentials else None
 
 
 def _called(repository: Repository, shared: Image) -> str:

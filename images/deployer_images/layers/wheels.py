@@ -46,15 +46,19 @@ class Wheel:
 
 
 class NoWheel(ModelInvalid):
-    """Packages that only a build gives: no image is put together from those."""
+    """Packages that only a build gives: no image is put together from those. `reasons` has of each what it is."""
+
+    reasons: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reasons: Sequence[str]) -> NoWheel:
-        return cls(
+        refusal = cls(
             f"no layer can be made of the model's packages: {'; '.join(reasons)}",
             advice="have an index give a wheel of it, name a version that has one, or let it be built: by a docker engine "
-            "(deploy build-and-push-container --for MODEL), or in the container (--packages at-start)",
+            "on this machine, or in the container (--packages at-start)",
         )
+        refusal.reasons = tuple(reasons)
+        return refusal
 
 
 def wheels(lock: Lock, wanted: Wanted, *, ca_bundle: Path | None = None) -> tuple[tuple[Wheel, ...], tuple[str, ...]]:

@@ -84,7 +84,7 @@ class Docker:
             "tmpfs": {"/tmp": "rw,nosuid,nodev"} if container.read_only_root else None,
             "ports": None if container.isolated_network else {f"{container.port}/tcp": ("127.0.0.1", port or None)},
             "network": self._isolated_network() if container.isolated_network else None,
-            "labels": {OWNER: _ourselves(), NAME: name},
+            "labels": {OWNER: ourselves(), NAME: name},
             "stop_signal": "SIGTERM",
         }
 
@@ -206,7 +206,7 @@ def _reaper(unix_socket: str, container: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, env={}, start_new_session=True, bufsize=0)
 
 
-def _ourselves() -> str:
+def ourselves() -> str:
     """This process, so that no later one with the same number is taken for it."""
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 

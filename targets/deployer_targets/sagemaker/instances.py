@@ -15,6 +15,11 @@ large model inference")."""
 SERVERLESS_GB = 5
 """The disk of serverless inference (AWS: "Deploy models with Amazon SageMaker Serverless Inference")."""
 
+SERVERLESS_IMAGE_GB = 10
+"""The largest image that serverless inference takes (AWS: "Deploy models with Amazon SageMaker Serverless Inference", container contributions)."""
+UNPACKED = 2.5
+"""How many times larger than their wheels packages are taken to be: less than those of a scikit-learn environment are (2.9, docs/adr/0012)."""
+
 # Graviton: c6g, m7g, r8g, with d for a disk and n for a faster network; g5g; Grace.
 _ARM = re.compile(r"ml\.(?:[cmrtx]\d+g[dn]*|g5g|[a-z]\d+e-gb\d+)\.")
 # A d in the suffix (m5d, c6gd, g4dn, p4de), and the accelerated families whose every size has NVMe.
@@ -83,6 +88,23 @@ def check_disk(model_bytes: int, *, instance_type: str, volume_size_in_gb: int |
             f"the model has {model_bytes / 1e9:.1f} GB, and {'serverless inference' if serverless else instance_type} has a disk of {room} GB for it",
             advice=advice,
         )
+
+
+def too_large(wheels: int, model_bytes: int, *, instance_type: str, volume_size_in_gb: int | None, serverless: bool) -> str:
+    """What is to be feared of packages of that size before they are made; "" where nothing is. A warning: of their size only the wheels' is known.
+
+    Args:
+        wheels: bytes of the packages' wheels; 0 where no index says.
+    """
+    unpacked = wheels * UNPACKED
+    about = f"the model's packages are {wheels / 1e9:.1f} GB of wheels, unpacked {unpacked / 1e9:.0f} GB or more"
+    if serverless:
+        too_much = unpacked > SERVERLESS_IMAGE_GB * 10**9
+        return f"{about}; serverless inference takes images of up to {SERVERLESS_IMAGE_GB} GB" if too_much else ""
+    if has_local_disk(instance_type):
+        return ""
+    room = volume_size_in_gb or EBS_GB
+    return f"{about}, and with the model that is more than the disk of {room} GB" if unpacked + model_bytes > room * 10**9 else ""
 
 
 def _whole_gb(size: int) -> int:

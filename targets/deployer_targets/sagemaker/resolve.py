@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from deployer.core.compatibility import fit
@@ -60,6 +61,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
         volume_size_in_gb=config.volume_size_in_gb,
         serverless=config.serverless_config is not None,
     )
+    image = _with_warnings(image, request, config)
     secrets = _secrets(environment, observed, cloud)
     # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
     generation = Generation(request.model.digest, image.digest, config.revision(secrets)).id
@@ -160,6 +162,20 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
 
         return planned(ours, image, request.model)
     return image
+
+
+def _with_warnings(image: Image, request: Ask, config: SageMakerConfig) -> Image:
+    """An image whose packages are still to be made, saying what they may be too large for."""
+    if image.planned is None:
+        return image
+    warning = instances.too_large(
+        image.planned.size,
+        request.model.facts.size,
+        instance_type=config.instance_type,
+        volume_size_in_gb=config.volume_size_in_gb,
+        serverless=config.serverless_config is not None,
+    )
+    return replace(image, planned=replace(image.planned, warnings=(warning,))) if warning else image
 
 
 def _private(named: str, reference: Any, elsewhere: Any) -> Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import botocore.session
 import pytest
@@ -89,3 +90,21 @@ def test_the_names_of_others_for_a_type_are_told_ours(given: str):
 
     with pytest.raises(ConfigInvalid, match=r"did you mean ml\.m5\.large\?"):
         SageMakerConfig.parse({"instance_type": given}, target="sagemaker")
+
+
+@pytest.mark.parametrize(
+    ("wheels", "model", "where", "said"),
+    [
+        (3_000_000_000, 0, {"serverless": True}, ""),
+        (4_500_000_000, 0, {"serverless": True}, "serverless inference takes images of up to 10 GB"),
+        (4_500_000_000, 0, {}, ""),
+        (4_500_000_000, 20 * 10**9, {}, "more than the disk of 30 GB"),
+        (4_500_000_000, 20 * 10**9, {"volume_size_in_gb": 100}, ""),
+        (4_500_000_000, 20 * 10**9, {"instance_type": "ml.g5.xlarge"}, ""),
+        (0, 0, {"serverless": True}, ""),
+    ],
+)
+def test_packages_that_are_too_large_are_told_before_they_are_made(wheels: int, model: int, where: dict[str, Any], said: str):
+    how = {"instance_type": "ml.m5.large", "volume_size_in_gb": None, "serverless": False} | where
+    found = instances.too_large(wheels, model, **how)
+    assert said in found if said else not found
