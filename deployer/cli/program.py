@@ -19,6 +19,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "rollback": ("deploy:rollback", "Bring back a generation that is there still."),
         "delete": ("deploy:delete", "Remove a deployment and all that is ours of it."),
         "prune": ("deploy:prune", "Remove generations that are no longer needed."),
+        "export": ("export:export", "Write a deployment as files, for GitOps."),
     },
     "Look": {
         "list": ("inspect:list_deployments", "List the deployments on a target."),
@@ -57,6 +58,7 @@ _MEANT: dict[tuple[str, ...], str] = {
     ("history",): "revisions audit versions who",
     ("rollback",): "undo revert back",
     ("delete",): "rm remove destroy undeploy down del teardown uninstall drop stop kill terminate",
+    ("export",): "manifests manifest template render helm kustomize yaml gitops",
     ("prune",): "clean cleanup gc",
     ("predict",): "invoke call query infer request send ask test",
     ("predict", "models predict"): "score",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
-from deployer.core.target import ConfigT, Payload, Target
+from deployer.core.target import ConfigT, DeploymentSpec, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
 
@@ -129,6 +129,21 @@ class SupportsPackages(Protocol[Cloud_contra]):
 
     def make_packages(self, model: PackagedModel, cloud: Cloud_contra, report: Report) -> None:
         """Make the image that `resolve` planned, so that it is there when the model is resolved again. Safe to run twice."""
+
+
+@runtime_checkable
+class SupportsExport(Protocol[Cloud_contra]):
+    """Targets whose deployments can be written as files, for another tool to apply."""
+
+    def export_forms(self) -> tuple[str, ...]:
+        """What forms the files can have, the default first."""
+
+    def export(self, spec: DeploymentSpec[Any], form: str, cloud: Cloud_contra, report: Report) -> Exported:
+        """The files, the same bytes for the same spec. The image that they name is made where its registry lacks it; nothing else is asked.
+
+        Raises:
+            ConfigInvalid: an option that files of this form can't carry.
+        """
 
 
 @runtime_checkable

@@ -194,6 +194,19 @@ class Diagnosis:
     advice: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A deployment as files.
+
+    Attributes:
+        files: path below a directory to text.
+        needs: what has to be there before they are applied, a sentence each.
+    """
+
+    files: Mapping[str, str]
+    needs: tuple[str, ...] = ()
+
+
 class Target(Protocol[ConfigT, Cloud]):
     """A place to deploy to. Stateless: all that a run needs to reach it is in the `Cloud` that `connect` gives."""
 

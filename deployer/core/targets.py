@@ -10,6 +10,7 @@ from typing import Any
 from deployer.core.capabilities import (
     SupportsEndpoints,
     SupportsExplanations,
+    SupportsExport,
     SupportsHistory,
     SupportsImageRegistry,
     SupportsStrategies,
@@ -36,6 +37,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "logs": ("logs",),
     "doctor": ("doctor",),
     "run-local": ("container",),
+    "export": SupportsExport,
     "build-and-push-container": SupportsImageRegistry,
     "endpoints apart from deployments": SupportsEndpoints,
 }

@@ -91,10 +91,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         refuse_what_is_not_there(target, target.scheme, spec.config)
         spec = _paused_first(target, cloud, spec, observed)
         return Prospect(Intent.UPDATE, observed, spec, target.plan(spec, observed), Fit(), SchemaChanges())
-    request = _request(target, wish, observed)
-    if request.packages != "image":
-        refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
-    refuse_what_is_not_there(target, target.scheme, request.config)
+    request = requested(target, wish, observed)
     spec = _paused_first(target, cloud, target.resolve(request, observed, cloud), observed)
     if wish.intent is Intent.CREATE and observed is not None and not _same_or_unfinished(observed, spec):
         raise DeploymentExists(
@@ -132,7 +129,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     deadline = time.monotonic() + timeout_seconds
     target.settle(wish.name, cloud, report, timeout_seconds)
     first = prospect(target, cloud, wish)
-    report(_resolved(first, f"{target.scheme} {target.where(cloud)}" if isinstance(target, SupportsAccounts) else ""))
+    report(resolved(first, f"{target.scheme} {target.where(cloud)}" if isinstance(target, SupportsAccounts) else ""))
     if first.plan.empty:
         return first
     judge(first, wish, report)
@@ -259,8 +256,14 @@ def check(found: Prospect[Any, Any], wish: Wish) -> None:
         )
 
 
-def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
-    """The wish with what an update doesn't name taken from the record of the generation in service, the image included."""
+def requested(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
+    """The wish with what an update doesn't name taken from the record of the generation in service, the image included.
+
+    Raises:
+        DeploymentNotFound: update of what isn't there.
+        ModelInvalid: the server doesn't run on the model's Python.
+        ConfigInvalid: a strategy that the target hasn't got.
+    """
     from deployer.checks import with_mlflow_said  # by those alone that deploy: it reads the model format
 
     record = observed.record if observed else None
@@ -275,7 +278,7 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
     model = wish.model or (PackagedModel(record.model) if record else None)
     if model is None:
         raise DeploymentNotFound(f"there is no deployment {wish.name} whose model could stay", advice="name the model: -m MODEL")
-    return Request(
+    request = Request(
         name=wish.name,
         intent=intent,
         model=with_mlflow_said(model),
@@ -288,6 +291,10 @@ def _request(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | No
         allow_build=wish.allow_build,
         endpoint=wish.endpoint,
     )
+    if request.packages != "image":
+        refuse_old_python(request.model.facts.python_version, otherwise="--packages image takes an image of your own as it is")
+    refuse_what_is_not_there(target, target.scheme, request.config)
+    return request
 
 
 def _paused_first(target: Target[ConfigT, Cloud], cloud: Cloud, spec: DeploymentSpec[ConfigT], observed: Observed | None) -> DeploymentSpec[ConfigT]:
@@ -313,7 +320,7 @@ def _as_recorded(target: Target[ConfigT, Any], observed: Observed, config: Confi
     return config.completed(newest, (), target=target.scheme) if newest else config
 
 
-def _resolved(found: Prospect[Any, Any], where: str) -> Resolved:
+def resolved(found: Prospect[Any, Any], where: str) -> Resolved:
     spec, serving = found.spec, found.observed.serving if found.observed else None
     model = spec.model.facts
     return Resolved(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from deployer.core import targets
 from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
 from deployer.core.options import TargetConfig
-from deployer.core.target import Target, TargetUri
+from deployer.core.target import Exported, Intent, Target, TargetUri
 from deployer.errors import ConfigInvalid
+from deployer.events import Report
 from deployer.requests import payloads
 from deployer.settings.precedence import Options, Settings
+from deployer.verbs.export import export
+from deployer.verbs.lifecycle import Wish
 
 if TYPE_CHECKING:
     from deployer.verbs.images import Use
@@ -25,12 +28,18 @@ class OptionalVerbs(ABC):
 
     uri: TargetUri
     target: Target[Any, Any]
+    on_event: Report
 
     @abstractmethod
     def _settings(self, config: Config) -> Settings: ...
 
     @abstractmethod
     def _parse(self, settings: Settings) -> TargetConfig: ...
+
+    @abstractmethod
+    def _wish(  # noqa: PLR0917 - the calls of MLflow have as many
+        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
+    ) -> Wish: ...
 
     @abstractmethod
     def _cloud(self, config: TargetConfig | None = None) -> Any: ...
@@ -85,6 +94,29 @@ class OptionalVerbs(ABC):
         from deployer.verbs.images import uses_of
 
         return uses_of(self.target, self._cloud())
+
+    def export(
+        self,
+        name: str | None,
+        model_uri: str | None,
+        flavor: str | None = None,
+        config: Config = None,
+        *,
+        form: str | None = None,
+        packages: str | None = None,
+    ) -> Exported:
+        """The deployment as files, for another tool to apply; nothing is deployed. The image that they name is made where its registry lacks it.
+
+        Args:
+            form: what kind of files, as the target has them: plain, kustomize, helm. Default: its first.
+
+        Raises:
+            ConfigInvalid: this target can't write deployments as files, or not in this form, or not with these options.
+        """
+        settings = self._settings(config)
+        options = self._parse(settings)
+        wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, config=options, packages=packages)
+        return export(self.target, self._cloud(options), wish, form, self.on_event)
 
     def create_endpoint(self, name: str, config: Config = None) -> Any:
         options = self._parse(self._settings(config))

@@ -12,7 +12,7 @@ from typing import Any
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, PackagedModel
-from deployer.core.target import DeploymentSpec, Diagnosis, LogLine, Payload, Request, Summary, TargetUri
+from deployer.core.target import DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Request, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report
@@ -138,6 +138,14 @@ class Kubernetes:
         from deployer_targets.kubernetes.doctor import findings
 
         return findings(cloud)
+
+    def export_forms(self) -> tuple[str, ...]:
+        return ("plain", "kustomize", "helm")
+
+    def export(self, spec: DeploymentSpec[KubernetesConfig], form: str, cloud: Kube, report: Report) -> Exported:
+        from deployer_targets.kubernetes.export import exported
+
+        return exported(spec, form, cloud, report)
 
     def image_repository(self, cloud: Kube, container_name: str, *, create: bool) -> Any:
         return images.repository(cloud.config)
