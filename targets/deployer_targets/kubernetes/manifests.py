@@ -151,7 +151,7 @@ def _container(spec: Spec, image: str) -> Manifest:
         "args": ["serve"],
         "env": [
             *({"name": name, "value": value} for name, value in environment(config).items()),
-            *({"name": name, "valueFrom": dict(source)} for name, source in config.env_from.items()),
+            *({"name": name, "valueFrom": dict(source)} for name, source in sorted(config.env_from.items())),
         ],
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": config.resources.model_dump(mode="json"),

@@ -1,0 +1,148 @@
+"""What is exported: a create's pods and Service under a lasting name, in every form the same; Helm itself renders the chart."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from deployer_targets.kubernetes import manifests, names
+from deployer_targets.kubernetes.export import files_of
+from tests.unit.targets.kubernetes.builders import NAME, spec
+from tests.unit.targets.kubernetes.test_manifests import ALL, VERSIONS
+
+IMAGE = "registry.example/scoring@sha256:" + "5d" * 32
+HELM = Path(sys.executable).with_name("helm")
+OPTIONS: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "environment": {"env": {"PASSWORD": "hunter2", "NUMBER": "007"}},
+    "all options": {key: value for key, value in ALL.items() if key not in ("env", "patch")},
+}
+
+
+def _objects(files: Mapping[str, str]) -> dict[str, Any]:
+    return {each["kind"]: each for each in map(yaml.safe_load, files.values()) if "kind" in each}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_pods_and_service_are_a_creates(options: dict[str, Any]) -> None:
+    wanted = spec(**options)
+    exported = _objects(files_of(wanted, "plain", IMAGE).files)
+    created = manifests.with_image(manifests.deployment(wanted), IMAGE)["spec"]["template"]
+    template = copy.deepcopy(exported["Deployment"]["spec"]["template"])
+    for each in template["spec"]["containers"]:
+        for source in each.get("envFrom", ()):
+            assert source["secretRef"]["name"] == "churn-env"
+            source["secretRef"]["name"] = names.of_generation(NAME, wanted.generation)
+    assert template == created
+    service = manifests.service(NAME, "", wanted.config, {})
+    assert exported["Service"]["spec"] == service["spec"]
+
+
+def test_a_deployment_lasts_from_model_to_model_and_rolls() -> None:
+    one, two = (_objects(files_of(spec(model), "plain", IMAGE).files)["Deployment"] for model in ("one", "two"))
+    for each in (one, two):
+        assert each["metadata"]["name"] == "churn"
+        assert each["spec"]["selector"]["matchLabels"].items() <= each["spec"]["template"]["metadata"]["labels"].items()
+        assert each["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert one["spec"]["selector"] == two["spec"]["selector"]
+    assert one["spec"]["template"] != two["spec"]["template"]
+
+
+@pytest.mark.parametrize("form", ["plain", "kustomize", "helm"])
+def test_the_same_spec_gives_the_same_bytes_whoever_exports_it(form: str) -> None:
+    first, second = (files_of(spec(env={"WORD": "a"}, secrets=secrets), form, IMAGE) for secrets in ("one", "two"))
+    assert first == second
+
+
+@pytest.mark.parametrize("form", ["plain", "kustomize", "helm"])
+def test_no_value_of_the_environment_is_in_any_file(form: str) -> None:
+    made = files_of(spec(env={"PASSWORD": "hunter2"}), form, IMAGE)
+    assert "hunter2" not in json.dumps([dict(made.files), made.needs])
+    assert "PASSWORD" in made.needs[0]
+
+
+def test_nothing_exported_counts_as_a_deployment_of_ours() -> None:
+    for each in _objects(files_of(spec(), "plain", IMAGE).files).values():
+        assert names.MANAGED_BY not in each["metadata"]["labels"]
+        assert "namespace" not in each["metadata"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_files_are_valid(version: str, options: dict[str, Any]) -> None:
+    for each in _objects(files_of(spec(**options), "plain", IMAGE).files).values():
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_kustomize_builds_what_is_plain(tmp_path: Path) -> None:
+    built = subprocess.run(
+        ["kubectl", "kustomize", str(_written(files_of(spec(**OPTIONS["all options"]), "kustomize", IMAGE).files, tmp_path))],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert _parsed(built.stdout) == _objects(files_of(spec(**OPTIONS["all options"]), "plain", IMAGE).files)
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_helm_renders_what_is_plain(tmp_path: Path, options: dict[str, Any]) -> None:
+    wanted = spec(**options)
+    chart = _written(files_of(wanted, "helm", IMAGE).files, tmp_path)
+    given = [word for key, value in wanted.config.env.items() for word in ("--set-string", f"env.{key}={value}")]
+    rendered = _parsed(_helm("template", NAME, chart, *given).stdout)
+    secret = rendered.pop("Secret", None)
+    assert (secret or {}).get("stringData", {}) == wanted.config.env
+    if secret:
+        assert secret["metadata"]["name"] == "churn-env"
+        del rendered["Deployment"]["spec"]["template"]["metadata"]["annotations"]["deployer.io/env"]
+    plain = _objects(files_of(wanted, "plain", IMAGE).files)
+    assert _without_empty(rendered) == _without_empty(plain)
+    assert _helm("lint", chart).returncode == 0
+
+
+def test_a_chart_takes_the_options_as_values_and_refuses_others(tmp_path: Path) -> None:
+    chart = _written(files_of(spec(), "helm", IMAGE).files, tmp_path)
+    rendered = _parsed(_helm("template", "other", chart, "--set", "replicas=4,drain_seconds=20,workers=3").stdout)
+    deployment = rendered["Deployment"]
+    assert deployment["metadata"]["name"] == rendered["Service"]["metadata"]["name"] == "other"
+    assert deployment["spec"]["replicas"] == 4
+    assert (
+        deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        == manifests.pod(spec(drain_seconds=20), IMAGE)["terminationGracePeriodSeconds"]
+    )
+    assert rendered["Service"]["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    for wrong in ("replicas=none", "drain_seconds=900", "replica=2"):
+        assert "values don't meet the specifications of the schema" in _helm("template", "other", chart, "--set", wrong, check=False).stderr
+
+
+def _written(files: Mapping[str, str], directory: Path) -> Path:
+    for path, text in files.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_text(text)
+    return directory
+
+
+def _helm(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([HELM, *arguments], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    return {each["kind"]: each for each in yaml.safe_load_all(text) if each}
+
+
+def _without_empty(value: Any) -> Any:
+    """Kubernetes reads an empty mapping or list as one that isn't there."""
+    if isinstance(value, dict):
+        return {key: kept for key, each in value.items() if (kept := _without_empty(each)) not in ({}, [], None)}
+    return [_without_empty(each) for each in value] if isinstance(value, list) else value
