@@ -164,19 +164,22 @@ def test_nothing_at_all_gets_an_overview(deploy: Run) -> None:
 
 
 def test_flags_mean_one_thing_everywhere() -> None:
-    """-t is the target, -o the format, -f the file, -n the name, -m the model; but for MLflow's own commands, which say so."""
+    """-t is the target, -o the format, -f the file, -n the name, -m the model; but for MLflow's own commands and a directory's, which say so."""
     meant = {"-t": "target", "-o": "output", "-f": "file", "-n": "name", "-m": "uri", "-F": "follow", "-C": "pairs"}
     other = []
     for path, command in _commands(program):
         for parameter in command.params:
             other += [f"{path} {flag}" for flag in parameter.opts if flag in meant and meant[flag] != parameter.name]
-    assert sorted(other) == ["models predict -o", "models predict -t", "models serve -t"]
+    assert sorted(other) == ["export -o", "models predict -o", "models predict -t", "models serve -t"]
     for name in ("predict", "serve"):
         models = program.get_command(click.Context(program), "models")
         assert isinstance(models, click.Group)
         command = models.get_command(click.Context(models), name)
         assert command is not None
         assert "MLflow's" in (command.help or "")
+    exporting = program.get_command(click.Context(program), "export")
+    assert exporting is not None
+    assert "-o is a directory here" in (exporting.help or "")
 
 
 def _commands(group: click.Group, path: str = "") -> list[tuple[str, click.Command]]:
