@@ -120,7 +120,7 @@ def test_a_chart_takes_the_options_as_values_and_refuses_others(tmp_path: Path) 
         == manifests.pod(spec(drain_seconds=20), IMAGE)["terminationGracePeriodSeconds"]
     )
     assert rendered["Service"]["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-    for wrong in ("replicas=none", "drain_seconds=900", "replica=2"):
+    for wrong in ("replicas=none", "drain_seconds=9000", "replica=2"):
         assert "values don't meet the specifications of the schema" in _helm("template", "other", chart, "--set", wrong, check=False).stderr
 
 
