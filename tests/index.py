@@ -11,9 +11,10 @@ import os
 import tarfile
 import textwrap
 import threading
+import time
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ class Index:
         asked: the paths of all requests.
         hashes: whether its pages say what the files' digests are.
         broken: files that are served with another byte at their end.
+        held: files that are not served before they are taken out of here.
         login: user and password that it wants; None: none.
         days: when it got each file, by name; told by its JSON pages.
     """
@@ -40,6 +42,7 @@ class Index:
         self.hashes = True
         self.json = False
         self.broken: set[str] = set()
+        self.held: set[str] = set()
         self.login: tuple[str, str] | None = None
         self.days: dict[str, str] = {}
 
@@ -85,6 +88,8 @@ def serving_index(directory: Path) -> Iterator[Index]:
                 self.end_headers()
                 return
             kind, _, name = self.path.strip("/").partition("/")
+            while name in index.held:
+                time.sleep(0.05)
             file = index.directory / name
             if kind == "simple":
                 content_type, body = index.page(name)
@@ -96,7 +101,8 @@ def serving_index(directory: Path) -> Iterator[Index]:
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
+            with suppress(ConnectionError):  # who asked may be interrupted
+                self.wfile.write(b"" if self.command == "HEAD" else body)
 
         def log_message(self, *_: object) -> None: ...
 

@@ -26,6 +26,18 @@ _BUILT = re.compile(r"Failed to (?:download and )?build `?'?([^`'\n]+)")
 _OF_UV = re.compile(r"(?:^\s*\[(?:stdout|stderr)\]\s*$)\n(.*?)(?=^hint:|\Z)", re.MULTILINE | re.DOTALL)
 _OF_PIP = re.compile(r"lines of output\]\s*\n(.*?)^\s*\[end of output\]", re.MULTILINE | re.DOTALL)
 _LAST = 15
+_IN_THE_WAY = (
+    (r"there is no version of (\S+) and you require", "no index has {0}"),
+    (r"[Bb]ecause (\S+) was not found in the package registry", "no index has a package {0}"),
+    (r"[Bb]ecause only (\S+) is available and you require (\S+?),", "no index has {1}, only {0}"),
+    (r"[Bb]ecause (\S+) requires (Python ?\S+) and", "{0} needs {1}"),
+    (r"[Bb]ecause (\S+) has no wheels with a matching .*?following [A-Za-z ]+: (.*?)(?: hint:|$)", "{0} has no wheel that runs there, only for {1}"),
+    (r"[Bb]ecause (\S+) has no wheels with a matching", "{0} has no wheel that runs there"),
+    (r"[Bb]ecause you require (\S+) and (\S+), we", "{0} and {1} contradict one another"),
+    (r"conclude that (?:all versions of )?(\S+) and (?:all versions of )?(\S+) are incompatible", "{0} and {1} don't go together"),
+    (r"Couldn't parse requirement in \S+ at position \d+ (?:cause: )?(.*?) \^", "what is no requirement: {0}"),
+)
+"""What uv says of a requirement that can't be satisfied, and how it is said here."""
 
 
 class NeedsBuild(ModelInvalid):
@@ -118,8 +130,19 @@ def _of_requirements(doing: str, said: str) -> DeployerError:
         advice = "find out who changed it; where that is right, make the requirements' hashes anew"
         return ModelInvalid(f"{what}, found while {doing}", why=why, advice=advice)
     if _NO_SOLUTION.search(said) or _BUILD.search(said):
-        return ModelInvalid(f"{doing} found no way to satisfy them", why=why, advice="correct the model's requirements, or save it again")
+        which = _which(said)
+        message = f"{doing} found no way to satisfy them{f': {which}' if which else ''}"
+        return ModelInvalid(message, why=why, advice="correct the model's requirements, or save it again")
     return MachineFault(f"uv failed while {doing}", why=why)
+
+
+def _which(said: str) -> str:
+    """The requirement that is in the way, and what there is instead of it, in uv's words; "" where it tells a longer story."""
+    words = " ".join(said.replace("`", "").split())
+    for pattern, sentence in _IN_THE_WAY:
+        if match := re.search(pattern, words):
+            return sentence.format(*match.groups())
+    return ""
 
 
 def _builders_lines(said: str) -> Iterator[str]:

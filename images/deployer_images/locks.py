@@ -19,7 +19,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from deployer.core.requirements import minor_of, need, refuse_old_python
-from deployer.errors import ModelInvalid, TargetUnavailable
+from deployer.errors import DeployerError, ModelInvalid, TargetUnavailable
 from deployer.oci import lock_digest
 from deployer_images import cache, scoring
 from deployer_images.faults import NeedsBuild
@@ -118,9 +118,9 @@ def locked(
 def built_from(line: str) -> str:
     """What a line of requirements or of a lock is, where it has to be built: "gx comes from a repository"; empty for wheels and names."""
     each = need(line)
-    if not each.url:
-        return ""
     address = _address(each.line)
+    if not each.url or not re.search(r"[/\\:]", address):  # a name, or no requirement at all
+        return ""
     name, path = each.name or path_of(line) or address, address.partition("#")[0].partition("?")[0]
     if re.search(r"\b(git|hg|svn|bzr)\+", address):
         return f"{name} comes from a repository"
@@ -176,31 +176,34 @@ def _compiled(
     place: Inside | None,
 ) -> Hashed:
     option, lines = given
-    with tempfile.TemporaryDirectory(dir=place.directory if place else None) as directory:
-        file = Path(directory) / "given.txt"
-        file.write_text("\n".join(map(wanted.installable, lines)))
+
+    def ask(stdin: str, *more: str) -> str:
         # Any interpreter will do to resolve for another version; only a source distribution's metadata needs one at all.
-        listed = uv(
-            *(
-                "pip",
-                "compile",
-                "-",
-                "--quiet",
-                "--no-header",
-                "--no-annotate",
-                "--python",
-                place.python if place else str(installed_interpreter(minor_of(python)) or interpreter(OURS)),
-            ),
-            *("--python-version", python, *uv_platform(platform), *((option, str(file)) if lines else ())),
+        interpreters = place.python if place else str(installed_interpreter(minor_of(python)) or interpreter(OURS))
+        return uv(
+            *("pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--python", interpreters, "--python-version", python),
+            *uv_platform(platform),
+            *more,
             *(("--generate-hashes",) if build else ("--no-build",)),
             *wanted.folders,
-            stdin="\n".join(map(wanted.installable, requirements)),
+            stdin=stdin,
             doing="resolving the requirements",
             ca_bundle=ca_bundle,
             timeout_seconds=timeout_seconds,
             repositories=build,
             place=place,
         )
+
+    with tempfile.TemporaryDirectory(dir=place.directory if place else None) as directory:
+        file = Path(directory) / "given.txt"
+        file.write_text("\n".join(map(wanted.installable, lines)))
+        try:
+            listed = ask("\n".join(map(wanted.installable, requirements)), *((option, str(file)) if lines else ()))
+        except ModelInvalid as refusal:
+            if match := re.search(r"no index has ([A-Za-z0-9._-]+)==\S+$", refusal.message):
+                with suppress(DeployerError):
+                    refusal.message += f", the newest is {ask(match[1], '--no-deps').split()[0]}"
+            raise
     found = dict(_lines(listed, [*requirements, *lines], wanted))
     # What its files say without a build is enough to resolve it, but not to install it.
     if not build and (source := [*filter(None, map(built_from, found))]):

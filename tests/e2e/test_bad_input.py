@@ -12,9 +12,8 @@ import subprocess
 import tarfile
 import textwrap
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -22,6 +21,7 @@ from pathlib import Path
 import pytest
 
 from deployer.oci import labels
+from tests.disks import tiny_disk
 from tests.docker import free_port, unavailable
 from tests.e2e.sagemaker.cloud import ACCOUNT, BUCKET, MINOR
 from tests.e2e.stranger import DEPLOY, Ended, Stranger, refusal_of
@@ -328,22 +328,11 @@ def test_a_file_that_may_not_grow_is_a_fault_of_this_machine_and_leaves_nothing(
     assert [path.stat().st_size for path in (tmp_path / "cache").rglob("*") if path.is_file()] in ([], [0]), "half of a model is left"
 
 
-@contextmanager
-def _tiny_disk(directory: Path) -> Iterator[Path]:
-    directory.mkdir()
-    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(directory)], check=False).returncode:
-        unavailable("a disk that is full needs root, and the right to mount one")
-    try:
-        yield directory
-    finally:
-        subprocess.run(["umount", "-l", str(directory)], check=True)
-
-
 def test_a_disk_that_is_full_is_said_to_be_and_nothing_half_made_stays(untouched: Stranger, tmp_path: Path) -> None:
     big = Path(shutil.copytree(untouched.good, tmp_path / "big"))
     (big / "blob").write_bytes(os.urandom(1 << 20))
     archive = Path(shutil.make_archive(str(tmp_path / "big"), "gztar", big))
-    with _tiny_disk(tmp_path / "tiny") as tiny:
+    with tiny_disk(tmp_path / "tiny") as tiny:
         env: dict[str, str | None] = {"XDG_CACHE_HOME": str(tiny / "cache"), "DEPLOYER_LOCAL_DIR": str(tiny / "local"), "TMPDIR": str(tiny)}
         assert "is full" in untouched.create("bad", model=str(archive), env=env).refused("machine-fault", 10)
         said = untouched.deploy("create", "-t", "local", "-n", "bad", "-m", str(big), "-C", "runtime=process", env=env)

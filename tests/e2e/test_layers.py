@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from deployer.errors import ModelInvalid, TargetUnavailable
-from deployer.events import silent
+from deployer.errors import CredentialsInvalid, MachineFault, ModelInvalid, TargetUnavailable
+from deployer.events import Event, silent
 from deployer_images import cache
 from deployer_images.layers.built import build
 from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.wheels import NoWheel
 from deployer_images.wanted import Wanted
+from tests.disks import tiny_disk
 from tests.index import Index, index_of_arrays
 
 SITE = "opt/deployer/venv/lib/python3.11/site-packages"
@@ -98,15 +106,99 @@ def test_what_only_a_build_gives_is_refused_with_the_ways_out(index: Index, tmp_
 def test_a_wheel_for_other_platforms_alone_is_refused(index: Index) -> None:
     index.wheel("native", "1.0", tag="cp311-cp311-manylinux_2_17_aarch64")
     assert "native==1.0" in packages_of(Wanted(("native",)), "3.11.7", ARM).lines
-    with pytest.raises(ModelInvalid, match="native"):
+    with pytest.raises(ModelInvalid, match=r"native==1\.0 has no wheel that runs there, only for manylinux_2_17_aarch64"):
         packages_of(Wanted(("native",)), "3.11.7", AMD)
 
 
-def test_requirements_that_nothing_satisfies_are_named(index: Index) -> None:
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("churn==2.0",), "no index has churn==2.0, the newest is churn==1.1"),
+        (("churn>=2",), "no index has churn>=2, only churn<=1.1"),
+        (("chrun",), "no index has a package chrun"),
+        (("churn==1.0", "churn==1.1"), "churn==1.0 and churn==1.1 contradict one another"),
+        (("old", "new"), "new and old contradict one another"),
+        (("mac",), "mac==1.0 has no wheel that runs there, only for macosx_11_0_arm64"),
+        (("later==1.0",), "later==1.0 has no wheel that runs there, only for cp312"),
+        (("libc",), "libc==1.0 has no wheel that runs there, only for manylinux_2_35_x86_64"),
+        (("asks==1.0",), "asks==1.0 needs Python >=3.12"),
+        (("not a requirement",), "what is no requirement"),
+    ],
+)
+def test_requirements_that_nothing_satisfies_are_told_with_what_there_is(index: Index, asked: tuple[str, ...], said: str) -> None:
     index.wheel("churn", "1.0")
-    with pytest.raises(ModelInvalid) as refused:
-        packages_of(Wanted(("churn==2.0",)), "3.11.7", AMD)
-    assert "churn==2.0" in refused.value.why
+    index.wheel("churn", "1.1")
+    index.wheel("old", "1.0", ["churn<1.1"])
+    index.wheel("new", "1.0", ["churn>=1.1"])
+    index.wheel("mac", "1.0", tag="cp311-cp311-macosx_11_0_arm64")
+    index.wheel("later", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64")
+    index.wheel("libc", "1.0", tag="cp311-cp311-manylinux_2_35_x86_64")
+    index.wheel("asks", "1.0", python=">=3.12")
+    with pytest.raises(ModelInvalid, match=re.escape(said)):
+        packages_of(Wanted(asked), "3.11.7", AMD)
+
+
+@pytest.mark.parametrize("user", ["", "reader:wrong@"])
+def test_an_index_that_refuses_us_is_told_without_the_password(index: Index, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
+    index.wheel("churn", "1.0")
+    index.login = ("reader", "right")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url.replace("://", f"://{user}"))
+    with pytest.raises(CredentialsInvalid, match="a package index refuses us") as refused:
+        packages_of(Wanted(("churn",)), "3.11.7", AMD)
+    assert "wrong" not in str(refused.value)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", index.url.replace("://", "://reader:right@"))
+    packages = packages_of(Wanted(("churn",)), "3.11.7", AMD)
+    assert not [name for name, content in files(packages, Wanted(("churn",))).items() if b"right@" in content]
+
+
+def test_two_who_build_one_lock_at_once_make_it_once(index: Index) -> None:
+    file = index.wheel("churn", "1.0")
+    packages, heard = packages_of(Wanted(("churn",)), "3.11.7", AMD), list[Event]()
+    index.held.add(file.name)
+    with ThreadPoolExecutor(2) as both:
+        made = [both.submit(build, packages, Wanted(("churn",)), heard.append) for _ in range(2)]
+        time.sleep(0.3)
+        index.held.clear()
+    assert made[0].result() == made[1].result()
+    assert len(list((cache.root() / "layers").glob("*/layer.tar.gz"))) == 1
+    assert not list((cache.root() / "builds").iterdir())
+
+
+def test_a_disk_that_is_full_is_told_and_leaves_no_layer(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.wheel("churn", "1.0", churn=f"DATA = {os.urandom(150_000).hex()!r}\n")
+    packages = packages_of(Wanted(("churn",)), "3.11.7", AMD)
+    for full in ("XDG_CACHE_HOME", "UV_CACHE_DIR"):
+        with tiny_disk(tmp_path / f"tiny-{full}") as tiny, monkeypatch.context() as patched:
+            patched.setenv(full, str(tiny))
+            patched.setenv("UV_LINK_MODE", "copy")
+            with pytest.raises(MachineFault, match=r"full|could not be written") as refused:
+                build(packages, Wanted(("churn",)), silent)
+            assert "free some space" in refused.value.advice
+            assert not list(cache.root().glob("layers/*/.complete"))
+            assert not list((cache.root() / "builds").iterdir())
+
+
+def test_ctrl_c_leaves_nothing_half_made_and_the_next_run_makes_it(index: Index) -> None:
+    file = index.wheel("churn", "1.0")
+    program = (
+        "from deployer.events import silent; from deployer_images.wanted import Wanted; from deployer_images.layers.built import build;"
+        "from deployer_images.layers.package_set import packages_of; wanted = Wanted(('churn',));"
+        "build(packages_of(wanted, '3.11.7', 'linux/amd64'), wanted, silent)"
+    )
+    wanted = Wanted(("churn",))
+    packages = packages_of(wanted, "3.11.7", AMD)
+    index.asked.clear()
+    index.held.add(file.name)
+    with subprocess.Popen([sys.executable, "-c", program], start_new_session=True, stderr=subprocess.PIPE) as running:
+        while not any(file.name in path for path in index.asked):
+            assert running.poll() is None
+            time.sleep(0.05)
+        os.killpg(running.pid, signal.SIGINT)
+        running.communicate(timeout=30)
+    index.held.clear()
+    assert not list(cache.root().glob("layers/*/.complete"))
+    assert not list((cache.root() / "builds").iterdir())
+    assert f"{SITE}/churn.py" in files(packages, wanted)
 
 
 def test_a_file_that_is_not_the_one_that_was_chosen_makes_no_layer(index: Index) -> None:
