@@ -114,13 +114,18 @@ def registry(tmp_path: Path) -> Iterator[str]:
 
 
 @contextmanager
-def serving_registry(directory: Path, more: str = "", *, delete: bool = False) -> Iterator[str]:
-    """A registry that keeps its images below a directory, for as long as the block runs; `more` is added to its config, `delete` lets it remove."""
+def serving_registry(directory: Path, more: str = "", *, delete: bool = False, more_storage: str = "") -> Iterator[str]:
+    """A registry that keeps its images below a directory, for as long as the block runs.
+
+    Args:
+        more: is added to its config, `more_storage` to that of its storage.
+        delete: lets images be removed.
+    """
     if not shutil.which("docker-registry"):
         unavailable("no registry to test with: apt-get install docker-registry")
     port = free_port()
     config = directory / "registry.yml"
-    storage = f"storage:\n  filesystem:\n    rootdirectory: {directory / 'registry'}\n  delete:\n    enabled: {str(delete).lower()}\n"
+    storage = f"storage:\n  filesystem:\n    rootdirectory: {directory / 'registry'}\n  delete:\n    enabled: {str(delete).lower()}\n{more_storage}"
     config.write_text(f"version: 0.1\n{storage}http:\n  addr: 127.0.0.1:{port}\n{more}")
     with (directory / "registry.log").open("wb") as log:
         process = subprocess.Popen(["docker-registry", "serve", str(config)], stdout=log, stderr=log)

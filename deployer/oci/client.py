@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 
 from deployer.core.retry import DEADLINE_SECONDS
 from deployer.core.seam import Seam
-from deployer.errors import ConfigInvalid, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
+from deployer.errors import ConfigInvalid, TargetUnavailable
 from deployer.oci.credentials import IDENTITY_TOKEN, Credentials, Login
+from deployer.oci.faults import RegistryFaults, Unexpected, no_credentials
 from deployer.oci.reference import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _ASKED_TO_WAIT = frozenset({429, 503})
 _LONGEST_PAUSE = 60.0
 _CONNECT_SECONDS, _ANSWER_SECONDS = 10.0, 120.0
@@ -72,6 +72,7 @@ class RegistryClient:
         self._base = f"{scheme or ('http' if _LOOPBACK.fullmatch(host) else 'https')}://{'registry-1.docker.io' if host == DOCKER_HUB else host}"
         self._login, self._verify = login, verify
         self._authorizations: dict[str, str] = {}
+        self._anonymous = False
         self._lock = threading.Lock()
         self._http: httpx.Client | None = None
         self._seam = Seam(RegistryFaults(host), renew=self._log_in, deadline_seconds=deadline_seconds)
@@ -135,7 +136,7 @@ class RegistryClient:
             response.close()
             if retry and response.status_code in _ASKED_TO_WAIT:
                 time.sleep(_asked_pause(response.headers.get("retry-after", "")))
-            raise _Unexpected(response, scope if self._is_ours(url) else None)
+            raise Unexpected(response, scope if self._is_ours(url) else None, anonymous=self._anonymous)
 
         response = self._seam.call(once, f"{method} {urlsplit(url).path}", retry=retry)
         try:
@@ -146,7 +147,7 @@ class RegistryClient:
             response.close()
 
     def _log_in(self, refused: BaseException) -> None:
-        assert isinstance(refused, _Unexpected)
+        assert isinstance(refused, Unexpected)
         if refused.scope is not None:
             with self._lock:
                 self._authorizations[refused.scope] = self._authorization(refused.challenge, refused.scope)
@@ -162,10 +163,11 @@ class RegistryClient:
     def _authorization(self, challenge: str, scope: str) -> str:
         kind, _, rest = challenge.partition(" ")
         credentials = self._login()
+        self._anonymous = credentials is None
         if kind.lower() == "bearer":
             return "Bearer " + self._token(dict(re.findall(r'(\w+)="([^"]*)"', rest)), scope, credentials)
         if credentials is None:
-            raise CredentialsInvalid(f"the registry {self.host} wants credentials, and there are none", advice=f"docker login {self.host}")
+            raise no_credentials(self.host)
         return _basic(credentials)
 
     def _token(self, challenge: Mapping[str, str], scope: str, credentials: Credentials | None) -> str:
@@ -183,7 +185,7 @@ class RegistryClient:
                 headers={"Authorization": _basic(credentials)} if credentials else {},
             )
         if answer.status_code != 200:
-            raise _Unexpected(answer)
+            raise Unexpected(answer, anonymous=credentials is None)
         document = answer.json()
         return str(document.get("token") or document.get("access_token") or "")
 
@@ -197,69 +199,6 @@ class RegistryClient:
 
     def _is_ours(self, url: str) -> bool:
         return urlsplit(url).netloc == urlsplit(self._base).netloc
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryFaults:
-    """The seam's table of what a registry may say."""
-
-    host: str
-
-    def transient(self, error: BaseException) -> bool:
-        import httpx
-
-        return isinstance(error, httpx.TransportError) or (isinstance(error, _Unexpected) and error.status in _TRANSIENT)
-
-    def unreached(self, error: BaseException) -> bool:
-        import httpx
-
-        return isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout))
-
-    def expired(self, error: BaseException) -> bool:
-        """The first 401 says how to log in, a later one that a password or token has run out."""
-        return isinstance(error, _Unexpected) and error.status == 401 and error.scope is not None
-
-    def translated(self, error: Exception, operation: str) -> DeployerError | None:
-        import httpx
-
-        if isinstance(error, _Unexpected):
-            return error.error(self.host, operation)
-        if isinstance(error, httpx.HTTPError):
-            advice = "check its name, the network, the proxy and the certificates (SSL_CERT_FILE)"
-            return TargetUnavailable(f"the registry {self.host} does not answer", why=str(error) or type(error).__name__, advice=advice)
-        return None
-
-
-class _Unexpected(Exception):
-    """A status that is no answer, with the registry's own words; `scope` is what was asked for, where it's the registry itself that said so."""
-
-    def __init__(self, response: httpx.Response, scope: str | None = None) -> None:
-        super().__init__(response.status_code)
-        self.status, self.scope = response.status_code, scope
-        self.challenge = str(response.headers.get("www-authenticate", ""))
-        self.code, self.words = _said(response)
-
-    def error(self, host: str, what: str) -> DeployerError:
-        message, why = f"the registry {host} refuses {what}", f"HTTP {self.status} {self.words}".strip()
-        if self.status == 401:
-            return CredentialsInvalid(f"the registry {host} does not accept the credentials", why=why, advice=f"log in again: docker login {host}")
-        if self.status == 403:
-            return PermissionDenied(message, why=why, advice="ask for push and pull permission on the repository")
-        if self.status == 429 or self.code == "TOOMANYREQUESTS":
-            return QuotaExceeded(f"the registry {host} limits our requests", why=why, advice="wait, and run the same command again")
-        if self.status in _TRANSIENT or self.status >= 500:
-            return TargetUnavailable(f"the registry {host} failed", why=why, advice="run the same command again")
-        if self.code == "NAME_UNKNOWN":
-            return Refused(message, why=why, advice="create the repository first")
-        return Refused(message, why=why)
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    try:
-        error = response.json()["errors"][0]
-        return str(error.get("code", "")), f"{error.get('code', '')}: {error.get('message', '')}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return "", response.text[:200]
 
 
 def _asked_pause(said: str) -> float:

@@ -1,4 +1,6 @@
-"""Sending one blob. First as a whole, which every registry takes; a connection that broke once gets it in pieces, and a break costs one piece."""
+"""Sending one blob. First as a whole, which every registry takes; a connection that broke once, or a proxy that takes nothing as large, gets it in
+pieces, and a break costs one piece.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,8 @@ class Upload:
         if not self._broke:
             self._broke = True
             self._begin()
-            self._put(self._pieces(0, self._size), self._size)
-            return
+            if self._put(self._pieces(0, self._size), self._size, too_large=self._size > PIECE):
+                return
         if not self._found_again():
             self._begin()
         while self._sent < self._size:
@@ -88,11 +90,13 @@ class Upload:
         self._moved(said)
         self._sent = end
 
-    def _put(self, body: Iterator[bytes] | None, length: int) -> None:
+    def _put(self, body: Iterator[bytes] | None, length: int, *, too_large: bool = False) -> bool:
+        """Whether it was taken; `too_large` lets a body be too large for what is before the registry, which pieces may not be."""
         location = self._place + ("&" if "?" in self._place else "?") + urlencode({"digest": self._digest})
         how: dict[str, Any] = {"body": lambda: body} if body is not None else {}
         headers = {"Content-Length": str(length), "Content-Type": "application/octet-stream"}
-        self._ask("PUT", location, expect=frozenset({201}), headers=headers, retry=False, **how)
+        expect = frozenset({201, 413} if too_large else {201})
+        return bool(self._ask("PUT", location, expect=expect, headers=headers, retry=False, **how).status == 201)
 
     def _moved(self, said: Answer) -> None:
         self._place = urljoin(said.url, said.headers.get("location") or self._place)

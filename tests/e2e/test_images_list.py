@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,11 @@ LAYER = labels.LAYER
 BASE, ADDRESS, OTHER = b"base" * 1000, "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
-def push(repository: Repository, *tags: str, layers: tuple[bytes, ...] = (BASE,), **said: str) -> str:
+def push(repository: Repository, *tags: str, layers: tuple[bytes, ...] = (BASE,), said: Mapping[str, str] | None = None) -> str:
     """An image with these layers and labels; its digest."""
-    config = json.dumps({"os": "linux", "architecture": "amd64", "config": {"Labels": said}, "rootfs": {"type": "layers", "diff_ids": []}}).encode()
+    config = json.dumps(
+        {"os": "linux", "architecture": "amd64", "config": {"Labels": said or {}}, "rootfs": {"type": "layers", "diff_ids": []}}
+    ).encode()
     descriptors = tuple(Descriptor(DOCKER_LAYER, repository.upload(each), len(each)) for each in layers)
     return repository.put_manifest(docker_manifest(Descriptor(DOCKER_CONFIG, repository.upload(config), len(config)), descriptors), *tags)
 
@@ -61,12 +63,12 @@ class Stock:
 
     def __init__(self, repository: Repository) -> None:
         self.repository = repository
-        self.shared = push(repository, "0.1.0-py311", **ours())
+        self.shared = push(repository, "0.1.0-py311", said=ours())
         self.used_layer = push_layer(repository, "packages-a", ADDRESS, b"packages a" * 100)
-        self.used = push(repository, "0.1.0-py311-aaaaaaaaaa", layers=(BASE, b"packages a" * 100), **ours(**{LAYER: ADDRESS}))
+        self.used = push(repository, "0.1.0-py311-aaaaaaaaaa", layers=(BASE, b"packages a" * 100), said=ours(**{LAYER: ADDRESS}))
         self.idle_layer = push_layer(repository, "packages-b", OTHER, b"packages b" * 200)
-        self.idle = push(repository, "0.1.0-py311-bbbbbbbbbb", "again", layers=(BASE, b"packages b" * 200), **ours(**{LAYER: OTHER}))
-        self.whole = push(repository, "churn", **ours(**{labels.MODEL: "sha256:" + "c" * 64}))
+        self.idle = push(repository, "0.1.0-py311-bbbbbbbbbb", "again", layers=(BASE, b"packages b" * 200), said=ours(**{LAYER: OTHER}))
+        self.whole = push(repository, "churn", said=ours(**{labels.MODEL: "sha256:" + "c" * 64}))
         self.foreign = push(repository, "theirs", layers=(b"theirs",))
         self.uses = {"sagemaker": [Use(f"{repository.uri}@{self.used}", "churn, generation 1")]}
 
@@ -230,7 +232,7 @@ def test_images_of_every_generation_that_is_kept_stay(here: AwsHere, tmp_path: P
 
 def test_ecr_keeps_what_a_list_of_manifests_has(here: AwsHere) -> None:
     repository = here.target.image_repository(here.connect(), "listed", create=True)
-    images = [push(repository, layers=(name,), **ours()) for name in (b"one", b"two")]
+    images = [push(repository, layers=(name,), said=ours()) for name in (b"one", b"two")]
     index = push_index(repository, "both", *images)
     answer = here.boto("ecr").batch_delete_image(repositoryName="listed", imageIds=[{"imageDigest": images[0]}, {"imageDigest": OTHER}])
     assert [(each["failureCode"], each["imageId"]["imageDigest"]) for each in answer["failures"]] == [

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
-import http.server
 import io
 import json
 import os
 import resource
 import socket
-import threading
 import time
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +36,7 @@ from deployer.oci import (
 from deployer.oci.manifest import DOCKER_CONFIG, OCI_INDEX, OCI_MANIFEST, sha256
 from deployer_images.builder import BuildOptions, build_and_push
 from tests.docker import registry, serving_registry  # noqa: F401
+from tests.doors import Before, standing
 
 FACTS = ModelFacts("models:/churn/3", sha256(b"m"), python_version="3.11.7", requirements=("numpy==2.1.0",))
 
@@ -171,48 +168,6 @@ def test_wrong_and_missing_credentials_are_told_apart(private_registry: str) -> 
         Repository(private_registry, "scoring").tags()
     with pytest.raises(CredentialsInvalid, match="does not accept the credentials"):
         Repository(private_registry, "scoring", Credentials("me", "hunter3")).tags()
-
-
-class Before(http.server.BaseHTTPRequestHandler):
-    """Stands before a registry; `do` says what becomes of each request."""
-
-    protocol_version = "HTTP/1.1"
-    registry = ""
-
-    def do(self, body: bytes) -> None:
-        raise NotImplementedError
-
-    def each(self) -> None:
-        self.do(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
-
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = each  # noqa: N815  the base class's names
-
-    def pass_on(self, body: bytes) -> None:
-        connection = http.client.HTTPConnection(self.registry)
-        kept = ("Accept", "Content-Type", "Content-Range", "Host")
-        connection.request(self.command, self.path, body, {name: value for name, value in self.headers.items() if name in kept})
-        said = connection.getresponse()
-        self.answer(said.status, dict(said.headers), said.read())
-
-    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            if name.lower() not in ("content-length", "date", "connection", "transfer-encoding"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", headers.get("Content-Length", "0") if self.command == "HEAD" else str(len(body)))
-        self.end_headers()
-        self.wfile.write(b"" if self.command == "HEAD" else body)
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@contextmanager
-def standing(handler: type[Before]) -> Iterator[str]:
-    """Its address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
 
 
 @pytest.fixture
