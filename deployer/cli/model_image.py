@@ -182,6 +182,6 @@ def _base(model: PackagedModel, named: str | None, shared: Repository | None, pl
     if named:
         return opened(named, platform)
     tag = general_tag(model.facts.python_version)
-    if shared is not None and shared.exists(tag) and not shared.describe(tag).stand_in:
-        return in_repository(shared, tag, platform)
+    if shared is not None and (found := in_repository(shared, tag, platform)):
+        return found
     return opened(f"python:{python_of(model.facts)}-slim", platform)

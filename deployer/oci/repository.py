@@ -73,6 +73,7 @@ class Repository:
         self._client = RegistryClient(registry, login, verify=verify, deadline_seconds=deadline_seconds)
         self.login: Login = login
         self._deadline_seconds = deadline_seconds
+        self._read: dict[str, bytes] = {}
         self.registry, self.name = self._client.host, name
 
     @classmethod
@@ -118,11 +119,14 @@ class Repository:
                 why=f"what can be used here is {', '.join(sorted(formats))}",
                 advice="deploy build-and-push-container pushes one that will do; of docker build, one without attestations, for a single platform",
             )
-        config = self.config(manifest)
+        return self.described(manifest, self.config(manifest), tag="" if which.startswith("sha256:") else which)
+
+    def described(self, manifest: Manifest, config: Config, *, tag: str = "") -> Image:
+        """What `describe` says of an image that is known here already."""
         return Image(
             reference=self.reference(manifest.digest),
             digest=manifest.digest,
-            tag="" if which.startswith("sha256:") else which,
+            tag=tag,
             platform=config.platform,
             python_version=config.labels.get(labels.PYTHON, ""),
             runtime=config.labels.get(labels.RUNTIME, ""),
@@ -205,10 +209,13 @@ class Repository:
         return self._ask("HEAD", f"blobs/{digest}", expect=frozenset({200, 404})).status == 200
 
     def read_blob(self, digest: str) -> bytes:
-        """A small blob, held against its digest."""
+        """A small blob, held against its digest; asked for once."""
+        if known := self._read.get(digest):
+            return known
         content = self._ask("GET", f"blobs/{digest}", expect=frozenset({200})).body
         if sha256(content) != digest:
             raise TargetUnavailable(f"the registry {self.registry} gave another blob than {digest}")
+        self._read[digest] = content
         return content
 
     def stream_blob(self, digest: str) -> AbstractContextManager[Iterator[bytes]]:
@@ -217,8 +224,6 @@ class Repository:
 
     def mount(self, digest: str, source: str) -> bool:
         """Take a blob over from another repository of this registry, without sending it. False where the registry would rather have it sent."""
-        if self.has_blob(digest):
-            return True
         query = urlencode({"mount": digest, "from": source})
         expect, scope = frozenset({201, 202, 400, 403, 404, 405}), f"{self._scope} repository:{source}:pull"
         try:
@@ -229,16 +234,19 @@ class Repository:
             self._ask("DELETE", urljoin(answer.url, location), expect=frozenset({200, 202, 204, 404, 405}))
         return answer.status == 201
 
-    def upload_blob(self, digest: str, size: int, source: Callable[[], BinaryIO], progress: Progress = lambda _: None) -> bool:
+    def upload_blob(
+        self, digest: str, size: int, source: Callable[[], BinaryIO], progress: Progress = lambda _: None, *, absent: bool = False
+    ) -> bool:
         """Send a blob unless it is there; the memory used does not depend on its size.
 
         Args:
+            absent: it is known not to be there.
             source: opens the content from its beginning, in which it can be sought; called again for a retry.
 
         Returns:
             Whether it had to be sent.
         """
-        if self.has_blob(digest):
+        if not absent and self.has_blob(digest):
             return False
 
         upload = Upload(self._ask, digest, size, source, progress)

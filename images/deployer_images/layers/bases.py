@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid
-from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured
+from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured, labels
 from deployer.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_TAR, platform_of
 from deployer_images import cache
 from deployer_images.base import Base
@@ -55,6 +55,11 @@ class BaseImage:
     @property
     def platform(self) -> str:
         return platform_of(self.config)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Those of its config."""
+        return (self.config.get("config") or {}).get("Labels") or {}
 
     def interpreter(self, minor: str) -> str:
         """Where its Python of that minor is, "/usr/local/bin/python3.11".
@@ -110,25 +115,29 @@ def _for(platform: str, found: BaseImage) -> BaseImage:
     return found
 
 
-def in_repository(origin: Repository, which: str, platform: str) -> BaseImage:
-    """A base by its tag or digest in a repository that is logged in.
+def in_repository(origin: Repository, which: str, platform: str) -> BaseImage | None:
+    """A base by its tag or digest in a repository that is logged in; None where it isn't there, or stands in for one.
 
     Raises:
-        ConfigInvalid: it isn't there, or not for that platform. TargetUnavailable, PermissionDenied: what the registry says.
+        ConfigInvalid: it isn't for that platform. TargetUnavailable, PermissionDenied: what the registry says.
     """
-    return _for(platform, _in_repository(origin, Reference.parse(origin.reference(which)), platform))
+    found = _in_repository(origin, Reference.parse(origin.reference(which)), platform)
+    return None if found is None or labels.STAND_IN in found.labels else _for(platform, found)
 
 
 def _of_registry(name: str, platform: str) -> BaseImage:
     reference = Reference.parse(name)
-    return _in_repository(Repository(reference.registry, reference.repository, partial(configured, reference.registry)), reference, platform)
+    origin = Repository(reference.registry, reference.repository, partial(configured, reference.registry))
+    if (found := _in_repository(origin, reference, platform)) is None:
+        raise ConfigInvalid(f"the base image {reference} is not to be had", advice="name another with --base")
+    return found
 
 
-def _in_repository(origin: Repository, reference: Reference, platform: str) -> BaseImage:
+def _in_repository(origin: Repository, reference: Reference, platform: str) -> BaseImage | None:
     name = str(reference)
     top = origin.find_manifest(reference.which)
     if top is None:
-        raise ConfigInvalid(f"the base image {name} is not to be had", advice="name another with --base")
+        return None
     manifest = origin.manifest(_of_platform(top, platform, name)) if top.media_type in INDEXES else top
 
     def fetched(descriptor: Descriptor) -> Path:

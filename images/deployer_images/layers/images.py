@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import IO, Any
 
 from deployer.core.state import Image, digest_of
 from deployer.events import Report, stepping
-from deployer.oci import Repository, labels
+from deployer.oci import Config, Repository, labels
 from deployer.words import size
 from deployer_images import cache, scoring
 from deployer_images.context import DOCKERFILE
@@ -94,7 +95,7 @@ def put(image: Composed, to: Destination) -> Image:
     """Put an image in place whose layers are there."""
     to.repository.upload(image.config)
     to.repository.put_manifest(image.manifest, *to.tags)
-    return to.repository.describe(to.tags[0])
+    return to.repository.described(image.manifest, Config(json.loads(image.config)), tag=to.tags[0])
 
 
 def _write_runtime(packages: PackageSet, wanted: Wanted, python: str, stream: IO[bytes]) -> Layer:

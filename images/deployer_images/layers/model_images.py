@@ -41,7 +41,7 @@ def model_image(model: PackagedModel, base: BaseImage, report: Report, repositor
         What fetching, sending and uv raise.
     """
     wanted, python = wanted_of(model)
-    known = dict((base.config.get("config") or {}).get("Labels") or {})
+    known = dict(base.labels)
     _check(base, known, minor_of(python))
     packages = packages_of(wanted, python, base.platform, trimmed=trimmed)
     own: list[Part] = []

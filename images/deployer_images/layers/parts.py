@@ -53,11 +53,12 @@ def send_parts(parts: Iterable[Part], repository: Repository, report: Report) ->
     """Have all layers where the image will be: taken over where they are there or in the same registry, else fetched and sent."""
 
     def moved(part: Part) -> None:
-        if repository.has_blob(part.layer.digest):
+        origin = part.origin if part.origin is not None and part.origin.registry == repository.registry else None
+        if (origin and origin.name == repository.name) or repository.has_blob(part.layer.digest):
             return
-        if part.origin is not None and part.origin.registry == repository.registry and repository.mount(part.layer.digest, part.origin.name):
+        if origin and repository.mount(part.layer.digest, origin.name):
             return
-        send(part.layer, part.file(), repository, report, part.what)
+        send(part.layer, part.file(), repository, report, part.what, absent=True)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(moved, part) for part in parts]:

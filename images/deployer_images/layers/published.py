@@ -53,8 +53,8 @@ def publish(packages: PackageSet, wanted: Wanted, repository: Repository, report
     return built.layer
 
 
-def send(layer: Layer, file: Path, repository: Repository, report: Report, label: str) -> None:
-    """Send a layer unless the repository has it."""
+def send(layer: Layer, file: Path, repository: Repository, report: Report, label: str, *, absent: bool = False) -> None:
+    """Send a layer unless the repository has it; `absent`: it is known not to."""
     step = f"push_{label.replace(' ', '_')}"
     with stepping(report, step, label, repository.uri) as outcome:
         outcome.changed = repository.upload_blob(
@@ -62,6 +62,7 @@ def send(layer: Layer, file: Path, repository: Repository, report: Report, label
             layer.size,
             lambda: file.open("rb"),
             lambda done: report(StepProgressed(step=step, label=label, done=done, total=layer.size, unit="bytes")),
+            absent=absent,
         )
         outcome.detail = f"{size(layer.size)} to {repository.uri}" if outcome.changed else "in the registry, nothing to send"
 
