@@ -177,11 +177,11 @@ def _shared(place: ChosenTarget, registry: str | None) -> Repository | None:
 
 def _base(model: PackagedModel, named: str | None, shared: Repository | None, platform: str) -> BaseImage:
     from deployer.oci import general_tag, python_of
-    from deployer_images.layers.bases import in_repository, opened
+    from deployer_images.layers.bases import find_in_repository, opened
 
     if named:
         return opened(named, platform)
     tag = general_tag(model.facts.python_version)
-    if shared is not None and (found := in_repository(shared, tag, platform)):
+    if shared is not None and (found := find_in_repository(shared, tag, platform)):
         return found
     return opened(f"python:{python_of(model.facts)}-slim", platform)

@@ -115,12 +115,17 @@ def _for(platform: str, found: BaseImage) -> BaseImage:
     return found
 
 
-def in_repository(origin: Repository, which: str, platform: str) -> BaseImage | None:
-    """A base by its tag or digest in a repository that is logged in; None where it isn't there, or stands in for one.
+def in_repository(origin: Repository, which: str, platform: str) -> BaseImage:
+    """A base by its tag or digest in a repository that is logged in.
 
     Raises:
-        ConfigInvalid: it isn't for that platform. TargetUnavailable, PermissionDenied: what the registry says.
+        ConfigInvalid: it isn't there, or not for that platform. TargetUnavailable, PermissionDenied: what the registry says.
     """
+    return _there(find_in_repository(origin, which, platform), origin.reference(which))
+
+
+def find_in_repository(origin: Repository, which: str, platform: str) -> BaseImage | None:
+    """The same, or None where it isn't there, or only stands in for an image."""
     found = _in_repository(origin, Reference.parse(origin.reference(which)), platform)
     return None if found is None or labels.STAND_IN in found.labels else _for(platform, found)
 
@@ -128,8 +133,12 @@ def in_repository(origin: Repository, which: str, platform: str) -> BaseImage | 
 def _of_registry(name: str, platform: str) -> BaseImage:
     reference = Reference.parse(name)
     origin = Repository(reference.registry, reference.repository, partial(configured, reference.registry))
-    if (found := _in_repository(origin, reference, platform)) is None:
-        raise ConfigInvalid(f"the base image {reference} is not to be had", advice="name another with --base")
+    return _there(_in_repository(origin, reference, platform), str(reference))
+
+
+def _there(found: BaseImage | None, name: str) -> BaseImage:
+    if found is None:
+        raise ConfigInvalid(f"the base image {name} is not to be had", advice="name another with --base")
     return found
 
 

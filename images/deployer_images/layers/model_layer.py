@@ -69,7 +69,7 @@ class ModelLayer:
                 done[layer.digest] = so_far
                 sent(sum(done.values()), sum(each.layer.size for each in made.parts if each.layer.digest in done))
 
-            self.repository.upload_blob(layer.digest, layer.size, lambda: file.open("rb"), progress)
+            self.repository.upload_blob(layer.digest, layer.size, lambda: file.open("rb"), progress, absent=True)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             for each in [pool.submit(moved, part) for part in made.parts]:
