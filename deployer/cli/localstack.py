@@ -42,6 +42,7 @@ def localstack() -> None:
 @click.option(
     "--registry", type=click.Choice(["auto", "debian", "docker", "python"]), default="auto", show_default=True, help="What keeps the images."
 )
+@click.option("--kubernetes", is_flag=True, help="A Kubernetes beside it, by kind, k3d or minikube, with a registry of its own.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting's first value (docs/local-cloud.md); repeatable.")
 @options.output(*_OUTPUTS)
 @options.run
@@ -52,6 +53,7 @@ def up(
     registry_port: int,
     runtime: Any,
     registry: Any,
+    kubernetes: bool,
     settings: tuple[str, ...],
     output: str | None,
 ) -> None:
@@ -60,15 +62,18 @@ def up(
     from deployer.settings.precedence import from_pairs
 
     first = tuple((name, str(value)) for name, value in from_pairs(settings, "--set").values.items())
-    found = cloud.up(cloud.Options(port=port, registry_port=registry_port, runtime=runtime, registry=registry, settings=first))
+    asked = cloud.Options(port=port, registry_port=registry_port, runtime=runtime, registry=registry, settings=first)
+    found, cluster = cloud.up_with_cluster(asked) if kubernetes else (cloud.up(asked), None)
     text = "\n".join(
         (
             f"The local cloud is up at {found.url}" + ("." if found.started else ", as it was: nothing to do."),
+            *([f"A Kubernetes is up beside it: {cluster.name}, by {cluster.maker}; its images are in {cluster.registry}."] if cluster else []),
             '  eval "$(deploy localstack env)"    points boto3, the aws CLI and deploy at it',
             "  deploy localstack down             ends it, and all that is in it",
         )
     )
-    emit(output or "", _document(found), [found.url], lambda: text)
+    beside = {"kubernetes": _document(cluster)} if cluster else {}
+    emit(output or "", {**_document(found), **beside}, [found.url], lambda: text)
 
 
 @localstack.command()

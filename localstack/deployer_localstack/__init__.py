@@ -12,7 +12,21 @@ The daemon is `python -m deployer_localstack serve`. docs/local-cloud.md lists e
 from __future__ import annotations
 
 from deployer_localstack.control.client import Control
-from deployer_localstack.lifecycle import Forgotten, Status, control, down, environment, logs, reset, status, up
+from deployer_localstack.lifecycle import Forgotten, Status, control, down, environment, logs, reset, status, up, up_with_cluster
 from deployer_localstack.options import Options, default_directory
 
-__all__ = ["Control", "Forgotten", "Options", "Status", "control", "default_directory", "down", "environment", "logs", "reset", "status", "up"]
+__all__ = [
+    "Control",
+    "Forgotten",
+    "Options",
+    "Status",
+    "control",
+    "default_directory",
+    "down",
+    "environment",
+    "logs",
+    "reset",
+    "status",
+    "up",
+    "up_with_cluster",
+]

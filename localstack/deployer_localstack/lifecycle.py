@@ -18,6 +18,7 @@ from pathlib import Path
 
 from deployer.core.private import own_directory
 from deployer.errors import ExtraMissing, MachineFault
+from deployer_localstack import clusters
 from deployer_localstack.aws.account import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, ROLE_NAME, SECRET_KEY
 from deployer_localstack.control.client import Control
 from deployer_localstack.options import ELSEWHERE, INSTANCE_VARIABLE, TOKEN_VARIABLE, Options, default_directory, token_of
@@ -92,6 +93,18 @@ def up(options: Options | None = None) -> Status:
     return Status(**{name: getattr(found, name) for name in Status.__slots__ if name != "started"}, started=True)
 
 
+def up_with_cluster(options: Options | None = None) -> tuple[Status, clusters.LocalCluster]:
+    """The local cloud, and beside it a Kubernetes by kind, k3d or minikube; what is up already is left as it is.
+
+    Raises:
+        MachineFault: none of the three is installed, or it fails; and what `up` raises.
+    """
+    options = options or Options()
+    found = up(options)
+    with _locked(options.directory):
+        return found, clusters.up(options.directory)
+
+
 def refuse_without_extra() -> None:
     """Return if all is installed that the daemon stands on.
 
@@ -111,8 +124,9 @@ def down(directory: Path | None = None) -> Forgotten:
         present = status(directory)
         if present.running:
             _end(present.pid)
+        held = {**present.holds, "clusters": int(clusters.down(directory))}
         leftovers = _clear(directory)
-    return Forgotten(present.running, present.holds, leftovers)
+    return Forgotten(present.running, held, leftovers)
 
 
 def status(directory: Path | None = None) -> Status:
@@ -141,7 +155,7 @@ def status(directory: Path | None = None) -> Status:
 
 
 def environment(directory: Path | None = None) -> Mapping[str, str]:
-    """The variables that point boto3, the aws CLI and our targets at the local cloud.
+    """The variables that point boto3, the aws CLI and our targets at the local cloud, and kubectl at its cluster where it has one.
 
     Raises:
         MachineFault: it isn't up.
@@ -160,6 +174,8 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
         "DEPLOYER_EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{ROLE_NAME}",
         TOKEN_VARIABLE: token_of(present.directory),
     }
+    if cluster := clusters.present(present.directory):
+        variables |= clusters.environment(cluster)
     if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
         others = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
         variables["NO_PROXY"] = ",".join(filter(None, ["127.0.0.1", others]))

@@ -44,6 +44,8 @@ class Cluster:
     def start(self) -> None:
         """Returns when a pod can be asked for."""
         self._keys.mkdir()
+        # Where a kubelet keeps its pods' logs, whatever it is told: seen in here alone.
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/var/log"], check=True)
         self._start_docker()
         self._start_store_and_api()
         self._until("the API server", lambda: self._get("readyz", plain=True) == "ok")
@@ -136,6 +138,8 @@ class Cluster:
             *("kubelet", "kubelet", "--kubeconfig", str(self._node), "--config", str(self._directory / "kubelet.yaml"), "--hostname-override", NODE),
             *("--node-ip", ADDRESS, "--root-dir", str(self._directory / "kubelet"), "--cert-dir", str(self._keys / "kubelet")),
             *("--pod-infra-container-image", _PAUSE, "--docker-endpoint", self._docker),
+            *("--experimental-dockershim-root-directory", str(self._directory / "dockershim")),
+            *("--volume-plugin-dir", str(self._directory / "volume-plugins"), "--cni-cache-dir", str(self._directory / "cni")),
         )
         self._start(
             *("proxy", "kube-proxy", "--kubeconfig", str(self._admin), "--hostname-override", NODE, "--proxy-mode", "iptables", "--masquerade-all"),

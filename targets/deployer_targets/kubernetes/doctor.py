@@ -12,10 +12,10 @@ from deployer_targets.kubernetes import images
 from deployer_targets.kubernetes.client import Kube
 
 NEEDED = (
-    ("apps", "deployments", ("get", "list", "patch", "delete")),
-    ("", "services", ("get", "list", "patch", "delete")),
+    ("apps", "deployments", ("get", "list", "create", "patch", "delete")),
+    ("", "services", ("get", "list", "create", "patch", "delete")),
     ("", "configmaps", ("get", "list", "create", "patch", "delete")),
-    ("", "secrets", ("get", "list", "patch", "delete")),
+    ("", "secrets", ("get", "list", "create", "patch", "delete")),
     ("", "pods", ("list",)),
     ("", "pods/log", ("get",)),
     ("", "pods/proxy", ("get",)),

@@ -46,7 +46,7 @@ class KubernetesFaults(seam.Faults):
 
     def transient(self, error: BaseException) -> bool:
         if isinstance(error, ApiError):
-            return error.status in _TRANSIENT
+            return error.status in _TRANSIENT and not _definite(error)
         return _of_transport(error) and not _of_certificate(error)
 
     def unreached(self, error: BaseException) -> bool:
@@ -100,9 +100,9 @@ def _said(error: ApiError, operation: str) -> DeployerError:
         return CredentialsInvalid(
             f"{operation}: the cluster does not take the credentials", why=message, advice="log in to the cluster again, then run the same command"
         )
-    if error.status == 403 and "is forbidden: User" in message and "cannot " in message:
+    if error.status == 403 and (why := _forbidden(message)):
         return PermissionDenied(
-            f"{operation} is not allowed", why=message, advice="deploy doctor lists what is missing; docs/kubernetes.md has the Role that is needed"
+            f"{operation} is not allowed", why=why, advice="deploy doctor lists what is missing; docs/kubernetes.md has the Role that is needed"
         )
     if error.status in (404, 410):
         return Absent(f"{operation}: {message}")
@@ -113,9 +113,17 @@ def _said(error: ApiError, operation: str) -> DeployerError:
     return refusal(message, operation)
 
 
+def _forbidden(message: str) -> str:
+    """Which right is missing, in words; empty where it is admission that says no."""
+    if message.endswith("is forbidden: "):  # all that is said where an apply would make something
+        return f"{message}the verb create, which an apply of what isn't there needs beside patch"
+    return message if "is forbidden: User" in message and "cannot " in message else ""
+
+
 def _definite(error: ApiError) -> bool:
-    """Some admission plugins say no with a 5xx."""
-    return "admission webhook" in error.message and "denied the request" in error.message
+    """Some admission plugins say no with a 5xx, and so is it said that an apply can't be read."""
+    denied = "admission webhook" in error.message and "denied the request" in error.message
+    return denied or error.message.startswith("failed to create typed patch object")
 
 
 def _of_transport(error: BaseException) -> bool:

@@ -1,0 +1,109 @@
+"""Each verb of `deploy -t kubernetes` is allowed by its Role in docs/kubernetes/, and needs all of it: a service account has that Role alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployer.oci import Repository
+from deployer_localstack.kubernetes import ClusterProxy
+from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.models import saved_model
+
+ROLES = Path(__file__).parents[3] / "docs" / "kubernetes"
+SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+# What a rule is for that this story doesn't come to.
+BESIDE = {
+    "deploy": {
+        # Asked of the server's authorizer alone, where an apply makes something.
+        *("apps: create deployments", "core: create services", "core: create secrets"),
+        # A create that fails is taken back.
+        *("core: delete services", "core: delete configmaps"),
+    },
+    # A claim, where somebody has removed the ConfigMap that has them.
+    "delete": {"core: create configmaps"},
+}
+
+
+class Member:
+    """Somebody with one Role, who deploys through the proxy."""
+
+    def __init__(self, role: str, namespace: str, proxy: ClusterProxy, directory: Path) -> None:  # noqa: F811
+        document = yaml.safe_load((ROLES / f"{role}.yaml").read_text())
+        self.allowed = {
+            f"{group or 'core'}: {verb} {resource}"
+            for rule in document["rules"]
+            for group in rule["apiGroups"]
+            for verb in rule["verbs"]
+            for resource in rule["resources"]
+        }
+        self.asked: set[str] = set()
+        self._proxy, self._kubeconfig = proxy, directory / role
+        token = _member_of(document, role, namespace)
+        config = yaml.safe_load(proxy.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token}
+        config["contexts"][0]["context"]["namespace"] = namespace
+        self._kubeconfig.write_text(yaml.safe_dump(config))
+
+    def deploy(self, *arguments: object) -> str:
+        """A run of the command line, which must not fail."""
+        self._proxy.clear()
+        command = [Path(sys.executable).with_name("deploy"), *map(str, arguments)]
+        ran = subprocess.run(command, env={**os.environ, "KUBECONFIG": str(self._kubeconfig)}, capture_output=True, text=True, check=False)
+        assert not ran.returncode, f"deploy {' '.join(map(str, arguments))}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+        self.asked |= {f"{each['service']}: {each['operation']}" for each in self._proxy.calls() if each["service"]}
+        return ran.stdout
+
+
+def _member_of(role: dict[str, Any], name: str, namespace: str) -> str:  # noqa: F811
+    """A service account with a Role; its token."""
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]}
+    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name}}
+    for made in (
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
+        role,
+        {**binding, "roleRef": reference, "subjects": [subject]},
+    ):
+        kubectl("create", "-n", namespace, "-f", "-", given=made)
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    return str(json.loads(kubectl("create", "--raw", path, "-f", "-", given=request))["status"]["token"])
+
+
+@pytest.fixture
+def proxy(cluster: str, cluster_repository: Repository, cluster_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterProxy]:  # noqa: F811
+    monkeypatch.setenv("DEPLOYER_IMAGE_REPOSITORY", cluster_repository.uri)
+    with ClusterProxy(cluster) as started:
+        yield started
+
+
+def test_each_verb_is_allowed_by_its_role_and_needs_all_of_it(namespace: str, proxy: ClusterProxy, tmp_path: Path) -> None:  # noqa: F811
+    members = {role: Member(role, namespace, proxy, tmp_path) for role in ("read", "predict", "logs", "deploy", "delete")}
+    doubler, tripler = (("-m", saved_model(name), "-C", f"resources={json.dumps(SMALL)}", "-C", "drain_seconds=0") for name in ("doubler", "tripler"))
+    question = tmp_path / "question.json"
+    question.write_text('{"dataframe_split": {"columns": ["x"], "data": [[1.5]]}}')
+    churn = ("-t", "kubernetes", "-n", "churn")
+
+    members["deploy"].deploy("create", *churn, *doubler, "-C", 'env={"WORD": "one"}')
+    assert "3.0" in members["predict"].deploy("predict", *churn, "-i", question)
+    assert "POST /invocations" in members["logs"].deploy("logs", *churn)
+    members["read"].deploy("plan", *churn, *tripler)
+    members["read"].deploy("diff", *churn, *tripler)
+    members["deploy"].deploy("update", *churn, *tripler)
+    members["deploy"].deploy("update", *churn, "-C", "replicas=2")
+    members["deploy"].deploy("rollback", *churn)
+    members["deploy"].deploy("apply", *churn, *tripler)
+    for verb in (("get", *churn), ("history", *churn), ("list", "-t", "kubernetes")):
+        assert members["read"].deploy(*verb) != "", verb
+    members["delete"].deploy("prune", *churn, "--keep", "0")
+    members["delete"].deploy("delete", *churn)
+    assert {role: member.allowed - member.asked for role, member in members.items()} == {role: BESIDE.get(role, set()) for role in members}
