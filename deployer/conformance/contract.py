@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance.clients import Command, Ended, wish
-from deployer.conformance.looks import done, flawless, present, serves
+from deployer.conformance.looks import done, flawless, present, serves, steps
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
 from deployer.conformance.traffic import HistoryContract, TrafficContract, WayBackContract
@@ -198,30 +198,36 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
     @pytest.mark.slow
     def test_create_and_delete_killed_anywhere_then_run_again_end_the_same(self, place: Place, name: DeploymentName) -> None:
         create, delete = place.command("create", name, place.first.model), place.command("delete", name)
-        done(place.run(create))
+        made = done(place.run(create)).steps
         shape = place.shape(name)
-        done(place.run(delete))
-        for step in place.boundaries(name, "create", place.first.model):
+        removed = done(place.run(delete)).steps
+        for step in sorted({*place.boundaries(made), *place.boundaries(removed)}):
+            if step < len(made):
+                assert place.killed(create, step) is None
             done(place.run(create), f"killed before step {step}, create")
             serves(place, name, place.first)
             assert place.shape(name) == shape, f"killed before step {step}"
-            if place.killed(delete, step) is None:
-                done(place.run(delete), f"killed before step {step}, delete")
+            if step < len(removed):
+                assert place.killed(delete, step) is None
+            done(place.run(delete), f"killed before step {step}, delete")
             assert not place.everything_of_ours(name), f"killed before step {step}"
-            done(place.run(delete))
 
     @pytest.mark.slow
     def test_create_killed_anywhere_then_deleted_leaves_nothing(self, place: Place, name: DeploymentName) -> None:
-        for step in place.boundaries(name, "create", place.first.model):
-            done(place.run(place.command("delete", name)), f"killed before step {step}")
+        create, delete = place.command("create", name, place.first.model), place.command("delete", name)
+        for step in place.boundaries(steps(place, create), strided=True):
+            assert place.killed(create, step) is None
+            done(place.run(delete), f"killed before step {step}")
             assert not place.everything_of_ours(name), f"killed before step {step}"
 
     @pytest.mark.slow
     def test_create_killed_anywhere_then_updated_to_something_else_ends_there(self, place: Place, name: DeploymentName) -> None:
+        create = place.command("create", name, place.first.model)
         done(place.run(place.command("create", name, place.second.model)))
         shape = place.shape(name)
         done(place.run(place.command("delete", name)))
-        for step in place.boundaries(name, "create", place.first.model):
+        for step in place.boundaries(steps(place, create), strided=True):
+            assert place.killed(create, step) is None
             done(place.run(place.command("apply", name, place.second.model, keep=0)), f"killed before step {step}")
             serves(place, name, place.second)
             assert place.shape(name) == shape, f"killed before step {step}"
@@ -229,26 +235,26 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
 
     @pytest.mark.slow
     def test_update_killed_anywhere_then_run_again_ends_the_same(self, place: Place, serving: DeploymentName) -> None:
-        done(place.run(place.command("update", serving, place.second.model)))
+        made = done(place.run(place.command("update", serving, place.second.model))).steps
         shape, there, back = place.shape(serving), place.first, place.second
-        for step in range(100):
+        for step in place.boundaries(made):
             with place.stream(serving) as stream:
                 update = place.command("update", serving, there.model)
-                ended = place.killed(update, step)
+                assert place.killed(update, step) is None
                 done(place.run(update), f"killed before step {step}")
             flawless(stream, there, back)
             serves(place, serving, there)
             assert place.shape(serving) == shape, f"killed before step {step}"
-            if ended is not None:
-                return
             there, back = back, there
 
     @pytest.mark.slow
     def test_update_killed_anywhere_then_to_something_else_ends_there(self, place: Place, serving: DeploymentName) -> None:
+        update = place.command("update", serving, place.second.model, **place.generation_option)
         done(place.run(place.command("update", serving, place.second.model)))
         shape = place.shape(serving)
         done(place.run(place.command("update", serving, place.first.model)))
-        for step in place.boundaries(serving, "update", place.second.model, **place.generation_option):
+        for step in place.boundaries(steps(place, update), strided=True):
+            assert place.killed(update, step) is None
             plain = done(place.run(place.command("apply", serving, place.second.model)), f"killed before step {step}")
             serves(place, serving, place.second)
             assert place.shape(serving).keys() == shape.keys(), f"killed before step {step}"
@@ -257,7 +263,9 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
 
     @pytest.mark.slow
     def test_update_killed_anywhere_then_deleted_leaves_nothing(self, place: Place, serving: DeploymentName) -> None:
-        for step in place.boundaries(serving, "update", place.second.model):
+        update = place.command("update", serving, place.second.model)
+        for step in place.boundaries(steps(place, update), strided=True):
+            assert place.killed(update, step) is None
             done(place.run(place.command("delete", serving)), f"killed before step {step}")
             assert not place.everything_of_ours(serving), f"killed before step {step}"
             done(place.run(place.command("create", serving, place.first.model)))

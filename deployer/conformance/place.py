@@ -7,7 +7,7 @@ import json
 import secrets
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +37,8 @@ class Place(ABC):
         other_image: an image that serves as well as the usual one, under another reference.
         question: a request that `first` and `second` answer differently.
         shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
-        stride: a canary is killed at every so many of its steps: more than one where a rollout takes long.
+        stride: more than one where a rollout takes long: a client is killed at one step of each kind, and, where only what comes afterwards differs,
+            at every so many of these.
         packages: how strictly images must fit: what `--packages` says.
     """
 
@@ -124,10 +125,11 @@ class Place(ABC):
     def stream(self, name: DeploymentName) -> Stream:
         """The question, again and again."""
         cloud = self.connect()
-        return Stream(lambda: self.read(self.target.predict(name, self.question, cloud)))
+        return Stream(lambda: self.ask(name, cloud))
 
-    def ask(self, name: DeploymentName) -> object:
-        return self.read(self.target.predict(name, self.question, self.connect()))
+    def ask(self, name: DeploymentName, cloud: Any = None) -> object:
+        """The answer to the question. `cloud`: a client to ask with, instead of a new one."""
+        return self.read(self.target.predict(name, self.question, cloud or self.connect()))
 
     def observe(self, name: DeploymentName) -> Observed | None:
         return self.target.observe(name, self.connect())
@@ -136,11 +138,9 @@ class Place(ABC):
         """How much of each kind is there: the same for two deployments that went the same way."""
         return Counter(each.partition("/")[0] for each in self.everything_of_ours(name))
 
-    def boundaries(self, name: DeploymentName, verb: str, model: PackagedModel | None = None, /, **options: Any) -> Iterator[int]:
-        """Kill a command at one boundary after the other, until one isn't reached any more; between two, what the test does with the leftovers."""
-        for step in itertools.count():
-            ended = self.killed(self.command(verb, name, model, **options), step)
-            if ended is not None:
-                assert ended.done, ended
-                return
-            yield step
+    def boundaries(self, steps: Sequence[str], *, strided: bool = False) -> tuple[int, ...]:
+        """The numbers of the steps at which a client that goes through these kinds of them is killed."""
+        if self.stride == 1:
+            return tuple(range(len(steps)))
+        first = tuple(number for number, kind in enumerate(steps) if kind not in steps[:number])
+        return first[:: self.stride] if strided else first

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from deployer.conformance.clients import Command, wish
-from deployer.conformance.looks import done, flawless, present, serves
+from deployer.conformance.looks import done, flawless, present, serves, steps
 from deployer.conformance.place import Place
 from deployer.core.capabilities import SupportsHistory
 from deployer.core.history import Entry, chapters, read
@@ -144,26 +144,23 @@ class TrafficContract:
     @pytest.mark.slow
     def test_a_canary_killed_anywhere_then_run_again_ends_the_same(self, place: Place, serving: DeploymentName) -> None:
         there, back = place.second, place.first
-        done(place.run(place.command("update", serving, there.model)))
+        made = done(place.run(place.command("update", serving, there.model, **{**WAITED, "pause": "0s"}))).steps
         shape = place.shape(serving)
-        for step in range(0, 100, place.stride):
+        for step in place.boundaries(made):
             there, back = back, there
             update = place.command("update", serving, there.model, **{**WAITED, "pause": "0s"})
             with place.stream(serving) as stream:
-                ended = place.killed(update, step)
+                assert place.killed(update, step) is None
                 done(place.run(update), f"killed before step {step}")
             flawless(stream, there, back)
             serves(place, serving, there)
             assert place.shape(serving) == shape, f"killed before step {step}"
-            if ended is not None:
-                return
 
     @pytest.mark.slow
     def test_a_canary_killed_anywhere_then_given_up_goes_back(self, place: Place, serving: DeploymentName) -> None:
-        shape = place.shape(serving)
-        for step in range(1, 100, place.stride):
-            if place.killed(place.command("update", serving, place.second.model, **{**WAITED, "pause": "0s"}, keep=0), step) is not None:
-                return
+        shape, update = place.shape(serving), place.command("update", serving, place.second.model, **{**WAITED, "pause": "0s"}, keep=0)
+        for step in place.boundaries(steps(place, update), strided=True):
+            assert place.killed(update, step) is None
             before = present(place, serving)
             with place.stream(serving) as stream:
                 done(place.run(place.command("abort", serving)), f"killed before step {step}")
@@ -195,7 +192,8 @@ class TrafficContract:
         if isinstance(place.target, SupportsHistory):
             told = read(place.target.history(name, place.connect()))[-1]
             assert (told.generation, told.outcome, told.share) == (observed.candidate, "paused", percent)
-        answers = Counter(place.ask(name) == place.second.answer for _ in range(REQUESTS))
+        cloud = place.connect()
+        answers = Counter(place.ask(name, cloud) == place.second.answer for _ in range(REQUESTS))
         assert abs(answers[True] - REQUESTS * percent // 100) <= REQUESTS // 4, answers
 
     def _last(self, place: Place, command: Command) -> int:

@@ -25,6 +25,7 @@ OURS = (b"deployer_targets.local.supervisor", b"deployer_scoring")
 
 
 class LocalPlace(Place):
+    stride = 3  # each kind of step is killed; what may come afterwards is tried at every step in memory
     options: ClassVar[Mapping[str, Any]] = {"runtime": "process"}
     generation_option: Mapping[str, Any] = {"env": {"WORD": "two"}}
     live_option: ClassVar[Mapping[str, Any]] = {"max_restarts": 5}

@@ -22,7 +22,7 @@ class SageMakerPlace(Place):
     options: ClassVar[Mapping[str, Any]] = {"execution_role_arn": ROLE, "timeout_seconds": 180}
     generation_option: Mapping[str, Any] = {"container_startup_timeout": 120}
     live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
-    stride = 6  # the simulation kills it at every call
+    stride = 3  # the simulation kills it at every call
 
     def __init__(self, here: AwsHere, models: Path) -> None:
         self.here = here

@@ -148,7 +148,7 @@ def virtual_time(cloud: Cloud) -> Iterator[None]:
 
 def hollow_models() -> AbstractContextManager[object]:
     """Nobody looks into the models, which have nothing in them. Around whole histories: clients run in threads."""
-    return patch.object(checks, "look_before_upload")
+    return patch.object(checks, "look_before_upload", lambda *_: None)
 
 
 def run(subject: Subject, command: Command, cloud: Cloud, actor: str, turn: Callable[[int], None] | None = None) -> Outcome:
