@@ -83,16 +83,21 @@ class Claim(Generic[Version]):
     version: Version
 
 
-def claim_by_comparing(name: str, run: str, look: Callable[[], Claim[Version]], put: Callable[[Version], bool]) -> None:
+def claim_by_comparing(
+    name: str, run: str, look: Callable[[], Claim[Version]], put: Callable[[Version], bool], *, listed: Version | None = None
+) -> None:
     """Claim in a store that has compare-and-set, so that a write which comes late, of a run that is dead by then, takes nothing from a newer one.
 
     Args:
         look: the claim as it is.
         put: write this run's in place of that version; false where it isn't the version any more.
+        listed: the version that a listing had just now, which saves a look; None: it isn't known.
 
     Raises:
         Conflict: another was faster each time.
     """
+    if listed is not None and put(listed):
+        return
     for _ in range(_TRIES):
         now = look()
         if now.holder == run or put(now.version):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -106,11 +107,13 @@ class TargetConfig(BaseModel):
         return self
 
     @classmethod
+    @functools.cache
     def marks(cls) -> Mapping[str, Mark]:
         """The mark of each option by name."""
         return {name: _mark(name, field.metadata) for name, field in cls.model_fields.items()}
 
     @classmethod
+    @functools.cache
     def taken(cls, takes: Takes) -> frozenset[str]:
         """The names of the options that take effect so."""
         return frozenset(name for name, mark in cls.marks().items() if mark.takes is takes)

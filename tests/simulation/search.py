@@ -21,13 +21,15 @@ USUAL = Behaviour(broken=BROKEN, failing=FAILING)
 ABSENT: tuple[Command, ...] = ()
 SERVING = (Command("create", "v1"),)
 UPDATED = (*SERVING, Command("update", "v2"))
-STRUCK: tuple[tuple[tuple[Command, ...], Command], ...] = (
+FIRST: tuple[tuple[tuple[Command, ...], Command], ...] = (
     (ABSENT, Command("create", "v1")),
     (ABSENT, Command("create", "broken")),
     (SERVING, Command("update", "v2", (("instance_count", 2),))),
     (SERVING, Command("update", "broken")),
     (SERVING, Command("update", "", (("instance_count", 3),))),
     (SERVING, Command("delete")),
+)
+LATER: tuple[tuple[tuple[Command, ...], Command], ...] = (
     (UPDATED, Command("update", "v3")),
     (UPDATED, Command("update", "v1")),
     (UPDATED, Command("apply", "v2", (("instance_type", "ml.m5.xlarge"),))),
@@ -122,7 +124,7 @@ class Tally:
 
 
 def every_call_struck(
-    subject: Subject, budget: int, cases: Sequence[tuple[tuple[Command, ...], Command]] = STRUCK, afterwards: tuple[Command, ...] = AFTERWARDS
+    subject: Subject, budget: int, cases: Sequence[tuple[tuple[Command, ...], Command]], afterwards: tuple[Command, ...] = AFTERWARDS
 ) -> Tally:
     """Each command of the cases, each of its calls, each fault; then as many follow-up commands, in turn, as the budget allows.
 
@@ -239,6 +241,8 @@ def _begun(subject: Subject, start: tuple[Command, ...]) -> Cloud:
 
 __all__ = [
     "BUDGET",
+    "FIRST",
+    "LATER",
     "QUIET",
     "SEED",
     "Tally",

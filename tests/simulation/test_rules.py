@@ -16,6 +16,8 @@ from tests.simulation.histories import Subject
 from tests.simulation.sagemaker import OverSimulatedAws
 from tests.simulation.search import (
     BUDGET,
+    FIRST,
+    LATER,
     SEED,
     Tally,
     beside_a_hand,
@@ -29,7 +31,8 @@ from tests.simulation.search import (
 
 SUBJECTS: Mapping[str, Callable[[], Subject]] = {"the SageMaker target": OverSimulatedAws}
 SEARCHES: Mapping[str, Callable[[Subject, int], Tally]] = {
-    "every call struck by everything, then any command": lambda subject, budget: every_call_struck(subject, budget * 80 // 100),
+    "every call struck by everything, then any command": lambda subject, budget: every_call_struck(subject, budget * 40 // 100, FIRST),
+    "the same of later generations": lambda subject, budget: every_call_struck(subject, budget * 40 // 100, LATER),
     "rollouts by steps, struck by everything": lambda subject, budget: canaries_struck(subject, budget * 20 // 100),
     "rollouts by steps, one client within another": lambda subject, budget: canaries_within_another(subject, budget * 4 // 100),
     "two clients, one within the other at every call": lambda subject, budget: one_within_another(subject, budget * 4 // 100),

@@ -45,7 +45,8 @@ class S3Ledger:
         return bool(there)
 
     def claim(self, run: str) -> None:
-        claim_by_comparing(self.home.deployment, run, self._look, lambda version: self._put(run, version))
+        listed = self.cloud.connection.learnt.pop(claim_listed(self.home), None)
+        claim_by_comparing(self.home.deployment, run, self._look, lambda version: self._put(run, version), listed=listed)
 
     def verify(self, run: str) -> None:
         verify_holder(self.home.deployment, run, self.holder())
@@ -80,3 +81,8 @@ class S3Ledger:
                 raise
             return False
         return True
+
+
+def claim_listed(home: Home) -> tuple[str, str, str]:
+    """By what a run remembers which version of the claim a listing showed; "" where it showed none."""
+    return ("claim listed", home.bucket, home.deployment)

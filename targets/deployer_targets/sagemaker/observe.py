@@ -13,7 +13,7 @@ from deployer.errors import NotOurs
 from deployer_targets.sagemaker import autoscaling, names, store
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
-from deployer_targets.sagemaker.ledger import S3Ledger
+from deployer_targets.sagemaker.ledger import S3Ledger, claim_listed
 from deployer_targets.sagemaker.names import Home
 from deployer_targets.sagemaker.plain import plain
 from deployer_targets.sagemaker.view import Seen, View
@@ -37,6 +37,24 @@ class Shelf:
     def named(self) -> frozenset[Resource]:
         """What the records name, and the configs by which they may share an endpoint with the generation before."""
         return frozenset(resource for record in self.records.values() for resource in (*record.resources, *_split(record)))
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All that is ours but the endpoint.
+
+    Attributes:
+        buckets: those that models and configs without a record are tagged with.
+    """
+
+    shelf: Shelf
+    resources: frozenset[Resource]
+    buckets: frozenset[str] = frozenset()
+
+    def without(self, gone: frozenset[Resource]) -> Inventory:
+        """The same, once these are removed."""
+        records = {each: record for each, record in self.shelf.records.items() if generations.record_resource(each) not in gone}
+        return Inventory(Shelf(records, self.shelf.resources - gone), self.resources - gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,18 +170,16 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
     """
     endpoint = describe(name, cloud)
     if endpoint is not None:
-        tags = tags_if_there(cloud, endpoint.description["EndpointArn"])
+        tags = cloud.connection.learnt.pop(made_with(name), None) or tags_if_there(cloud, endpoint.description["EndpointArn"])
         cloud.connection.learnt["account"] = endpoint.description["EndpointArn"].split(":")[4]
         endpoint = None if tags is None else Endpoint(endpoint.description, tags)
     home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or bucket or cloud.default_bucket, name)
-    shelf = read_shelf(cloud, home)
+    inventory = cloud.connection.learnt.pop(swept(home), None) or take_inventory(name, home, cloud)
+    shelf, resources = inventory.shelf, inventory.resources
     if endpoint is not None:
         _refuse_foreign(name, endpoint, shelf, cloud)
-    listed = _listed(name, cloud)
-    strays = _strays(name, shelf, listed, cloud)
-    if endpoint is None and bucket is None and not shelf.resources and (elsewhere := set(strays.values()) - {home.bucket, ""}):
+    if endpoint is None and bucket is None and not shelf.resources and (elsewhere := inventory.buckets - {home.bucket, ""}):
         return observe(name, cloud, min(elsewhere))
-    resources = shelf.resources | _standing(shelf, listed, cloud) | strays.keys()
     cloud.connection.learnt[home_of(name)] = home if shelf.resources else None
     if endpoint is None and not resources:
         return None
@@ -196,14 +212,26 @@ def read_shelf(cloud: Aws, home: Home) -> Shelf:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
     found = store.keys(cloud, home)
     cloud.connection.learnt[history_listed(home)] = home.history in found
+    cloud.connection.learnt[claim_listed(home)] = found.get(home.claim, "")
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
     return Shelf(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
 
 
-def inventory(name: str, home: Home, cloud: Aws) -> tuple[Shelf, frozenset[Resource]]:
-    """What lies under the prefix, and all that is ours but the endpoint."""
+def take_inventory(name: str, home: Home, cloud: Aws) -> Inventory:
+    """What is there now."""
     shelf, listed = read_shelf(cloud, home), _listed(name, cloud)
-    return shelf, shelf.resources | _standing(shelf, listed, cloud) | _strays(name, shelf, listed, cloud).keys()
+    strays = _strays(name, shelf, listed, cloud)
+    return Inventory(shelf, shelf.resources | _standing(shelf, listed, cloud) | strays.keys(), frozenset(strays.values()))
+
+
+def made_with(name: str) -> tuple[str, str]:
+    """By what a run remembers the tags with which it made the endpoint: the next look needn't ask for them."""
+    return ("made with", name)
+
+
+def swept(home: Home) -> tuple[str, str, str]:
+    """By what a run remembers what its sweep left: the look that comes next, which shows how the run ended, needs no other."""
+    return ("swept", home.bucket, home.deployment)
 
 
 def tags_of(cloud: Aws, arn: str) -> dict[str, str]:

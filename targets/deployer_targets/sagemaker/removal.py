@@ -14,7 +14,7 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Shelf, describe, in_use, inventory, read_shelf, tags_if_there
+from deployer_targets.sagemaker.observe import Shelf, describe, in_use, read_shelf, swept, tags_if_there, take_inventory
 from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
@@ -83,10 +83,10 @@ class Remove(Step[Aws]):
         return "what is not needed"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        return bool(self.resources) and self.unused(read_shelf(cloud, self.home), cloud, progress)
+        return bool(self.resources and self.unused(read_shelf(cloud, self.home), cloud, progress))
 
-    def unused(self, shelf: Shelf, cloud: Aws, progress: Progress) -> bool:
-        """Remove those that nothing else leads to, by what lies under the prefix now."""
+    def unused(self, shelf: Shelf, cloud: Aws, progress: Progress) -> frozenset[Resource]:
+        """Remove those that nothing else leads to, by what lies under the prefix now; which they were."""
         free = self.resources - in_use(self.name, shelf, cloud, self.resources)
         configs = {resource for resource in free if resource.kind == names.CONFIG}
         for config in sorted(configs):
@@ -96,7 +96,7 @@ class Remove(Step[Aws]):
             if of_kind:
                 progress.note(", ".join(str(each) for each in of_kind[:3]))
                 _remove(of_kind, self.home, cloud)
-        return bool(free)
+        return free
 
     def _fence(self, config: str, cloud: Aws) -> None:
         found = cloud.find("sagemaker", "describe_endpoint_config", EndpointConfigName=config)
@@ -128,9 +128,11 @@ class Sweep(Step[Aws]):
         return "what is not needed any more"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        shelf, there = inventory(self.name, self.home, cloud)
-        gone = frozenset(each for each in there - self.keep if each.kind != names.REQUEST)
-        return bool(gone) and Remove(self.name, self.home, gone).unused(shelf, cloud, progress)
+        there = take_inventory(self.name, self.home, cloud)
+        doomed = frozenset(each for each in there.resources - self.keep if each.kind != names.REQUEST)
+        gone = Remove(self.name, self.home, doomed).unused(there.shelf, cloud, progress) if doomed else doomed
+        cloud.connection.learnt[swept(self.home)] = there.without(gone)
+        return bool(gone)
 
 
 @dataclass(frozen=True, slots=True)

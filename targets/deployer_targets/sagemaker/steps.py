@@ -17,7 +17,7 @@ from deployer_targets.sagemaker.destination import Destination, is_there
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Endpoint, data_of, describe
+from deployer_targets.sagemaker.observe import Endpoint, data_of, describe, made_with
 
 _SETTLING_SECONDS = 12.0
 """By how much SageMaker's reads may lag behind its writes."""
@@ -242,6 +242,7 @@ class PointEndpoint(Step[Aws]):
         where = {"EndpointName": self.name, "EndpointConfigName": self.at}
         if endpoint is None:
             self._settled(cloud, "create_endpoint", **where, **guardrails, Tags=names.to_tags(self.tags))
+            cloud.connection.learnt[made_with(self.name)] = dict(self.tags)
         else:
             # A weight is of this config alone: where two generations share the endpoint, it isn't what the next one is to have.
             apart = {"ExcludeRetainedVariantProperties": [{"VariantPropertyType": "DesiredWeight"}]} if self.retain else {}

@@ -86,6 +86,7 @@ class SageMaker:
         if home is None or config.bucket not in (None, home.bucket):
             home = Home(config.bucket or observe.bucket_of(name, cloud), name)
             buckets.ensure(cloud, home.bucket)
+        cloud.connection.learnt.pop(observe.swept(home), None)
         ledger = S3Ledger(cloud, home, config.kms_key)
         held = cloud.holding(Held(home, run, partial(ledger.verify, run), config.kms_key))
         try:
