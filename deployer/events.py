@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from typing import TypedDict
 
+from deployer.errors import DeployerError
 from deployer.words import rfc3339
 from deployer_scoring.masking import masked
 
@@ -125,21 +127,33 @@ class Outcome:
 
 
 @contextmanager
-def stepping(report: Report, step: str, label: str, resource: str = "") -> Iterator[Outcome]:
-    """Report the block as one step; it fills in what the step came to. A block that raises is not finished, and its error tells of it."""
-    begun, outcome = time.monotonic(), Outcome(resource)
-    report(StepStarted(step=step, label=label, resource=resource))
-    yield outcome
-    report(
-        StepFinished(
-            step=step,
-            label=label,
-            resource=outcome.resource,
-            changed=outcome.changed,
-            detail=outcome.detail,
-            seconds=time.monotonic() - begun,
-        )
-    )
+def stepping(report: Report, step: str, label: str, resource: str = "", effect: str = "") -> Iterator[Outcome]:
+    """Report the block as one step; it fills in what the step came to. A block that raises has failed, and why is told."""
+    begun, outcome, named = time.monotonic(), Outcome(resource), _Named(step=step, label=label, effect=effect)
+    report(StepStarted(**named, resource=resource))
+    try:
+        yield outcome
+    except BaseException as error:
+        report(StepFailed(**named, resource=outcome.resource, reason=_reason(error), seconds=time.monotonic() - begun))
+        raise
+    seconds = time.monotonic() - begun
+    report(StepFinished(**named, resource=outcome.resource, changed=outcome.changed, detail=outcome.detail, seconds=seconds))
+
+
+class _Named(TypedDict):
+    """What all events of one step have in common."""
+
+    step: str
+    label: str
+    effect: str
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, DeployerError):
+        return error.message
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return (str(error) if isinstance(error, OSError) else "") or type(error).__name__
 
 
 def silent(_: Event) -> None:

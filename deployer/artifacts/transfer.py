@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 
-from deployer.errors import DeployerError, ModelInvalid
-from deployer.events import Report, StepFailed, StepFinished, StepProgressed, StepStarted
+from deployer.errors import ModelInvalid
+from deployer.events import Report, StepProgressed, stepping
 
 STEP, LABEL = "fetch_model", "model download"
 
@@ -42,7 +41,7 @@ def download(files: Sequence[RemoteFile], get: Get, directory: Path, uri: str, r
         Whatever `get` raises, once those that had begun have ended. An interrupt doesn't wait for them: no client can break off a transfer.
     """
     total = sum(file.size for file in files)
-    with told(report, uri) as progressed:
+    with downloading(report, uri) as progressed:
         done = 0
         for count in _arriving(files, lambda file, arrived: _one(file, get, directory, uri, arrived)):
             done += count
@@ -50,28 +49,11 @@ def download(files: Sequence[RemoteFile], get: Get, directory: Path, uri: str, r
 
 
 @contextmanager
-def told(report: Report, uri: str) -> Iterator[Callable[[int, int | None], None]]:
+def downloading(report: Report, uri: str) -> Iterator[Callable[[int, int | None], None]]:
     """Report the block as one step; it's given what to call with the bytes that are here, and with all of them or None."""
-    begun = time.monotonic()
-
-    def progressed(done: int, total: int | None) -> None:
-        report(StepProgressed(step=STEP, label=LABEL, done=done, total=total, unit="bytes", note=f"from {uri}"))
-
-    report(StepStarted(step=STEP, label=LABEL, resource=uri))
-    try:
-        yield progressed
-    except (DeployerError, OSError) as error:
-        report(
-            StepFailed(
-                step=STEP,
-                label=LABEL,
-                resource=uri,
-                reason=error.message if isinstance(error, DeployerError) else str(error),
-                seconds=time.monotonic() - begun,
-            )
-        )
-        raise
-    report(StepFinished(step=STEP, label=LABEL, resource=uri, detail=f"from {uri}", seconds=time.monotonic() - begun))
+    with stepping(report, STEP, LABEL, uri) as outcome:
+        yield lambda done, total: report(StepProgressed(step=STEP, label=LABEL, done=done, total=total, unit="bytes", note=f"from {uri}"))
+        outcome.detail = f"from {uri}"
 
 
 def _arriving(files: Sequence[RemoteFile], one: Callable[[RemoteFile, Arrived], None]) -> Iterator[int]:

@@ -12,7 +12,7 @@ from typing import IO
 import httpx
 
 from deployer.artifacts import archives, cache
-from deployer.artifacts.transfer import told
+from deployer.artifacts.transfer import downloading
 from deployer.artifacts.uri import ModelUri, candidate_name
 from deployer.errors import ModelInvalid, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Report
@@ -70,7 +70,7 @@ def _spooled(response: httpx.Response, uri: ModelUri, report: Report) -> Iterato
     length = response.headers.get("content-length")
     digest, done = hashlib.sha256(), 0
     with tempfile.TemporaryFile(dir=spools) as spool:
-        with told(report, uri.public) as progressed:
+        with downloading(report, uri.public) as progressed:
             for chunk in response.iter_raw(1 << 20):
                 spool.write(chunk)
                 digest.update(chunk)

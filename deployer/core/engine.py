@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
 from deployer.core.plan import Effect, Plan, Progress, Step, kind_of
 from deployer.errors import Conflict, DeployerError, Interrupted, PermissionDenied, RollbackFailed, RolloutFailed
-from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepStarted
+from deployer.events import Noticed, Report, RollbackStarted, stepping
 
 Cloud = TypeVar("Cloud")
 
@@ -102,31 +101,9 @@ def _stranded(cause: DeployerError, error: DeployerError | KeyboardInterrupt) ->
 
 def run(step: Step[Cloud], cloud: Cloud, report: Report) -> None:
     """One step, with its start, end and time reported, and whether it changed anything."""
-    begin = time.monotonic()
     progress = Progress(kind_of(step), step.describe(), report)
-    named: _Named = {"step": progress.step, "label": progress.label, "effect": step.effect, "resource": str(step.makes or "")}
-    report(StepStarted(**named))
-    try:
-        changed = step.run(cloud, progress)
-    except BaseException as error:
-        report(StepFailed(**named, reason=_reason(error), seconds=time.monotonic() - begin))
-        raise
-    report(StepFinished(**named, changed=changed, seconds=time.monotonic() - begin))
-
-
-class _Named(TypedDict):
-    """What all events of one step have in common."""
-
-    step: str
-    label: str
-    effect: str
-    resource: str
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, DeployerError):
-        return error.message
-    return "interrupted" if isinstance(error, KeyboardInterrupt) else type(error).__name__
+    with stepping(report, progress.step, progress.label, str(step.makes or ""), step.effect) as outcome:
+        outcome.changed = step.run(cloud, progress)
 
 
 def _sweep(step: Step[Cloud], cloud: Cloud, report: Report) -> None:

@@ -25,6 +25,7 @@ from tests.simulation.chance import random_history
 from tests.simulation.histories import Command, Subject
 from tests.simulation.sagemaker import OverSimulatedAws
 from tests.simulation.search import (
+    CHECKED,
     MANUAL,
     UPDATED,
     Tally,
@@ -85,7 +86,7 @@ def by_crossing_clients(subject: Subject) -> Tally:
 def by_faults(verb: str, model: str = "", **options: int) -> Callable[[Subject], Tally]:
     """Of every call of one command, on a deployment that was updated or, for create, on none."""
     case = (() if verb == "create" else UPDATED, Command(verb, model, tuple(options.items())))
-    return lambda subject: every_call_struck(subject, 4000, [case])
+    return lambda subject: every_call_struck(subject, 1200, [case])
 
 
 def by_canaries(subject: Subject) -> Tally:
@@ -96,6 +97,11 @@ def by_canaries(subject: Subject) -> Tally:
 def by_one_canary(subject: Subject) -> Tally:
     """Of every call of one that stops at its first step."""
     return every_call_struck(subject, 500, [(UPDATED, Command("update", "v3", MANUAL))])
+
+
+def by_one_that_fails(subject: Subject) -> Tally:
+    """Of every call of one that fails its checks, and is run again."""
+    return every_call_struck(subject, 300, [(UPDATED, Command("update", "failing", CHECKED))], (Command("abort"),))
 
 
 def by_a_hand(subject: Subject) -> Tally:
@@ -170,14 +176,14 @@ MUTANTS: dict[str, Mutant] = {
     "11 unfinished uploads stay": Mutant(lambda: patch.object(store, "uploads", lambda *_: []), by_one_client),
     "the switch has no precondition": Mutant(lambda: replaced(steps.PointEndpoint, "run", wherever_it_is), by_a_hand),
     "the record is written last": Mutant(lambda: replaced(plan, "_forward", record_last), by_one_client),
-    "a failed candidate counts as one of before": Mutant(lambda: patch.object(generations, "given_back", lambda _, seen: seen), by_canaries),
+    "a failed candidate counts as one of before": Mutant(lambda: patch.object(generations, "given_back", lambda _, seen: seen), by_one_that_fails),
     "to give up is to go on": Mutant(
         lambda: replaced(Move, "_record", lambda record: lambda _, seen: record(Move(Direction.PROMOTE), seen)), by_canaries
     ),
     "a rollout goes by no steps": Mutant(lambda: patch.object(Course, "after", lambda *_: ()), by_one_canary),
     "a rollout forgets the pause that a killed run never told": Mutant(lambda: patch.object(lifecycle, "rests", lambda *_: False), by_one_canary),
-    "no check ever fails": Mutant(lambda: patch.object(Checks, "failed", lambda *_: ""), by_canaries),
-    "a failed check stops the rollout where it is": Mutant(lambda: patch.object(rollout, "RolloutFailed", TimedOut), by_canaries),
+    "no check ever fails": Mutant(lambda: patch.object(Checks, "failed", lambda *_: ""), by_one_that_fails),
+    "a failed check stops the rollout where it is": Mutant(lambda: patch.object(rollout, "RolloutFailed", TimedOut), by_one_that_fails),
     "a rollout does not stop for anybody": Mutant(lambda: patch.object(Course, "manual", False), by_one_canary),
     "strays aren't looked for": Mutant(lambda: patch.object(observe, "_strays", lambda *_: {}), by_two_clients),
     "an interrupt after the switch goes back": Mutant(

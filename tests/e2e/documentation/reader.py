@@ -28,6 +28,12 @@ class Fell(AssertionError):
         super().__init__(f"{block}: {what}\n\n{textwrap.indent(block.text, '    ')}\n  came:\n{textwrap.indent(came[-4000:], '    | ')}")
 
 
+_ALL_DOWN = """
+{ deploy list -t local -o name | xargs -r -n 1 deploy delete -t local -n || true
+deploy localstack down || true; } >/dev/null 2>&1
+"""
+
+
 @dataclass
 class Reader:
     """Types what the pages say.
@@ -55,7 +61,7 @@ class Reader:
 
     def stop(self) -> None:
         """End what the pages have started, and forget all of it."""
-        self._shell(Block("the end", 0, "sh", "", "deploy localstack down || true"), "deploy localstack down >/dev/null 2>&1 || true")
+        self._shell(Block("the end", 0, "sh", "", _ALL_DOWN), _ALL_DOWN)
         shutil.rmtree(self.room, ignore_errors=True)
 
     def _follow(self, block: Block) -> None:
