@@ -40,7 +40,7 @@ class Shelf:
 
 
 @dataclass(frozen=True, slots=True)
-class Inventory:
+class Stock:
     """All that is ours but the endpoint.
 
     Attributes:
@@ -51,10 +51,10 @@ class Inventory:
     resources: frozenset[Resource]
     buckets: frozenset[str] = frozenset()
 
-    def without(self, gone: frozenset[Resource]) -> Inventory:
+    def without(self, gone: frozenset[Resource]) -> Stock:
         """The same, once these are removed."""
         records = {each: record for each, record in self.shelf.records.items() if generations.record_resource(each) not in gone}
-        return Inventory(Shelf(records, self.shelf.resources - gone), self.resources - gone)
+        return Stock(Shelf(records, self.shelf.resources - gone), self.resources - gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +174,11 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
         cloud.connection.learnt["account"] = endpoint.description["EndpointArn"].split(":")[4]
         endpoint = None if tags is None else Endpoint(endpoint.description, tags)
     home = Home((endpoint.tags.get(names.TAG_BUCKET) if endpoint else None) or bucket or cloud.default_bucket, name)
-    inventory = cloud.connection.learnt.pop(swept(home), None) or take_inventory(name, home, cloud)
-    shelf, resources = inventory.shelf, inventory.resources
+    stock = cloud.connection.learnt.pop(swept(home), None) or take_stock(name, home, cloud)
+    shelf, resources = stock.shelf, stock.resources
     if endpoint is not None:
         _refuse_foreign(name, endpoint, shelf, cloud)
-    if endpoint is None and bucket is None and not shelf.resources and (elsewhere := inventory.buckets - {home.bucket, ""}):
+    if endpoint is None and bucket is None and not shelf.resources and (elsewhere := stock.buckets - {home.bucket, ""}):
         return observe(name, cloud, min(elsewhere))
     cloud.connection.learnt[home_of(name)] = home if shelf.resources else None
     if endpoint is None and not resources:
@@ -217,11 +217,11 @@ def read_shelf(cloud: Aws, home: Home) -> Shelf:
     return Shelf(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
 
 
-def take_inventory(name: str, home: Home, cloud: Aws) -> Inventory:
+def take_stock(name: str, home: Home, cloud: Aws) -> Stock:
     """What is there now."""
     shelf, listed = read_shelf(cloud, home), _listed(name, cloud)
     strays = _strays(name, shelf, listed, cloud)
-    return Inventory(shelf, shelf.resources | _standing(shelf, listed, cloud) | strays.keys(), frozenset(strays.values()))
+    return Stock(shelf, shelf.resources | _standing(shelf, listed, cloud) | strays.keys(), frozenset(strays.values()))
 
 
 def made_with(name: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Shelf, describe, in_use, read_shelf, swept, tags_if_there, take_inventory
+from deployer_targets.sagemaker.observe import Shelf, describe, in_use, read_shelf, swept, tags_if_there, take_stock
 from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
@@ -128,7 +128,7 @@ class Sweep(Step[Aws]):
         return "what is not needed any more"
 
     def run(self, cloud: Aws, progress: Progress) -> bool:
-        there = take_inventory(self.name, self.home, cloud)
+        there = take_stock(self.name, self.home, cloud)
         doomed = frozenset(each for each in there.resources - self.keep if each.kind != names.REQUEST)
         gone = Remove(self.name, self.home, doomed).unused(there.shelf, cloud, progress) if doomed else doomed
         cloud.connection.learnt[swept(self.home)] = there.without(gone)
