@@ -13,7 +13,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/environment
 	@scripts/environment $(VENV)
 	@touch $@
 
-demo: env ## the main job: train, deploy to a cloud on this machine, predict, update under load, delete
+demo: env ## the main job: train, deploy to a cloud on this machine, predict, update under load, delete; on Kubernetes too where one is at hand
 	@$(PYTHON) scripts/demo
 
 test: env ## everything that must pass: style, types, layers, unit, simulation, conformance, e2e

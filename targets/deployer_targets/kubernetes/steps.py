@@ -126,7 +126,7 @@ class Scale(Step[Kube]):
     effect = Effect.UPDATE
 
     def describe(self) -> str:
-        return f"{self.count} pods of {self.generation}"
+        return f"{self.count} {'pod' if self.count == 1 else 'pods'} of {self.generation}"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
         def change(found: Object) -> bool:
