@@ -9,7 +9,8 @@
 
 The cluster is KUBE_CONTEXT's where that is set, in a namespace of its own, with the repository DEPLOYER_IMAGE_REPOSITORY. Else it is Debian's own,
 where it is built and root may (scripts/kubernetes-engine), shared by all test processes and stopped by the last, with an empty registry on this
-machine. Elsewhere the tests are skipped and say so; with CI=true they fail.
+machine. Else kind, k3d or minikube makes one, where one of them is installed (deployer_localstack/clusters.py). Elsewhere the tests are skipped and
+say so; with CI=true they fail.
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ from typing import Any
 
 import pytest
 
+from deployer.errors import MachineFault
 from deployer.events import silent
 from deployer.oci import Repository
 from deployer_images.builder import LAYERS, BuildOptions, build_and_push
+from deployer_localstack import clusters
 from tests.docker import root_directory, serving_registry, unavailable
 
 ENGINE = Path(__file__).parents[1] / "scripts" / "kubernetes-engine"
@@ -51,13 +54,19 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield str(kubeconfig)
         return
     up = subprocess.run([sys.executable, str(ENGINE), "up", "--for", str(os.getpid())], capture_output=True, text=True, check=False)
-    if up.returncode:
-        unavailable(f"no Kubernetes: {up.stderr.strip()}; or name one of yours: KUBE_CONTEXT")
-    try:
+    if not up.returncode:
         with _named(shlex.split(up.stdout)[1].partition("=")[2]):
             yield os.environ["KUBECONFIG"]
-    finally:
         subprocess.run([sys.executable, str(ENGINE), "down", "--for", str(os.getpid())], check=False)
+        return
+    directory = tmp_path_factory.mktemp("cluster")
+    try:
+        made = clusters.up(directory)
+    except MachineFault as fault:
+        unavailable(f"no Kubernetes: {up.stderr.strip()}; {fault.message}; or name one of yours: KUBE_CONTEXT")
+    with _named(made.kubeconfig):
+        yield made.kubeconfig
+    clusters.down(directory)
 
 
 @pytest.fixture
@@ -70,6 +79,9 @@ def namespace(cluster: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def cluster_repository(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repository]:
     """A repository that the cluster's nodes know by the same name as we do."""
+    if made := clusters.present(Path(cluster).parent):
+        yield Repository(made.registry, "scoring")
+        return
     if os.environ.get("KUBE_CONTEXT"):
         if not (named := os.environ.get("DEPLOYER_IMAGE_REPOSITORY")):
             unavailable("the nodes of KUBE_CONTEXT don't reach a registry of this machine: DEPLOYER_IMAGE_REPOSITORY names one that they do")
@@ -102,7 +114,7 @@ def _said(*arguments: str, given: object = None) -> str:
     return ran.stdout
 
 
-def _found(what: str, namespace: str) -> bool:
+def _is_there(what: str, namespace: str) -> bool:
     return bool(_said("get", what, "-n", namespace, "--ignore-not-found", "-o", "name"))
 
 
@@ -112,7 +124,7 @@ def _new_namespace() -> Iterator[str]:
     kubectl("create", "namespace", name)
     try:
         deadline = time.monotonic() + 30
-        while not _found("serviceaccount/default", name):  # without which no pod is admitted
+        while not _is_there("serviceaccount/default", name):  # without which no pod is admitted
             assert time.monotonic() < deadline, f"namespace {name} has no service account"
             time.sleep(0.1)
         yield name

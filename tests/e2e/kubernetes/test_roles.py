@@ -99,7 +99,6 @@ def test_each_verb_is_allowed_by_its_role_and_needs_all_of_it(namespace: str, pr
     members["read"].deploy("plan", *churn, *tripler)
     members["read"].deploy("diff", *churn, *tripler)
     members["deploy"].deploy("update", *churn, *tripler)
-    members["deploy"].deploy("update", *churn, "-C", "replicas=2")
     members["deploy"].deploy("rollback", *churn)
     members["deploy"].deploy("apply", *churn, *tripler)
     for verb in (("get", *churn), ("history", *churn), ("list", "-t", "kubernetes")):
