@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import sys
 import traceback
 from contextlib import suppress
@@ -13,7 +15,7 @@ import click
 from deployer.cli.output import dump, say
 from deployer.cli.session import Session, comes_of_an_interrupt
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
-from deployer_scoring.masking import learn
+from deployer_scoring.masking import learn, masked
 from deployer_scoring.printable import one_line
 
 _MACHINE = {
@@ -42,6 +44,7 @@ def report_failure(error: BaseException, session: Session) -> int:
         return 141
     learn(*sys.argv[1:], *os.environ.values())
     ours = as_ours(error, session)
+    ours.advice = _at(session.target, ours.advice)
     if session.debug:
         say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
     say(failure_text(ours), err=True)
@@ -73,6 +76,11 @@ def as_ours(error: BaseException, session: Session) -> DeployerError:
         where = f": {error.filename}" if error.filename else ""
         return MachineFault(f"{_MACHINE[error.errno]}{where}", why=str(error.strerror or error))
     return DeployerError(f"{type(error).__name__}: {error}", why="this is a fault of ours, not of what you asked for")
+
+
+def _at(target: str, advice: str) -> str:
+    """The advice, its commands about a deployment naming the target: who raised the error knows the name alone."""
+    return re.sub(r"\b(deploy [a-z]+) -n ", lambda found: f"{found[1]} -t {shlex.quote(masked(target))} -n ", advice) if target else advice
 
 
 def _interrupted(session: Session) -> Interrupted:

@@ -98,6 +98,9 @@ class ChosenTarget:
         """The client for one of `targets()`; `models` says where model URIs are looked up."""
         from deployer.client import DeployClient  # when a command runs: to complete one it is not needed
 
+        context = click.get_current_context(silent=True)
+        if context is not None and (session := context.find_object(Session)) is not None:
+            session.target = target
         where = {"tracking_uri": models.tracking_uri, "registry_uri": models.registry_uri} if models else {}
         return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file, **where)
 

@@ -13,6 +13,7 @@ class Session:
     Attributes:
         output: the format asked for by -o, or "".
         debug: whether traces are wanted.
+        target: the one that the command speaks to, once it does.
         started: labels of the steps that have begun, the last one last.
         interrupted: whether Ctrl-C struck; cleared where it is raised again.
         finished: documents of what is done, where a command does several things and prints one document at its end.
@@ -20,6 +21,7 @@ class Session:
 
     output: str = ""
     debug: bool = False
+    target: str = ""
     started: list[str] = field(default_factory=list)
     interrupted: bool = False
     finished: list[dict[str, Any]] = field(default_factory=list)

@@ -142,7 +142,7 @@ class Hold(Step[Any]):
         raise TimedOut(
             f"{self.generation} of {self.name} stays at {self.share} % of the traffic: fewer than {self.checks.min_requests} requests reached it, "
             "too few to judge by",
-            advice=f"deploy update {self.name} --promote goes on without, --abort goes back; the same command waits again",
+            advice=f"deploy update -n {self.name} --promote goes on without, --abort goes back; the same command waits again",
         )
 
 

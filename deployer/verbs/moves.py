@@ -78,7 +78,7 @@ class Move:
         if observed.candidate is not None:
             raise Conflict(
                 f"a rollout of {observed.name} is under way: {observed.candidate} beside {serving.generation}",
-                advice=f"deploy update {observed.name} --abort goes back to {serving.generation}, --promote goes on",
+                advice=f"deploy update -n {observed.name} --abort goes back to {serving.generation}, --promote goes on",
             )
         return _earlier(self.to, serving, observed)
 
@@ -110,5 +110,5 @@ def _refuse_what_was_swept(record: Record, observed: Observed) -> None:
     if gone:
         raise ConfigInvalid(
             f"generation {record.generation} of {observed.name} isn't whole any more: {', '.join(gone)} is gone",
-            advice=f"deploy update {observed.name} -m {record.model.uri} makes it anew",
+            advice=f"deploy update -n {observed.name} -m {record.model.uri} makes it anew",
         )

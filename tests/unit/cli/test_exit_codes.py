@@ -126,7 +126,7 @@ def test_create_of_another_spec_is_3_and_names_update(deploy: Run, churn: Path) 
     deploy("create", "-m", "churn")
     result = deploy("create", "-m", "churn", "-C", "instance_type=large")
     assert result.exit_code == 3
-    assert "deploy update -n churn" in result.stderr
+    assert "deploy update -t memory:/here -n churn" in result.stderr
 
 
 def test_changes_are_8_only_where_asked_for(deploy: Run, churn: Path) -> None:

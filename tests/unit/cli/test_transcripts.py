@@ -283,7 +283,7 @@ def test_a_rollout_given_up(deploy: Run, churn: Path, workspace: Path) -> None:
     deploy("update", "-n", "churn", "-m", "churn4", "-C", "strategy=blue_green")
     result = deploy("rollback", "-n", "churn")
     assert result.exit_code == 3
-    assert "deploy update churn --abort goes back to 5d53276b93, --promote goes on" in result.stderr
+    assert "deploy update -t memory:/here -n churn --abort goes back to 5d53276b93, --promote goes on" in result.stderr
     assert deploy("update", "-n", "churn", "--abort").stdout.startswith("churn is ready on memory:/here, generation 5d53276b93.")
     result = deploy("rollback", "-n", "churn")
     assert result.exit_code == 3
@@ -321,3 +321,14 @@ def test_the_history_says_who_did_what(deploy: Run, churn: Path, workspace: Path
     deploy("delete", "churn")
     assert deploy("history", "churn").exit_code == 3
     assert not cloud.things
+
+
+def test_a_failed_check_names_the_command_that_shows_the_log_in_full(deploy: Run, churn: Path, workspace: Path, cloud: Cloud) -> None:
+    deploy("create", "-m", "churn")
+    saved(workspace / "churn4", "another pickle")
+    deploy("update", "-n", "churn", "-m", "churn4", "-C", "strategy=blue_green", "-C", "checks={error_rate: 1%, min_requests: 1}")
+    cloud.failing |= {body for (_, kind, _), body in cloud.things.items() if kind == "data"}
+    assert deploy("predict", "-n", "churn", "-d", "{}").exit_code != 0
+    result = deploy("update", "-n", "churn", "--promote")
+    assert result.exit_code == 5
+    assert "What to do: deploy logs -t memory:/here -n churn has what its container wrote" in result.stderr
