@@ -30,7 +30,7 @@ from deployer.errors import MachineFault
     metavar="DIR",
     help="Where the files go; made where it is absent. Files of the same names are replaced, others stay.",
 )
-@click.option("--format", "form", metavar="FORM", help="plain (the default), kustomize or helm.")
+@click.option("--format", "form", metavar="FORM", help="plain (the default), kustomize, helm or inference-service.")
 @options.quiet
 @options.run
 def export(

@@ -1,4 +1,4 @@
-"""A deployment as files for kubectl, kustomize, Helm, Argo CD or Flux.
+"""A deployment as files for kubectl, kustomize, Helm, Argo CD, Flux or KServe.
 
 One Deployment of a lasting name that rolls from one model to the next by itself, unlike a create's Deployment for each generation: a tool that
 applies files at once would take the old pods away before the new ones answer. Pod template and Service are a create's. No namespace is in them, so
@@ -16,7 +16,7 @@ from deployer.core.state import Generation, PackagedModel
 from deployer.core.target import DeploymentSpec, Exported
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, stepping
-from deployer_targets.kubernetes import chart, manifests, names
+from deployer_targets.kubernetes import chart, kserve, manifests, names
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.images import layer_of
@@ -41,6 +41,8 @@ def files_of(spec: Spec, form: str, image: str) -> Exported:
     spec = _lasting(spec)
     if form == "helm":
         documents, others = chart.documents(spec, deployment(spec, image), image), chart.texts()
+    elif form == "inference-service":
+        documents, others = {"inferenceservice.yaml": kserve.inference_service(deployment(spec, image), spec.config.request_timeout)}, {}
     else:
         documents, others = {"deployment.yaml": deployment(spec, image), "service.yaml": service(spec)}, {}
     if form == "kustomize":

@@ -140,7 +140,7 @@ class Kubernetes:
         return findings(cloud)
 
     def export_forms(self) -> tuple[str, ...]:
-        return ("plain", "kustomize", "helm")
+        return ("plain", "kustomize", "helm", "inference-service")
 
     def export(self, spec: DeploymentSpec[KubernetesConfig], form: str, cloud: Kube, report: Report) -> Exported:
         from deployer_targets.kubernetes.export import exported

@@ -47,6 +47,21 @@ def test_pods_and_service_are_a_creates(options: dict[str, Any]) -> None:
     assert exported["Service"]["spec"] == service["spec"]
 
 
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_kserves_predictor_has_a_creates_pods(options: dict[str, Any]) -> None:
+    wanted = spec(**options)
+    (text,) = files_of(wanted, "inference-service", IMAGE).files.values()
+    service, plain = yaml.safe_load(text), _objects(files_of(wanted, "plain", IMAGE).files)["Deployment"]
+    predictor, template = service["spec"]["predictor"], plain["spec"]["template"]
+    assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
+    assert (predictor.pop("minReplicas"), predictor.pop("maxReplicas")) == (plain["spec"]["replicas"],) * 2
+    assert predictor.pop("timeout") == wanted.config.request_timeout
+    assert predictor.pop("labels") == template["metadata"]["labels"]
+    assert predictor["containers"][0].pop("name") == "kserve-container"
+    del template["spec"]["containers"][0]["name"]
+    assert predictor == template["spec"]
+
+
 def test_a_deployment_lasts_from_model_to_model_and_rolls() -> None:
     one, two = (_objects(files_of(spec(model), "plain", IMAGE).files)["Deployment"] for model in ("one", "two"))
     for each in (one, two):
@@ -57,13 +72,13 @@ def test_a_deployment_lasts_from_model_to_model_and_rolls() -> None:
     assert one["spec"]["template"] != two["spec"]["template"]
 
 
-@pytest.mark.parametrize("form", ["plain", "kustomize", "helm"])
+@pytest.mark.parametrize("form", ["plain", "kustomize", "helm", "inference-service"])
 def test_the_same_spec_gives_the_same_bytes_whoever_exports_it(form: str) -> None:
     first, second = (files_of(spec(env={"WORD": "a"}, secrets=secrets), form, IMAGE) for secrets in ("one", "two"))
     assert first == second
 
 
-@pytest.mark.parametrize("form", ["plain", "kustomize", "helm"])
+@pytest.mark.parametrize("form", ["plain", "kustomize", "helm", "inference-service"])
 def test_no_value_of_the_environment_is_in_any_file(form: str) -> None:
     made = files_of(spec(env={"PASSWORD": "hunter2"}), form, IMAGE)
     assert "hunter2" not in json.dumps([dict(made.files), made.needs])
