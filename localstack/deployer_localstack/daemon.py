@@ -39,8 +39,8 @@ class Cloud:
             faults=self._faults,
             health=self.health,
             reset=self.reset,
-            create_role=self._aws.create_role,
             holds=self._aws.holds,
+            posts=self._aws.posts,
         )
         self._endpoint = Server(options.port, Gate(self._aws.api, journal=self._journal, faults=self._faults, control=control))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from deployer_localstack.aws import ground
@@ -58,8 +59,10 @@ class Aws:
     def health(self) -> dict[str, Any]:
         return {"registry": self._ecr.host, "registry_kind": self.registry.kind}
 
-    def create_role(self, arn: str, trust: Any) -> None:
-        ground.create_role(arn, trust)
+    @property
+    def posts(self) -> Mapping[str, Callable[[Any], Any]]:
+        """What its control API has beside that of every cloud: roles in accounts that nobody here has keys of."""
+        return {"roles": lambda document: ground.create_role(document["arn"], document.get("trust"))}
 
     def holds(self) -> dict[str, int]:
         """What going down or a reset forgets, by kind."""

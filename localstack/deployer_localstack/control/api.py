@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,12 +28,17 @@ class ControlApi:
         faults: Faults,
         health: Callable[[], dict[str, Any]],
         reset: Callable[[], dict[str, Any]],
-        create_role: Callable[[str, Any], None],
         holds: Callable[[], dict[str, Any]],
+        posts: Mapping[str, Callable[[Any], Any]],
     ) -> None:
+        """Make the API of one cloud.
+
+        Args:
+            posts: what the cloud has beside that which all have: POSTs by name, each given the document.
+        """
         self._authorization = f"Bearer {token}"
         self._settings, self._journal, self._faults = settings, journal, faults
-        self._health, self._reset, self._create_role, self._holds = health, reset, create_role, holds
+        self._health, self._reset, self._holds, self._posts = health, reset, holds, posts
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -65,7 +71,7 @@ class ControlApi:
             ),
             ("DELETE", "journal"): self._journal.clear,
             ("POST", "reset"): self._reset,
-            ("POST", "roles"): lambda: self._create_role(document["arn"], document.get("trust")),
+            **{("POST", each): partial(post, document) for each, post in self._posts.items()},
         }
         handler = handlers.get((method, name))
         if handler is None:

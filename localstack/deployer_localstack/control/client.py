@@ -59,13 +59,13 @@ class Control:
     def clear_journal(self) -> None:
         self._call("DELETE", "journal")
 
-    def create_role(self, arn: str, trust: Mapping[str, Any] | None = None) -> None:
-        """A role in any account; without `trust` the local account may assume it."""
-        self._call("POST", "roles", {"arn": arn, "trust": trust})
-
     def reset(self) -> dict[str, Any]:
         """Forget everything but the cloud itself; says what."""
         return dict(self._call("POST", "reset", {}, timeout_seconds=120))
+
+    def post(self, name: str, document: Mapping[str, Any]) -> Any:
+        """What one cloud has beside that which all have."""
+        return self._call("POST", name, document)
 
     def _call(self, method: str, path: str, document: Any = None, *, timeout_seconds: float = 30.0) -> Any:
         body = None if document is None else json.dumps(document).encode()

@@ -39,7 +39,7 @@ def test_an_external_id_is_demanded_where_the_role_says_so(user: User, name: str
             }
         ]
     }
-    user.control.create_role(arn, trust)
+    user.control.post("roles", {"arn": arn, "trust": trust})
     with pytest.raises(ClientError, match="not authorized"):
         session(user, arn)
     assert session(user, arn, ExternalId="secret")
@@ -47,7 +47,7 @@ def test_an_external_id_is_demanded_where_the_role_says_so(user: User, name: str
 
 def test_an_assumed_role_works_in_its_own_account(user: User, name: str) -> None:
     arn = f"arn:aws:iam::210987654321:role/{name}"
-    user.control.create_role(arn)
+    user.control.post("roles", {"arn": arn})
     keys = session(user, arn)
     identity = user.client("sts", **keys).get_caller_identity()
     assert identity["Account"] == "210987654321"
@@ -60,7 +60,7 @@ def test_an_assumed_role_works_in_its_own_account(user: User, name: str) -> None
 
 def test_a_session_ends_when_its_time_is_over(user: User, name: str) -> None:
     arn = f"arn:aws:iam::123456789012:role/{name}"
-    user.control.create_role(arn)
+    user.control.post("roles", {"arn": arn})
     user.control.settings(session_seconds=4.0)
     begun = time.monotonic()
     keys = session(user, arn)

@@ -60,7 +60,7 @@ def test_a_delete_whose_answer_is_lost_leaves_nothing(operation: str, user: User
 
 def test_credentials_of_an_assumed_role_are_renewed_while_a_wait_lasts(user: User, here: AwsHere, models: Models):
     name, role = user.name(), f"arn:aws:iam::{ACCOUNT}:role/deploying"
-    here.control.create_role(role)
+    here.control.post("roles", {"arn": role})
     with here.settings(session_seconds=2.0, creating_seconds=5.0):
         client = user.client(f"sagemaker:/{REGION}/{role}")
         here.control.clear_journal()
