@@ -26,6 +26,7 @@ Object = Mapping[str, Any]
 
 APPLY = "application/apply-patch+yaml"
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PLACES = {"Deployment": "apis/apps/v1", "Service": "api/v1", "Secret": "api/v1", "ConfigMap": "api/v1", "Pod": "api/v1"}
@@ -191,6 +192,10 @@ class Kube:
     def patch(self, kind: str, name: str, operations: Sequence[Any]) -> Object:
         """A JSON patch; its tests are preconditions."""
         return self._send(f"patch {kind} {name}", "PATCH", self.path(kind, name), operations, JSON_PATCH, fieldManager=names.MANAGER)
+
+    def merge(self, kind: str, name: str, change: Object) -> Object:
+        """A JSON merge patch, whatever is there."""
+        return self._send(f"patch {kind} {name}", "PATCH", self.path(kind, name), change, MERGE_PATCH, fieldManager=names.MANAGER)
 
     def delete(self, kind: str, found: Object) -> None:
         """Delete what was looked at, as long as it is as it was.

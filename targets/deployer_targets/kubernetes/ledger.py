@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -110,6 +111,17 @@ class ConfigMapLedger:
                 raise
             return False
         return True
+
+
+def mark(name: DeploymentName, cloud: Kube) -> None:
+    """Make the run that claimed the name known to all that it has, so that each of them has another version than an older run saw.
+
+    A write of that run which comes late is refused then, whether or not this run changes the thing as well.
+    """
+    for kind in ("Service", "Deployment"):
+        for found in cloud.list(kind, names.labels(name), metadata=True):
+            with suppress(Absent):
+                cloud.merge(kind, found["metadata"]["name"], {"metadata": {"annotations": {names.RUN: cloud.run}}})
 
 
 def records_of(ledger: Object | None) -> Mapping[str, Record]:

@@ -48,7 +48,8 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
         up = [Scale(name, each, count, up=True) for each, count in counts.items()]
         wait = [ready(each, count) for each, count in counts.items()] if config.synchronous or back else []
         down = [Scale(name, each, count) for each, count in counts.items()] if len(to) > 1 else []
-        point = Point(plan.record, to, tuple(share.generation for share in now), config, real(to, counts), back)
+        there = observed is not None and names.service(name) in observed.resources
+        point = Point(plan.record, to, tuple(share.generation for share in now), config, real(to, counts), back=back, there=there)
         return (*up, *wait, point, *down)
 
     things: tuple[Step[Kube], ...] = (

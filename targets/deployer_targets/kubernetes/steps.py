@@ -151,6 +151,10 @@ class Point(Step[Kube]):
     """The switch: the Service selects other pods, as long as it leads where the plan saw it lead. `back`: only where the last one has a share still.
 
     While two generations share the traffic it selects the pods of both, so those of any other go first.
+
+    Attributes:
+        real: what the shares come to in whole pods, in words.
+        there: the plan saw the Service, somebody else's that is taken over or ours.
     """
 
     record: Record
@@ -159,6 +163,7 @@ class Point(Step[Kube]):
     config: KubernetesConfig = field(repr=False)
     real: str = ""
     back: bool = False
+    there: bool = True
     effect = Effect.SWITCH
 
     @property
@@ -170,7 +175,7 @@ class Point(Step[Kube]):
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
         for _ in range(_TRIES):
-            service = service_of(self.name, cloud)
+            service = cloud.find("Service", self.name) if self.there else service_of(self.name, cloud)
             now = traffic_of(service)
             if now == self.to:
                 return False
@@ -183,12 +188,19 @@ class Point(Step[Kube]):
                 park(self.name, frozenset(each.generation for each in self.to), cloud)
             manifest = self._manifest(counted(self.name, self.to[-1].generation, cloud) if len(self.to) > 1 else {})
             cloud.check()
-            if service is not None:
-                manifest["metadata"]["resourceVersion"] = service["metadata"]["resourceVersion"]
             with suppress(Overtaken):
-                cloud.apply("Service", manifest, force=service is not None and not is_ours(service, self.name))
+                if service is not None and not is_ours(service, self.name):
+                    service = self._without_their_selector(service, manifest, cloud)
+                if service is not None:
+                    manifest["metadata"]["resourceVersion"] = service["metadata"]["resourceVersion"]
+                cloud.apply("Service", manifest, force=True)  # where it leads is compared above
                 return True
         raise taken_by_another(f"Service {self.name}")
+
+    def _without_their_selector(self, service: Object, manifest: Manifest, cloud: Kube) -> Object:
+        """Somebody else's Service, led to our pods at once: applied, their labels would be asked of our pods beside ours."""
+        same = {"op": "test", "path": "/metadata/resourceVersion", "value": service["metadata"]["resourceVersion"]}
+        return cloud.patch("Service", self.name, [same, {"op": "add", "path": "/spec/selector", "value": manifest["spec"]["selector"]}])
 
     def _selected(self) -> str:
         """The one generation that has all of the traffic; "" where two share it."""

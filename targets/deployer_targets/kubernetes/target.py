@@ -20,7 +20,7 @@ from deployer_targets.kubernetes import images, manifests, names
 from deployer_targets.kubernetes import plan as planning
 from deployer_targets.kubernetes.client import Connection, Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.ledger import ConfigMapLedger
+from deployer_targets.kubernetes.ledger import ConfigMapLedger, mark
 from deployer_targets.kubernetes.observe import Seen, observe
 
 _ANY_USER = "10001"
@@ -56,6 +56,7 @@ class Kubernetes:
         ledger = ConfigMapLedger(held, name)
         try:
             ledger.claim(held.run)
+            mark(name, held)
         except KeyboardInterrupt:
             with suppress(DeployerError):  # whether it was written isn't known
                 if not ledger.read():
