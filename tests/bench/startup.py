@@ -1,15 +1,19 @@
-"""How long `deploy --help` and a completion of a deployment's name take, against Python doing nothing and against MLflow's command."""
+"""How long `deploy --help` and a completion of a deployment's name take, against Python doing nothing and against MLflow's command; and what
+bytecode spares at a container's start."""
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
-from tests.bench.processes import medians
+from tests.bench.processes import medians, run
 from tests.bench.tables import Table
 from tests.environments import mlflow_python
 
+_RUNS = 5
 _TAB = ("COMP_WORDS=deploy get -t local -n ", "COMP_CWORD=5", "_DEPLOY_COMPLETE=bash_complete")
 
 
@@ -32,3 +36,16 @@ def measure(**_: object) -> Iterator[Table]:
         rows,
         "Medians of 7 interleaved runs. Goal: help at most 10 times, a completion under 200 ms.",
     )
+    yield _imports()
+
+
+def _imports() -> Table:
+    """What a container does first, with a layer of bytecode and without: where it lacks one, nothing is kept for the next start."""
+    python, what = str(mlflow_python()), ("-c", "import pandas, sklearn.linear_model")
+    with tempfile.TemporaryDirectory() as nothing:
+        commands = {"with bytecode": [python, *what], "without": [python, "-B", "-X", f"pycache_prefix={nothing}", *what]}
+        turns = [{name: run(command).cpu for name, command in commands.items()} for _ in range(_RUNS + 1)][1:]
+    found = {name: median(turn[name] for turn in turns) for name in commands}
+    rows = tuple((name, f"{seconds:.2f}", f"{seconds / found['with bytecode']:.1f}") for name, seconds in found.items())
+    note = f"import pandas, sklearn.linear_model; medians of {_RUNS} interleaved runs."
+    return Table("Start of a container: bytecode", ("imports", "seconds of a processor", "times"), rows, note)

@@ -85,7 +85,8 @@ def by_mlflow(model: str) -> object:
     """What the real MLflow predicts for the model's example."""
     code = (
         "import json, sys, pandas, mlflow.pyfunc; body = json.load(sys.stdin)['dataframe_split'];"
-        "print(json.dumps(mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame(body['data'], columns=body['columns'])).tolist()))"
+        "found = mlflow.pyfunc.load_model(sys.argv[1]).predict(pandas.DataFrame(body['data'], columns=body['columns']));"
+        "print(json.dumps(found.tolist() if hasattr(found, 'tolist') else found.to_dict('records')))"
     )
     done = subprocess.run(
         [mlflow_python(), "-c", code, saved_model(model)], input=json.dumps(example(model)), capture_output=True, text=True, check=True
@@ -139,9 +140,13 @@ def _wait(port: int, process: subprocess.Popen[str], seconds: float = 60) -> Non
     pytest.fail("it does not answer")
 
 
-def test_the_image_answers_as_mlflow_does(made: Made, tmp_path: Path) -> None:
-    with running(made.repository, made.image, "sklearn", tmp_path / "root") as port:
-        assert predictions("127.0.0.1", port, example("sklearn")) == by_mlflow("sklearn")
+@pytest.mark.parametrize("model", ["sklearn", "pythonmodel"])
+def test_the_image_answers_as_mlflow_does(made: Made, tmp_path: Path, model: str) -> None:
+    """A model of a library's, and one of its own class with code and artifacts."""
+    image = made.image if model == "sklearn" else with_packages(model, made.shared, made.repository, [])
+    assert "mlflow" not in (image.packages or {})
+    with running(made.repository, image, model, tmp_path / "root") as port:
+        assert predictions("127.0.0.1", port, example(model)) == by_mlflow(model)
 
 
 @pytest.mark.docker
@@ -189,7 +194,7 @@ def test_skopeo_reads_an_archive_of_one_model(made: Made, tmp_path: Path) -> Non
     for kind in ("oci-archive", "docker-archive"):
         said = json.loads(subprocess.run(["skopeo", "inspect", f"{kind}:{tmp_path / 'image.tar'}"], capture_output=True, check=True).stdout)
         assert said["Architecture"] == "amd64"
-        assert len(said["Layers"]) == 4
+        assert len(said["Layers"]) == 5
     copy = ["skopeo", "copy", "--insecure-policy", "--quiet", "--dest-tls-verify=false"]
     subprocess.run([*copy, f"oci-archive:{tmp_path / 'image.tar'}", f"docker://{made.repository.registry}/copied:1"], check=True)
     assert Repository(made.repository.registry, "copied").describe("1").packages == made.image.packages
@@ -206,8 +211,8 @@ def test_it_is_in_the_form_that_every_platform_takes(made: Made) -> None:
     assert manifest.media_type == DOCKER_MANIFEST
     assert {layer.media_type for layer in manifest.layers} == {DOCKER_LAYER}
     config = made.repository.config(manifest)
-    assert len(config.document["rootfs"]["diff_ids"]) == len(manifest.layers) == 3
-    assert config.labels[labels.ACCEPTS_BIND_TO_PORT] == "true"
+    assert len(config.document["rootfs"]["diff_ids"]) == len(manifest.layers) == 4
+    assert config.labels[labels.ACCEPTS_BIND_TO_PORT] == config.labels[labels.BYTECODE] == "true"
     assert config.labels[labels.BASE_NAME] == str(root_directory())
     packages = made.image.packages or {}
     assert {"scikit-learn", "skops", "numpy", "uvloop"} <= packages.keys()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import marshal
 import os
 import re
 import shutil
@@ -20,8 +21,11 @@ import pytest
 from deployer.errors import CredentialsInvalid, MachineFault, ModelInvalid, TargetUnavailable
 from deployer.events import Event, silent
 from deployer_images import cache
+from deployer_images.layers import bytecode
 from deployer_images.layers.built import build
+from deployer_images.layers.bytecode import Bytecode
 from deployer_images.layers.package_set import PackageSet, packages_of
+from deployer_images.layers.published import build_both
 from deployer_images.layers.wheels import NoWheel
 from deployer_images.wanted import Wanted
 from tests.disks import tiny_disk
@@ -210,6 +214,22 @@ def test_a_file_that_is_not_the_one_that_was_chosen_makes_no_layer(index: Index)
         build(packages, wanted, silent)
     index.broken.clear()
     assert f"{SITE}/churn.py" in files(packages, wanted)
+
+
+def test_bytecode_is_a_layer_of_its_own_that_nothing_is_held_against(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.wheel("churn", "1.0", churn="def f(): ...\n", not_python="def (:\n")
+    wanted = Wanted(("churn",))
+    packages, other = packages_of(wanted, "3.11.7", AMD), packages_of(Wanted(), "3.11.7", AMD)
+    layers = build_both(packages, wanted, silent)
+    with tarfile.open(layers[1].file) as tar:
+        found = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
+    assert found.keys() == {f"{SITE}/__pycache__/{name}.cpython-311.pyc" for name in ("churn", "numpy", "pandas")}
+    content = found[f"{SITE}/__pycache__/churn.cpython-311.pyc"]
+    assert content[4] == 1  # a hash that isn't checked
+    assert marshal.loads(content[16:]).co_filename == f"/{SITE}/churn.py"
+    assert Bytecode(packages).address not in (packages.address, Bytecode(other).address)
+    monkeypatch.setattr(bytecode, "installed_interpreter", lambda _: None)
+    assert build_both(packages, wanted, silent) == layers[:1]
 
 
 def test_a_layer_that_was_damaged_is_made_anew(index: Index) -> None:

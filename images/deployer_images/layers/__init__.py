@@ -5,6 +5,7 @@ package_set       wheels for one Python and platform: the address of their layer
 installed         their files where the image has them, nothing of this machine in them; trimming says what is left out
 archive           files to a tar layer: the same files give the same bytes
 built             a layer of packages, made once a machine; built_inside: where some are built from source
+bytecode          what their modules compile to, a layer of its own
 published         and kept in a registry, under a manifest of its own
 bases, parts      what an image stands on, and what is put on top; dockerfile and composing give its config and manifest
 images, planning  the shared image, and one of a model's packages on it: planned, then made

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
+from deployer.core.state import Digest
 from deployer.errors import MachineFault
 from deployer.events import Report, stepping
 from deployer.words import size
@@ -20,7 +21,8 @@ from deployer_images.layers.installed import entries, models, unpack
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.wanted import Wanted
 
-_FILE, _FACTS = "layer.tar.gz", "layer.json"
+FILE, FACTS = "layer.tar.gz", "layer.json"
+"""Of a layer's folder in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,16 @@ def build(packages: PackageSet, wanted: Wanted, report: Report, *, ca_bundle: Pa
     Raises:
         ModelInvalid: a wheel isn't the one that was chosen. TargetUnavailable: no index answers. MachineFault: the disk is full.
     """
-    directory = cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40]
     with stepping(report, "build_packages", "packages", packages.name) as outcome:
         unpacked = by or partial(unpack, packages, wanted, ca_bundle=ca_bundle)
-        built = _kept(directory, lambda target: _make(packages, unpacked, target))
+        built = kept(packages.address, lambda target: _make(packages, unpacked, target))
         outcome.detail = f"{len(packages.wheels)} packages, {size(built.layer.size)}"
     return built
 
 
-def _kept(directory: Path, make: Callable[[Path], None]) -> Built:
+def kept(address: Digest, make: Callable[[Path], None]) -> Built:
+    """The layer of an address; where it isn't here, or isn't whole, `make` puts its file and its facts into the folder."""
+    directory = cache.root() / "layers" / address.removeprefix("sha256:")[:40]
     built = _read(cache.made(directory, make))
     if built is None:
         with cache.locked(directory):
@@ -65,9 +68,9 @@ def _kept(directory: Path, make: Callable[[Path], None]) -> Built:
 
 def _read(directory: Path) -> Built | None:
     """What is kept, unless its bytes aren't those that were written."""
-    file = directory / _FILE
+    file = directory / FILE
     try:
-        layer = Layer(**json.loads((directory / _FACTS).read_text()))
+        layer = Layer(**json.loads((directory / FACTS).read_text()))
         with file.open("rb") as content:
             digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
     except (OSError, ValueError, TypeError):
@@ -78,6 +81,6 @@ def _read(directory: Path) -> Built | None:
 def _make(packages: PackageSet, by: Unpack, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as unpacked:
         by(Path(unpacked))
-        with (target / _FILE).open("wb") as file:
+        with (target / FILE).open("wb") as file:
             layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file)
-    (target / _FACTS).write_text(json.dumps(asdict(layer)))
+    (target / FACTS).write_text(json.dumps(asdict(layer)))

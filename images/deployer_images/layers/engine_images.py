@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import IO
@@ -14,13 +15,12 @@ from deployer.events import Report
 from deployer.oci import labels, model_tag
 from deployer_images import cache, engine
 from deployer_images.dockerbuild import DockerBuild
-from deployer_images.layers.built import build
 from deployer_images.layers.images import labels_on
 from deployer_images.layers.planning import chosen_packages, layered, wanted_of
+from deployer_images.layers.published import build_both
 
-_LAYER = "packages.tar.gz"
-# ADD unpacks it: the image has one layer more, with the owners, modes and times that the archive has.
-_DOCKERFILE = f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\nADD {_LAYER} /\n"
+# ADD unpacks what it adds: a layer, with the owners, modes and times that the archive has.
+_DOCKERFILE = "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n"
 
 
 def planned_here(shared: Image, model: PackagedModel, name: str) -> Image:
@@ -40,23 +40,25 @@ def make_here(shared: Image, model: PackagedModel, name: str, report: Report) ->
     """
     wanted, python = wanted_of(model)
     packages = chosen_packages(shared, wanted, python, report)
-    built = build(packages, wanted, report)
+    built = build_both(packages, wanted, report)
     with closing(engine.connect()) as client, tempfile.TemporaryFile(dir=cache.folder("builds")) as context:
         below = dict(client.images.get(shared.digest).labels)
-        _write_context(built.file, context)
+        _write_context([each.file for each in built], context)
         context.seek(0)
+        said = {labels.BASE_NAME: shared.tag, **below, **labels_on(below, packages, compiled=len(built) > 1)}
         builder = DockerBuild(client, name, (model_tag(model.facts),), report)
-        return builder.build(
-            context, {"BASE_IMAGE": shared.digest}, {labels.BASE_NAME: shared.tag, **below, **labels_on(below, packages)}, shared.platform
-        )
+        return builder.build(context, {"BASE_IMAGE": shared.digest}, said, shared.platform)
 
 
-def _write_context(layer: Path, stream: IO[bytes]) -> None:
+def _write_context(layers: Sequence[Path], stream: IO[bytes]) -> None:
+    names = [f"{number}.tar.gz" for number in range(len(layers))]
+    dockerfile = (_DOCKERFILE + "".join(f"ADD {name} /\n" for name in names)).encode()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("Dockerfile")
-        member.size = len(_DOCKERFILE)
-        tar.addfile(member, io.BytesIO(_DOCKERFILE.encode()))
-        member = tarfile.TarInfo(_LAYER)
-        member.size = layer.stat().st_size
-        with layer.open("rb") as content:
-            tar.addfile(member, content)
+        member.size = len(dockerfile)
+        tar.addfile(member, io.BytesIO(dockerfile))
+        for name, layer in zip(names, layers, strict=True):
+            member = tarfile.TarInfo(name)
+            member.size = layer.stat().st_size
+            with layer.open("rb") as content:
+                tar.addfile(member, content)

@@ -73,18 +73,24 @@ def push_with_packages(shared: Image, packages: PackageSet, wanted: Wanted, to: 
     Raises:
         What `publish` raises.
     """
-    layer = publish(packages, wanted, to.repository, to.report)
+    layers = publish(packages, wanted, to.repository, to.report)
     manifest = to.repository.manifest(shared.digest)
     config = to.repository.config(manifest)
-    said = {**labels_on(config.labels, packages), **to.labels}
+    said = {**labels_on(config.labels, packages, compiled=len(layers) > 1), **to.labels}
     below = [(each.digest, each.size) for each in manifest.layers]
     changes = {"Env": [], "ExposedPorts": {}, "Labels": said}
-    return put(compose(config.document, below, [(layer, f"packages {packages.name}")], changes), to)
+    return put(compose(config.document, below, [*zip(layers, called(packages), strict=False)], changes), to)
 
 
-def labels_on(below: Mapping[str, str], packages: PackageSet) -> dict[str, str]:
+def called(packages: PackageSet) -> tuple[str, str]:
+    """What the layers of packages and of their bytecode are called, for people and in an image's history."""
+    return (f"packages {packages.name}", f"bytecode {packages.name}")
+
+
+def labels_on(below: Mapping[str, str], packages: PackageSet, *, compiled: bool) -> dict[str, str]:
     """What an image with these packages on top says otherwise than the one below: it was made of more, and isn't to be taken for that."""
     return {
+        labels.BYTECODE: "true" if compiled else "false",
         labels.PACKAGES: labels.packages_label(over(labels.package_lines(below) or (), packages.lines)),
         labels.LAYER: packages.address,
         labels.INPUTS: digest_of([below.get(labels.INPUTS, ""), packages.address]),

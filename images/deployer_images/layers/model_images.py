@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,11 @@ from deployer_images import scoring
 from deployer_images.layers import blobs
 from deployer_images.layers.archive import Entry, Layer, write_layer
 from deployer_images.layers.bases import BaseImage
-from deployer_images.layers.built import build
-from deployer_images.layers.images import labels_on, runtime_part
+from deployer_images.layers.images import called, labels_on, runtime_part
 from deployer_images.layers.package_set import PackageSet, packages_of, runtime_packages
 from deployer_images.layers.parts import Assembled, Part, assembled
 from deployer_images.layers.planning import wanted_of
-from deployer_images.layers.published import publish
+from deployer_images.layers.published import build_both, publish
 from deployer_images.wanted import Wanted
 from deployer_scoring.model.locate import SAGEMAKER
 
@@ -55,8 +55,9 @@ def model_image(model: PackagedModel, base: BaseImage, report: Report, repositor
         own.append(part)
         settings["Labels"] |= {labels.RUNTIME: scoring.VERSION, labels.PYTHON: packages.python, **base.base.labels}
         below = {labels.PACKAGES: labels.packages_label(runtime.lines)}
-    own += [_packages_part(packages, wanted, report, repository), model_part(model)]
-    settings["Labels"] |= {**labels_on(below, packages), labels.MODEL: model.digest}
+    made = _packages_parts(packages, wanted, report, repository)
+    own += [*made, model_part(model)]
+    settings["Labels"] |= {**labels_on(below, packages, compiled=len(made) > 1), labels.MODEL: model.digest}
     return assembled(base, own, settings)
 
 
@@ -71,12 +72,17 @@ def _check(base: BaseImage, known: dict[str, str], minor: str) -> None:
         )
 
 
-def _packages_part(packages: PackageSet, wanted: Wanted, report: Report, repository: Repository | None) -> Part:
-    def file() -> Path:
-        return build(packages, wanted, report).file
+def _packages_parts(packages: PackageSet, wanted: Wanted, report: Report, repository: Repository | None) -> list[Part]:
+    """The packages, and their bytecode where there is some."""
+    if repository is None:
+        built = build_both(packages, wanted, report)
+        return [Part(name, each.layer, partial(Path, each.file)) for name, each in zip(called(packages), built, strict=False)]
 
-    layer = publish(packages, wanted, repository, report) if repository else build(packages, wanted, report).layer
-    return Part(f"packages {packages.name}", layer, file, repository)
+    def file(number: int) -> Path:
+        return build_both(packages, wanted, report)[number].file
+
+    layers = publish(packages, wanted, repository, report)
+    return [Part(name, layer, partial(file, number), repository) for number, (name, layer) in enumerate(zip(called(packages), layers, strict=False))]
 
 
 def model_part(model: PackagedModel) -> Part:
