@@ -12,6 +12,8 @@ from deployer.core.state import Status
 from deployer.core.target import Payload, Verdict
 from deployer.errors import ConfigInvalid, NotOurs
 from deployer.events import StepProgressed
+from deployer.oci import Descriptor, docker_manifest, labels
+from deployer.oci.manifest import DOCKER_CONFIG
 from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
 from tests.e2e.sagemaker.conftest import Models, User
 
@@ -277,3 +279,13 @@ def test_doctor_looks_at_everything_and_never_raises(user: User, here: AwsHere):
     assert found["image"].verdict is Verdict.OK
     with here.struck("error", operation="*", count=None, code="InvalidClientTokenId", message="no", status=403):
         assert [finding.verdict for finding in user.client().doctor()] == [Verdict.WRONG]
+
+
+def test_doctor_names_images_that_compile_at_each_start(user: User, here: AwsHere):
+    repository = here.target.image_repository(here.connect(), "deployer-scoring", create=True)
+    for tag, compiled in (("0.1.0-py311-ffffffff01", "true"), ("0.1.0-py311-ffffffff02", "false")):
+        said = {labels.LAYER: "sha256:1", labels.BYTECODE: compiled}
+        config = json.dumps({"os": "linux", "architecture": "amd64", "config": {"Labels": said}, "rootfs": {"diff_ids": []}}).encode()
+        repository.put_manifest(docker_manifest(Descriptor(DOCKER_CONFIG, repository.upload(config), len(config)), ()), tag)
+    (found,) = [finding for finding in user.client().doctor() if finding.subject == "bytecode"]
+    assert (found.verdict, "ffffffff02" in found.detail, "ffffffff01" in found.detail) == (Verdict.WARNING, True, False)
