@@ -71,7 +71,11 @@ class Registry:
     def measured(self, action: Callable[[], Finished]) -> Pushed:
         before, asked = self._stored(), self._requests()
         finished = action()
-        return Pushed(finished, self._stored() - before, self._requests() - asked)
+        found = Pushed(finished, self._stored() - before, self._requests() - asked)
+        print(
+            f"  {finished.seconds:.1f} s, {found.sent / 1e6:.1f} MB sent, {found.requests} requests", file=sys.stderr, flush=True
+        )  # some take minutes
+        return found
 
     def _stored(self) -> int:
         return sum(file.stat().st_size for file in self.directory.glob("registry/docker/registry/v2/blobs/**/data"))
@@ -129,9 +133,6 @@ def _packages(registry: Registry, room: Path, environment: Mapping[str, str], in
         start = f"FROM {registry.base}\nCOPY requirements.txt uv /\nRUN python3 -m venv /opt/venv\n"
         pip = f"RUN /opt/venv/bin/pip install -q --no-cache-dir --index-url {index} -r /requirements.txt # {number}\n"
         by_uv = f"RUN /uv pip install -q --no-cache --python /opt/venv/bin/python --index-url {index} -r /requirements.txt # {number}\n"
-        for name, line in (("docker build by pip, push", pip), ("docker build by uv, push", by_uv)):
-            tag = f"{registry.host}/{'pip' if line is pip else 'uv'}{number}:1"
-            found[name].append(registry.measured(functools.partial(_docker, folder, start + line, tag)))
         # A repository and a cache of its own each time: nothing is there yet.
         fresh = {**environment, "XDG_CACHE_HOME": str(room / f"cache-{number}"), "UV_CACHE_DIR": str(room / f"uv-{number}")}
         place = f"{registry.host}/fresh{number}"
@@ -142,6 +143,9 @@ def _packages(registry: Registry, room: Path, environment: Mapping[str, str], in
         found["deploy models packages --build"].append(registry.measured(functools.partial(run, command, fresh)))
         shutil.rmtree(room / f"cache-{number}")
         shutil.rmtree(room / f"uv-{number}")
+        for name, line in (("docker build by uv, push", by_uv), ("docker build by pip, push", pip)):
+            tag = f"{registry.host}/{'pip' if line is pip else 'uv'}{number}:1"
+            found[name].append(registry.measured(functools.partial(_docker, folder, start + line, tag)))
     place = f"{registry.host}/fresh0"
     again, whole = list[Pushed](), list[Pushed]()
     for number in range(RUNS + 1):
