@@ -30,6 +30,14 @@ def summaries(cloud: Kube) -> Iterator[Summary]:
             yield Summary(DeploymentName(name), Status.FAILED, reason="nothing serves: what an interrupted run left")
 
 
+def image_uses(cloud: Kube) -> Iterator[tuple[str, str]]:
+    """What the Deployments of the namespace run, whoever made them: of ours the image with the model, which no record names."""
+    for each in cloud.list("Deployment", {}):
+        pod = each["spec"]["template"]["spec"]
+        for container in (*pod["containers"], *(pod.get("initContainers") or ())):
+            yield container["image"], f"deployment {each['metadata']['name']}"
+
+
 def _summary(name: DeploymentName, service: Object, counts: Mapping[str, tuple[int, int]]) -> Summary:
     traffic = traffic_of(service)
     living = [counts.get(each.generation, (0, 0)) for each in traffic]

@@ -151,6 +151,11 @@ class Kubernetes:
     def image_repository(self, cloud: Kube, container_name: str, *, create: bool) -> Any:
         return images.repository(cloud.config)
 
+    def image_uses(self, cloud: Kube) -> Iterator[tuple[str, str]]:
+        from deployer_targets.kubernetes.listing import image_uses
+
+        return image_uses(cloud)
+
     def make_packages(self, model: PackagedModel, cloud: Kube, report: Report) -> None:
         from deployer_images.layers.planning import make
 

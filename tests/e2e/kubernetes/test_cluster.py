@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,15 @@ def test_the_cluster_says_why_a_pod_does_not_run(namespace: str, cluster_reposit
         return all(word in listed[name] or word.replace("Err", "") in listed[name] for name, word in wanted.items())
 
     until(found)
+
+
+def test_what_any_deployment_of_a_namespace_runs_is_in_use(namespace: str, cluster_image: str) -> None:  # noqa: F811
+    """Of ours and of others, pods or none: `deploy images prune` lets it be."""
+    kubectl("create", "deployment", "theirs", "-n", namespace, f"--image={cluster_image}", "--replicas=0")
+    code = "import deployer, sys; print(*((use.reference, use.by) for use in deployer.get_deploy_client(sys.argv[1]).image_uses()), sep='\\n')"
+    # Apart: in here `kubernetes` is the name of these tests.
+    done = subprocess.run([sys.executable, "-c", code, f"kubernetes://{namespace}"], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [str((cluster_image, "deployment theirs"))], done.stderr
 
 
 @pytest.mark.usefixtures("through_proxy")
