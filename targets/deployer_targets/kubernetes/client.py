@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -247,8 +248,9 @@ def _connected(path: str) -> tuple[ClusterAddress, Any]:
     except ImportError as missing:
         raise ExtraMissing.named("kubernetes", "the kubernetes target") from missing
     configuration = client.Configuration()
+    files = os.environ.get("KUBECONFIG") or None  # which the library reads once, as it is imported
     try:
-        contexts, current = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         return _in_a_pod(path, client, config, configuration, error)
     known = {each["name"]: each.get("context") or {} for each in contexts}
@@ -257,7 +259,7 @@ def _connected(path: str) -> tuple[ClusterAddress, Any]:
     if not context:
         raise ConfigInvalid("the kubeconfig has no current context", advice="kubectl config use-context CONTEXT, or -t kubernetes:/CONTEXT")
     try:
-        config.load_kube_config(context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
+        config.load_kube_config(files, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         raise CredentialsInvalid(f"the context {context} gives no credentials", why=str(error), advice="log in to the cluster again") from error
     namespace = address.namespace or known[context].get("namespace") or "default"
