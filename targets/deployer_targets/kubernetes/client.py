@@ -162,14 +162,21 @@ class Kube:
         return None
 
     def list(self, kind: str, labels: dict[str, str], *, metadata: bool = False) -> Iterator[Object]:
-        """All of a kind with these labels, page by page; `metadata`: that alone of each."""
-        query = {"labelSelector": names.query(labels), "limit": str(_PAGE)}
+        """All of a kind with these labels, asked for page by page; `metadata`: that alone of each."""
+        every = {"labelSelector": names.query(labels)}
+        query, found = {**every, "limit": str(_PAGE)}, list[Object]()
         headers = {"Accept": METADATA} if metadata else {}
         while True:
-            page = self.connection.call(f"list {kind}s", "GET", self.path(kind), query=query, headers=headers)
-            yield from page["items"] or ()  # Go says null of an empty list
+            try:
+                page = self.connection.call(f"list {kind}s", "GET", self.path(kind), query=query, headers=headers)
+            except Absent:
+                if "continue" not in query:
+                    raise
+                query, found = every, []  # 410: what the pages are of is forgotten by now; all at once has no pages
+                continue
+            found += page["items"] or ()  # Go says null of an empty list
             if not (more := page["metadata"].get("continue")):
-                return
+                return iter(found)
             query = {**query, "continue": more}
 
     def make(self, kind: str, manifest: Object) -> Object:

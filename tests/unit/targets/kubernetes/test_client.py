@@ -1,15 +1,24 @@
-"""Which cluster a connection reaches, by the kubeconfigs that are named as it connects."""
+"""Which cluster a connection reaches, by the kubeconfigs that are named as it connects; and lists whose pages are forgotten."""
 
 from __future__ import annotations
 
+import json
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import yaml
 
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes.client import Connection
+from deployer_targets.kubernetes.client import Connection, Kube
+from deployer_targets.kubernetes.config import KubernetesConfig
+from deployer_targets.kubernetes.faults import Absent
 
 
 def kubeconfig(file: Path, context: str, server: str, namespace: str = "") -> Path:
@@ -41,3 +50,66 @@ def test_a_context_of_no_kubeconfig_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", "https://one.example")))
     with pytest.raises(ConfigInvalid, match="no context won; did you mean one"):
         Connection("won").client()
+
+
+EXPIRED = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "The provided continue parameter is too old"}
+
+
+@contextmanager
+def answering(answers: list[tuple[int, dict[str, Any]]]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A server with these answers, one after the other; its address, and the queries that it was asked."""
+    asked: list[dict[str, str]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append({key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()})
+            status, document = answers[len(asked) - 1]
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def page(*items: str, more: str = "") -> tuple[int, dict[str, Any]]:
+    return 200, {"items": [{"metadata": {"name": each}} for each in items], "metadata": {"continue": more}}
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ([page("a", "b", more="b"), page("c")], "abc"),
+        ([page("a", "b", more="b"), (410, EXPIRED), page("b", "c", "d")], "bcd"),
+        ([(200, {"items": None, "metadata": {}})], ""),
+    ],
+    ids=["pages", "pages that are forgotten", "none"],
+)
+def test_a_list_has_each_once_as_of_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, dict[str, Any]]], found: str
+) -> None:
+    with answering(answers) as (address, asked):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", address)))
+        cloud = Kube(Connection(""), KubernetesConfig())
+        assert "".join(each["metadata"]["name"] for each in cloud.list("Service", {"team": "a"})) == found
+    assert len(asked) == len(answers)
+    assert all(each["labelSelector"] == "team=a" for each in asked)
+    assert "limit" not in asked[-1] or len(asked) < 3
+
+
+def test_a_list_of_what_the_cluster_has_not_got_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering([(404, {"message": "the server could not find the requested resource"})]) as (address, _):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", address)))
+        with pytest.raises(Absent, match="could not find"):
+            list(Kube(Connection(""), KubernetesConfig()).list("Service", {}))
