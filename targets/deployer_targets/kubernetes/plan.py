@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from deployer.core import generations
 from deployer.core.capabilities import SupportsStrategies
@@ -33,7 +33,10 @@ Spec = DeploymentSpec[KubernetesConfig]
 
 
 def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> Plan[Kube]:
-    """The new generation's pods are ready, as many as the old one has, before the Service leads to them; then the old ones end."""
+    """The new generation's pods are ready, as many as the old one has, before the Service leads to them; then the old ones end.
+
+    With allow_gap the old ones end first, and come back where the new ones can't serve.
+    """
     name, config, view = spec.name, spec.config, observed.view if observed else None
     plan = generations.succession(spec.record, observed, generations.depth(config), names.service(name), names.beside(name))
     total = (view.owned if view else None) or config.replicas
@@ -41,16 +44,23 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
     ours = bool(spec.image.runtime)
 
     def ready(generation: str, count: int) -> AwaitPods:
-        return AwaitPods(name, generation, count, config.timeout_seconds, config.progress_deadline, ours)
+        return AwaitPods(name, generation, count, config.timeout_seconds, config.progress_deadline, ours, config.course.allow_gap)
 
     def shift(to: Traffic, now: Traffic, *, back: bool = False) -> tuple[Step[Kube], ...]:
         counts = split(to, total)
+        room = [Scale(name, each, 0) for each in leaving(now, counts)] if config.course.allow_gap and not back else []
         up = [Scale(name, each, count, up=True) for each, count in counts.items()]
         wait = [ready(each, count) for each, count in counts.items()] if config.synchronous or back else []
         down = [Scale(name, each, count) for each, count in counts.items()] if len(to) > 1 else []
         there = observed is not None and names.service(name) in observed.resources
         point = Point(plan.record, to, tuple(share.generation for share in now), config, real(to, counts), back=back, there=there)
-        return (*up, *wait, point, *down)
+        return (*room, *up, *wait, point, *down)
+
+    def again() -> Iterator[Step[Kube]]:
+        if config.course.allow_gap and observed and not plan.whole:
+            for generation in leaving(observed.traffic, {spec.generation}):
+                yield Scale(name, generation, total, up=True)
+                yield ready(generation, total)
 
     things: tuple[Step[Kube], ...] = (
         PushModel(spec.image, spec.model, kept),
@@ -58,7 +68,8 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
         MakeDeployment(name, manifests.deployment(spec), spec.image, spec.model, kept),
     )
     live: list[Step[Kube]] = []
-    if plan.whole and plan.earlier and not plan.earlier.same(plan.record):
+    short = view is not None and view.owned is None and view.counts.get(spec.generation, total) < total
+    if plan.whole and plan.earlier and (short or not plan.earlier.same(plan.record)):
         wait = ready(spec.generation, total) if config.synchronous else None
         live.append(ChangeLive(plan.record, Scale(name, spec.generation, total), wait))
     if plan.whole and observed and _strays(observed):
@@ -69,9 +80,14 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
         observed,
         make=(WriteRecord(plan.record), *(() if spec.made else things)),
         live=tuple(live),
-        back=(*((WriteRecord(plan.earlier),) if plan.earlier else ()), Clear(name, plan.undone)),
+        back=(*((WriteRecord(plan.earlier),) if plan.earlier else ()), Clear(name, plan.undone), *again()),
         sweep=Clear(name, beyond=plan.keep),
     )
+
+
+def leaving(now: Traffic, to: Container[str]) -> tuple[str, ...]:
+    """The generations that have traffic and are to have none."""
+    return tuple(share.generation for share in now if share.generation not in to)
 
 
 def plan_delete(name: DeploymentName, observed: Seen) -> Plan[Kube]:

@@ -86,7 +86,7 @@ class Kubernetes:
 
     def strategies(self) -> Mapping[Strategy, frozenset[str]]:
         held = frozenset({"pause", "checks"})
-        return {Strategy.ALL_AT_ONCE: frozenset(), Strategy.BLUE_GREEN: held, Strategy.CANARY: held | {"steps"}}
+        return {Strategy.ALL_AT_ONCE: frozenset({"allow_gap"}), Strategy.BLUE_GREEN: held, Strategy.CANARY: held | {"steps"}}
 
     def measure(self, name: DeploymentName, generation: str, cloud: Kube) -> Measured:
         from deployer_targets.kubernetes.metrics import measure

@@ -23,6 +23,7 @@ class AwaitPods(Step[Kube]):
 
     Attributes:
         ours: the image's runtime is ours, whose exit codes are known.
+        gap: nothing serves meanwhile.
         deadline_seconds: after which it has failed; `timeout_seconds`: after which this run waits no longer.
     """
 
@@ -32,6 +33,7 @@ class AwaitPods(Step[Kube]):
     timeout_seconds: float
     deadline_seconds: float
     ours: bool = True
+    gap: bool = False
     effect = Effect.READ
 
     def describe(self) -> str:
@@ -52,7 +54,7 @@ class AwaitPods(Step[Kube]):
             if time.monotonic() - begin > self.deadline_seconds:
                 raise self._failed(trouble or Trouble("it is not ready", f"its model was not loaded within {self.deadline_seconds:.0f} s"))
         raise TimedOut(
-            f"{self.name}: {self._phrase(0, trouble)}; nothing was undone, and what served still serves",
+            f"{self.name}: {self._phrase(0, trouble)}; nothing was undone, and {'nothing serves' if self.gap else 'what served still serves'}",
             why=trouble.why if trouble else "",
             advice=(trouble.advice if trouble else "") or "the same command waits again; --timeout gives it longer",
         )

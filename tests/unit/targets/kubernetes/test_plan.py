@@ -101,6 +101,22 @@ def test_a_canary_has_its_pods_before_it_has_its_share_and_the_old_ones_give_way
     assert [(step.generation, step.count) for step in steps[point + 1 :] if isinstance(step, Scale)] == [(ONE.generation, 4), (TWO.generation, 1)]
 
 
+def test_without_room_for_two_the_old_pods_end_first_and_come_back_where_the_new_ones_cannot_serve() -> None:
+    made = planned(spec("two", allow_gap=True, replicas=2), serving(spec("one", replicas=2)))
+    assert [(step.generation, step.count) for step in made.forward if isinstance(step, Scale)] == [(ONE.generation, 0), (TWO.generation, 2)]
+    assert kinds(made.back) == ["Clear", "Scale", "AwaitPods"]
+    assert [(step.generation, step.count) for step in made.back if isinstance(step, (Scale, AwaitPods))] == [(ONE.generation, 2)] * 2
+    assert kinds(planned(spec("one", allow_gap=True), None).back) == ["Clear"]
+
+
+def test_what_serves_has_its_pods_again_where_a_run_with_a_gap_was_killed() -> None:
+    gap = serving(ONE, counts={ONE.generation: 0})
+    assert kinds(planned(ONE, gap).live) == ["ChangeLive"]
+    made = planned(spec("two", allow_gap=True), serving(ONE, TWO, traffic=(Share(ONE.generation),), counts={ONE.generation: 0, TWO.generation: 0}))
+    assert [(step.generation, step.count) for step in made.back if isinstance(step, Scale)] == [(ONE.generation, 1)]
+    assert planned(ONE, serving(ONE, owned=1)).empty
+
+
 def test_a_rollback_makes_nothing() -> None:
     observed = serving(ONE, TWO, counts={ONE.generation: 0, TWO.generation: 1})
     back = replace(ONE, made=True)
