@@ -81,7 +81,7 @@ def test_skopeo_inspects_it(pushed: Pushed, architecture: str) -> None:
     command = ["skopeo", "--override-arch", architecture, "inspect", "--tls-verify=false", f"docker://{pushed.name(architecture)}"]
     said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert (said["Os"], said["Architecture"]) == ("linux", architecture)
-    assert len(said["Layers"]) == 4  # the base, the runtime, the packages, the model
+    assert len(said["Layers"]) == 5  # the base, the runtime, the packages, their bytecode, the model
     assert said["Labels"]["io.deployer.runtime"] == scoring.VERSION
 
 

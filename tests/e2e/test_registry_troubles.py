@@ -24,6 +24,7 @@ from deployer.oci import Credentials, Repository, uploads
 from deployer.oci.manifest import sha256
 from deployer_images import cache
 from deployer_images.layers import blobs
+from deployer_images.layers.archive import Layer
 from deployer_images.layers.package_set import PackageSet, packages_of
 from deployer_images.layers.published import find, publish
 from deployer_images.wanted import Wanted
@@ -287,8 +288,8 @@ def test_a_push_that_breaks_anywhere_is_taken_up_by_the_next(packages: tuple[Pac
             there = find(layers, repository)
             assert there is None or repository.has_blob(there.digest), "a layer is found that isn't there"
             made = publish(layers, wanted, repository, silent)
-            assert find(layers, repository) == made
-            assert sha256(repository.read_blob(made.digest)) == made.digest
+            assert find(layers, repository) == made[0]
+            assert all(sha256(repository.read_blob(each.digest)) == each.digest for each in made)
             if ended:
                 break
         assert ended
@@ -307,15 +308,16 @@ def test_two_builders_of_one_lock_have_one_result(
     local = threading.local()
     monkeypatch.setattr(cache, "root", lambda: local.root)
 
-    def build(number: int) -> object:
+    def build(number: int) -> tuple[Layer, ...]:
         local.root = tmp_path / f"machine-{number}"
         both.wait()
         return publish(layers, wanted, Repository(registry, "scoring"), silent)
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(build, range(2))
-    assert first == second == find(layers, Repository(registry, "scoring"))
-    assert Repository(registry, "scoring").tags() == (layers.tag,)
+    assert first == second
+    assert first[0] == find(layers, Repository(registry, "scoring"))
+    assert layers.tag in Repository(registry, "scoring").tags()
 
 
 def test_a_layer_that_arrives_with_other_bytes_is_refused_and_removed(trouble: Trouble) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -74,9 +75,20 @@ def _member_of(role: dict[str, Any], name: str, namespace: str) -> str:  # noqa:
         {**binding, "roleRef": reference, "subjects": [subject]},
     ):
         kubectl("create", "-n", namespace, "-f", "-", given=made)
+    _known(role, f"system:serviceaccount:{namespace}:{name}", namespace)
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
     return str(json.loads(kubectl("create", "--raw", path, "-f", "-", given=request))["status"]["token"])
+
+
+def _known(role: dict[str, Any], user: str, namespace: str) -> None:  # noqa: F811
+    """Wait until the API server goes by a binding that was made just now."""
+    rule, deadline = role["rules"][0], time.monotonic() + 30
+    resource = ".".join(filter(None, [rule["resources"][0], rule["apiGroups"][0]]))
+    asked = ["kubectl", "auth", "can-i", rule["verbs"][0], resource, "-n", namespace, "--as", user]
+    while subprocess.run(asked, capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, f"{user} may nothing"
+        time.sleep(0.1)
 
 
 @pytest.fixture
