@@ -147,10 +147,10 @@ def wheel(directory: Path, name: str, version: str, requires: Sequence[str] = ()
     files[f"{info}/WHEEL"] = f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"
     file = directory / f"{name}-{version}-{tag}.whl"
     file.parent.mkdir(parents=True, exist_ok=True)
+    files[f"{info}/RECORD"] = "\n".join([*(_recorded(path, text) for path, text in files.items()), f"{info}/RECORD,,"])
     with zipfile.ZipFile(file, "w") as archive:
         for path, text in files.items():
-            archive.writestr(path, text)
-        archive.writestr(f"{info}/RECORD", "\n".join([*(_recorded(path, text) for path, text in files.items()), f"{info}/RECORD,,"]))
+            archive.writestr(zipfile.ZipInfo(path), text)  # without the time of day: the same file has the same hash, which caches go by
     return file
 
 

@@ -84,8 +84,9 @@ def _member_of(role: dict[str, Any], name: str, namespace: str) -> str:  # noqa:
 def _known(role: dict[str, Any], user: str, namespace: str) -> None:  # noqa: F811
     """Wait until the API server goes by a binding that was made just now."""
     rule, deadline = role["rules"][0], time.monotonic() + 30
-    resource = ".".join(filter(None, [rule["resources"][0], rule["apiGroups"][0]]))
-    asked = ["kubectl", "auth", "can-i", rule["verbs"][0], resource, "-n", namespace, "--as", user]
+    kind, _, part = rule["resources"][0].partition("/")
+    resource = ".".join(filter(None, [kind, rule["apiGroups"][0]]))
+    asked = ["kubectl", "auth", "can-i", rule["verbs"][0], resource, "--subresource", part, "-n", namespace, "--as", user]
     while subprocess.run(asked, capture_output=True, check=False).returncode:
         assert time.monotonic() < deadline, f"{user} may nothing"
         time.sleep(0.1)
