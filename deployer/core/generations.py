@@ -158,6 +158,14 @@ def in_use(records: Mapping[str, Record], living: Iterable[str], doomed: frozens
     return belongings(records, {*living, *(each for each in records if record_resource(each) not in doomed)})
 
 
+def removable(
+    observed: Observed, pointer: Resource, resources: frozenset[Resource] = frozenset(), *, beyond: frozenset[Resource] | None = None
+) -> frozenset[Resource]:
+    """What a removal of these may take as things stand: what is there and no generation needs, but the pointer. `beyond`: all but these instead."""
+    doomed = resources if beyond is None else observed.resources - beyond
+    return (doomed & observed.resources) - in_use(observed.records, alive(observed), doomed) - {pointer}
+
+
 def prunable(observed: Observed, keep: int) -> frozenset[Resource]:
     """All that belongs to none that is alive, or among the `keep` before the one in service; the pointer itself and the claim are the target's to
     spare. Asked where a recorded generation serves and none is on its way: no descent is known otherwise.

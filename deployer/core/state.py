@@ -22,7 +22,7 @@ else:
 
     View = TypeVar("View")  # with a default, a bare `Observed` is one whose view nobody asks for; typing has those from Python 3.13
 
-from deployer.errors import MachineFault
+from deployer.errors import ConfigInvalid, MachineFault
 
 DeploymentName = NewType("DeploymentName", str)
 Digest = NewType("Digest", str)
@@ -111,6 +111,17 @@ class PackagedModel:
     @property
     def digest(self) -> Digest:
         return self.facts.digest
+
+    @property
+    def directory(self) -> Path:
+        """Where its files are.
+
+        Raises:
+            ConfigInvalid: not on this machine.
+        """
+        if self.path is None:
+            raise ConfigInvalid("the model isn't on this machine", advice="name it: -m MODEL")
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ some targets can do is in `deployer.core.capabilities`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -137,6 +138,19 @@ def record_of(
         secrets=secrets,
         provenance=request.provenance,
     )
+
+
+def secrets_of(environment: Mapping[str, str], observed: Observed | None, kept: Callable[[Record], Mapping[str, str] | None]) -> str:
+    """The id that stands for an environment: that of a generation that has the same, else a new one. No digest of it is anywhere.
+
+    Args:
+        kept: the environment of a recorded generation as the cloud has it; None where that is gone.
+    """
+    if not environment:
+        return ""
+    records = observed.records if observed else {}
+    nearest = sorted(records.values(), key=lambda record: record.generation != (observed.serving if observed else None))
+    return next((each.secrets for each in nearest if each.secrets and kept(each) == environment), "") or uuid.uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)

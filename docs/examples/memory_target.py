@@ -271,10 +271,8 @@ class Remove(Step[Client]):
 
     def run(self, cloud: Client, progress: Progress) -> bool:
         observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
-        doomed = self.resources if self.beyond is None else observed.resources - self.beyond
-        spared = generations.in_use(observed.records, generations.alive(observed), doomed) | {Resource(SERVICE, self.name)}
-        free = sorted((doomed & observed.resources) - spared, key=lambda each: (ORDER.index(each.kind), each.name))
-        for each in free:
+        free = generations.removable(observed, Resource(SERVICE, self.name), self.resources, beyond=self.beyond)
+        for each in sorted(free, key=lambda each: (ORDER.index(each.kind), each.name)):
             with suppress(Absent):
                 cloud.change("remove", self.name, each.kind, each.name)
         return bool(free)

@@ -87,8 +87,7 @@ def _packages_parts(packages: PackageSet, wanted: Wanted, report: Report, reposi
 
 def model_part(model: PackagedModel) -> Part:
     """A model's files as a layer, where the runtime looks for them."""
-    assert model.path is not None
-    directory = model.path
+    directory = model.directory
 
     def entries() -> Iterator[Entry]:
         return (Entry(f"{_PLACE}/{each.path}", each.source, executable=each.executable) for each in files(directory))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-import uuid
-from collections.abc import Mapping
+from functools import partial
 
 from deployer.core.state import Generation, Record
-from deployer.core.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.target import DeploymentSpec, Intent, Request, record_of, secrets_of
 from deployer.errors import ConfigInvalid
 from deployer_targets.kubernetes import images, manifests, names
 from deployer_targets.kubernetes.client import Kube
@@ -33,7 +32,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Kube) -> DeploymentSpec[
         environment = environment_of(observed.record, cloud) or {}
     config = request.config.model_copy(update={"env": environment})
     image = images.image_for(request, observed, cloud)
-    secrets = _secrets(environment, observed, cloud)
+    secrets = secrets_of(environment, observed, partial(environment_of, cloud=cloud))
     generation = Generation(request.model.digest, image.digest, config.revision(secrets)).id
     resources = [names.deployment(request.name, generation), *([names.secret(request.name, generation)] if environment else ())]
     spec = DeploymentSpec(record_of(request, image, config, resources, secrets=secrets), config, image, request.model.path)
@@ -49,18 +48,6 @@ def environment_of(record: Record, cloud: Kube) -> dict[str, str] | None:
         return {}
     found = cloud.find("Secret", names.of_generation(record.deployment, record.generation))
     return {key: base64.b64decode(value).decode() for key, value in (found.get("data") or {}).items()} if found else None
-
-
-def _secrets(environment: Mapping[str, str], observed: Seen | None, cloud: Kube) -> str:
-    """The id that stands for the environment: that of a generation that has the same, else a new one. No digest of it is anywhere."""
-    if not environment:
-        return ""
-    records = observed.records if observed else {}
-    nearest = sorted(records.values(), key=lambda record: record.generation != (observed.serving if observed else None))
-    for record in nearest:
-        if record.secrets and environment_of(record, cloud) == environment:
-            return record.secrets
-    return uuid.uuid4().hex
 
 
 def _check_patches(spec: DeploymentSpec[KubernetesConfig]) -> None:

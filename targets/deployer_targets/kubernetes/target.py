@@ -6,7 +6,6 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from deployer.core.container import Container, Mount
@@ -14,7 +13,7 @@ from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, PackagedModel
 from deployer.core.target import DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Request, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
-from deployer.errors import ConfigInvalid, DeployerError
+from deployer.errors import DeployerError
 from deployer.events import Report
 from deployer_targets.kubernetes import images, manifests, names
 from deployer_targets.kubernetes import plan as planning
@@ -101,15 +100,12 @@ class Kubernetes:
 
     def container(self, spec: DeploymentSpec[KubernetesConfig]) -> Container:
         """The pod's container with the model mounted where its image would have it: not root's, nothing of it writable but /tmp."""
-        path = spec.model.path
-        if path is None:
-            raise ConfigInvalid("the model isn't on this machine", advice="name it: -m MODEL")
         return Container(
             image=spec.image.reference,
             command=("serve",),
             port=manifests.PORT,
             environment={**manifests.environment(spec.config), **spec.config.env},
-            mounts=(Mount(Path(path), manifests.MODEL_PATH),),
+            mounts=(Mount(spec.model.directory, manifests.MODEL_PATH),),
             user=_ANY_USER,
             read_only_root=True,
             health=manifests.READY,

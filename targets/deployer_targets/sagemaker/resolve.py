@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from deployer.core.compatibility import fit
 from deployer.core.state import Digest, Generation, Image, Record, digest_of
-from deployer.core.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.target import DeploymentSpec, Intent, Request, record_of, secrets_of
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer_targets.sagemaker import defaults, instances, places, plan
 from deployer_targets.sagemaker.client import Aws, values_of
@@ -62,7 +61,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
         serverless=config.serverless_config is not None,
     )
     image = _with_warnings(image, request, config)
-    secrets = _secrets(environment, observed, cloud)
+    secrets = secrets_of(environment, observed, partial(_environment_of, cloud=cloud))
     # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
     generation = Generation(request.model.digest, image.digest, config.revision(secrets)).id
     known = observed.records.get(generation) if observed else None
@@ -185,18 +184,6 @@ def _private(named: str, reference: Any, elsewhere: Any) -> Image:
         return image
     except DeployerError:
         return Image(named, Digest(reference.digest or digest_of(named)), tag=reference.tag, platform="")
-
-
-def _secrets(environment: Mapping[str, str], observed: Seen | None, cloud: Aws) -> str:
-    """The id that stands for the environment: that of a generation whose model has the same in AWS, else a new one. No digest of it is anywhere."""
-    if not environment:
-        return ""
-    records = observed.records if observed else {}
-    nearest = sorted(records.values(), key=lambda record: record.generation != (observed.serving if observed else None))
-    for record in nearest:
-        if record.secrets and _environment_of(record, cloud) == environment:
-            return record.secrets
-    return uuid.uuid4().hex
 
 
 def _environment_of(record: Record, cloud: Aws) -> dict[str, str] | None:

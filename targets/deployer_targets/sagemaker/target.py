@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from deployer.core.container import Container, Mount
@@ -138,15 +137,12 @@ class SageMaker:
 
     def container(self, spec: DeploymentSpec[SageMakerConfig]) -> Container:
         """`docker run IMAGE serve` with the model at /opt/ml/model, read-only, as the image's own user, which is root on SageMaker."""
-        path = spec.model.path
-        if path is None:
-            raise ConfigInvalid("the model isn't on this machine", advice="name it: -m MODEL")
         return Container(
             image=spec.image.reference,
             command=("serve",),
             port=PORT,
             environment=spec.config.env,
-            mounts=(Mount(Path(path), MODEL_PATH),),
+            mounts=(Mount(spec.model.directory, MODEL_PATH),),
             isolated_network=spec.config.enable_network_isolation,
         )
 
