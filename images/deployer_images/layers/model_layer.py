@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from deployer.core.state import Digest, Image, PackagedModel, digest_of, short
 from deployer.errors import ConfigInvalid
@@ -13,11 +11,10 @@ from deployer.oci import Reference, Repository, labels
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.bases import in_repository
 from deployer_images.layers.model_images import model_part
-from deployer_images.layers.parts import Part, assembled
+from deployer_images.layers.parts import Part, assembled, move_parts
 
 _USER = "10001:10001"
 """A number: what checks that a container isn't root's can't know a name."""
-_AT_ONCE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,17 @@ class ModelLayer:
         digest = self.repository.exists(self.tag)
         return self.repository.reference(digest) if digest else None
 
+    def reference(self) -> str:
+        """The image's reference by digest.
+
+        Raises:
+            ConfigInvalid: it isn't there.
+        """
+        found = self.find()
+        if found is None:
+            raise ConfigInvalid("the image with the model is not in the registry any more", advice="run the same command again")
+        return found
+
     def push(self, sent: Callable[[int, int], None]) -> bool:
         """Put it together and send what the registry lacks; false where it was there. `sent`: bytes of the layers, done and in total.
 
@@ -57,13 +65,8 @@ class ModelLayer:
         made = assembled(base, [self._part()], said)
         done: dict[Digest, int] = {}
 
-        def moved(part: Part) -> None:
-            layer = part.layer
-            if self.repository.has_blob(layer.digest):
-                return
-            if part.origin and part.origin.registry == self.repository.registry and self.repository.mount(layer.digest, part.origin.name):
-                return
-            file = part.file()
+        def upload(part: Part) -> None:
+            layer, file = part.layer, part.file()
 
             def progress(so_far: int) -> None:
                 done[layer.digest] = so_far
@@ -71,18 +74,14 @@ class ModelLayer:
 
             self.repository.upload_blob(layer.digest, layer.size, lambda: file.open("rb"), progress, absent=True)
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for each in [pool.submit(moved, part) for part in made.parts]:
-                each.result()
+        move_parts(made.parts, self.repository, upload)
         self.repository.upload(made.image.config)
         self.repository.put_manifest(made.image.manifest, self.tag)
         return True
 
     def _part(self) -> Part:
         if self.kept and (layer := self._layer_of(Reference.parse(self.kept))):
-            return Part("model", layer, _nowhere, self.repository)
-        if self.model.path is None:
-            raise _not_here()
+            return Part("model", layer, lambda: model_part(self.model).file(), self.repository)
         return model_part(self.model)
 
     def _layer_of(self, kept: Reference) -> Layer | None:
@@ -95,12 +94,3 @@ class ModelLayer:
             return None
         top = manifest.layers[-1]
         return Layer(top.digest, Digest(config.document["rootfs"]["diff_ids"][-1]), top.size, 0)
-
-
-def _nowhere() -> Path:
-    """The file of a layer that only the registry has."""
-    raise _not_here()
-
-
-def _not_here() -> ConfigInvalid:
-    return ConfigInvalid("the model isn't on this machine", advice="name it: -m MODEL")

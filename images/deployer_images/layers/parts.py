@@ -50,7 +50,12 @@ def assembled(base: BaseImage, own: Sequence[Part], settings: Mapping[str, Any])
 
 
 def send_parts(parts: Iterable[Part], repository: Repository, report: Report) -> None:
-    """Have all layers where the image will be: taken over where they are there or in the same registry, else fetched and sent."""
+    """Have all layers where the image will be, each sent as a step of its own."""
+    move_parts(parts, repository, lambda part: send(part.layer, part.file(), repository, report, part.what, absent=True))
+
+
+def move_parts(parts: Iterable[Part], repository: Repository, upload: Callable[[Part], object]) -> None:
+    """Have all layers where the image will be: taken over where they are there or in the same registry, else by `upload`."""
 
     def moved(part: Part) -> None:
         origin = part.origin if part.origin is not None and part.origin.registry == repository.registry else None
@@ -58,7 +63,7 @@ def send_parts(parts: Iterable[Part], repository: Repository, report: Report) ->
             return
         if origin and repository.mount(part.layer.digest, origin.name):
             return
-        send(part.layer, part.file(), repository, report, part.what, absent=True)
+        upload(part)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(moved, part) for part in parts]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from deployer.core.state import Generation, PackagedModel
+from deployer.core.state import Generation
 from deployer.core.target import DeploymentSpec, Exported
 from deployer.errors import ConfigInvalid
 from deployer.events import Report, stepping
@@ -90,14 +90,11 @@ def _anybodys(manifest: Manifest, spec: Spec) -> Manifest:
 
 
 def _image(spec: Spec, cloud: Kube, report: Report) -> str:
-    layer = layer_of(spec.image, PackagedModel(spec.record.model, spec.path), "", cloud)
+    layer = layer_of(spec.image, spec.model, "", cloud)
     with stepping(report, "model-layer", "model layer") as outcome:
         outcome.changed = layer.push(lambda done, total: None)
-    found = layer.find()
-    if found is None:
-        raise ConfigInvalid("the image with the model is not in the registry any more", advice="run the same command again")
-    outcome.resource = found
-    return found
+        outcome.resource = layer.reference()
+    return outcome.resource
 
 
 def _secret(spec: Spec) -> str:

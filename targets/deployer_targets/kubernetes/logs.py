@@ -11,7 +11,7 @@ from typing import Any
 
 from deployer.core.state import DeploymentName
 from deployer.core.target import LogLine
-from deployer.errors import DeployerError, DeploymentNotFound
+from deployer.errors import DeploymentNotFound
 from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import ApiError
@@ -39,7 +39,7 @@ def _of_pod(pod: Object, tail: int, cloud: Kube) -> Iterator[LogLine]:
 
 
 def _read(pod: str, cloud: Kube, query: dict[str, str], tail: int) -> Iterator[LogLine]:
-    """None where the container hasn't begun, or what it wrote is gone."""
+    """Nothing where the container hasn't begun, or what it wrote is gone."""
     limits = {"tailLines": str(tail)} if tail else {}
     with suppress(ApiError):
         answer = _asked(pod, cloud, {**query, **limits}, stream=False)
@@ -53,7 +53,7 @@ def _followed(name: DeploymentName, seen: dict[str, str], cloud: Kube) -> Iterat
     followed: set[str] = set()
 
     def follow(pod: str, since: str) -> None:
-        with suppress(ApiError, DeployerError, OSError, Exception):
+        with suppress(Exception):  # however a pod's stream ends, those of the others go on
             answer = _asked(pod, cloud, {"follow": "true", **({"sinceTime": since} if since else {})}, stream=True)
             for text in _texts(answer):
                 if over.is_set():

@@ -11,7 +11,7 @@ from deployer.core import generations
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.rollout import Traffic
 from deployer.core.state import DeploymentName, Image, Observed, PackagedModel, Record, Resource, Status
-from deployer.errors import ConfigInvalid, Conflict
+from deployer.errors import Conflict
 from deployer_targets.kubernetes import manifests, names
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.config import KubernetesConfig
@@ -107,9 +107,7 @@ class MakeDeployment(Step[Kube]):
         found = cloud.find("Deployment", self.manifest["metadata"]["name"])
         if found is not None and is_ours(found, self.name):
             return False
-        image = layer_of(self.image, self.model, self.kept, cloud).find()
-        if image is None:
-            raise ConfigInvalid("the image with the model is not in the registry any more", advice="run the same command again")
+        image = layer_of(self.image, self.model, self.kept, cloud).reference()
         cloud.check()
         cloud.apply("Deployment", manifests.with_image(self.manifest, image))
         return True
@@ -129,21 +127,7 @@ class Scale(Step[Kube]):
         return f"{self.count} {'pod' if self.count == 1 else 'pods'} of {self.generation}"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        def change(found: Object) -> bool:
-            there = int(found["spec"]["replicas"])
-            if there == self.count or (self.up and there > self.count):
-                return False
-            version = found["metadata"]["resourceVersion"]
-            cloud.apply("Deployment", manifests.replicas(self.name, self.generation, self.count, version), manager=names.COUNTER, force=True)
-            return True
-
-        try:
-            return cloud.fenced("Deployment", names.of_generation(self.name, self.generation), change)
-        except Absent as gone:
-            cloud.check()
-            raise Conflict(
-                f"the Deployment of {self.generation} is gone: somebody else removed it", advice="the same command makes it again"
-            ) from gone
+        return scale(self.name, self.generation, self.count, cloud, up=self.up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +260,7 @@ class Clear(Step[Kube]):
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
         observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
-        doomed = self.resources if self.beyond is None else observed.resources - self.beyond
-        spared = generations.in_use(observed.records, generations.alive(observed), doomed) | {names.service(self.name)}
-        free = (doomed & observed.resources) - spared
+        free = generations.removable(observed, names.service(self.name), self.resources, beyond=self.beyond)
         for kind, each in (("Deployment", names.DEPLOYMENT), ("Secret", names.SECRET)):
             for resource in sorted(one for one in free if one.kind == each):
                 with suppress(Absent):
@@ -297,9 +279,23 @@ def park(name: DeploymentName, living: frozenset[str], cloud: Kube) -> bool:
     for found in cloud.list("Deployment", names.labels(name)):
         generation = found["metadata"]["labels"].get(names.GENERATION, "")
         if generation not in living and found["spec"]["replicas"]:
-            changed = Scale(name, generation, 0).run(cloud, _quiet()) or changed
+            changed = scale(name, generation, 0, cloud) or changed
     return changed
 
 
-def _quiet() -> Progress:
-    return Progress("scale", "", lambda _: None)
+def scale(name: DeploymentName, generation: str, count: int, cloud: Kube, *, up: bool = False) -> bool:
+    """Give a generation so many pods, with `up` at least so many; whether it had others."""
+
+    def change(found: Object) -> bool:
+        there = int(found["spec"]["replicas"])
+        if there == count or (up and there > count):
+            return False
+        version = found["metadata"]["resourceVersion"]
+        cloud.apply("Deployment", manifests.replicas(name, generation, count, version), manager=names.COUNTER, force=True)
+        return True
+
+    try:
+        return cloud.fenced("Deployment", names.of_generation(name, generation), change)
+    except Absent as gone:
+        cloud.check()
+        raise Conflict(f"the Deployment of {generation} is gone: somebody else removed it", advice="the same command makes it again") from gone
