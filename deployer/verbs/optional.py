@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deployer.core import targets
-from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsImageRegistry, SupportsStreaming
+from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsExport, SupportsImageRegistry, SupportsStreaming
 from deployer.core.options import TargetConfig
 from deployer.core.target import Exported, Intent, Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
 from deployer.requests import payloads
 from deployer.settings.precedence import Options, Settings
-from deployer.verbs.export import export
+from deployer.verbs.export import spec_of
 from deployer.verbs.lifecycle import Wish
 
 if TYPE_CHECKING:
@@ -113,10 +113,16 @@ class OptionalVerbs(ABC):
         Raises:
             ConfigInvalid: this target can't write deployments as files, or not in this form, or not with these options.
         """
+        if not isinstance(self.target, SupportsExport):
+            self._refuse("write deployments as files")
+        forms = self.target.export_forms()
+        if form is not None and form not in forms:
+            raise ConfigInvalid(f"{self.uri.scheme} has no files of the form {form!r}", advice=f"--format takes {', '.join(forms)}")
         settings = self._settings(config)
         options = self._parse(settings)
         wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, config=options, packages=packages)
-        return export(self.target, self._cloud(options), wish, form, self.on_event)
+        cloud = self._cloud(options)
+        return self.target.export(spec_of(self.target, cloud, wish, self.on_event), form or forms[0], cloud, self.on_event)
 
     def create_endpoint(self, name: str, config: Config = None) -> Any:
         options = self._parse(self._settings(config))

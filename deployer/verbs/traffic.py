@@ -56,8 +56,6 @@ def _document(chapter: Chapter) -> dict[str, Any]:
 class TrafficVerbs(OptionalVerbs):
     """Part of the client. None of them makes a generation, and none needs its model."""
 
-    on_event: Report
-
     def promote(self, name: str, config: Config = None, endpoint: str | None = None, *, full: bool = False) -> Deployment:
         """Go on with a rollout: to its next step, or, after the last one, to the end. Where none is under way there is nothing to do.
 
