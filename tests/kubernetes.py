@@ -24,7 +24,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,20 +53,39 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             kubectl("config", "set-context", "--current", "--namespace", name)
             yield str(kubeconfig)
         return
-    up = subprocess.run([sys.executable, str(ENGINE), "up", "--for", str(os.getpid())], capture_output=True, text=True, check=False)
-    if not up.returncode:
-        with _named(shlex.split(up.stdout)[1].partition("=")[2]):
-            yield os.environ["KUBECONFIG"]
-        subprocess.run([sys.executable, str(ENGINE), "down", "--for", str(os.getpid())], check=False)
-        return
-    directory = tmp_path_factory.mktemp("cluster")
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(debians_cluster())
+        except NoEngine as why:
+            directory = tmp_path_factory.mktemp("cluster")
+            try:
+                found = clusters.up(directory).kubeconfig
+            except MachineFault as fault:
+                unavailable(f"no Kubernetes: {why}; {fault.message}; or name one of yours: KUBE_CONTEXT")
+            stack.callback(clusters.down, directory)
+        with _named(found):
+            yield found
+
+
+class NoEngine(Exception):
+    """Debian's own doesn't start here; says why."""
+
+
+@contextmanager
+def debians_cluster() -> Iterator[str]:
+    """The kubeconfig of Debian's own, which this process uses for as long as the block runs.
+
+    Raises:
+        NoEngine: it isn't built, or this user may not run it.
+    """
+    user = ("--for", str(os.getpid()))
+    up = subprocess.run([sys.executable, str(ENGINE), "up", *user], capture_output=True, text=True, check=False)
+    if up.returncode:
+        raise NoEngine(up.stderr.strip())
     try:
-        made = clusters.up(directory)
-    except MachineFault as fault:
-        unavailable(f"no Kubernetes: {up.stderr.strip()}; {fault.message}; or name one of yours: KUBE_CONTEXT")
-    with _named(made.kubeconfig):
-        yield made.kubeconfig
-    clusters.down(directory)
+        yield shlex.split(up.stdout)[1].partition("=")[2]
+    finally:
+        subprocess.run([sys.executable, str(ENGINE), "down", *user], check=False)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from deployer_targets.kubernetes import names
 from tests.bench.processes import run
 from tests.bench.tables import Table
 from tests.docker import root_directory, serving_registry
-from tests.kubernetes import ENGINE
+from tests.kubernetes import ENGINE, debians_cluster
 from tests.models import copied_model, saved_model
 
 RUNS = 3
@@ -132,13 +131,7 @@ def _kubectl(environment: Mapping[str, str], *arguments: str, given: object = No
 @contextmanager
 def _cluster(room: Path) -> Iterator[Mapping[str, str]]:
     """This process's environment, with Debian's Kubernetes and an empty registry in it."""
-    engine, user = [sys.executable, str(ENGINE)], ["--for", str(os.getpid())]
-    subprocess.run([*engine, "build"], check=True)
-    up = subprocess.run([*engine, "up", *user], capture_output=True, text=True, check=True)
-    try:
-        with serving_registry(room) as registry:
-            clean = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYER_")}
-            kubeconfig = shlex.split(up.stdout)[1].partition("=")[2]
-            yield {**clean, "KUBECONFIG": kubeconfig, "DEPLOYER_IMAGE_REPOSITORY": f"{registry}/scoring"}
-    finally:
-        subprocess.run([*engine, "down", *user], check=False)
+    subprocess.run([sys.executable, str(ENGINE), "build"], check=True)
+    with debians_cluster() as kubeconfig, serving_registry(room) as registry:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("DEPLOYER_")}
+        yield {**clean, "KUBECONFIG": kubeconfig, "DEPLOYER_IMAGE_REPOSITORY": f"{registry}/scoring"}

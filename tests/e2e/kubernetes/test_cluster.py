@@ -81,9 +81,7 @@ def test_a_pod_answers_behind_its_service(web: str) -> None:
     until(lambda: kubectl("get", "endpoints", "web", "-n", web, "-o", "json").get("subsets"))
     assert "deployer" in kubectl("get", "--raw", f"/api/v1/namespaces/{web}/services/web:80/proxy/")
     port = kubectl("get", "service", "web", "-n", web, "-o", "json")["spec"]["ports"][0]["nodePort"]
-    assert "deployer" in until(
-        lambda: subprocess.run(["curl", "-s", f"http://127.0.0.1:{port}/"], capture_output=True, text=True, check=False).stdout
-    )
+    assert "deployer" in until(lambda: fetched(port))
 
 
 def test_the_cluster_says_why_a_pod_does_not_run(namespace: str, cluster_repository: Repository, cluster_image: str) -> None:  # noqa: F811

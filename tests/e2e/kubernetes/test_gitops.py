@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from deployer.oci import Repository
+from tests.e2e.kubernetes.asking import Asked, answer_of, keep_asking
 from tests.e2e.kubernetes.test_cluster import until
 from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
 from tests.models import saved_model
@@ -22,7 +21,6 @@ from tests.models import saved_model
 DEPLOY = Path(sys.executable).with_name("deploy")
 RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 ON_THE_NODE = {"Service": [{"op": "add", "path": "/spec/type", "value": "NodePort"}]}
-BODY = b'{"dataframe_split": {"columns": ["x"], "data": [[1.5]]}}'
 
 
 @pytest.mark.usefixtures("cluster_image")
@@ -34,15 +32,16 @@ def test_two_models_synced_one_after_the_other_lose_no_request(
     _exported("doubler", tmp_path, cluster_repository)
     _synced(tmp_path, namespace)
     port = kubectl("get", "service", "churn", "-n", namespace, "-o", "json")["spec"]["ports"][0]["nodePort"]
-    until(lambda: _answers(port) == "[3.0]")
+    until(lambda: answer_of(port) == "[3.0]")
 
     _exported("tripler", tmp_path, cluster_repository)
-    with _asked(port) as answers:
-        until(lambda: answers)
+    with _asking(port) as asked:
+        until(lambda: asked.answers)
         _synced(tmp_path, namespace)
-        until(lambda: answers["[4.5]"] > 10)
-    assert set(answers) == {"[3.0]", "[4.5]"}
-    assert min(answers.values()) > 10
+        until(lambda: asked.answers["[4.5]"] > 10)
+    assert not asked.failures
+    assert set(asked.answers) == {"[3.0]", "[4.5]"}
+    assert min(asked.answers.values()) > 10
 
 
 @pytest.mark.usefixtures("cluster_image")
@@ -66,44 +65,14 @@ def _synced(directory: Path, namespace: str) -> None:  # noqa: F811
     kubectl("rollout", "status", "-n", namespace, "deployment/churn", "--timeout=120s")
 
 
-def _answers(port: int) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        return _answer(connection)
-    finally:
-        connection.close()
-
-
-def _answer(connection: http.client.HTTPConnection) -> str:
-    connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    said = answer.read().decode()
-    assert answer.status == 200, said
-    return str(json.loads(said)["predictions"])
-
-
 @contextmanager
-def _asked(port: int) -> Iterator[Counter[str]]:
-    """How often each answer came on four connections that are kept, in the block; a request that fails is an answer of its own."""
-    answers: Counter[str] = Counter()
-    end = threading.Event()
-
-    def ask() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        while not end.wait(0.01):
-            try:
-                answers[_answer(connection)] += 1
-            except (OSError, http.client.HTTPException, AssertionError) as error:
-                answers[repr(error)] += 1
-                connection.close()
-        connection.close()
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for each in threads:
-        each.start()
+def _asking(port: int) -> Iterator[Asked]:
+    """What comes of asking in the block."""
+    asked, over = Asked(), threading.Event()
+    clients = threading.Thread(target=keep_asking, args=(port, over, asked))
+    clients.start()
     try:
-        yield answers
+        yield asked
     finally:
-        end.set()
-        for each in threads:
-            each.join()
+        over.set()
+        clients.join()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import multiprocessing
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,47 +15,19 @@ from deployer.core.state import DeploymentName
 from deployer.core.target import TargetUri
 from deployer.oci import Repository
 from deployer_targets.kubernetes.target import Kubernetes
+from tests.e2e.kubernetes.asking import Asked, keep_asking
 from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
 from tests.models import saved_model
 
 NAME = DeploymentName("loaded")
-BODY = b'{"dataframe_split": {"columns": ["x"], "data": [[1.5]]}}'
-ANSWERS = ({"predictions": [3.0]}, {"predictions": [4.5]})
 TARGET = Kubernetes()
 
 
-def keep_asking(port: int, over: Any, told: Any) -> None:
-    """Four clients, each with a connection that it keeps as long as the server does; what they were answered, or what failed."""
-    counts: dict[str, int] = {"connections": 0}
-    failures: list[str] = []
-
-    def client() -> None:
-        connection: http.client.HTTPConnection | None = None
-        while not over.is_set():
-            if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-                counts["connections"] += 1
-            try:
-                connection.request("POST", "/invocations", BODY, {"Content-Type": "application/json"})
-                answer = connection.getresponse()
-                said = answer.read()
-                if answer.status != 200 or json.loads(said) not in ANSWERS:
-                    failures.append(f"{answer.status} {said[:200]!r}")
-                counts[said.decode()] = counts.get(said.decode(), 0) + 1
-                if answer.will_close:
-                    connection.close()
-                    connection = None
-            except (OSError, http.client.HTTPException) as error:
-                failures.append(repr(error))
-                connection = None
-            time.sleep(0.02)
-
-    clients = [threading.Thread(target=client) for _ in range(4)]
-    for each in clients:
-        each.start()
-    for each in clients:
-        each.join()
-    told.send((counts, failures))
+def ask_and_tell(port: int, over: Any, told: Any) -> None:
+    """What a process of its own does."""
+    asked = Asked()
+    keep_asking(port, over, asked)
+    told.send(asked)
 
 
 @pytest.fixture
@@ -81,15 +50,15 @@ def deployed(verb: str, model: str, namespace: str, repository: Repository, **op
 def test_no_request_is_lost(port: int, namespace: str, cluster_repository: Repository) -> None:  # noqa: F811
     context = multiprocessing.get_context("spawn")
     over, (told, telling) = context.Event(), context.Pipe(duplex=False)
-    asking = context.Process(target=keep_asking, args=(port, over, telling), daemon=True)
+    asking = context.Process(target=ask_and_tell, args=(port, over, telling), daemon=True)
     asking.start()
     deployed("update", "tripler", namespace, cluster_repository)
     deployed("update", "", namespace, cluster_repository, replicas=1)
     deployed("rollback", "", namespace, cluster_repository)
     time.sleep(4)  # the last pods drain
     over.set()
-    counts, failures = told.recv()
+    asked = told.recv()
     asking.join()
-    assert not failures, f"{len(failures)} failed: {failures[:3]}"
-    assert counts.pop("connections") > 4  # those that were kept were given back, too
-    assert len(counts) == 2, counts
+    assert not asked.failures, f"{len(asked.failures)} failed: {asked.failures[:3]}"
+    assert asked.connections > 4  # those that were kept were given back, too
+    assert set(asked.answers) == {"[3.0]", "[4.5]"}, asked.answers
