@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
+from deployer.core.interruption import Interruption
 from deployer.events import Event, Report
 
 Result = TypeVar("Result")
@@ -15,23 +16,22 @@ Result = TypeVar("Result")
 def streamed(run: Callable[[Report], Result], on_event: Report) -> Generator[Event, None, Result]:
     """The events of `run`; what it gives is the generator's value, what it raises is raised where they end.
 
-    To close the generator early interrupts the run at its next event, and waits for it: before the switch it goes back, after it the cloud goes on.
+    To close the generator early interrupts the run at its next event or pause, and waits for it: before the switch it goes back, after it the cloud
+    goes on.
     """
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    interrupted = threading.Event()
+    interruption = Interruption()
     results: list[Result] = []
     errors: list[BaseException] = []
 
     def report(event: Event) -> None:
-        if interrupted.is_set():
-            interrupted.clear()
-            raise KeyboardInterrupt
         on_event(event)
         events.put(event)
 
     def work() -> None:
         try:
-            results.append(run(report))
+            with interruption.reaching(report) as listening:
+                results.append(run(listening))
         except BaseException as error:  # whatever it is belongs to who reads the events
             errors.append(error)
         events.put(None)
@@ -42,7 +42,7 @@ def streamed(run: Callable[[Report], Result], on_event: Report) -> Generator[Eve
         while (event := events.get()) is not None:
             yield event
     except GeneratorExit:
-        interrupted.set()
+        interruption.tell()
         thread.join()
         raise
     thread.join()

@@ -8,7 +8,7 @@ from typing import Any, Optional
 
 from deployer_scoring.errors import ScoringError
 from deployer_scoring.server.processes.serving import serve as run
-from deployer_scoring.server.settings import BATCHING, Settings
+from deployer_scoring.server.settings import BATCHING, ServerSettings
 from deployer_scoring.version import __version__
 
 
@@ -27,7 +27,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     if options is None:
         options = _parsed_options(given)
     try:
-        return run(Settings.of(os.environ, **options))
+        return run(ServerSettings.of(os.environ, **options))
     except ScoringError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -39,10 +39,10 @@ def _plain_options(given: list[str]) -> Optional[dict[str, Any]]:
         return None
     options: dict[str, Any] = {}
     for name, value in zip(given[1::2], given[2::2]):
-        if name in {"--port", "--workers", "--threads"} and value.isdigit():
-            options[name[2:]] = int(value)
-        elif name == "--host" or (name == "--batching" and value in BATCHING):
-            options[name[2:]] = value
+        if name in {"--port", "--grpc-port", "--workers", "--threads"} and value.isdigit():
+            options[name[2:].replace("-", "_")] = int(value)
+        elif name in {"--host", "--model-name"} or (name == "--batching" and value in BATCHING):
+            options[name[2:].replace("-", "_")] = value
         else:
             return None
     return options
@@ -57,9 +57,11 @@ def _parsed_options(given: list[str]) -> dict[str, Any]:
     serve = commands.add_parser("serve", help="serve the model in $DEPLOYER_MODEL, /opt/ml/model or $AZUREML_MODEL_DIR")
     serve.add_argument("--host", default=None, help="address to listen on (default: 0.0.0.0)")
     serve.add_argument("--port", type=int, default=None, help="default: $SAGEMAKER_BIND_TO_PORT wins over this, $DEPLOYER_PORT, then 8080")
+    serve.add_argument("--grpc-port", type=int, help="answer the Open Inference Protocol over gRPC there, too (default: $DEPLOYER_GRPC_PORT)")
     serve.add_argument("--workers", type=int, help="processes that answer (default: $DEPLOYER_WORKERS, else one for each CPU)")
     serve.add_argument("--threads", type=int, help="predicts at once in each, where they aren't joined (default: $DEPLOYER_THREADS)")
     serve.add_argument("--batching", choices=BATCHING, help="join waiting requests into one predict (default: $DEPLOYER_BATCHING)")
+    serve.add_argument("--model-name", help="its name in the Open Inference Protocol (default: $DEPLOYER_MODEL_NAME, else any)")
     commands.add_parser("predict", help="score a file; predict --help has its options")
     options = vars(parser.parse_args(given))
     del options["command"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import logging
 import traceback
@@ -29,6 +30,12 @@ _log = logging.getLogger(__name__)
 
 INVOCATIONS = "invocations"
 """The codec of MLflow's scoring protocol."""
+_OTHER_CODECS = {
+    "v1": ("v1_codec", "FirstVersionCodec"),
+    "v2": ("inference_codec", "InferenceCodec"),
+    "v2-grpc": ("inference_grpc", "InferenceMessageCodec"),
+}
+"""Those of the Open Inference Protocol, imported when one is first asked for."""
 MOST_ROWS = 8192
 """How many rows are joined into one predict, where nothing else is said."""
 
@@ -202,10 +209,9 @@ class Scorer:
         return _Asked(place, codec, decoded, self._enforced(decoded.data), params)
 
     def _other_codec(self, name: str) -> Any:
-        from deployer_scoring.wire.inference_codec import InferenceCodec
-
-        codec = self._codecs[name] = {"v2": InferenceCodec}[name](self.model)
-        return codec
+        module, codec = _OTHER_CODECS[name]
+        self._codecs[name] = getattr(importlib.import_module(f"deployer_scoring.wire.{module}"), codec)(self.model)
+        return self._codecs[name]
 
     def _predictions(self, group: list[_Asked], predicted: list[Predicted]) -> Sequence[Any]:
         """The model's answers to requests that were joined; an exception stands for the answer of one that failed."""

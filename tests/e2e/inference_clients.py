@@ -38,6 +38,34 @@ async def kserve(address: str) -> dict[str, Any]:
     }
 
 
+V1 = (
+    {"instances": [[1.5], [2.5]]},
+    {"instances": [[1], [2]]},
+    {"inputs": [[1.5]]},
+    {"instances": [{"x": [1.5]}]},
+    {"instances": [{"x": [1.5, 3.5]}, {"x": [0.25]}]},
+    {"instances": [[{"x": 1.5}, {"x": 3.5}]]},
+)
+"""Bodies of the first version, of the kinds that KServe's own servers take."""
+
+
+async def first_version(address: str) -> dict[str, Any]:
+    """What our server answers, and what KServe's sklearnserver makes of a body and of a model that doubles."""
+    from kserve import InferenceRESTClient
+    from kserve.inference_client import RESTConfig
+    from kserve.utils.utils import get_predict_input, get_predict_response
+
+    url, client = f"http://{address}", InferenceRESTClient(RESTConfig(protocol="v1", timeout=30))
+    ours = [await client.infer(url, body, model_name="doubler") for body in V1]
+    theirs = [get_predict_response(body, 2 * np.asarray(get_predict_input(body))[:, 0], "doubler") for body in V1]
+    try:
+        await client.infer(url, {"instances": [["text"]]}, model_name="doubler")
+        said = ""
+    except Exception as error:
+        said = str(error)
+    return {"ours": ours, "theirs": theirs, "ready": await client.is_model_ready(url, "doubler"), "said": said}
+
+
 def triton(address: str) -> dict[str, Any]:
     from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
     from tritonclient.utils import InferenceServerException
@@ -71,4 +99,5 @@ def triton(address: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"kserve": asyncio.run(kserve(sys.argv[1])), "triton": triton(sys.argv[1])}))
+    at = sys.argv[1]
+    print(json.dumps({"kserve": asyncio.run(kserve(at)), "v1": asyncio.run(first_version(at)), "triton": triton(at)}))

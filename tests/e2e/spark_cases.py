@@ -1,8 +1,8 @@
-"""Runs in the environment with PySpark and MLflow: every case through MLflow's `spark_udf` and through ours, in one Spark session.
+"""Runs in the environment with PySpark and MLflow: every case through MLflow's `spark_udf` or through ours, in one Spark session.
 
-    python spark_cases.py PACKAGE_DIRECTORY WORK_DIRECTORY
+    python spark_cases.py PACKAGE_DIRECTORY WORK_DIRECTORY mlflow|ours [PART_OF_A_NAME]
 
-Writes WORK_DIRECTORY/outcomes.json: for each case what either made of it, {"values": [...], "type": DDL} or {"refused": the error's line}.
+Writes WORK_DIRECTORY/outcomes.json: for each case what was made of it, {"values": [...], "type": DDL} or {"refused": the error's line}.
 """
 
 from __future__ import annotations
@@ -386,11 +386,11 @@ def main() -> None:
     spark = builder.config("spark.sql.shuffle.partitions", "1").getOrCreate()
     spark.sparkContext.setLogLevel("OFF")
     data = frames(spark)
-    cases = [case for case in (*forms(), *inferred(), *inputs()) if len(sys.argv) < 4 or sys.argv[3] in case.name]
-    makers = {"mlflow": mlflow.pyfunc.spark_udf, "ours": spark_udf}
+    cases = [case for case in (*forms(), *inferred(), *inputs()) if len(sys.argv) < 5 or sys.argv[4] in case.name]
+    make = {"mlflow": mlflow.pyfunc.spark_udf, "ours": spark_udf}[sys.argv[3]]
     with ThreadPoolExecutor(3) as pool:
-        told = {(case.name, who): pool.submit(outcome, make, spark, data[case.data], case) for case in cases for who, make in makers.items()}
-        found = {case.name: {who: told[case.name, who].result() for who in makers} for case in cases}
+        told = {case.name: pool.submit(outcome, make, spark, data[case.data], case) for case in cases}
+        found = {name: each.result() for name, each in told.items()}
     spark.stop()
     Path(WORK / "outcomes.json").write_text(json.dumps(found))
 

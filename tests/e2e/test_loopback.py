@@ -66,16 +66,16 @@ def models_serve(directory: Path) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[localstack.Status]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[localstack.CloudStatus]:
     directory = tmp_path_factory.mktemp("cloud")
     try:
-        yield localstack.up(localstack.Options(directory=directory, port=0))
+        yield localstack.up(localstack.StartOptions(directory=directory, port=0))
     finally:
         localstack.down(directory)
 
 
 @pytest.fixture(scope="module")
-def servers(cloud: localstack.Status, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+def servers(cloud: localstack.CloudStatus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     with ExitStack() as stack:
         scoring = stack.enter_context(serving(saved_model("doubler")))
         proxy = stack.enter_context(models_serve(tmp_path_factory.mktemp("local")))
@@ -209,27 +209,27 @@ def test_moto_s_own_controls_are_not_there(servers: dict[str, Server], method: s
 @pytest.mark.parametrize("path", ["health", "holds", "settings", "faults", "journal", "reset", "roles", "nothing"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer wrong", "Basic {token}", "{token}", "Bearer {token}x", "bearer\u00e9"])
-def test_the_control_api_wants_its_token(cloud: localstack.Status, method: str, path: str, authorization: str | None) -> None:
+def test_the_control_api_wants_its_token(cloud: localstack.CloudStatus, method: str, path: str, authorization: str | None) -> None:
     token = localstack.environment(cloud.directory)["DEPLOYER_LOCALSTACK_TOKEN"]
     headers = {} if authorization is None else {"authorization": authorization.format(token=token).encode("latin-1")}
     answer = httpx.request(method, f"{cloud.url}/_deployer/{path}", headers=headers, trust_env=False)
     assert (answer.status_code, list(answer.json())) == (401, ["message"])
 
 
-def test_who_knows_the_token_controls_the_cloud(cloud: localstack.Status, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_knows_the_token_controls_the_cloud(cloud: localstack.CloudStatus, monkeypatch: pytest.MonkeyPatch) -> None:
     assert localstack.control(cloud.directory).health()["pid"] == cloud.pid
     token = localstack.environment(cloud.directory)["DEPLOYER_LOCALSTACK_TOKEN"]
-    assert localstack.Control(cloud.url, token).holds()["buckets"] == 0
+    assert localstack.ControlClient(cloud.url, token).holds()["buckets"] == 0
     monkeypatch.setenv("DEPLOYER_LOCALSTACK_DIR", str(cloud.directory))
     monkeypatch.delenv("DEPLOYER_LOCALSTACK_TOKEN", raising=False)
-    assert localstack.Control(cloud.url).faults() == []
+    assert localstack.ControlClient(cloud.url).faults() == []
     monkeypatch.setenv("DEPLOYER_LOCALSTACK_TOKEN", "wrong")
     with pytest.raises(ValueError, match="DEPLOYER_LOCALSTACK_TOKEN"):
-        localstack.Control(cloud.url).faults()
+        localstack.ControlClient(cloud.url).faults()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
-def test_boto3_goes_on_by_name_and_by_address(cloud: localstack.Status, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_boto3_goes_on_by_name_and_by_address(cloud: localstack.CloudStatus, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By name it puts the bucket before the host: bucket.localhost, which not every resolver knows."""
     known = socket.getaddrinfo
 
@@ -307,7 +307,7 @@ def test_a_page_in_a_real_browser_reaches_nothing() -> None:
         assert served.said(" 403 ", times=5)
 
 
-def test_files_of_the_local_cloud_are_their_user_s_alone(cloud: localstack.Status) -> None:
+def test_files_of_the_local_cloud_are_their_user_s_alone(cloud: localstack.CloudStatus) -> None:
     assert stat.S_IMODE(cloud.directory.stat().st_mode) == 0o700
     assert stat.S_IMODE((cloud.directory / "token").stat().st_mode) == 0o600
 
@@ -316,7 +316,7 @@ def test_files_of_the_local_cloud_are_their_user_s_alone(cloud: localstack.Statu
 def test_the_registry_behind_is_found_by_its_own_cloud_alone(tmp_path: Path, kind: Any) -> None:
     if kind == "debian" and shutil.which("docker-registry") is None:
         kind = "python"
-    registry = start_backend(localstack.Options(directory=tmp_path, registry=kind))
+    registry = start_backend(localstack.StartOptions(directory=tmp_path, registry=kind))
     try:
         for path, status in (("/v2/", 404), ("/v2/_catalog", 404), (f"/{'0' * 32}/v2/", 404), (f"{registry.upstream.path}/v2/", 200)):
             assert httpx.get(f"http://127.0.0.1:{registry.upstream.port}{path}", trust_env=False).status_code == status

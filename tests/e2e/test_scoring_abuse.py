@@ -410,13 +410,22 @@ def test_a_model_whose_threads_a_fork_would_lose_is_loaded_by_its_own_process(tm
         assert served.ask(rows(3)).json() == {"predictions": [6.0]}
 
 
-def test_beginning_again_tells_who_has_begun_to_ask_again(tmp_path: Path) -> None:
-    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as asking, connected(served) as idle:
+def test_beginning_again_tells_who_has_begun_to_ask_again_and_keeps_who_has_not(tmp_path: Path) -> None:
+    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as asking, connected(served) as silent:
         asking.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\n")
         served.wait_ready()
         assert served.said("does not survive a fork", served.errors)
         assert b"retry-after: 1\r\n" in (answer := asking.recv(65536)) and answer.startswith(b"HTTP/1.1 503 ")
-        assert (asking.recv(65536), idle.recv(65536)) == (b"", b"")
+        assert asking.recv(65536) == b""
+        silent.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        assert everything(silent).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_under_way_while_it_begins_again_is_answered(tmp_path: Path) -> None:
+    with serving(written(tmp_path / "model", LEAVES_A_THREAD), ready=False) as served, connected(served) as under_way:
+        assert served.said("does not survive a fork", served.errors)
+        under_way.sendall(b"GET /ping HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        assert everything(under_way)[:13] in (b"HTTP/1.1 503 ", b"HTTP/1.1 200 ")
 
 
 def test_a_worker_more_answers_too_and_one_s_death_is_not_the_other_s(tmp_path: Path) -> None:

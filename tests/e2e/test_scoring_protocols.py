@@ -17,11 +17,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.scoring_process import Served, serving
-from tests.environments import environment, mlflow_python
+from tests.environments import environment, inference_clients_python, mlflow_python
 from tests.models import saved_model
 
 TRACED = ("numpy", "pandas", "pyyaml", "httptools", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
-CLIENTS = ("kserve==0.21.0", "tritonclient[http]==2.73.0")
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = TRACEPARENT[3:35]
 
@@ -51,7 +50,7 @@ def metric(served: Served, name: str, **labels: str) -> float:
 def clients(doubler: Served) -> dict[str, Any]:
     script = Path(__file__).with_name("inference_clients.py")
     address = doubler.url.removeprefix("http://")
-    done = subprocess.run([str(environment(CLIENTS)), str(script), address], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(inference_clients_python()), str(script), address], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -61,6 +60,32 @@ def test_kserve_s_client_is_served(clients: dict[str, Any]) -> None:
     found = clients["kserve"]
     assert found.pop("said").startswith("the data of the input 'x' can't be read as FP64: 'text' is no number, '400 Bad Request'")
     assert found == {"live": True, "ready": True, "model": True, "answered": ["seven", "doubler", "output-0", [3.0, 5.0]], "binary": [6.0, 8.0]}
+
+
+def test_the_first_version_has_what_kserve_s_own_server_answers(clients: dict[str, Any]) -> None:
+    found = clients["v1"]
+    assert found["ready"] is True
+    assert len(found["ours"]) == 6
+    assert found["ours"] == found["theirs"]
+    assert "'text' is no number" in found["said"]
+
+
+def test_the_paths_of_the_first_version(doubler: Served) -> None:
+    def asked(method: str, path: str, **request: Any) -> tuple[int, Any]:
+        answer = doubler.client.request(method, path, **request)
+        return answer.status_code, answer.json()
+
+    body = {"json": {"instances": [[1.5]]}}
+    assert asked("GET", "/v1/models") == (200, {"models": ["doubler"]})
+    assert asked("GET", "/v1/models/doubler") == (200, {"name": "doubler", "ready": True})
+    assert asked("POST", "/v1/models/doubler:predict", **body) == (200, {"predictions": [3.0]})
+    assert asked("POST", "/v1/models/other:predict", **body) == (404, {"error": "there is no model other here; there is doubler"})
+    assert asked("GET", "/v1/models/other")[0] == 404
+    for path in ("/v1/models/doubler:explain", "/v1/models/", "/v1/models/doubler/predict", "/v1", "/v1/models/:predict"):
+        assert asked("POST", path, **body)[0] == 404, path
+    assert asked("GET", "/v1/models/doubler:predict") == (405, {"error": "this path answers to POST"})
+    assert asked("POST", "/v1/models/doubler:predict", content=b"{")[0] == 400
+    assert metric(doubler, "deployer_requests_total", path="/v1/models/{name}:predict", status="200") >= 1
 
 
 def test_triton_s_client_is_served_json_and_binary(clients: dict[str, Any]) -> None:

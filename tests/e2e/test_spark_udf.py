@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.environments import spark_python
+from tests.environments import cache_directory, made_once, spark_python
 
 _HERE = Path(__file__).parent
+_CASES = _HERE / "spark_cases.py"
 _PACKAGES = _HERE.parents[1] / "images"
 
 # What MLflow fails at, while ours gives what the result type says: its signatures take no numpy arrays within objects, its lists of lists may
@@ -50,10 +52,13 @@ def _run(work: Path, script: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of each case what MLflow makes of it, which is kept as long as neither the cases nor its version change, and what ours does."""
+    key = hashlib.sha256(_CASES.read_bytes() + str(spark_python()).encode()).hexdigest()[:16]
+    kept = made_once(cache_directory() / f"spark-cases-{key}", lambda directory: _run(directory, _CASES.name, "mlflow"))
     work = tmp_path_factory.mktemp("spark")
-    _run(work, "spark_cases.py")
-    found: dict[str, Any] = json.loads((work / "outcomes.json").read_text())
-    return found
+    _run(work, _CASES.name, "ours")
+    mlflow, ours = (json.loads((each / "outcomes.json").read_text()) for each in (kept, work))
+    return {name: {"mlflow": mlflow[name], "ours": found} for name, found in ours.items()}
 
 
 @pytest.mark.mlflow

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Optional
 
 from deployer_scoring.errors import LoadError
@@ -41,14 +42,24 @@ def install_requirements(model: Path) -> Optional[Path]:
     if uv is None:
         raise LoadError(f"DEPLOYER_PACKAGES=at-start needs uv in the image, which isn't there; {_ADVICE}")
     directory = Path(tempfile.mkdtemp(prefix="deployer-packages-"))
+    backend = torch_backend(os.environ, locked=bool(needs(model).hashes))
     command = [uv, "pip", "install", "--quiet", "--no-cache", "--python", sys.executable, "--target", str(directory)]
     with tempfile.TemporaryDirectory() as folder:
-        _install([*command, *asked(model, Path(folder))], directory)
+        install([*command, *asked(model, Path(folder))], directory, backend)
         if lacking := lacking_in(directory, model, Path(folder)):
-            _install([*command, *lacking], directory)
+            install([*command, *lacking], directory)
     sys.path.insert(0, str(directory))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))  # for processes that a model starts
     return directory
+
+
+def torch_backend(environ: Mapping[str, str], *, locked: bool) -> Mapping[str, str]:
+    """Variables by which uv takes PyTorch's build for what there is here, by the driver that it finds: from PyTorch's own index, beside PyPI.
+
+    None where another index stands for PyPI, where uv is told otherwise, and where digests say which files these are.
+    """
+    told = ("UV_TORCH_BACKEND", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NO_INDEX", "UV_CONFIG_FILE", "UV_OFFLINE")
+    return {} if locked or any(environ.get(name) for name in told) else {"UV_TORCH_BACKEND": "auto"}
 
 
 def find_uv() -> Optional[str]:
@@ -84,6 +95,24 @@ def lacking_in(packages: Path, model: Path, folder: Path) -> list[str]:
     return _files(folder, lines, [f"{name}=={version}" for name, _, version in there]) if lines else []
 
 
+def install(command: list[str], directory: Path, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Run uv; where it can't with these variables for a reason that is PyTorch's index's, without them.
+
+    Raises:
+        LoadError: It can't; then the directory is gone.
+    """
+    environment = {**os.environ, **variables}
+    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+    if done.returncode and variables and "torch" in done.stderr:
+        sys.stderr.write("PyTorch's own index has no build for this: what the other indexes have is installed\n")
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        said = masked(done.stderr)
+        sys.stderr.write(printable(said))
+        shutil.rmtree(directory, ignore_errors=True)
+        raise LoadError(f"the model's packages could not be installed: {_reason(said)}; {_ADVICE}")
+
+
 def _installable(line: str, model: Path, folder: Path) -> str:
     path = path_of(line)
     if path is None:
@@ -107,15 +136,6 @@ def _files(folder: Path, lines: Iterable[str], limits: Iterable[str]) -> list[st
 def _canonical(requirement: str) -> str:
     """The name in a requirement, as indexes spell it."""
     return re.sub(r"[-_.]+", "-", re.split(r"[\s=<>!~@\[;]", requirement.strip(), maxsplit=1)[0]).lower()
-
-
-def _install(command: list[str], directory: Path) -> None:
-    done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        said = masked(done.stderr)
-        sys.stderr.write(printable(said))
-        shutil.rmtree(directory, ignore_errors=True)
-        raise LoadError(f"the model's packages could not be installed: {_reason(said)}; {_ADVICE}")
 
 
 def _reason(said: str) -> str:

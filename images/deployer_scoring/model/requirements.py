@@ -15,15 +15,11 @@ import yaml
 
 from deployer_scoring.documents import load_yaml
 from deployer_scoring.errors import MLModelError
+from deployer_scoring.model.conda import program_in, requirement_of
 from deployer_scoring.model.own_paths import inside, own
 from deployer_scoring.model.text import read_text
 
 REQUIREMENTS, CONDA, PYTHON_ENV = "requirements.txt", "conda.yaml", "python_env.yaml"
-
-# Packages of conda that no index of Python packages has, or that come with every interpreter.
-_CONDA_ONLY = {"python", "pip", "setuptools", "wheel", "cudatoolkit", "openjdk", "mkl", "nomkl", "libgcc", "libgcc-ng", "libstdcxx-ng", "blas"}
-_CONDA_NAMES = {"pytorch": "torch", "pytorch-cpu": "torch", "tensorflow-gpu": "tensorflow", "py-xgboost": "xgboost"}
-_CONDA_DEPENDENCY = re.compile(r"^(?:[\w.-]+::)?([A-Za-z0-9_.-]+)\s*(.*)$")
 
 _OPTION = re.compile(
     r"^(?:-(?P<short>[rcef])\s*|--(?P<long>requirement|constraint|editable|find-links)(?:\s+|\s*=\s*))(?P<quote>[\"']?)(?P<value>.+?)(?P=quote)\s*$"
@@ -126,6 +122,24 @@ def conda_environment(directory: Path) -> Optional[Mapping[str, Any]]:
     }
 
 
+def conda_packages(directory: Path) -> tuple[str, ...]:
+    """Those requirements that conda.yaml lists as packages of conda's own.
+
+    Raises:
+        MLModelError: The file is broken.
+    """
+    return tuple(_conda_packages(directory)) if source(directory) == CONDA else ()
+
+
+def conda_programs(directory: Path) -> tuple[str, ...]:
+    """Names of what conda.yaml lists that is no package of Python's and that no package brings, a Java say; no environment of ours has it.
+
+    Raises:
+        MLModelError: The file is broken.
+    """
+    return tuple(filter(None, map(program_in, _conda_own(directory))))
+
+
 class _Reader:
     """Collects what lines of requirement files say."""
 
@@ -192,12 +206,16 @@ def _option(line: str) -> tuple[str, str]:
 
 
 def _conda_packages(directory: Path) -> Iterator[str]:
+    for dependency in _conda_own(directory):
+        if found := requirement_of(dependency):
+            yield found
+
+
+def _conda_own(directory: Path) -> Iterator[str]:
+    """What conda.yaml lists beside its pip section."""
     for dependency in _list(directory, CONDA, "dependencies") or ():
-        if isinstance(dependency, dict):
-            continue
-        if (match := _CONDA_DEPENDENCY.match(str(dependency))) and match.group(1).lower() not in _CONDA_ONLY:
-            name = match.group(1).lower()
-            yield _CONDA_NAMES.get(name, name) + _pip_version(match.group(2))
+        if not isinstance(dependency, dict):
+            yield str(dependency)
 
 
 def _conda_pip(directory: Path) -> Iterator[str]:
@@ -207,16 +225,6 @@ def _conda_pip(directory: Path) -> Iterator[str]:
             if not isinstance(listed, (list, tuple)):
                 raise MLModelError(CONDA, "dependencies.pip", "is not a list", "Save the model again, or correct the file.")
             yield from map(str, listed)
-
-
-def _pip_version(conda: str) -> str:
-    """`=1.2` means 1.2 and its patches to conda, `==1.2` and `1.2=build` mean just that."""
-    version = conda.strip()
-    if exact := re.match(r"^={1,2}\s*([^=\s*]+)(=\S+)?$", version):
-        return f"=={exact.group(1)}" if version.startswith("==") or exact.group(2) or exact.group(1).count(".") > 1 else f"=={exact.group(1)}.*"
-    if wildcard := re.match(r"^={1,2}\s*([^=\s*]+?)\.?\*$", version):
-        return f"=={wildcard.group(1)}.*"
-    return re.sub(r"\s+", "", version)
 
 
 def _list(directory: Path, name: str, key: str) -> Optional[list[Any]]:

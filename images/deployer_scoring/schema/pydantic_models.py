@@ -15,7 +15,7 @@ from deployer_scoring.schema.iso8601 import datetime_of
 _BYTES = "bytes_type"
 
 
-class Field(NamedTuple):
+class ModelField(NamedTuple):
     """One of a model's fields: its annotation, and whether data must have it."""
 
     name: str
@@ -44,12 +44,12 @@ def is_model(hint: Any) -> bool:
         return False
 
 
-def fields_of(model: Any) -> list[Field]:
+def fields_of(model: Any) -> list[ModelField]:
     """A model's fields in order."""
     if _is_of_version_2(model):
-        return [Field(name, field.annotation, field.is_required()) for name, field in model.model_fields.items()]
+        return [ModelField(name, field.annotation, field.is_required()) for name, field in model.model_fields.items()]
     hints = typing.get_type_hints(model)
-    return [Field(name, hints[name], bool(field.required)) for name, field in model.__fields__.items()]
+    return [ModelField(name, hints[name], bool(field.required)) for name, field in model.__fields__.items()]
 
 
 def instance_of(model: Any, data: Any) -> Any:

@@ -6,21 +6,26 @@ Read before the server gives its first answer, so nothing slow to import is used
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from deployer_scoring.errors import ScoringError
+
+if TYPE_CHECKING:
+    from deployer_scoring.server.api_keys import ApiKeys
 
 BATCHING = ("auto", "on", "off")
 LOG_FORMATS = ("text", "json")
 _ENDING_SECONDS = 5  # between the last answer and the platform's kill
 
 
-class Settings(NamedTuple):
+class ServerSettings(NamedTuple):
     """How to serve."""
 
     host: str = "0.0.0.0"
     port: int = 8080
     """SAGEMAKER_BIND_TO_PORT, --port, DEPLOYER_PORT, in this order; 0 lets the system choose."""
+    grpc_port: int = 0
+    """--grpc-port, DEPLOYER_GRPC_PORT: where the Open Inference Protocol is answered over gRPC as well; 0: nowhere."""
     workers: int = 0
     """--workers, DEPLOYER_WORKERS: processes that answer; 0 for one for each CPU of the container's quota, as far as its memory reaches."""
     threads: int = 0
@@ -43,14 +48,18 @@ class Settings(NamedTuple):
     """DEPLOYER_GRACE_SECONDS: when the platform kills after SIGTERM: what was begun has until 5 s before."""
     install_at_start: bool = False
     """DEPLOYER_PACKAGES=at-start: the model's requirements are installed before it is loaded."""
+    model_source: str = ""
+    """DEPLOYER_MODEL_SOURCE: where the model is fetched from before it is loaded, by the list of files on the image; empty: it is here."""
     log_format: str = "text"
     """DEPLOYER_LOG_FORMAT: `json` writes the access log, and the server's own messages, as an object a line."""
     model_name: str = ""
-    """DEPLOYER_MODEL_NAME: the model's name in the Open Inference Protocol; empty: it answers to any."""
+    """--model-name, DEPLOYER_MODEL_NAME: the model's name in the Open Inference Protocol; empty: it answers to any."""
     model_version: str = "1"
     """DEPLOYER_MODEL_VERSION: its version there."""
     multi_model: bool = False
     """SAGEMAKER_MULTI_MODEL=true: no model is loaded at the start; they come by POST /models."""
+    api_keys: Optional[ApiKeys] = None
+    """DEPLOYER_API_KEYS: one of them has to come with every request but probes; None: anybody is answered."""
     allowed_hosts: str = ""
     """DEPLOYER_ALLOWED_HOSTS: under which names it may be asked (allowed_hosts.py); empty: any, where it listens for more than its machine."""
     handover: int = 0
@@ -73,10 +82,12 @@ class Settings(NamedTuple):
         *,
         host: Optional[str] = None,
         port: Optional[int] = None,
+        grpc_port: Optional[int] = None,
         workers: Optional[int] = None,
         threads: Optional[int] = None,
         batching: Optional[str] = None,
-    ) -> Settings:
+        model_name: Optional[str] = None,
+    ) -> ServerSettings:
         """Settings of an environment and the command line's options.
 
         Raises:
@@ -88,6 +99,7 @@ class Settings(NamedTuple):
         return cls(
             host=host or defaults.host,
             port=_port(environ, port, defaults.port),
+            grpc_port=_number(environ, "DEPLOYER_GRPC_PORT", 0) if grpc_port is None else grpc_port,
             workers=_number(environ, "DEPLOYER_WORKERS", 0) if workers is None else workers,
             threads=_number(environ, "DEPLOYER_THREADS", 0) if threads is None else threads,
             batching=batching or _one_of(environ, "DEPLOYER_BATCHING", BATCHING),
@@ -99,10 +111,12 @@ class Settings(NamedTuple):
             drain_seconds=_seconds(environ, "DEPLOYER_DRAIN_SECONDS", defaults.drain_seconds, most=max(grace, defaults.drain_seconds)),
             grace_seconds=grace,
             install_at_start=_one_of(environ, "DEPLOYER_PACKAGES", ("image", "at-start")) == "at-start",
+            model_source=environ.get("DEPLOYER_MODEL_SOURCE", ""),
             log_format=_one_of(environ, "DEPLOYER_LOG_FORMAT", LOG_FORMATS),
-            model_name=environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,
+            model_name=model_name or environ.get("DEPLOYER_MODEL_NAME") or defaults.model_name,
             model_version=environ.get("DEPLOYER_MODEL_VERSION") or defaults.model_version,
             multi_model=environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true",
+            api_keys=_keys(environ),
             allowed_hosts=_hosts(environ),
             handover=_number(environ, "DEPLOYER_HANDOVER_FD", 0),
         )
@@ -112,6 +126,15 @@ def _port(environ: Mapping[str, str], asked: Optional[int], default: int) -> int
     if environ.get("SAGEMAKER_BIND_TO_PORT"):
         return _number(environ, "SAGEMAKER_BIND_TO_PORT", 0)
     return _number(environ, "DEPLOYER_PORT", default) if asked is None else asked
+
+
+def _keys(environ: Mapping[str, str]) -> Optional[ApiKeys]:
+    setting = environ.get("DEPLOYER_API_KEYS")
+    if not setting:
+        return None
+    from deployer_scoring.server.api_keys import ApiKeys
+
+    return ApiKeys(setting)
 
 
 def _hosts(environ: Mapping[str, str]) -> str:

@@ -59,7 +59,7 @@ class MapOf:
 
 
 @dataclass(frozen=True)
-class Field:
+class StructField:
     """One field of a struct."""
 
     name: str
@@ -70,7 +70,7 @@ class Field:
 class StructOf:
     """Several named values."""
 
-    fields: tuple[Field, ...]
+    fields: tuple[StructField, ...]
 
 
 ResultType = Union[Scalar, ArrayOf, MapOf, StructOf]
@@ -102,7 +102,7 @@ def result_type(json: Json, *, inferred: bool = False) -> ResultType:
     if kind == "map" and json["keyType"] == "string":
         return MapOf(result_type(json["valueType"], inferred=inferred))
     if kind == "struct":
-        return StructOf(tuple(Field(each["name"], result_type(each["type"], inferred=inferred)) for each in json["fields"]))
+        return StructOf(tuple(StructField(each["name"], result_type(each["type"], inferred=inferred)) for each in json["fields"]))
     raise _refusal(str(kind))
 
 

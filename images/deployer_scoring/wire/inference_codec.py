@@ -7,7 +7,7 @@ in the signature's order. Tensors of a signature are taken by name, or, where th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -85,14 +85,6 @@ class InferenceCodec:
         Raises:
             InvalidInput: Not of the protocol, or not what the signature wants.
         """
-        try:
-            return self._decode(body, route)
-        except InvalidInput:
-            raise
-        except Exception as error:  # whatever pandas or numpy make of strange tensors, it is the request that is at fault
-            raise InvalidInput(f"the request can't be read: {type(error).__name__}: {error}") from error
-
-    def _decode(self, body: bytes, route: str) -> Inference:
         asked_at = Route.of(route)
         length = len(body) if asked_at.json_bytes is None else asked_at.json_bytes
         if not 0 <= length <= len(body):
@@ -101,22 +93,48 @@ class InferenceCodec:
         if not isinstance(request, dict) or not isinstance(request.get("inputs"), list) or not request["inputs"]:
             raise InvalidInput("the body must be a JSON object with inputs, a list of tensors")
         parameters = _parameters(request, "the request")
-        tensors = _tensors(request["inputs"], memoryview(body)[length:])
+        identity = request.get("id")
+        return self.inference(
+            _with_binaries(request["inputs"], memoryview(body)[length:]),
+            route=asked_at,
+            parameters=parameters,
+            identity=None if identity is None else str(identity),
+            outputs=_asked_outputs(request.get("outputs")),
+            binary=parameters.get("binary_data_output") is True,
+        )
+
+    def inference(
+        self,
+        inputs: Iterable[tuple[Any, Optional[memoryview]]],
+        *,
+        route: Route,
+        parameters: Mapping[str, Any],
+        identity: Optional[str],
+        outputs: Mapping[str, bool],
+        binary: bool,
+    ) -> Inference:
+        """A request of these inputs, in the form that JSON has, each with its bytes where it is binary.
+
+        Raises:
+            InvalidInput: Not of the protocol, or not what the signature wants.
+        """
+        try:
+            data = self._data(_tensors(inputs), parameters)
+        except InvalidInput:
+            raise
+        except Exception as error:  # whatever pandas or numpy make of strange tensors, it is the request that is at fault
+            raise InvalidInput(f"the request can't be read: {type(error).__name__}: {error}") from error
+        params = {name: value for name, value in parameters.items() if name in self._params}
+        return Inference(data, params or None, route=route, id=identity, outputs=outputs, binary=binary)
+
+    def _data(self, tensors: dict[str, _Tensor], parameters: Mapping[str, Any]) -> Any:
+        """What the model is asked with."""
         data: Any = self._at_once(tensors)
         if data is None:
             data = _Arranging(tensors, self._inputs).data(as_frame=parameters.get("content_type") == "pd")
         if self._hinted and isinstance(data, pd.DataFrame):  # such a model takes a list, and checks it itself
-            data = data.iloc[:, 0].tolist() if len(data.columns) == 1 else data.to_dict(orient="records")
-        params = {name: value for name, value in parameters.items() if name in self._params}
-        identity = request.get("id")
-        return Inference(
-            data,
-            params or None,
-            route=asked_at,
-            id=None if identity is None else str(identity),
-            outputs=_asked_outputs(request.get("outputs")),
-            binary=parameters.get("binary_data_output") is True,
-        )
+            return data.iloc[:, 0].tolist() if len(data.columns) == 1 else data.to_dict(orient="records")
+        return data
 
     def _at_once(self, tensors: dict[str, _Tensor]) -> Optional[Table]:
         """The tensors as a table, which needs no enforcement: numbers and booleans of exactly the signature's types; None for all else."""
@@ -146,23 +164,31 @@ class InferenceCodec:
             EncodingError: A value has no form as a tensor.
             InvalidInput: An output was asked for that the model doesn't have.
         """
+        written = self.written(predictions, asked)
+        answer = {
+            "model_name": asked.route.name,
+            "model_version": asked.route.version,
+            **({} if asked.id is None else {"id": asked.id}),
+            "outputs": [item for item, _ in written],
+        }
+        text = json.dumps(answer).encode()
+        binaries = [raw for item, raw in written if "binary_data_size" in item.get("parameters", {})]
+        return b"".join([(len(text) if binaries else 0).to_bytes(4, "big"), text, *binaries])
+
+    def written(self, predictions: Any, asked: Inference, *, all_binary: bool = False) -> list[tuple[dict[str, Any], bytes]]:
+        """The outputs that were asked for, each as `write` gives it.
+
+        Raises:
+            EncodingError, InvalidInput: As `encode`.
+        """
         found = outputs(predictions, self._outputs)
         if unknown := asked.outputs.keys() - found.keys():
             raise InvalidInput(f"the model has no output {', '.join(map(repr, sorted(unknown)))}; it has {', '.join(map(repr, found))}")
         wanted = asked.outputs or dict.fromkeys(found, asked.binary)
         try:
-            written = [write(name, found[name], binary=binary) for name, binary in wanted.items()]
-            answer = {
-                "model_name": asked.route.name,
-                "model_version": asked.route.version,
-                **({} if asked.id is None else {"id": asked.id}),
-                "outputs": [item for item, _ in written],
-            }
-            text = json.dumps(answer).encode()
+            return [write(name, found[name], binary=binary or all_binary) for name, binary in wanted.items()]
         except (TypeError, ValueError, RecursionError) as error:
             raise EncodingError(f"the model's answer, {type(predictions).__name__}, can't be written as tensors: {error}") from error
-        binaries = [raw for item, raw in written if "binary_data_size" in item.get("parameters", {})]
-        return b"".join([(len(text) if binaries else 0).to_bytes(4, "big"), text, *binaries])
 
 
 class _Arranging:
@@ -278,24 +304,31 @@ def _numeric_layout(inputs: Optional[Schema]) -> Optional[Layout]:
     return Layout(names, types) if len(types) == len(names) == len(set(names)) and all(names) else None
 
 
-def _tensors(items: list[Any], binaries: memoryview) -> dict[str, _Tensor]:
-    tensors: dict[str, _Tensor] = {}
+def _with_binaries(items: list[Any], binaries: memoryview) -> Iterator[tuple[Any, Optional[memoryview]]]:
+    """The inputs of a body, each with its part of what follows the JSON."""
     at = 0
     for item in items:
+        parameters = _parameters(item, f"the input {item.get('name')!r}") if isinstance(item, dict) else {}
+        size = parameters.get("binary_data_size")
+        if size is not None and (type(size) is not int or not 0 <= size <= len(binaries) - at):
+            left = len(binaries) - at
+            raise InvalidInput(f"the input {item.get('name')!r} has the binary_data_size {size!r}, and {left} bytes are left of the body")
+        yield item, None if size is None else binaries[at : at + size]
+        at += size or 0
+    if at != len(binaries):
+        raise InvalidInput(f"the body has {len(binaries) - at} bytes after the last tensor")
+
+
+def _tensors(inputs: Iterable[tuple[Any, Optional[memoryview]]]) -> dict[str, _Tensor]:
+    tensors: dict[str, _Tensor] = {}
+    for item, binary in inputs:
         if not isinstance(item, dict) or not isinstance(item.get("name"), str):
             raise InvalidInput("each of inputs must be an object with a name")
         name = item["name"]
         if name in tensors:
             raise InvalidInput(f"the input {name!r} is there twice")
-        parameters = _parameters(item, f"the input {name!r}")
-        size = parameters.get("binary_data_size")
-        if size is not None and (type(size) is not int or not 0 <= size <= len(binaries) - at):
-            raise InvalidInput(f"the input {name!r} has the binary_data_size {size!r}, and {len(binaries) - at} bytes are left of the body")
-        values = read(item, None if size is None else binaries[at : at + size])
-        tensors[name] = _Tensor(name, values, str(parameters.get("content_type") or ""))
-        at += size or 0
-    if at != len(binaries):
-        raise InvalidInput(f"the body has {len(binaries) - at} bytes after the last tensor")
+        content_type = _parameters(item, f"the input {name!r}").get("content_type")
+        tensors[name] = _Tensor(name, read(item, binary), str(content_type or ""))
     return tensors
 
 

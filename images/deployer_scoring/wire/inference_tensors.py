@@ -44,7 +44,7 @@ def datatype(dtype: np.dtype[Any]) -> str:
 
 
 def read(item: Mapping[str, Any], binary: Optional[memoryview]) -> np.ndarray:
-    """The array of an input; of BYTES an object array of str (JSON) or bytes (binary).
+    """The array of an input; of BYTES an object array of str (JSON) or bytes (binary, and typed data of gRPC).
 
     Args:
         item: The input: name, shape, datatype, and data where it isn't binary.
@@ -62,16 +62,22 @@ def read(item: Mapping[str, Any], binary: Optional[memoryview]) -> np.ndarray:
     if binary is None and not isinstance(item.get("data"), list):
         raise InvalidInput(f"{place} needs data, a list")
     try:
-        if binary is not None:
-            flat = _strings(binary) if kind == BYTES else np.frombuffer(binary, np.dtype(_DTYPES[kind]).newbyteorder("<"))
-        else:
-            flat = _of_json(item["data"], kind)
+        flat = _of_json(item["data"], kind) if binary is None else flat_of_binary(binary, kind)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise InvalidInput(f"the data of {place} can't be read as {kind}: {error}") from error
     try:
         return flat.reshape(shape)
     except (ValueError, OverflowError):
         raise InvalidInput(f"{place} has {flat.size} values, which the shape {shape} can't hold") from None
+
+
+def flat_of_binary(binary: memoryview, kind: str) -> np.ndarray:
+    """The values of a binary tensor, as one row; of BYTES objects.
+
+    Raises:
+        ValueError: They end within a value.
+    """
+    return _strings(binary) if kind == BYTES else np.frombuffer(binary, np.dtype(_DTYPES[kind]).newbyteorder("<"))
 
 
 def write(name: str, array: np.ndarray, *, binary: bool) -> tuple[dict[str, Any], bytes]:
@@ -110,7 +116,7 @@ def _of_json(data: list[Any], kind: str) -> np.ndarray:
         except (TypeError, ValueError, OverflowError, struct.error):
             return _with_gaps(data, wanted)
     flat = _flattened(data)
-    wrong = [value for value in flat if not isinstance(value, str) and value is not None]
+    wrong = [value for value in flat if not isinstance(value, (str, bytes)) and value is not None]
     if wrong:
         raise TypeError(f"{shown(wrong[0])} is no string")
     return objects(flat)

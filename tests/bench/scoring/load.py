@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from typing import cast
@@ -24,6 +25,10 @@ done = function(summary, latency, requests)
     latency:percentile(50), latency:percentile(99), errors.status + errors.connect + errors.read + errors.write + errors.timeout))
 end
 """
+
+
+_SPIN = 0.002
+"""Seconds before a request is due in which the loop sleeps no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,40 +71,71 @@ def repeated(turns: list[Figures]) -> Figures:
 
 def opened(url: str, body: bytes, *, rate: float, seconds: float = 6, connections: int = 64) -> Figures:
     """Requests that arrive at a fixed rate, whether or not earlier ones are answered; latency counts from when a request was due."""
-    return uvloop.run(_Arrivals(url, body, rate, int(rate * seconds)).sent(connections))
+    return uvloop.run(_Arrivals(url, body, rate).sent(connections, lambda number: number >= int(rate * seconds)))
+
+
+def opened_until(url: str, body: bytes, over: Callable[[], bool], *, rate: float, connections: int = 64) -> Figures:
+    """The same, until it is over."""
+    return uvloop.run(_Arrivals(url, body, rate).sent(connections, lambda _: over()))
 
 
 class _Arrivals:
-    """So many requests on a loop that never sleeps, so that each is sent when it is due; whoever finds no free connection waits for one."""
+    """Requests on a loop that sleeps no longer than until the next is due; whoever finds no free connection waits for one."""
 
-    def __init__(self, url: str, body: bytes, rate: float, count: int) -> None:
+    def __init__(self, url: str, body: bytes, rate: float) -> None:
         self._place = urlsplit(url)
         head = (
             f"POST {self._place.path} HTTP/1.1\r\nHost: {self._place.netloc}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        self.request, self._rate, self._count = head.encode() + body, rate, count
+        self.request, self._rate = head.encode() + body, rate
         self.latencies: list[float] = []
         self.failed = 0
         self.free: deque[_Asking] = deque()
+        self._connecting: set[asyncio.Task[None]] = set()
+        self._over = False
 
-    async def sent(self, connections: int) -> Figures:
-        loop = asyncio.get_running_loop()
+    async def sent(self, connections: int, last: Callable[[int], bool]) -> Figures:
+        """`last`: whether none comes after so many."""
         for _ in range(connections):
-            _, asking = await loop.create_connection(lambda: _Asking(self), self._place.hostname, self._place.port)
-            self.free.append(asking)
+            await self._connected()
         begin = time.perf_counter()
-        number = 0
-        while len(self.latencies) < self._count:
-            arrived = min(self._count, int((time.perf_counter() - begin) * self._rate))
-            while number < arrived and self.free:
+        number, over = 0, False
+        while not over or len(self.latencies) < number:
+            over = over or last(number)
+            now = time.perf_counter()
+            while not over and self.free and begin + number / self._rate <= now:
                 self.free.popleft().ask(begin + number / self._rate)
                 number += 1
-            await asyncio.sleep(0)
-        taken = time.perf_counter() - begin
+                over = last(number)
+            early = begin + number / self._rate - time.perf_counter() - _SPIN
+            await asyncio.sleep(early if early > 0 and self.free else 0)
+        taken, self._over = time.perf_counter() - begin, True
         for asking in self.free:
             asking.transport.close()
         ordered = sorted(self.latencies)
-        return Figures(self._count / taken, ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, self.failed)
+        return Figures(number / taken, ordered[len(ordered) // 2] * 1000, ordered[int(len(ordered) * 0.99)] * 1000, self.failed)
+
+    def lost(self, asking: _Asking) -> None:
+        """The server has closed a connection: another in its place."""
+        if self._over:
+            return
+        if asking in self.free:
+            self.free.remove(asking)
+        task = asyncio.get_running_loop().create_task(self._connected())
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
+
+    async def _connected(self) -> None:
+        host, port = cast(str, self._place.hostname), cast(int, self._place.port)
+        while True:
+            try:
+                _, asking = await asyncio.get_running_loop().create_connection(lambda: _Asking(self), host, port)
+            except OSError:
+                self.failed += 1
+                await asyncio.sleep(0.1)
+            else:
+                self.free.append(asking)
+                return
 
 
 class _Asking(asyncio.Protocol):
@@ -109,18 +145,31 @@ class _Asking(asyncio.Protocol):
 
     def __init__(self, arrivals: _Arrivals) -> None:
         self._arrivals, self._due, self._answer = arrivals, 0.0, b""
+        self._asks = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
     def ask(self, due: float) -> None:
-        self._due = due
+        self._due, self._asks = due, True
         self.transport.write(self._arrivals.request)
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
         if data.endswith(b"}"):
-            self._arrivals.latencies.append(time.perf_counter() - self._due)
-            self._arrivals.failed += not self._answer.startswith(b"HTTP/1.1 200")
-            self._arrivals.free.append(self)
+            self._answered(failed=not self._answer.startswith(b"HTTP/1.1 200"))
+            if b"connection: close" in self._answer[: self._answer.find(b"\r\n\r\n")].lower():
+                self.transport.close()
+            else:
+                self._arrivals.free.append(self)
             self._answer = b""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._asks:
+            self._answered(failed=True)
+        self._arrivals.lost(self)
+
+    def _answered(self, *, failed: bool) -> None:
+        self._asks = False
+        self._arrivals.latencies.append(time.perf_counter() - self._due)
+        self._arrivals.failed += failed

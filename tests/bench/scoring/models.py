@@ -18,7 +18,7 @@ from tests.environments import MLFLOW, cache_directory, environment, made_once
 from tests.models import saved_model
 
 _SCRIPT = Path(__file__).with_name("saving.py")
-_XGBOOST = (*MLFLOW, "xgboost-cpu", "httptools", "uvloop")
+XGBOOST = (*MLFLOW, "xgboost-cpu", "httptools", "uvloop")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Measured:
 
 def python() -> Path:
     """The interpreter of the environment in which both MLflow's server and ours run."""
-    return environment(_XGBOOST)
+    return environment(XGBOOST)
 
 
 def iris() -> Measured:
@@ -74,6 +74,6 @@ def _measured(directory: Path) -> Measured:
 
 
 def _saved(name: str) -> Path:
-    key = hashlib.sha256("\n".join([_SCRIPT.read_text(), *_XGBOOST]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([_SCRIPT.read_text(), *XGBOOST]).encode()).hexdigest()[:16]
     saving = [str(python()), str(_SCRIPT)]
     return made_once(cache_directory() / f"bench-models-{key}", lambda directory: subprocess.run([*saving, str(directory)], check=True)) / name

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer_scoring.documents import DEEPEST, load_json, load_yaml
@@ -120,12 +120,14 @@ _PLAIN: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(_PLAIN)
 def test_what_pyyaml_writes_is_read_as_it_reads_it(value: Any) -> None:
     text = yaml.safe_dump(value)
     assert repr(load_yaml(text)) == repr(yaml.safe_load(text))
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_no_text_is_anything_but_yaml_or_an_error_of_it(text: str) -> None:
     with suppress(yaml.YAMLError):

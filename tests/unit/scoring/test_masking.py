@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer_scoring import masking
@@ -107,6 +107,7 @@ _FORMS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     form=_FORMS,
     fields=st.fixed_dictionaries(

@@ -4,7 +4,7 @@ import io
 import logging
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer_scoring.printable import coloured, one_line, printable
@@ -31,6 +31,7 @@ def test_a_programs_own_colours_stay_and_end_with_its_line() -> None:
     assert coloured("plain") == "plain"
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_every_text_can_be_printed_in_one_line(text: str) -> None:
     shown = one_line(text)

@@ -31,7 +31,15 @@ _GONE = 499  # in the log, for a client that left before its answer
 _NO_QUERY: dict[str, str] = {}
 _END = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_CODES = {403: "PERMISSION_DENIED", 408: "REQUEST_TIMEOUT", 413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE", 503: "TEMPORARILY_UNAVAILABLE"}
+_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    408: "REQUEST_TIMEOUT",
+    413: "REQUEST_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
+_MORE = {401: {"WWW_Authenticate": "Bearer"}, 503: {"Retry_After": "1"}}
 
 
 class Connection(asyncio.Protocol):
@@ -371,8 +379,7 @@ class Connection(asyncio.Protocol):
         self._size = 0
         site.begun()
         self._busy = True
-        more = {"Retry_After": "1"} if status == 503 else {}
-        self._respond(failure(status, _CODES.get(status, "BAD_REQUEST"), message, **more))
+        self._respond(failure(status, _CODES.get(status, "BAD_REQUEST"), message, **_MORE.get(status, {})))
 
     def _close_gently(self) -> None:
         """Close so that the answer arrives: while the client still sends, a plain close would make its kernel throw the answer away."""

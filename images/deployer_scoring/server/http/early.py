@@ -10,7 +10,7 @@ import select
 import socket
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import Iterable, NamedTuple, Optional
 
 _MOST_HEAD = 65536
 _REST_MILLISECONDS = 25  # between answers: who asks without a pause would slow down what it waits for
@@ -27,11 +27,12 @@ class Unanswered(NamedTuple):
 class Early:
     """The thread. `stop` ends it."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, connections: Iterable[socket.socket] = ()) -> None:
         """Start it.
 
         Args:
             listener: Bound and listening already.
+            connections: That have come over it, and have asked nothing yet.
         """
         self.doing = "the server is starting"
         """What is being done, in words."""
@@ -44,6 +45,8 @@ class Early:
             self._poll.register(each, select.POLLIN)
         self._heads: dict[int, tuple[socket.socket, bytearray]] = {}
         self._lingering: dict[int, tuple[socket.socket, float]] = {}
+        for connection in connections:
+            self._take(connection)
         self._answered = False  # somebody, since the last rest
         self._thread = threading.Thread(target=self._work, name="early", daemon=True)
         self._thread.start()
@@ -85,6 +88,9 @@ class Early:
             connection, _ = self._listener.accept()
         except OSError:
             return
+        self._take(connection)
+
+    def _take(self, connection: socket.socket) -> None:
         connection.setblocking(False)
         self._heads[connection.fileno()] = connection, bytearray()
         self._poll.register(connection, select.POLLIN)

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from random import getrandbits
 from typing import Any, Callable, NamedTuple, Optional, Protocol
 
+from deployer_scoring.server.api_keys import ApiKeys
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.messages import Request, Response
 from deployer_scoring.server.http.parsing import Head, HttpError, parse_head
@@ -78,6 +79,7 @@ class Site:
         finished: Callable[[Exchange], None] = lambda _: None,
         in_flight: Callable[[int], None] = lambda _: None,
         allowed: Optional[AllowedHosts] = None,
+        keys: Optional[ApiKeys] = None,
     ) -> None:
         """Make it.
 
@@ -88,8 +90,10 @@ class Site:
             finished: Told of every answered request.
             in_flight: Told how many requests are being answered, whenever it changes.
             allowed: Says which requests are answered; None: all.
+            keys: One of which requests must have; None: they need none.
         """
-        self.loop, self.handle, self.limits, self.allowed = loop, handle, limits, allowed
+        self.loop, self.handle, self.limits = loop, handle, limits
+        self.allowed, self.keys = allowed, keys
         self._finished, self._in_flight = finished, in_flight
         self.connections: set[ClientConnection] = set()
         self.closing = False
@@ -106,12 +110,15 @@ class Site:
         """A request's head, read and admitted.
 
         Raises:
-            HttpError: It breaks a rule of HTTP's, or comes from where nobody may ask.
+            HttpError: It breaks a rule of HTTP's, comes from where nobody may ask, or lacks a key.
         """
         head = parse_head(raw)
         refusal = self.allowed and self.allowed.refusal(head.method, head.target, head.headers)
         if refusal:
             raise HttpError(403, refusal)
+        unknown = self.keys and self.keys.refusal(head.path, head.headers)
+        if unknown:
+            raise HttpError(401, unknown)
         return head
 
     def joined(self, connection: ClientConnection) -> bool:

@@ -60,7 +60,7 @@ class Dispatcher:
         Args:
             body: As it came, not compressed.
             content_type: What the codec reads beside the body.
-            codec: `invocations`, or `v2` (see Scorer).
+            codec: `invocations`, or one of the Open Inference Protocol's (see Scorer).
 
         Raises:
             Busy: Too many are waiting.

@@ -18,7 +18,7 @@ from deployer_scoring.server.predict.durations import Durations
 from deployer_scoring.server.predict.in_loop import InLoop
 from deployer_scoring.server.predict.in_process import InProcess
 from deployer_scoring.server.predict.model_process import ModelProcess
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 from deployer_scoring.server.system.resources import Resources
 
 Ready = Callable[[Dispatcher], None]
@@ -28,7 +28,7 @@ class Placement:
     """Makes the dispatchers of one worker. Belongs to its event loop."""
 
     def __init__(
-        self, settings: Settings, resources: Resources, library_threads: int, *, recorder: Optional[Any], let_go: Callable[[], None]
+        self, settings: ServerSettings, resources: Resources, library_threads: int, *, recorder: Optional[Any], let_go: Callable[[], None]
     ) -> None:
         """Make it.
 
@@ -141,7 +141,7 @@ class Placement:
         process.run(joins=lambda found: _joins(self._settings, model.metadata, found))
 
 
-def _joins(settings: Settings, metadata: Mapping[str, Any], loaded: Loaded) -> bool:
+def _joins(settings: ServerSettings, metadata: Mapping[str, Any], loaded: Loaded) -> bool:
     """Whether requests may be joined: as the settings say, else the model's metadata (`batching`), else what is known of its kind."""
     if settings.batching != "auto":
         return settings.batching == "on"

@@ -30,7 +30,7 @@ from deployer_scoring.server.processes.descriptors import Message, Messages
 _LOOK_SECONDS = 0.02
 
 
-class Handover:
+class WorkerHandover:
     """One worker's. Belongs to its event loop."""
 
     def __init__(self, inherited: int, site: Site, allowed: Callable[[str, str], Optional[AllowedHosts]]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Callable, NamedTuple, Optional
 
 from deployer_scoring.errors import LoadError, ScoringError
 from deployer_scoring.server.predict.durations import Durations
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 from deployer_scoring.server.system.resources import Resources, resident_bytes, resources
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Prepared(NamedTuple):
     seconds: float
 
 
-def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) -> Prepared:
+def prepared(settings: ServerSettings, tell: Callable[[str], None], *, forks: bool) -> Prepared:
     """Load the model, or find out that its own process must.
 
     Args:
@@ -59,9 +59,10 @@ def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) ->
     started = perf_counter()
     if settings.multi_model:
         single_threaded()
-        _import_the_server()
+        _import_the_server(settings)
         has = resources()
         return Prepared(None, None, Durations(), has, 1, has.library_threads(1), perf_counter() - started)
+    _have(settings.model_source, tell)
     directory: Path = find_model(os.environ)
     if settings.install_at_start:
         from deployer_scoring.model.environment import install_requirements
@@ -77,6 +78,27 @@ def prepared(settings: Settings, tell: Callable[[str], None], *, forks: bool) ->
         raise LoadError(f"{type(error).__name__}: {error}") from error
     finally:
         gc.enable()
+
+
+def _have(source: str, tell: Callable[[str], None]) -> None:
+    """Have the model here first, where an image has the list of its files alone: fetched, or, without a source, on a volume and compared.
+
+    In this process and in no container before it: by now a mesh's proxy in the pod is there, or will soon be.
+    """
+    from pathlib import Path
+
+    from deployer_scoring.fetching.files import PLACE, compare, read_files
+    from deployer_scoring.model.locate import SAGEMAKER
+
+    directory = Path(os.environ.get("DEPLOYER_MODEL") or SAGEMAKER)
+    if source:
+        from deployer_scoring.fetching.fetch import fetch_model
+
+        fetch_model(source, read_files(), directory, tell)
+    elif PLACE.exists():
+        files = read_files()
+        tell(f"comparing {len(files)} files ({sum(each.size for each in files)} bytes) in {directory} with what was deployed")
+        compare(files, directory)
 
 
 def left_threads(*, ended: Optional[int], ours: Optional[int], seconds: float = 2.0) -> int:
@@ -98,7 +120,7 @@ def left_threads(*, ended: Optional[int], ours: Optional[int], seconds: float = 
         sleep(0.001)
 
 
-def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool) -> Prepared:
+def _loaded(directory: Path, settings: ServerSettings, started: float, *, forks: bool) -> Prepared:
     from deployer_scoring.loaders.lean_pandas import import_pandas
     from deployer_scoring.loaders.loading import forks as known_to_fork
     from deployer_scoring.loaders.loading import load
@@ -107,7 +129,7 @@ def _loaded(directory: Path, settings: Settings, started: float, *, forks: bool)
 
     model, durations, has = parse_mlmodel(directory), Durations(), resources()
     import_pandas(model)
-    _import_the_server()
+    _import_the_server(settings)
     loaded = load(model) if forks and known_to_fork(model) else None
     if loaded is not None and not loaded.forks:
         raise DoesNotForkError
@@ -123,9 +145,11 @@ class DoesNotForkError(ScoringError):
     """The model that was loaded here does not survive a fork: this process is of no use any more."""
 
 
-def _import_the_server() -> None:
+def _import_the_server(settings: ServerSettings) -> None:
     """What workers need, imported once for all of them."""
     importlib.import_module("deployer_scoring.server.processes.worker")
+    if settings.grpc_port:
+        importlib.import_module("deployer_scoring.server.rpc.front")
     with contextlib.suppress(ImportError):
         importlib.import_module("uvloop")
 

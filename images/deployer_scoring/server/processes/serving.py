@@ -7,6 +7,7 @@ there. Imports at the top of this module are paid for before that first answer.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
@@ -15,32 +16,40 @@ import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Optional, Union
 
 from deployer_scoring.server.http.early import Early, Unanswered, answer
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from deployer_scoring.server.processes.preparing import Prepared
 
-# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with.
-_LISTENER = "_DEPLOYER_LISTENER"
+# Set for the program that this one becomes when its model turns out not to survive a fork: the socket to go on with, and connections that came
+# over it and have asked nothing yet.
+_LISTENER, _CONNECTIONS = "_DEPLOYER_LISTENER", "_DEPLOYER_CONNECTIONS"
 _TRIAL_SECONDS = 5
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: ServerSettings) -> int:
     """Serve until a signal comes, or until the model can't be loaded; what went wrong is the last line on stderr.
 
     Returns:
         The exit code: 0 after a signal, 1 where the port can't be had or the model can't be loaded.
     """
-    inherited = os.environ.pop(_LISTENER, None)
+    inherited, connections = os.environ.pop(_LISTENER, None), os.environ.pop(_CONNECTIONS, "")
+    if settings.grpc_port and not all(map(importlib.util.find_spec, ("grpc", "google.protobuf"))):
+        sys.stderr.write("gRPC was asked for (--grpc-port, DEPLOYER_GRPC_PORT), and the packages grpcio and protobuf are not here\n")
+        return 1
+    port = settings.grpc_port
     try:
-        listener = bind(settings.host, settings.port) if inherited is None else socket.socket(fileno=int(inherited))
+        held = held_for_workers(settings.host, port) if port else contextlib.nullcontext()
+        port = settings.port
+        listener = bind(settings.host, port) if inherited is None else socket.socket(fileno=int(inherited))
     except OSError as error:
-        sys.stderr.write(f"the port {settings.port} on {settings.host} can't be had: {error.strerror or error}\n")
+        sys.stderr.write(f"the port {port} on {settings.host} can't be had: {error.strerror or error}\n")
         return 1
     if settings.handover:
         os.set_inheritable(settings.handover, False)
-    with listener:
-        return _Server(settings, listener, Early(listener), forks=inherited is None).run()
+    with listener, held:
+        early = Early(listener, [socket.socket(fileno=int(each)) for each in connections.split()])
+        return _Server(settings, listener, early, forks=inherited is None).run()
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -49,8 +58,7 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         OSError: The port is taken, or not ours to take.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = _new_socket(host)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it. Without, an answer in two parts waits 40 ms: its second part for the acknowledgement of its first.
@@ -63,6 +71,24 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def held_for_workers(host: str, port: int) -> socket.socket:
+    """A socket that takes no connections, but keeps a port for the workers, each of which listens on it by itself.
+
+    Raises:
+        OSError: The port is taken, or not ours to take.
+    """
+    with bind(host, port):  # alone: two servers of one user would share the port otherwise
+        pass
+    held = _new_socket(host)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    held.bind((host, port))
+    return held
+
+
+def _new_socket(host: str) -> socket.socket:
+    return socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 class _Stopped(BaseException):
     """A signal came while the model was loading."""
 
@@ -70,7 +96,7 @@ class _Stopped(BaseException):
 class _Server:
     """One run of the server, up to the workers."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, early: Early, *, forks: bool) -> None:
+    def __init__(self, settings: ServerSettings, listener: socket.socket, early: Early, *, forks: bool) -> None:
         self._settings, self._listener, self._early, self._forks = settings, listener, early, forks
 
     def run(self) -> int:
@@ -102,6 +128,8 @@ class _Server:
         logging.getLogger("deployer_scoring").setLevel(logging.INFO)
         self._log = logging.getLogger(__name__)
         self._log.info("listening on %s port %d", self._settings.host, self._listener.getsockname()[1])
+        if self._settings.grpc_port:
+            self._log.info("gRPC is answered on port %d once the model is there", self._settings.grpc_port)
 
     def _prepare(self) -> Union[Prepared, BaseException, None]:
         """The model, or why it can't be loaded, or None where it doesn't survive a fork.
@@ -179,7 +207,10 @@ class _Server:
         return children.ended_well(pid, _TRIAL_SECONDS)
 
     def _begin_again(self, unanswered: list[Unanswered]) -> NoReturn:
-        """Become a fresh server on the same socket, whose model is loaded by a process of its own; who has begun to ask is told to ask again."""
+        """Become a fresh server on the same socket, whose model is loaded by a process of its own; who has begun to ask is told to ask again.
+
+        Who has asked nothing yet is kept: the request may be on its way, and a connection that is closed then takes it along.
+        """
         self._log.warning("the model does not survive a fork: it is loaded again, in a process of its own")
         sys.stdout.flush()
         sys.stderr.flush()
@@ -188,6 +219,10 @@ class _Server:
             os.set_inheritable(self._settings.handover, True)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
         os.environ[_LISTENER] = str(self._listener.fileno())
+        silent = [connection for connection, received in unanswered if not received]
+        for connection in silent:
+            connection.set_inheritable(True)
+        os.environ[_CONNECTIONS] = " ".join(str(connection.fileno()) for connection in silent)
         for connection, received in unanswered:
             with contextlib.suppress(OSError):
                 connection.send(answer(received.partition(b"\r\n")[0], self._early.doing) if received else b"")

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 import traceback
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from deployer_scoring.errors import MLModelError, ScoringError
 from deployer_scoring.loaders.threads import allow_threads
@@ -23,16 +23,19 @@ from deployer_scoring.server.predict.dispatch import Dispatcher
 from deployer_scoring.server.predict.in_process import InProcess
 from deployer_scoring.server.predict.placement import Placement
 from deployer_scoring.server.processes.closing import SETTLE_SECONDS, take_no_more
-from deployer_scoring.server.processes.handover import Handover
+from deployer_scoring.server.processes.handover import WorkerHandover
 from deployer_scoring.server.processes.preparing import Prepared
 from deployer_scoring.server.protocols.catalog import Catalog
 from deployer_scoring.server.protocols.multi_model import MultiModel
 from deployer_scoring.server.protocols.service import Service
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 from deployer_scoring.server.telemetry.access_log import AccessLog
 from deployer_scoring.server.telemetry.lines import LineBuffer
 from deployer_scoring.server.telemetry.metrics import Metrics
 from deployer_scoring.server.telemetry.tracing import exporter
+
+if TYPE_CHECKING:
+    from deployer_scoring.server.rpc.front import Front
 
 _log = logging.getLogger(__name__)
 UNFIT = 3
@@ -43,7 +46,7 @@ _SWEEP_SECONDS = 0.5
 class Post(NamedTuple):
     """What a worker is given."""
 
-    settings: Settings
+    settings: ServerSettings
     listener: socket.socket
     prepared: Prepared
     metrics: Metrics
@@ -86,6 +89,7 @@ class _Worker:
         self._recorder = post.metrics.recorder(post.slot)
         self._parent = os.getppid()
         self._apart: Optional[InProcess] = None
+        self._front: Optional[Front] = None
         self.code = 0
 
     async def serve(self) -> None:
@@ -99,13 +103,16 @@ class _Worker:
         self._service = Service(self._catalog, metrics=self._post.metrics, exporter=self._exporter, multi_model=multi_model)
         self._lines = LineBuffer()
         self._site = self._new_site()
-        self._handover = Handover(self._settings.handover, self._site, self._allowed) if self._settings.handover else None
+        self._handover = WorkerHandover(self._settings.handover, self._site, self._allowed) if self._settings.handover else None
         self._loop.add_signal_handler(signal.SIGTERM, self._stop)
         if self._prepared.library_threads > 1:
             allow_threads(self._prepared.library_threads)
         self._host()
         server = await self._loop.create_server(lambda: Connection(self._site), sock=self._post.listener, backlog=1024)
         await self._adopt()
+        if self._settings.grpc_port:
+            self._front = self._new_front()
+            await self._front.start()
         if self._handover is not None:
             self._handover.start()
         self._loop.call_later(_SWEEP_SECONDS, self._sweep)
@@ -127,7 +134,20 @@ class _Worker:
         )
         access_log = AccessLog(self._recorder, self._settings.log_format, self._lines.write)
         allowed = self._allowed(self._post.listener.getsockname()[0], settings.host)
-        return Site(self._loop, self._service.handle, limits, finished=access_log.finished, in_flight=self._recorder.in_flight, allowed=allowed)
+        return Site(
+            self._loop,
+            self._service.handle,
+            limits,
+            finished=access_log.finished,
+            in_flight=self._recorder.in_flight,
+            allowed=allowed,
+            keys=settings.api_keys,
+        )
+
+    def _new_front(self) -> Front:
+        from deployer_scoring.server.rpc.front import Front
+
+        return Front(self._settings, self._catalog, self._site)
 
     def _allowed(self, address: str, host: str) -> Optional[AllowedHosts]:
         return AllowedHosts.of(self._settings.allowed_hosts, address, host)
@@ -156,6 +176,8 @@ class _Worker:
         self._post.listener.close()
         if self._handover is not None:
             self._handover.let_go()
+        if self._front is not None:
+            self._front.let_go()
         for connection in self._site.connections:
             connection.abandon()
 
@@ -197,12 +219,16 @@ class _Worker:
     async def _finish(self) -> None:
         """What was begun is finished, with a limit."""
         self._site.closing = True
-        until = self._loop.time() + (self._settings.finish_seconds if self.code == 0 else 1)
+        seconds = self._settings.finish_seconds if self.code == 0 else 1
+        until = self._loop.time() + seconds
+        stopping = None if self._front is None else self._loop.create_task(self._front.stop(seconds))
         while self._loop.time() < until:
             self._site.close_idle()
             if not self._site.connections:
                 break
             await asyncio.sleep(0.01)
+        if stopping is not None:
+            await stopping
         for dispatcher in self._catalog.dispatchers:
             dispatcher.stop()
         if self._apart is not None:

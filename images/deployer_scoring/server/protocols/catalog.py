@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 from deployer_scoring.errors import InvalidInput, ScoringError
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from deployer_scoring.server.predict.dispatch import Dispatcher
@@ -18,7 +18,7 @@ class NotReady(ScoringError):
 class Catalog:
     """One model, or those of a multi-model endpoint (then none to begin with). Belongs to the event loop."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         """Make it, with no model.
 
         Args:

@@ -21,6 +21,7 @@ from deployer_scoring.schema.datatypes import DataType
 from deployer_scoring.schema.signature import ColSpec, Schema, TensorSpec
 from deployer_scoring.server.http.messages import JSON, Request, Response, as_json
 from deployer_scoring.server.protocols.catalog import Catalog
+from deployer_scoring.server.protocols.failures import wants
 from deployer_scoring.version import __version__
 
 CODEC = "v2"
@@ -49,11 +50,11 @@ async def answer(request: Request, catalog: Catalog) -> Response:
     """
     match = request.path.split("/")[2:]
     if not match:
-        return _get(request, {"name": "deployer_scoring", "version": __version__, "extensions": _EXTENSIONS})
+        return _get(request, server_metadata())
     if match == ["models"]:
         return _get(request, {"models": catalog.names})
     if match == ["repository", "index"]:
-        _wants(request, "POST")
+        wants(request, "POST")
         ready = catalog.unavailable() is None
         state = {"version": catalog.settings.model_version, "state": "READY" if ready else "LOADING", "reason": catalog.unavailable() or ""}
         return as_json([{"name": name, **state} for name in catalog.names])
@@ -74,7 +75,7 @@ async def _of_model(request: Request, catalog: Catalog, name: str, rest: list[st
             catalog.named(name, version)
         return _get(request, {"name": name, "ready": ready}, 200 if ready else 503)
     if rest == ["infer"]:
-        _wants(request, "POST")
+        wants(request, "POST")
         return await _infer(request, catalog, name, version)
     raise _not_found(request)
 
@@ -90,6 +91,11 @@ async def _infer(request: Request, catalog: Catalog, name: str, version: Optiona
     if json_bytes:
         return Response(200, answered[4:], "application/octet-stream", {_LENGTH: str(json_bytes)})
     return Response(200, answered[4:], JSON)
+
+
+def server_metadata() -> dict[str, Any]:
+    """What the server says of itself."""
+    return {"name": "deployer_scoring", "version": __version__, "extensions": _EXTENSIONS}
 
 
 def metadata(model: MLModel, name: str, version: str) -> dict[str, Any]:
@@ -122,13 +128,8 @@ def _tensor(spec: Union[ColSpec, TensorSpec], name: str) -> dict[str, Any]:
 
 
 def _get(request: Request, value: object, status: int = 200) -> Response:
-    _wants(request, "GET", "HEAD")
+    wants(request, "GET", "HEAD")
     return as_json(value, status)
-
-
-def _wants(request: Request, *methods: str) -> None:
-    if request.method not in methods:
-        raise InvalidInput(f"this path answers to {', '.join(methods)}", status=405)
 
 
 def _not_found(request: Request) -> InvalidInput:

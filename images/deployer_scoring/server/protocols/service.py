@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import platform
 from typing import TYPE_CHECKING, Callable, Optional
 
-from deployer_scoring.errors import EncodingError, InvalidInput, ModelFailure
+from deployer_scoring.errors import InvalidInput
 from deployer_scoring.server.http.messages import Request, Response, as_json, failure, not_allowed
 from deployer_scoring.server.protocols import invocations
 from deployer_scoring.server.protocols.catalog import Catalog, NotReady
+from deployer_scoring.server.protocols.failures import judged
 from deployer_scoring.server.telemetry.metrics import CONTENT_TYPE, Metrics, label
 from deployer_scoring.version import __version__
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from deployer_scoring.server.protocols.multi_model import MultiModel
     from deployer_scoring.server.telemetry.tracing import Exporter
 
-_log = logging.getLogger(__name__)
-_ERROR_CODES = {413: "REQUEST_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE"}
 _PROBES = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"})
 _BATCH_MEGABYTES = 100  # SageMaker's limit on concurrency times payload of a batch transform
 
@@ -91,6 +89,10 @@ class Service:
             from deployer_scoring.server.protocols import open_inference
 
             return await open_inference.answer(request, self._catalog)
+        if path == "/v1/models" or path.startswith("/v1/models/"):
+            from deployer_scoring.server.protocols import open_inference_v1
+
+            return await open_inference_v1.answer(request, self._catalog)
         if self._multi_model is not None and (path == "/models" or path.startswith("/models/")):
             return await self._multi_model.answer(request)
         raise InvalidInput(f"there is no {path} here; predictions are at POST /invocations", status=404, error_code="ENDPOINT_NOT_FOUND")
@@ -142,25 +144,8 @@ class Service:
 
 def _failed(error: Exception, request: Request) -> Response:
     """What went wrong, in the form of the protocol that was spoken."""
-    status, code, message = _judged(error, request)
+    status, code, message = judged(error, request.id)
     after = {"retry-after": "1"} if status == 503 else {}
-    if request.path.startswith("/v2"):
+    if request.path.startswith(("/v1/", "/v2")):
         return as_json({"error": message}, status)._replace(headers=after)
     return failure(status, code, message)._replace(headers=after)
-
-
-def _judged(error: Exception, request: Request) -> tuple[int, str, str]:
-    """The status, error code and message of what went wrong; what isn't the client's fault is logged."""
-    from deployer_scoring.server.predict.waiting import Busy, PredictTimeout
-
-    if isinstance(error, InvalidInput):
-        return error.status, _ERROR_CODES.get(error.status, error.error_code), str(error)
-    if isinstance(error, (Busy, NotReady)):
-        return 503, "TEMPORARILY_UNAVAILABLE", str(error)
-    if isinstance(error, PredictTimeout):
-        return 504, "DEADLINE_EXCEEDED", str(error)
-    if isinstance(error, (ModelFailure, EncodingError)):
-        _log.error("request %s: the model failed: %s", request.id, getattr(error, "stack", "") or error)
-        return 500, "INTERNAL_ERROR", str(error)
-    _log.error("request %s: a fault of the server", request.id, exc_info=error)
-    return 500, "INTERNAL_ERROR", f"a fault of the server: {type(error).__name__}: {error}"

@@ -17,7 +17,9 @@ from deployer_scoring.server.telemetry.metrics import Recorder
 
 FORMS = ("text", "json")
 _quoted = json.encoder.encode_basestring_ascii
-_QUIET = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"})
+_QUIET = frozenset({"/ping", "/health", "/v2/health/live", "/v2/health/ready", "/metrics"}) | {
+    f"/inference.GRPCInferenceService/{method}" for method in ("ServerLive", "ServerReady", "ModelReady")
+}
 """Paths that probes ask every few seconds: counted, but not logged."""
 
 

@@ -25,6 +25,7 @@ from deployer_scoring.version import __version__
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_METHODS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer")
 PATHS = (
     "/invocations",
     "/ping",
@@ -34,6 +35,9 @@ PATHS = (
     "/openapi.json",
     "/docs",
     "/execution-parameters",
+    "/v1/models",
+    "/v1/models/{name}",
+    "/v1/models/{name}:predict",
     "/v2",
     "/v2/health/live",
     "/v2/health/ready",
@@ -45,10 +49,11 @@ PATHS = (
     "/models",
     "/models/{name}",
     "/models/{name}/invoke",
+    *(f"/inference.GRPCInferenceService/{method}" for method in _METHODS),
     "other",
 )
 """The values of the label `path`; a name in a path is one value, whatever it is: what clients send must not make new series."""
-STATUSES = (200, 400, 404, 405, 408, 409, 411, 413, 414, 415, 417, 422, 429, 431, 500, 501, 503, 504, 505, 507)
+STATUSES = (200, 400, 404, 405, 408, 409, 411, 413, 414, 415, 417, 422, 429, 431, 499, 500, 501, 503, 504, 505, 507)
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 
@@ -197,6 +202,8 @@ def label(path: str) -> str:
     if parts[:2] == ["v2", "models"] and len(parts) > 2:
         action = parts[3:] if parts[3:4] != ["versions"] else parts[5:]
         path = "/".join(["/v2/models/{name}", *action])
+    elif parts[:2] == ["v1", "models"] and len(parts) == 3:
+        path = "/v1/models/{name}:predict" if parts[2].endswith(":predict") else "/v1/models/{name}"
     elif parts[:1] == ["models"] and len(parts) > 1:
         path = "/".join(["/models/{name}", *parts[2:]])
     return path if path in _PATHS else PATHS[_OTHER_PATH]

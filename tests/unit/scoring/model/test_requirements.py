@@ -42,6 +42,20 @@ def test_requirements_txt_is_read_as_pip_reads_it_without_its_options(tmp_path: 
         ("dependencies: [pytorch=1.6, numpy=1.19.2=py37_0, cudatoolkit=10.2]", ("torch==1.6.*", "numpy==1.19.2")),
         ("dependencies: ['conda-forge::xgboost>=1.0', pandas=1.*, scipy]", ("xgboost>=1.0", "pandas==1.*", "scipy")),
         ("dependencies: [{pip: ['--extra-index-url https://user:secret@host', mlflow]}]", ("mlflow",)),
+        (
+            "dependencies: [numpy 1.8.1, scipy 1.8.* py39_0, pandas = 1.2, xgboost == 1.2]",
+            ("numpy==1.8.1", "scipy==1.8.*", "pandas==1.2.*", "xgboost==1.2"),
+        ),
+        ("dependencies: [\"numpy[version='>=1.11,<2', build=py_0]\", 'scipy[build=x]', 'numba >=1, <2']", ("numpy>=1.11,<2", "scipy", "numba>=1,<2")),
+        (
+            "dependencies: [pytables=3.7, dask-core, opencv=4.5, cuda-python=12]",
+            ("tables==3.7.*", "dask", "opencv-python-headless==4.5.*", "cuda-python==12.*"),
+        ),
+        # As `conda env export` has it.
+        (
+            "dependencies: [_libgcc_mutex=0.1=main, openssl=1.1.1t=h7f8727e_0, zstd=1.5, libxgboost=1.7, cuda-nvcc, openjdk, librosa=0.9.2]",
+            ("librosa==0.9.2",),
+        ),
         ("name: env\n", ()),
         ("", ()),
     ],

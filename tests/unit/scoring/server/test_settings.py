@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer_scoring.errors import ScoringError
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from deployer_scoring.server.settings import Settings
     ],
 )
 def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment_s(environ: Any, port: Any, expected: int) -> None:
-    assert Settings.of(environ, port=port).port == expected
+    assert ServerSettings.of(environ, port=port).port == expected
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment
 )
 def test_a_setting_that_is_wrong_is_named(environ: dict[str, str]) -> None:
     with pytest.raises(ScoringError, match=next(iter(environ))):
-        Settings.of(environ)
+        ServerSettings.of(environ)
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,20 @@ def test_a_setting_that_is_wrong_is_named(environ: dict[str, str]) -> None:
     ],
 )
 def test_what_was_begun_has_what_the_drain_leaves_of_the_grace(drain: float, grace: float, finish: float, stop: float) -> None:
-    settings = Settings.of({"DEPLOYER_DRAIN_SECONDS": str(drain), "DEPLOYER_GRACE_SECONDS": str(grace)})
+    settings = ServerSettings.of({"DEPLOYER_DRAIN_SECONDS": str(drain), "DEPLOYER_GRACE_SECONDS": str(grace)})
     assert (settings.finish_seconds, settings.stop_seconds) == (finish, stop)
 
 
 def test_the_command_line_wins_over_the_environment() -> None:
-    environ = {"DEPLOYER_WORKERS": "3", "DEPLOYER_THREADS": "4", "DEPLOYER_BATCHING": "off"}
-    assert Settings.of(environ)[2:5] == (3, 4, "off")
-    assert Settings.of(environ, workers=1, threads=2, batching="on")[2:5] == (1, 2, "on")
-    assert Settings.of({})[2:5] == (0, 0, "auto")
+    environ = {"DEPLOYER_GRPC_PORT": "9", "DEPLOYER_WORKERS": "3", "DEPLOYER_THREADS": "4", "DEPLOYER_BATCHING": "off", "DEPLOYER_MODEL_NAME": "a"}
+    names = ("grpc_port", "workers", "threads", "batching", "model_name")
+
+    def chosen(**given: Any) -> list[Any]:
+        return [getattr(ServerSettings.of(environ, **given), name) for name in names]
+
+    assert chosen() == [9, 3, 4, "off", "a"]
+    assert chosen(grpc_port=8, workers=1, threads=2, batching="on", model_name="b") == [8, 1, 2, "on", "b"]
+    assert ServerSettings.of({})[2:6] == (0, 0, 0, "auto")
 
 
 @pytest.mark.parametrize(
@@ -81,4 +86,20 @@ def test_the_command_line_wins_over_the_environment() -> None:
     ],
 )
 def test_the_time_a_predict_may_take_is_ours_then_mlflow_s(environ: dict[str, str], seconds: float) -> None:
-    assert Settings.of(environ).request_timeout_seconds == seconds
+    assert ServerSettings.of(environ).request_timeout_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    "keys", ["short", "0123456789abcdef,short", "0123456789abcdef,", ",", "0123456789 abcdef0", "0123456789abcdefü", "0123456789abcde\x7f"]
+)
+def test_keys_that_cannot_do_are_refused_and_not_shown(keys: str) -> None:
+    with pytest.raises(ScoringError) as refused:
+        ServerSettings.of({"DEPLOYER_API_KEYS": keys})
+    assert "DEPLOYER_API_KEYS" in str(refused.value)
+    assert "0123456789" not in str(refused.value)
+
+
+def test_settings_show_no_key() -> None:
+    settings = ServerSettings.of({"DEPLOYER_API_KEYS": "0123456789abcdef, fedcba9876543210"})
+    assert "2 keys" in repr(settings)
+    assert "0123456789" not in repr(settings)

@@ -9,7 +9,7 @@ import pytest
 from deployer_scoring.errors import InvalidInput
 from deployer_scoring.schema.signature import AnyType, Array, ColSpec, DataType, Map, Object, Property, Schema, TensorSpec
 from deployer_scoring.spark.columns import missing_columns
-from deployer_scoring.spark.result_types import ArrayOf, Field, MapOf, ResultTypeError, Scalar, StructOf, of_outputs, result_type
+from deployer_scoring.spark.result_types import ArrayOf, MapOf, ResultTypeError, Scalar, StructField, StructOf, of_outputs, result_type
 
 
 def _array(element: Any) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def _array(element: Any) -> dict[str, Any]:
 def test_types_nest_to_any_depth() -> None:
     record = {"type": "struct", "fields": [{"name": "a", "type": _array("long"), "nullable": True, "metadata": {}}]}
     mapping = {"type": "map", "keyType": "string", "valueType": record, "valueContainsNull": True}
-    assert result_type(mapping) == MapOf(StructOf((Field("a", ArrayOf(Scalar("long"))),)))
+    assert result_type(mapping) == MapOf(StructOf((StructField("a", ArrayOf(Scalar("long"))),)))
 
 
 @pytest.mark.parametrize("kind", ["date", "binary", "timestamp", "decimal(10,2)", "short", _array("byte")])
@@ -30,7 +30,7 @@ def test_other_types_are_refused_with_those_there_are(kind: Any) -> None:
 
 def test_a_signature_may_stand_for_binary_and_datetime() -> None:
     kind = of_outputs(Schema((ColSpec(DataType.binary, "a"), ColSpec(DataType.datetime, "b"))))
-    assert result_type(kind, inferred=True) == StructOf((Field("a", Scalar("binary")), Field("b", Scalar("timestamp"))))
+    assert result_type(kind, inferred=True) == StructOf((StructField("a", Scalar("binary")), StructField("b", Scalar("timestamp"))))
 
 
 @pytest.mark.parametrize(

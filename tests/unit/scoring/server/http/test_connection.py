@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from deployer_scoring.server.api_keys import ApiKeys
 from deployer_scoring.server.http.allowed_hosts import AllowedHosts
 from deployer_scoring.server.http.connection import Connection
 from deployer_scoring.server.http.messages import Request, Response, failure
@@ -487,6 +488,27 @@ def test_a_client_that_leaves_takes_its_request_with_it() -> None:
         assert client.site.requests == 0
         assert client.site.connections == set()
         assert client.log[0].status == 499
+
+    run(scenario)
+
+
+def test_who_has_no_key_is_told_so_before_the_body_comes_and_probes_are_answered() -> None:
+    async def scenario() -> None:
+        key = b"Authorization: Bearer 0123456789abcdef\r\n"
+        for sent, status in (
+            (POST + b"Content-Length: 50\r\n\r\nx", 401),
+            (POST + b"Content-Length: 1\r\n\r\nx", 401),
+            (POST + b"Authorization: Bearer 0123456789abcdeg\r\nContent-Length: 1\r\n\r\nx", 401),
+            (POST + key + b"Content-Length: 1\r\n\r\nx", 200),
+            (b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        ):
+            client = Client()
+            client.site.keys = ApiKeys("0123456789abcdef")
+            client.send(sent)
+            await asyncio.sleep(0)
+            assert client.statuses == [status]
+            assert bool(client.requests) is (status == 200)
+            assert (b"www-authenticate: Bearer\r\n" in client.wire.sent) is (status == 401)
 
     run(scenario)
 

@@ -34,10 +34,16 @@ def test_the_answer_to_head_has_no_body() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    ["serve", "serve --port 0", "serve --host 0.0.0.0 --port 8080 --workers 2 --threads 3 --batching on", "serve --batching off --port 1"],
+    [
+        "serve",
+        "serve --port 0",
+        "serve --host 0.0.0.0 --port 8080 --workers 2 --threads 3 --batching on",
+        "serve --batching off --port 1",
+        "serve --grpc-port 9000 --model-name iris",
+    ],
 )
 def test_the_quick_way_of_reading_the_command_line_is_the_parser_s(given: str) -> None:
-    names = ("host", "port", "workers", "threads", "batching")
+    names = ("host", "port", "grpc_port", "workers", "threads", "batching", "model_name")
     assert {**dict.fromkeys(names), **(_plain_options(given.split()) or {})} == _parsed_options(given.split())
 
 

@@ -21,7 +21,7 @@ from deployer_scoring.server.predict.in_process import InProcess
 from deployer_scoring.server.protocols.catalog import Catalog
 from deployer_scoring.server.protocols.multi_model import MultiModel
 from deployer_scoring.server.protocols.service import Service
-from deployer_scoring.server.settings import Settings
+from deployer_scoring.server.settings import ServerSettings
 
 
 class Echo:
@@ -56,12 +56,12 @@ def asking(service: Service) -> Ask:
 
 
 def answers(
-    *requests: tuple[Any, ...], settings: Settings | None = None, prepare: Callable[[Catalog], None] = lambda catalog: None
+    *requests: tuple[Any, ...], settings: ServerSettings | None = None, prepare: Callable[[Catalog], None] = lambda catalog: None
 ) -> list[Response]:
     """The answers of a server of one model, one request after another."""
 
     async def run() -> list[Response]:
-        catalog = Catalog(settings or Settings())
+        catalog = Catalog(settings or ServerSettings())
         catalog.model = dispatcher()
         prepare(catalog)
         ask = asking(Service(catalog))
@@ -156,7 +156,7 @@ def test_a_queue_that_is_full_is_503_in_either_form() -> None:
 
 
 def test_a_model_with_a_name_answers_to_no_other() -> None:
-    named = Settings(model_name="churn", model_version="7")
+    named = ServerSettings(model_name="churn", model_version="7")
     assert answered("GET", "/v2/models/churn", settings=named)[1]["versions"] == ["7"]
     assert answered("GET", "/v2/models/other", settings=named) == (404, {"error": "there is no model other here; there is churn"})
     assert answered("GET", "/v2/models/churn/versions/8", settings=named)[0] == 404
@@ -166,7 +166,7 @@ def test_a_model_with_a_name_answers_to_no_other() -> None:
 
 
 def test_batch_transforms_are_told_limits_whose_product_sagemaker_takes() -> None:
-    big = Settings(max_request_bytes=60 * 1024 * 1024)
+    big = ServerSettings(max_request_bytes=60 * 1024 * 1024)
     assert answered("GET", "/execution-parameters", settings=big) == (
         200,
         {"MaxConcurrentTransforms": 1, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 60},
@@ -201,7 +201,7 @@ def several(check: Callable[[Ask], Awaitable[None]]) -> None:
     """Run a check against a server of several models that has none yet."""
 
     async def run() -> None:
-        catalog = Catalog(Settings(multi_model=True))
+        catalog = Catalog(ServerSettings(multi_model=True))
         await check(asking(Service(catalog, multi_model=MultiModel(catalog, host))))
 
     asyncio.run(run())
