@@ -5,15 +5,17 @@ A registry asks for basic credentials, or sends one for a token to a server that
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from deployer.core.interruption import pause
 from deployer.core.retry import DEADLINE_SECONDS
 from deployer.core.seam import Seam
 from deployer.errors import ConfigInvalid, TargetUnavailable
@@ -135,7 +137,7 @@ class RegistryClient:
             response.read()
             response.close()
             if retry and response.status_code in _ASKED_TO_WAIT:
-                time.sleep(_asked_pause(response.headers.get("retry-after", "")))
+                pause(_asked_pause(response.headers.get("retry-after", "")))
             raise Unexpected(response, scope if self._is_ours(url) else None, anonymous=self._anonymous)
 
         response = self._seam.call(once, f"{method} {urlsplit(url).path}", retry=retry)
@@ -194,11 +196,20 @@ class RegistryClient:
             import httpx
 
             timeout = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
-            self._http = httpx.Client(timeout=timeout, verify=self._verify, headers={"User-Agent": "deployer"})
+            trusted = _trusted(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")) if self._verify is True else self._verify
+            self._http = httpx.Client(timeout=timeout, verify=trusted, headers={"User-Agent": "deployer"})
         return self._http
 
     def _is_ours(self, url: str) -> bool:
         return urlsplit(url).netloc == urlsplit(self._base).netloc
+
+
+@cache
+def _trusted(*_environment: str | None) -> ssl.SSLContext:
+    """Of what the environment says, once: reading a system's certificates takes as long as all the requests of a command."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _asked_pause(said: str) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from deployer.core.state import Digest
@@ -18,6 +19,7 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_TAR = "application/vnd.oci.image.layer.v1.tar"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+OCI_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 IMAGES = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
@@ -25,6 +27,23 @@ IMAGES = frozenset({DOCKER_MANIFEST, OCI_MANIFEST})
 CONFIGS = frozenset({DOCKER_CONFIG, OCI_CONFIG})
 INDEXES = frozenset({DOCKER_LIST, OCI_INDEX})
 """A list of such images, one a platform."""
+
+
+class Compression(StrEnum):
+    """How a layer's tar is compressed. Docker's manifests know gzip alone; OCI's know both, and so do containerd since 1.5 and CRI-O."""
+
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+    @classmethod
+    def of(cls, media_type: str) -> Compression | None:
+        """That of a layer; None where it has another, or none."""
+        return {DOCKER_LAYER: cls.GZIP, OCI_LAYER: cls.GZIP, OCI_ZSTD: cls.ZSTD}.get(media_type)
+
+    @property
+    def media_type(self) -> str:
+        """Of a layer in an OCI manifest."""
+        return OCI_ZSTD if self is Compression.ZSTD else OCI_LAYER
 
 
 def sha256(content: bytes) -> Digest:
@@ -88,6 +107,27 @@ class Manifest:
             if not platform.startswith("unknown"):
                 found[platform] = Digest(entry["digest"])
         return found
+
+
+def image_manifest(config: bytes, layers: Sequence[Descriptor]) -> Manifest:
+    """That of one image: Docker's, which every registry and SageMaker take, where its layers allow it; else OCI's."""
+    compressed = [(layer, Compression.of(layer.media_type) or Compression.GZIP) for layer in layers]
+    if all(each is Compression.GZIP for _, each in compressed):
+        below = tuple(Descriptor(DOCKER_LAYER, layer.digest, layer.size) for layer in layers)
+        return docker_manifest(Descriptor(DOCKER_CONFIG, sha256(config), len(config)), below)
+    below = tuple(Descriptor(each.media_type, layer.digest, layer.size) for layer, each in compressed)
+    return oci_manifest(Descriptor(OCI_CONFIG, sha256(config), len(config)), below, {})
+
+
+def index_manifest(images: Mapping[str, Manifest]) -> Manifest:
+    """The list of an image's platforms, by platform: Docker's where all of its images are Docker's, else OCI's."""
+    media_type = DOCKER_LIST if all(each.media_type == DOCKER_MANIFEST for each in images.values()) else OCI_INDEX
+    entries = []
+    for platform, image in sorted(images.items()):
+        system, architecture, *variant = platform.split("/")
+        where = {"os": system, "architecture": architecture, **({"variant": variant[0]} if variant else {})}
+        entries.append({**Descriptor(image.media_type, image.digest, len(image.body)).document(), "platform": where})
+    return Manifest(media_type, json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries}).encode())
 
 
 def docker_manifest(config: Descriptor, layers: tuple[Descriptor, ...]) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import re
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from urllib.parse import quote, urlencode, urljoin
 
 from deployer.core.retry import DEADLINE_SECONDS, retried
@@ -19,7 +20,7 @@ from deployer.errors import ConfigInvalid, CredentialsInvalid, PermissionDenied,
 from deployer.oci import labels
 from deployer.oci.client import Answer, RegistryClient
 from deployer.oci.credentials import Credentials, Login, configured
-from deployer.oci.manifest import IMAGES, INDEXES, Manifest, platform_of, sha256
+from deployer.oci.manifest import IMAGES, INDEXES, Compression, Manifest, platform_of, sha256
 from deployer.oci.reference import Reference
 from deployer.oci.uploads import Progress, Upload
 
@@ -32,7 +33,7 @@ _ACCEPT = ", ".join(sorted(IMAGES | INDEXES))
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class ImageConfiguration:
     """An image's config: what it runs and the labels that say what it is."""
 
     document: Mapping[str, Any]
@@ -61,6 +62,7 @@ class Repository:
         *,
         verify: ssl.SSLContext | bool = True,
         deadline_seconds: float = DEADLINE_SECONDS,
+        compression: Compression = Compression.GZIP,
     ) -> None:
         """Name a repository; nothing is asked yet.
 
@@ -68,10 +70,13 @@ class Repository:
             registry: a host ("123.dkr.ecr.us-west-2.amazonaws.com", "localhost:5000"), or a URL; http only on this machine.
             credentials: or a function that gives them, asked again when they have run out; None for none.
             verify: certificates to trust; SSL_CERT_FILE is honoured.
+            compression: of the layers that are made for it: one that all who pull from there read.
         """
         login = credentials if callable(credentials) else lambda: credentials
         self._client = RegistryClient(registry, login, verify=verify, deadline_seconds=deadline_seconds)
         self.login: Login = login
+        self.compression = compression
+        self.platform = ""
         self._deadline_seconds = deadline_seconds
         self._read: dict[str, bytes] = {}
         self.registry, self.name = self._client.host, name
@@ -88,6 +93,12 @@ class Repository:
         if parsed.registry != host:
             raise ConfigInvalid(f"{host} is not a registry's host", advice="--registry registry.example.com/path, or localhost:5000")
         return cls(parsed.registry, parsed.repository, partial(configured, parsed.registry))
+
+    def on(self, platform: str) -> Self:
+        """The same, seen by who runs that platform; "" for who doesn't know yet."""
+        seen = copy.copy(self)
+        seen.platform = platform
+        return seen
 
     @property
     def uri(self) -> str:
@@ -121,7 +132,7 @@ class Repository:
             )
         return self.described(manifest, self.config(manifest), tag="" if which.startswith("sha256:") else which)
 
-    def described(self, manifest: Manifest, config: Config, *, tag: str = "") -> Image:
+    def described(self, manifest: Manifest, config: ImageConfiguration, *, tag: str = "") -> Image:
         """What `describe` says of an image that is known here already."""
         return Image(
             reference=self.reference(manifest.digest),
@@ -131,6 +142,7 @@ class Repository:
             python_version=config.labels.get(labels.PYTHON, ""),
             runtime=config.labels.get(labels.RUNTIME, ""),
             packages=labels.package_versions(config.labels),
+            trimmed=config.labels.get(labels.TRIMMED) == "true",
             stand_in=labels.STAND_IN in config.labels,
         )
 
@@ -201,9 +213,9 @@ class Repository:
             raise TargetUnavailable(f"the registry {self.registry} gave another manifest than {which}")
         return found
 
-    def config(self, manifest: Manifest) -> Config:
+    def config(self, manifest: Manifest) -> ImageConfiguration:
         """The config that a manifest of one image refers to."""
-        return Config(json.loads(self.read_blob(manifest.config.digest)))
+        return ImageConfiguration(json.loads(self.read_blob(manifest.config.digest)))
 
     def has_blob(self, digest: str) -> bool:
         return self._ask("HEAD", f"blobs/{digest}", expect=frozenset({200, 404})).status == 200

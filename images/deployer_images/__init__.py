@@ -1,6 +1,7 @@
 """The shared scoring image: how it is built, pushed and run.
 
 builder                     `deploy build-and-push-container`: decides what is to be built, and whether it is there already
+choosing                    which image a model gets on a target: one that is there, or one that is still to be made
 context, Dockerfile         what goes in, unpacked by uv on this machine; how it is put together
 dockerfiles                 `deploy models generate-dockerfile`: that context with a model in it, for a build elsewhere
 dockerbuild, engine         the docker engine, by its SDK

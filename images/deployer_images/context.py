@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from deployer_images import cache, scoring
+from deployer_images import cache, cuda, scoring
 from deployer_images.installing import install
 from deployer_images.locks import Lock, uv_platform
-from deployer_images.uv import OURS, installed_interpreter, interpreter
+from deployer_images.uv import OURS, any_patch, installed_interpreter, interpreter
 from deployer_images.wanted import Wanted
 
 DOCKERFILE = Path(__file__).with_name("Dockerfile")
@@ -43,7 +43,7 @@ def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None, *, shared
         for part in ("packages", "runtime", "scripts"):
             (directory / part).mkdir()
         python = installed_interpreter(lock.python) or interpreter(OURS)
-        where = ("--python", str(python), "--python-version", lock.python, *uv_platform(lock.platform))
+        where = ("--python", str(python), "--python-version", any_patch(lock.python), *uv_platform(lock.platform))
         of_model, of_runtime = ((), lock.all) if shared else (lock.packages, lock.runtime)
         install(of_model, lock, wanted, "--target", str(directory / "packages"), *where, ca_bundle=ca_bundle)
         install(of_runtime, lock, wanted, "--target", str(directory / "runtime"), *where, ca_bundle=ca_bundle)
@@ -51,7 +51,8 @@ def context(lock: Lock, wanted: Wanted, ca_bundle: Path | None = None, *, shared
         _move_scripts(directory / "runtime" / "bin", directory / "runtime" / "bin")
         shutil.rmtree(directory / "runtime" / "pandas" / "tests", ignore_errors=True)  # a third of pandas
         _move_scripts(directory / "packages" / "bin", directory / "scripts")
-        shutil.copyfile(DOCKERFILE, directory / "Dockerfile")
+        variables = "".join(f"ENV {each}\n" for each in cuda.variables(lock.all))
+        (directory / "Dockerfile").write_text(DOCKERFILE.read_text() + variables)
         _archive(directory, archive)
         archive.seek(0)
         yield archive

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _BUILD_SECONDS = 3600
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PACKAGES_STAGE = "io.deployer.stage=packages"
+_OF_BUILD = "io.deployer.build"
+_LEFT_HOURS = 24
+"""After which what a build has left of its stages is nobody's any more."""
 
 
 class DockerBuild:
@@ -80,13 +84,14 @@ class DockerBuild:
         """
         from docker.errors import DockerException
 
+        number = secrets.token_hex(8)
         with stepping(self._report, "build_image", "image", f"{self._name}:{self._tags[0]}") as outcome:
             try:
                 events = self._client.api.build(
                     fileobj=context,
                     custom_context=True,
                     tag=f"{self._name}:{self._tags[0]}",
-                    buildargs=dict(arguments),
+                    buildargs={**arguments, "BUILD": number},
                     labels=dict(made_with),
                     platform=self._other_platform(platform),
                     rm=True,
@@ -98,8 +103,9 @@ class DockerBuild:
                 built = self._client.images.get(f"{self._name}:{self._tags[0]}")
                 for tag in self._tags[1:]:
                     built.tag(self._name, tag)
-                # Of the first stages the runtime's is of use to the next build; the packages' is not.
-                self._client.images.prune(filters={"dangling": True, "label": _PACKAGES_STAGE})
+                # Of the first stages the runtime's is of use to the next build; the packages' is not. Another build may be in the midst of its own.
+                self._client.images.prune(filters={"dangling": True, "label": f"{_OF_BUILD}={number}"})
+                self._client.images.prune(filters={"dangling": True, "label": _PACKAGES_STAGE, "until": f"{_LEFT_HOURS}h"})
             except (DockerException, OSError) as fault:
                 raise engine.fault("building the image", fault) from fault
             image = self._described(built)

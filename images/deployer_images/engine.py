@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from deployer.errors import DeployerError, ExtraMissing, MachineFault, PermissionDenied, Refused, TargetUnavailable
@@ -42,6 +42,14 @@ def answers() -> bool:
         connect(timeout_seconds=5).close()
         return True
     return False
+
+
+def remove(name: str) -> None:
+    """Remove an image's name, and what no other has; one that isn't there, or is in use, stays as it is."""
+    from docker.errors import DockerException
+
+    with suppress(ExtraMissing, TargetUnavailable, DockerException, OSError), closing(connect()) as client:
+        client.images.remove(name)
 
 
 def fault(doing: str, error: Exception) -> DeployerError:

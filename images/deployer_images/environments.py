@@ -4,18 +4,21 @@ An environment is a virtual environment with exactly the model's packages. The s
 doesn't bring lie in a directory of their own, which a .pth file puts at the end of the path: the model's packages win.
 
 Bytecode is left to Python, which writes it as modules are first imported. Compiling all of it ahead took 10 s for the 87 packages of a
-scikit-learn model with MLflow, where importing what the model uses takes 4 s longer once.
+scikit-learn model with MLflow, where importing what the model uses takes 4 s longer once. Where Python is told to write none
+(PYTHONDONTWRITEBYTECODE, as many images have it), that would be once for each start, and all is compiled ahead.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deployer.core.requirements import refuse_old_python
-from deployer.errors import ConfigInvalid
+from deployer.errors import ConfigInvalid, ModelInvalid
 from deployer_images import cache, scoring
+from deployer_images.builds import with_pages
 from deployer_images.installing import install
 from deployer_images.locks import Lock, locked
 from deployer_images.uv import interpreter, uv
@@ -46,7 +49,13 @@ def environment_of(packages: Sequence[str], python_version: str, *, found: Wante
     Args:
         found: what says where the model's own packages lie, where it has any.
     """
-    return _environment(Lock(minor_of(python_version), tuple(sorted(packages)), ()), found or Wanted(), say)
+    lock, wanted = Lock(minor_of(python_version), tuple(sorted(packages)), ()), found or Wanted()
+    try:
+        return _environment(lock, wanted, say)
+    except ModelInvalid:
+        if (paged := with_pages(wanted, packages)) == wanted:
+            raise
+        return _environment(lock, paged, say)
 
 
 def minor_of(python_version: str) -> str:
@@ -64,9 +73,11 @@ def _environment(lock: Lock, wanted: Wanted, say: Say) -> Path:
     runtime = cache.root() / "runtimes" / cache.key(lock.python, lock.runtime, scoring.digest())
     directory = cache.root() / "environments" / cache.key(lock.python, lock.packages, wanted.links, sorted(wanted.hashes.items()), runtime.name)
 
+    compiled = ("--compile-bytecode",) if os.environ.get("PYTHONDONTWRITEBYTECODE") else ()
+
     def make_runtime(target: Path) -> None:
         if lock.runtime:
-            install(lock.runtime, lock, wanted, "--target", str(target), "--python", str(interpreter(lock.python)))
+            install(lock.runtime, lock, wanted, "--target", str(target), "--python", str(interpreter(lock.python)), *compiled)
         scoring.copy(target)
 
     def make_environment(target: Path) -> None:
@@ -81,7 +92,7 @@ def _environment(lock: Lock, wanted: Wanted, say: Say) -> Path:
             str(target),
             doing="making an environment",
         )
-        install(lock.packages, lock, wanted, "--python", str(target / "bin" / "python"))
+        install(lock.packages, lock, wanted, "--python", str(target / "bin" / "python"), *compiled)
         (site_packages,) = target.glob("lib/python*/site-packages")
         # Python reads .pth files in the order of their names, and appends what they name.
         (site_packages / "zzz-deployer-runtime.pth").write_text(f"{runtime}\n")

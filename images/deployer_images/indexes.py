@@ -43,6 +43,13 @@ def uv_variables(ca_bundle: Path | None = None) -> dict[str, str]:
     return variables
 
 
+def from_pypi() -> bool:
+    """Whether packages come from PyPI, and not only from indexes that the user has named instead."""
+    variables = uv_variables()
+    instead = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NO_INDEX")
+    return not any(variables.get(name) for name in instead) and not any(map(_names_an_index, _uv_files()))
+
+
 def _translated(pip: Mapping[str, str]) -> dict[str, str]:
     names = {"index-url": "UV_DEFAULT_INDEX", "extra-index-url": "UV_INDEX"}
     found = {variable: pip[option] for option, variable in names.items() if pip.get(option)}

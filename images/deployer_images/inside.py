@@ -123,8 +123,9 @@ def inside(reference: str, image: str, more: Mapping[Path, bool], login: tuple[s
             try:
                 yield Inside(image, directory, container)
             finally:
-                with suppress(DockerException):
+                with suppress(DockerException, OSError):
                     container.kill()
+                    container.wait(condition="removed", timeout=60)  # a moment later, and its image can't go before
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

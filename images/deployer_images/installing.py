@@ -29,7 +29,7 @@ def install(packages: Iterable[str], lock: Lock, wanted: Wanted, *where: str, ca
     hashed = ("--require-hashes",) if all(lines.values()) else ()
     uv(
         *("pip", "install", "--quiet", "--no-deps", *hashed, *where, *wanted.folders, "--requirements", "-"),
-        stdin="\n".join(" ".join((wanted.installable(line), *(f"--hash={each}" for each in given))) for line, given in lines.items()),
+        stdin=wanted.listed(" ".join((wanted.installable(line), *(f"--hash={each}" for each in given))) for line, given in lines.items()),
         doing="installing the requirements",
         ca_bundle=ca_bundle,
         place=place,

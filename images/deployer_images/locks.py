@@ -33,6 +33,12 @@ _FRESH_SECONDS = 24 * 3600
 _PLATFORMS = {"linux/amd64": "x86_64-manylinux_2_28", "linux/arm64": "aarch64-manylinux_2_28"}
 
 
+_NOT_BY_CONDA = (
+    "nothing is installed by conda: name it in requirements.txt as PyPI has it; a library that is no package of Python's goes into a base image "
+    "(build-and-push-container --base IMAGE) and out of conda.yaml"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Lock:
     """Exact versions for one minor of Python, as `name==version` (or `name @ URL`), sorted.
@@ -197,12 +203,18 @@ def _compiled(
     with tempfile.TemporaryDirectory(dir=place.directory if place else None) as directory:
         file = Path(directory) / "given.txt"
         file.write_text("\n".join(map(wanted.installable, lines)))
+        without = file.with_name("excluded.txt")
+        without.write_text("\n".join(wanted.excluded))
+        more = (*((option, str(file)) if lines else ()), *(("--excludes", str(without)) if wanted.excluded else ()))
         try:
-            listed = ask("\n".join(map(wanted.installable, requirements)), *((option, str(file)) if lines else ()))
+            listed = ask(wanted.listed(map(wanted.installable, requirements)), *more)
         except ModelInvalid as refusal:
             if match := re.search(r"no index has ([A-Za-z0-9._-]+)==\S+$", refusal.message):
                 with suppress(DeployerError):
                     refusal.message += f", the newest is {ask(match[1], '--no-deps').split()[0]}"
+            if (match := re.search(r"no index has(?: a package)? ([A-Za-z0-9._-]+)", refusal.message)) and name_of(match[1]) in wanted.conda:
+                refusal.message = f"conda.yaml lists {match[1]} as a package of conda's, and {refusal.message}"
+                refusal.advice = _NOT_BY_CONDA
             raise
     found = dict(_lines(listed, [*requirements, *lines], wanted))
     # What its files say without a build is enough to resolve it, but not to install it.

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from deployer.core.requirements import refuse_old_python
+from deployer.core.requirements import need, refuse_old_python
 from deployer.errors import ConfigInvalid, MachineFault, ModelInvalid
 from deployer_images import cache, scoring
 from deployer_images.environments import Say, environment, minor_of
@@ -61,6 +61,16 @@ def interpreter_for(model: Path, manager: str, *, more: Sequence[str] = (), say:
         program, described = _conda(), required.conda_environment(model) if not more else None
         return _kept("conda", wanted, f"{python} {described}", lambda target: _make_conda(program, target, wanted, python, described), say)
     raise ConfigInvalid(f"{manager} is not an environment manager", advice=f"take one of {', '.join(MANAGERS)}")
+
+
+def lacking_for_grpc(model: Path) -> tuple[str, ...]:
+    """What an environment of a model has to have besides to answer gRPC; what the model requires itself stays as it says.
+
+    Raises:
+        ModelInvalid: its requirements can't be read.
+    """
+    required_already = {need(line).name for line in Wanted.of_model(model).requirements}
+    return tuple(line for line in scoring.requirements("grpc") if need(line).name not in required_already)
 
 
 def _python_of(model: Path) -> str:

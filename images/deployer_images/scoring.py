@@ -19,12 +19,12 @@ _ARRAYS = frozenset({"numpy", "pandas"})
 
 
 @cache
-def requirements() -> tuple[str, ...]:
-    """What the runtime needs to run: the extra `scoring` of our own distribution, markers that don't hold left out."""
+def requirements(extra: str = "scoring") -> tuple[str, ...]:
+    """What the runtime needs to run, or with `grpc` what it needs besides: an extra of our own distribution, markers that don't hold left out."""
     found = []
     for line in importlib.metadata.requires("deployer-ml") or ():
         requirement = Requirement(line)
-        if requirement.marker and requirement.marker.evaluate({"extra": "scoring"}) and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker and requirement.marker.evaluate({"extra": extra}) and not requirement.marker.evaluate({"extra": ""}):
             requirement.marker = None
             found.append(str(requirement))
     return tuple(sorted(found))

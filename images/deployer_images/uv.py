@@ -104,6 +104,12 @@ def whole_version(python: str) -> str:
     return whole_version(said.stdout) if re.match(r"\d+\.\d+\.\d+", said.stdout) else minor
 
 
+def any_patch(minor: str) -> str:
+    """What uv is given for a Python where versions are chosen already: packages name the first patch that they run on, ">=3.8.1", and a minor alone
+    is its first to uv."""
+    return f"{minor}.99"
+
+
 def _found(minor: str, *options: str) -> Path | None:
     try:
         return Path(uv("python", "find", "--no-project", *options, minor, doing="looking for Python").strip())

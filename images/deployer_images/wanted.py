@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,8 +25,11 @@ class Wanted:
         build: what python_env.yaml has installed before all else; where the requirements bring one of these, theirs counts.
         links: folders of the model's to look for packages in, as `code#sha256=…`.
         hashes: digests that a requirement's file must have one of, by the requirement.
+        conda: names of those requirements that conda.yaml lists as packages of conda's.
         directory: the model's, where those paths lead.
         sources: directories on this machine that stand for requirements of repositories and of source, by the requirement.
+        pages: addresses of pages to look for packages on beside the indexes.
+        excluded: names of packages that are left out though others require them.
     """
 
     requirements: tuple[str, ...] = ()
@@ -34,8 +37,11 @@ class Wanted:
     build: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     hashes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    conda: frozenset[str] = frozenset()
     directory: Path | None = None
     sources: Mapping[str, Path] = field(default_factory=dict)
+    pages: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
     @classmethod
     def of_model(cls, directory: Path, more: Sequence[str] = ()) -> Wanted:
@@ -49,6 +55,7 @@ class Wanted:
         """
         try:
             needs, build = required.needs(directory), required.build_dependencies(directory)
+            of_conda = required.conda_packages(directory)
         except ScoringError as fault:
             raise ModelInvalid(f"the model's requirements can't be read: {fault}") from fault
         replaced = {need(line).name for line in more}
@@ -59,6 +66,7 @@ class Wanted:
             build=build,
             links=stated_links(needs.links, directory),
             hashes={line: needs.hashes[given] for given, line in listed if given in needs.hashes},
+            conda=frozenset(need(line).name for line in of_conda),
             directory=directory,
         )
 
@@ -70,6 +78,7 @@ class Wanted:
             sorted(self.build),
             sorted(self.links),
             sorted((line, sorted(given)) for line, given in self.hashes.items()),
+            *([self.pages, self.excluded] if self.pages or self.excluded else ()),
         )
 
     def with_requirements(self, *more: str) -> Wanted:
@@ -109,3 +118,7 @@ class Wanted:
         return tuple(
             part for link in self.links if self.directory for part in ("--find-links", str(self.directory.resolve() / link.partition("#")[0]))
         )
+
+    def listed(self, lines: Iterable[str]) -> str:
+        """Lines of requirements as uv reads them, with the pages: their addresses may have credentials, which no argument list shows."""
+        return "\n".join((*(f"--find-links {page}" for page in self.pages), *lines))

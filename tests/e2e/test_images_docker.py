@@ -28,7 +28,7 @@ from deployer.oci.manifest import DOCKER_LAYER, sha256
 from deployer_images.base import Base
 from deployer_images.builder import BuildOptions, build_and_push
 from deployer_images.dockerbuild import DockerBuild
-from deployer_images.runtimes import Running, find, wait_healthy
+from deployer_images.runtimes import RunningContainer, find, wait_healthy
 from deployer_images.runtimes.docker import OWNER, Docker
 from tests.docker import BASE_IMAGE, base_image, docker_engine, free_port, scoring_image, serving_registry  # noqa: F401
 from tests.models import saved_model
@@ -44,7 +44,7 @@ def container(image: str, model: str = "doubler", **more: Any) -> Container:
     return Container(image, ("serve",), 8080, mounts=(Mount(saved_model(model), "/opt/ml/model"),), **more)
 
 
-def predictions(running: Running, body: object) -> object:
+def predictions(running: RunningContainer, body: object) -> object:
     host, port = running.address
     request = urllib.request.Request(f"http://{host}:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
@@ -169,8 +169,11 @@ def test_an_image_for_a_model_has_its_packages_and_is_chosen_for_it(
 ) -> None:
     facts = ModelFacts("models:/x/1", sha256(b"m"), python_version="3.11.7", requirements=("tabulate==0.9.0",))
     repository = Repository(registry, "scoring-of-a-model")
+    beside = f"FROM {base_image}\nLABEL io.deployer.stage=packages io.deployer.build=another\n"
+    another, _ = docker_engine.images.build(fileobj=io.BytesIO(beside.encode()))
     try:
         image = build_and_push(BuildOptions(base_image=base_image, model=facts, requirements=("colorama==0.4.6",)), repository, silent)
+        assert docker_engine.images.get(str(another.id)), "another build is in the midst of this stage"
         assert repository.tags() == (model_tag(facts),)
         assert (image.packages or {}).items() >= {"tabulate": "0.9.0", "colorama": "0.4.6"}.items()
         assert choose(repository, facts, recorded=None, named=None, packages="exact") == image
@@ -183,6 +186,8 @@ def test_an_image_for_a_model_has_its_packages_and_is_chosen_for_it(
         assert b"Usage: tabulate" in docker_engine.containers.run(image.reference, ["-h"], entrypoint=["tabulate"], remove=True)
     finally:
         remove(docker_engine, repository)
+        with suppress(ImageNotFound):
+            docker_engine.images.remove(str(another.id), force=True)
 
 
 def test_a_base_image_that_is_not_there_or_has_another_python_is_named(docker_engine: DockerClient, base_image: str) -> None:  # noqa: F811

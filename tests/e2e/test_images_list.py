@@ -16,7 +16,8 @@ from deployer.oci import Descriptor, Manifest, Repository, docker_manifest, gene
 from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, sha256
 from deployer.verbs.images import ImageListing, Use, list_images, prune_images
 from tests.docker import serving_registry
-from tests.e2e.sagemaker.cloud import MINOR, QUESTION, REGION, ROLE, AwsHere, model_in, running
+from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, running
+from tests.local_clouds import MINOR, QUESTION, model_in
 
 LAYER = labels.LAYER
 BASE, ADDRESS, OTHER = b"base" * 1000, "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -69,6 +70,7 @@ class Stock:
         self.idle_layer = push_layer(repository, "packages-b", OTHER, b"packages b" * 200)
         self.idle = push(repository, "0.1.0-py311-bbbbbbbbbb", "again", layers=(BASE, b"packages b" * 200), said=ours(**{LAYER: OTHER}))
         self.whole = push(repository, "churn", said=ours(**{labels.MODEL: "sha256:" + "c" * 64}))
+        self.pods = push(repository, "pods-cccccccccc", said=ours(**{labels.OWN: "true"}))
         self.foreign = push(repository, "theirs", layers=(b"theirs",))
         self.uses = {"sagemaker": [Use(f"{repository.uri}@{self.used}", "churn, generation 1")]}
 
@@ -93,6 +95,7 @@ def test_each_image_is_listed_with_its_kind_and_who_uses_it(stock: Stock) -> Non
         stock.idle: ("model", False),
         stock.idle_layer: ("packages", False),
         stock.whole: ("whole", True),
+        stock.pods: ("pods", True),
         stock.foreign: ("foreign", True),
     }
     assert found[stock.used].used_by == ("churn, generation 1",)
@@ -116,7 +119,7 @@ def test_prune_removes_what_nothing_uses_and_nothing_else(stock: Stock) -> None:
     assert stock.listing().freed == 0
 
 
-@pytest.mark.parametrize("kind", ["shared", "whole", "foreign", "used_layer"])
+@pytest.mark.parametrize("kind", ["shared", "whole", "pods", "foreign", "used_layer"])
 def test_what_others_may_use_goes_by_its_digest_alone(stock: Stock, kind: str) -> None:
     digest = getattr(stock, kind)
     assert stock.remove(digest) == {digest}
@@ -170,7 +173,7 @@ def test_a_registry_that_removes_nothing_is_told_with_the_way_out(tmp_path: Path
         with pytest.raises(Refused, match="does not let images be removed") as refused:
             stock.remove()
         assert "REGISTRY_STORAGE_DELETE_ENABLED" in refused.value.advice
-        assert len(stock.listing().images) == 7
+        assert len(stock.listing().images) == 8
 
 
 def test_an_empty_registry_has_nothing_to_list(host: str) -> None:

@@ -17,8 +17,14 @@ import pytest
 from click.testing import CliRunner
 from packaging.requirements import Requirement
 
+from deployer.artifacts import fetch
 from deployer.cli.program import program
+from deployer.errors import ConfigInvalid
+from deployer.events import silent
+from deployer.oci import Image, Repository, choose, general_tag
+from deployer.oci.manifest import DOCKER_LIST, OCI_INDEX
 from deployer_images import scoring
+from deployer_images.layers.planning import make
 from tests.docker import docker_engine, serving_registry, unavailable  # noqa: F401
 from tests.index import serving_index
 
@@ -26,17 +32,20 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+IMAGES = pytest.mark.parametrize(("architecture", "compression"), [("amd64", "gzip"), ("arm64", "gzip"), ("amd64", "zstd")])
+_READS_ZSTD = 23
+"""The first docker engine that does."""
 SITE = "opt/deployer/venv/lib/python3.11/site-packages"
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """An image of one model for each architecture, by `name`."""
+    """An image of one model for each architecture and compression, by `name`."""
 
     host: str
 
-    def name(self, architecture: str) -> str:
-        return f"{self.host}/churn:{architecture}"
+    def name(self, architecture: str, compression: str = "gzip") -> str:
+        return f"{self.host}/churn:{architecture}-{compression}"
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +70,13 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
         (model / "MLmodel").write_text("flavors:\n  python_function:\n    loader_module: churn\n    data: data\n    python_version: 3.11.7\n")
         (model / "data").write_text("42")
         found = Pushed(host)
-        for each in MACHINES:
-            command = ["models", "build-docker", "-m", str(model), "-n", found.name(each), "--push", "--base", str(room / "root")]
-            done = CliRunner().invoke(program, [*command, "--platform", f"linux/{each}"])
+        for each, compression in (("amd64", "gzip"), ("arm64", "gzip"), ("amd64", "zstd")):
+            command = ["models", "build-docker", "-m", str(model), "-n", found.name(each, compression), "--push", "--base", str(room / "root")]
+            done = CliRunner().invoke(program, [*command, "--platform", f"linux/{each}", "--compression", compression])
+            assert done.exit_code == 0, done.output
+        for compression in ("gzip", "zstd"):
+            command = ["models", "build-docker", "-m", str(model), "-n", found.name("index", compression), "--push", "--base", str(room / "root")]
+            done = CliRunner().invoke(program, [*command, "--platform", "linux/amd64,linux/arm64", "--compression", compression])
             assert done.exit_code == 0, done.output
         yield found
 
@@ -74,21 +87,86 @@ def _read(tar: tarfile.TarFile, name: str) -> str:
     return file.read().decode()
 
 
-@pytest.mark.parametrize("architecture", MACHINES)
-def test_skopeo_inspects_it(pushed: Pushed, architecture: str) -> None:
+@IMAGES
+def test_skopeo_inspects_it(pushed: Pushed, architecture: str, compression: str) -> None:
     if not shutil.which("skopeo"):
         unavailable("apt-get install skopeo")
-    command = ["skopeo", "--override-arch", architecture, "inspect", "--tls-verify=false", f"docker://{pushed.name(architecture)}"]
+    command = ["skopeo", "--override-arch", architecture, "inspect", "--tls-verify=false", f"docker://{pushed.name(architecture, compression)}"]
     said = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     assert (said["Os"], said["Architecture"]) == ("linux", architecture)
-    assert len(said["Layers"]) == 5  # the base, the runtime, the packages, their bytecode, the model
+    assert len(said["Layers"]) == 6  # the base, the runtime and its bytecode, the packages and theirs, the model
     assert said["Labels"]["io.deployer.runtime"] == scoring.VERSION
 
 
+@pytest.mark.parametrize(("compression", "media_type"), [("gzip", DOCKER_LIST), ("zstd", OCI_INDEX)])
+def test_an_index_leads_to_the_images_that_are_made_for_each_platform(pushed: Pushed, compression: str, media_type: str) -> None:
+    """The same as are made one by one; skopeo goes by the architecture that it is told."""
+    repository = Repository(pushed.host, "churn")
+    index = repository.manifest(f"index-{compression}")
+    assert index.media_type == media_type
+    assert index.platforms.keys() == {"linux/amd64", "linux/arm64"}
+    assert index.platforms["linux/amd64"] == repository.exists(f"amd64-{compression}")
+    assert repository.describe(index.digest, platform="linux/arm64").platform == "linux/arm64"
+    with pytest.raises(ConfigInvalid, match="an index of several images"):
+        repository.describe(index.digest)
+    for architecture in MACHINES:
+        command = ["skopeo", "--override-arch", architecture, "inspect", "--tls-verify=false", f"docker://{pushed.name('index', compression)}"]
+        assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["Architecture"] == architecture
+
+
+def test_a_deployment_gets_the_image_of_its_platform_out_of_the_shared_index(pushed: Pushed, tmp_path: Path) -> None:
+    """And its packages on top of that, under a tag that the other platform's doesn't take."""
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (tmp_path / "usr/bin/python3.11").write_text("")
+    command = ["build-and-push-container", "--registry", pushed.host, "--base", str(tmp_path), "--python", "3.11"]
+    both = [*command, "--platform", "linux/amd64,linux/arm64", "--runtime", "layers", "-o", "name"]
+    first, again = (CliRunner().invoke(program, both) for _ in range(2))
+    assert (first.exit_code, again.exit_code) == (0, 0), first.output + again.output
+    repository = Repository(pushed.host, "deployer-scoring")
+    index = repository.manifest(general_tag("3.11"))
+    assert {f"{repository.uri}@{each}" for each in index.platforms.values()} == set(first.stdout.split()) == set(again.stdout.split())
+
+    one = CliRunner().invoke(program, [*command, "--runtime", "layers", "-o", "name"])
+    assert one.stdout.split() == [f"{repository.uri}@{index.platforms['linux/amd64']}"], "the index has it"
+    assert repository.exists(general_tag("3.11")) == index.digest
+
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/MLmodel").write_text("flavors:\n  python_function:\n    loader_module: churn\n    data: data\n    python_version: 3.11.7\n")
+    (tmp_path / "model/requirements.txt").write_text("pandas==3.0\n")
+    (tmp_path / "model/data").write_text("42")
+    model = fetch(str(tmp_path / "model"), silent)
+
+    def chosen(platform: str) -> Image:
+        return choose(repository.on(platform), model.facts, recorded=None, named=None, packages="auto")
+
+    for platform in ("linux/arm64", "linux/amd64"):
+        assert chosen(platform).digest == index.platforms[platform]
+        made = make(repository.on(platform), model, silent)
+        assert chosen(platform) == made
+        assert made.platform == platform
+    assert chosen("linux/arm64").tag == f"{chosen('linux/amd64').tag}-arm64"
+    assert chosen("").platform == "linux/amd64", "whoever doesn't know"
+
+
+def test_an_index_is_refused_where_it_can_t_be(tmp_path: Path) -> None:
+    for more in ([], ["--output", str(tmp_path / "image.tar")]):
+        done = CliRunner().invoke(program, ["models", "build-docker", "-m", str(tmp_path), "--platform", "linux/amd64,linux/arm64", *more])
+        assert done.exit_code == ConfigInvalid.exit_code
+        assert "an index of several platforms goes to a registry" in done.output
+    done = CliRunner().invoke(program, ["models", "build-docker", "-m", str(tmp_path), "--push", "--platform", "linux/amd64,linux/riscv64"])
+    assert "'linux/riscv64' is none of linux/amd64, linux/arm64" in done.output
+
+
 @pytest.mark.docker
-@pytest.mark.parametrize("architecture", MACHINES)
-def test_docker_pulls_it(docker_engine: DockerClient, pushed: Pushed, architecture: str, tmp_path: Path) -> None:  # noqa: F811
-    image = docker_engine.images.pull(pushed.name(architecture), platform=f"linux/{architecture}")
+@IMAGES
+def test_docker_pulls_it(docker_engine: DockerClient, pushed: Pushed, architecture: str, compression: str, tmp_path: Path) -> None:  # noqa: F811
+    if compression == "zstd" and int(docker_engine.version()["Version"].partition(".")[0]) < _READS_ZSTD:
+        from docker.errors import DockerException
+
+        with pytest.raises(DockerException):  # what the documentation says of such an engine
+            docker_engine.images.pull(pushed.name(architecture, compression))
+        return
+    image = docker_engine.images.pull(pushed.name(architecture, compression), platform=f"linux/{architecture}")
     container = docker_engine.containers.create(image, platform=f"linux/{architecture}")
     try:
         with (tmp_path / "root.tar").open("wb") as file:
@@ -96,7 +174,7 @@ def test_docker_pulls_it(docker_engine: DockerClient, pushed: Pushed, architectu
                 file.write(piece)  # type: ignore[arg-type]  # its stub says str
     finally:
         container.remove()
-        docker_engine.images.remove(pushed.name(architecture), force=True)
+        docker_engine.images.remove(pushed.name(architecture, compression), force=True)
     assert image.attrs["Architecture"] == architecture
     with tarfile.open(tmp_path / "root.tar") as tar:
         assert _read(tar, "opt/ml/model/data") == "42"
@@ -126,10 +204,10 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("architecture", MACHINES)
-def test_containerd_pulls_it(containerd: list[str], pushed: Pushed, architecture: str) -> None:
+@IMAGES
+def test_containerd_pulls_it(containerd: list[str], pushed: Pushed, architecture: str, compression: str) -> None:
     """Into its own store and unpacked, as a node of Kubernetes does."""
-    name = pushed.name(architecture)
+    name = pushed.name("index" if architecture == "arm64" else architecture, compression)
     pull = [*containerd, "images", "pull", "--plain-http", "--snapshotter", "native", "--platform", f"linux/{architecture}", name]
     subprocess.run(pull, check=True, capture_output=True)
     listed = subprocess.run([*containerd, "images", "ls"], check=True, capture_output=True, text=True).stdout

@@ -11,15 +11,17 @@ import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from deployer.core.accelerators import Accelerator
 from deployer.errors import ConfigInvalid, CredentialsInvalid, Refused, TargetUnavailable
 from deployer.events import Event, StepFinished, silent
 from deployer.oci import (
     DOCKER_MANIFEST,
+    Compression,
     Credentials,
     Descriptor,
     Manifest,
@@ -308,6 +310,31 @@ def test_the_image_for_the_models_requirements_goes_before_the_general_one(repos
     assert chosen(repository) == general_tag("3.11")
     push_image(repository, model_tag(FACTS))
     assert chosen(repository) == model_tag(FACTS)
+
+
+def test_a_gpu_gets_no_image_whose_pytorch_is_for_processors(repository: Repository) -> None:
+    facts, there = replace(FACTS, requirements=("torch==2.5.1",)), Accelerator("ml.g6.xlarge", gpu=True)
+
+    def taken(accelerator: Accelerator | None, recorded: str | None = None) -> str:
+        return choose(repository, facts, recorded=recorded, named=None, packages="auto", accelerator=accelerator).tag
+
+    push_image(repository, general_tag("3.11"))
+    own = push_image(repository, model_tag(facts), packages=("torch==2.5.1+cpu",))
+    assert taken(Accelerator("ml.m5.large", gpu=False)) == taken(None) == model_tag(facts)
+    assert taken(there) == taken(there, repository.reference(own.digest)) == general_tag("3.11")
+    push_image(repository, model_tag(facts, gpu=True), packages=("torch==2.5.1+cu124",))
+    assert taken(there) == model_tag(facts, gpu=True)
+    assert taken(Accelerator("ml.m5.large", gpu=False)) == model_tag(facts)
+
+
+def test_layers_that_not_every_client_reads_are_for_those_that_do(repository: Repository) -> None:
+    """One registry for two targets."""
+    both = Repository(repository.registry, repository.name, compression=Compression.ZSTD)
+    push_image(repository, model_tag(FACTS, zstd=True))
+    push_image(repository, general_tag("3.11"))
+    assert (chosen(repository), chosen(both)) == (general_tag("3.11"), model_tag(FACTS, zstd=True))
+    push_image(repository, model_tag(FACTS))
+    assert (chosen(repository), chosen(both)) == (model_tag(FACTS), model_tag(FACTS, zstd=True))
 
 
 def test_the_image_in_service_stays_as_long_as_it_fits(repository: Repository) -> None:

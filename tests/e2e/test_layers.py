@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import marshal
 import os
@@ -54,6 +55,41 @@ def test_a_layer_has_the_model_s_packages_and_arrays_that_go_with_them(index: In
     assert found[f"{SITE}/numpy.py"] == b"MACHINE = 'x86_64'\n"
 
 
+def test_packages_that_do_not_run_on_the_first_patch_of_a_python_are_had_for_later_ones(index: Index) -> None:
+    index.wheel("late", "1.0", python=">=3.11.4")
+    wanted = Wanted(("late",))
+    packages = packages_of(wanted, "3.11.7", AMD)
+    assert "late==1.0" in packages.lines
+    assert files(packages, wanted)[f"{SITE}/late.py"] == b"VERSION = '1.0'\n"
+    with pytest.raises(ModelInvalid, match="late"):
+        packages_of(wanted, "3.11.3", AMD)
+
+
+def test_what_the_indexes_have_is_asked_again_after_a_while(index: Index) -> None:
+    index.wheel("churn", "1.0")
+    packages = packages_of(Wanted(("churn",)), "3.11.7", AMD)
+    index.asked.clear()
+    assert packages_of(Wanted(("churn",)), "3.11.7", AMD) == packages
+    assert index.asked == []
+    kept = [*(cache.root() / "wheels").iterdir()]
+    assert kept
+    for file in kept:
+        os.utime(file, (0, 0))
+    better = index.wheel("churn", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    shutil.rmtree(os.environ["UV_CACHE_DIR"])
+    assert better.name in [wheel.file for wheel in packages_of(Wanted(("churn",)), "3.11.7", AMD).wheels]
+
+
+def test_what_has_no_wheel_is_looked_for_anew(index: Index) -> None:
+    index.wheel("late", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64")
+    pinned = Wanted(("late==1.0",))
+    with pytest.raises(ModelInvalid, match="late"):
+        packages_of(pinned, "3.11.7", AMD)
+    index.wheel("late", "1.0")
+    shutil.rmtree(os.environ["UV_CACHE_DIR"])
+    assert "late==1.0" in packages_of(pinned, "3.11.7", AMD).lines
+
+
 def test_whoever_makes_it_whenever_gets_the_same_bytes(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("one", "two"):
         index.wheel(name, "1.0")
@@ -75,6 +111,21 @@ def test_another_platform_s_layer_is_made_here(index: Index) -> None:
     here, there = (packages_of(Wanted(), "3.11", platform) for platform in (AMD, ARM))
     assert here.address != there.address
     assert files(there, Wanted())[f"{SITE}/numpy.py"] == b"MACHINE = 'aarch64'\n"
+
+
+def test_a_file_that_the_model_names_by_its_digest_is_that_one_or_none(index: Index) -> None:
+    """Of several that would run there, too."""
+    best = index.wheel("churn", "1.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    other = index.wheel("churn", "1.0", churn="OTHER = 1\n")
+    digests = [f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}" for file in (best, other)]
+
+    def chosen(*named: str) -> str:
+        return packages_of(Wanted(("churn==1.0",), hashes={"churn==1.0": named}), "3.11", AMD).wheels[0].digest
+
+    assert chosen(*digests) == digests[0]
+    assert chosen(digests[1]) == digests[1]
+    with pytest.raises(NoWheel, match=r"churn==1\.0 has no wheel for Python 3\.11 on linux/amd64 with a digest"):
+        chosen("sha256:" + "0" * 64)
 
 
 def test_a_wheel_in_the_model_s_folder_is_one(index: Index, tmp_path: Path) -> None:
@@ -142,6 +193,24 @@ def test_requirements_that_nothing_satisfies_are_told_with_what_there_is(index: 
         packages_of(Wanted(asked), "3.11.7", AMD)
 
 
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        ("libodd=1.0=h0_0", "conda.yaml lists libodd as a package of conda's, and .* no index has a package libodd"),
+        ("churn=2.0", r"conda.yaml lists churn as a package of conda's, and .* no index has churn==2.0.\*"),
+        ("evil", "evil is only a source distribution"),
+    ],
+)
+def test_what_conda_has_and_no_index_is_refused_with_the_ways_out(index: Index, tmp_path: Path, listed: str, said: str) -> None:
+    index.wheel("churn", "1.0")
+    index.sdist("evil", "1.0", RAN.format(str(tmp_path / "ran")))
+    (tmp_path / "conda.yaml").write_text(f"dependencies: [python=3.11, openssl=1.1.1=h_0, churn, {listed}]")
+    with pytest.raises(ModelInvalid, match=said) as refused:
+        packages_of(Wanted.of_model(tmp_path), "3.11.7", AMD)
+    ways = ("engine", "--packages at-start") if listed == "evil" else ("requirements.txt", "--base IMAGE")
+    assert all(way in refused.value.advice for way in ways)
+
+
 @pytest.mark.parametrize("user", ["", "reader:wrong@"])
 def test_an_index_that_refuses_us_is_told_without_the_password(index: Index, monkeypatch: pytest.MonkeyPatch, user: str) -> None:
     index.wheel("churn", "1.0")
@@ -164,7 +233,7 @@ def test_two_who_build_one_lock_at_once_make_it_once(index: Index) -> None:
         time.sleep(0.3)
         index.held.clear()
     assert made[0].result() == made[1].result()
-    assert len(list((cache.root() / "layers").glob("*/layer.tar.gz"))) == 1
+    assert len(list((cache.root() / "layers").glob("*/layer.tar"))) == 1
     assert not list((cache.root() / "builds").iterdir())
 
 
@@ -247,4 +316,4 @@ def test_an_index_that_is_down_is_told(index: Index, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(TargetUnavailable):
         build(packages, Wanted(), silent)
-    assert not (cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40] / "layer.tar.gz").exists()
+    assert not (cache.root() / "layers" / packages.address.removeprefix("sha256:")[:40] / "layer.tar").exists()

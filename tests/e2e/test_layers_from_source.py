@@ -4,66 +4,40 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from deployer.artifacts import fetch
-from deployer.checks import with_mlflow_said
 from deployer.core.container import Container, Mount
 from deployer.core.state import Image, PackagedModel, digest_of
 from deployer.errors import ModelInvalid
 from deployer.events import silent
 from deployer.oci import model_tag
+from deployer_images.builder import BuildOptions, build_and_push
 from deployer_images.faults import BuildFailed
 from deployer_images.layers.engine_images import make_here, planned_here
+from deployer_images.layers.package_set import runtime_packages
 from deployer_images.layers.wheels import NoWheel
 from deployer_images.runtimes import wait_healthy
-from deployer_images.runtimes.docker import NAME, Docker
+from deployer_images.runtimes.docker import Docker
+from deployer_images.wanted import Wanted
 from deployer_targets.local.images import docker_image
 from tests.docker import base_image, docker_engine, scoring_image  # noqa: F401
-from tests.index import Index, serving_index, wheel
-from tests.models import copied_model
+from tests.index import Index, wheel
+from tests.sources import SETUP, builders, index_with_sources, requiring
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+index = index_with_sources
 NAME_HERE = "deployer-test-from-source"
-SETUP = "from setuptools import setup\nsetup(name={name!r}, version='1.0', py_modules=[{name!r}])\n"
 
 
 @pytest.fixture
 def shared(scoring_image: str) -> Image:  # noqa: F811
     """The shared image that the engine has."""
     return docker_image(scoring_image)
-
-
-@pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
-    """Beside the usual one; it wants a password."""
-    with serving_index(tmp_path / "index") as found:
-        found.sdist("legacy", "1.0", SETUP.format(name="legacy"), {"legacy.py": "import sys\nBUILT_BY = sys.prefix\n"})
-        found.sdist("failing", "1.0", "import sys\nsys.exit('fatal: libfoo.h is not here')\n")
-        found.login = ("reader", "hunter2")
-        monkeypatch.setenv("UV_INDEX", found.url.replace("://", "://reader:hunter2@"))
-        yield found
-
-
-def requiring(directory: Path, *lines: str) -> PackagedModel:
-    """A model that imports what it requires, or fails to load."""
-    directory.mkdir(exist_ok=True)
-    model = copied_model("doubler", directory)
-    wheel(model / "code", "own", "1.0")
-    (model / "code" / "project").mkdir()
-    (model / "code" / "project" / "setup.py").write_text(SETUP.format(name="project"))
-    (model / "code" / "project" / "project.py").write_text("")
-    (model / "requirements.txt").write_text("".join(f"{line}\n" for line in ("numpy", "pandas", *lines)))
-    names = [line.split()[0].partition("=")[0].rpartition("/")[2].partition("-")[0] for line in lines]
-    loader = model / "code" / "doubler_loader.py"
-    loader.write_text("".join(f"import {name}\n" for name in names) + loader.read_text())
-    return with_mlflow_said(fetch(str(model), silent))
 
 
 def git_repository(directory: Path) -> str:
@@ -79,9 +53,12 @@ def git_repository(directory: Path) -> str:
 @pytest.mark.docker
 def test_an_engine_builds_them_in_the_image(docker_engine: DockerClient, shared: Image, index: Index, tmp_path: Path) -> None:  # noqa: F811
     commit = git_repository(tmp_path / "gx")
+    index.wheel("nvidia_nccl_cu12", "2.21.5")
+    index.wheel("xgboost", "99.0", ["nvidia-nccl-cu12"])
     model = requiring(
         tmp_path,
         "legacy==1.0",
+        "xgboost==99.0",
         f"gx @ git+file://{tmp_path}/gx@main#subdirectory=python",
         "project @ file:code/project",
         "code/own-1.0-py3-none-any.whl",
@@ -90,13 +67,32 @@ def test_an_engine_builds_them_in_the_image(docker_engine: DockerClient, shared:
     image = make_here(shared, model, NAME_HERE, silent)
     try:
         assert (image.packages or {})["legacy"] == "1.0"
+        assert "nvidia-nccl-cu12" not in (image.packages or {}), "what only GPUs load, where none is"
         assert (image.packages or {})["gx"] == f"git+file://{tmp_path}/gx@{commit}#subdirectory=python"
         assert _answers(docker_engine, image, model) == [3.0]
         made = docker_engine.images.get(image.reference)
         assert "hunter2" not in json.dumps([made.attrs, made.history()])
-        assert not _builders(docker_engine)
+        assert not builders(docker_engine)
     finally:
         docker_engine.images.remove(image.reference, force=True)
+
+
+@pytest.mark.docker
+def test_what_is_added_to_the_shared_image_is_not_built_on_this_machine(shared: Image, index: Index, base_image: str) -> None:  # noqa: F811
+    with pytest.raises(NoWheel, match=r"the shared image takes wheels alone: legacy(==1\.0)? is only a source distribution") as refused:
+        build_and_push(BuildOptions(push=False, requirements=("legacy==1.0",), base_image=base_image, runtime="docker"), None, silent)
+    assert all(way in refused.value.advice for way in ("wheel", "UV_FIND_LINKS", "--for MODEL"))
+
+
+def test_what_is_added_to_the_shared_image_comes_from_a_folder_of_wheels_too(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out that the refusal names."""
+    wanted = Wanted(("legacy==1.0",))
+    with pytest.raises(NoWheel, match=r"the shared image takes wheels alone: legacy(==1\.0)? is only"):
+        runtime_packages(wanted, "3.11", "linux/amd64")
+    (tmp_path / "wheels").mkdir()
+    wheel(tmp_path / "wheels", "legacy", "1.0")
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
+    assert "legacy==1.0" in runtime_packages(wanted, "3.11", "linux/amd64").lines
 
 
 @pytest.mark.docker
@@ -108,7 +104,7 @@ def test_a_build_that_fails_says_why_and_leaves_nothing(docker_engine: DockerCli
     with pytest.raises(ModelInvalid, match="git can't fetch"):
         make_here(shared, requiring(tmp_path / "other", f"gx @ git+file://{tmp_path}/nothing"), NAME_HERE, silent)
     assert not docker_engine.images.list(name=f"{NAME_HERE}:{model_tag(model.facts)}")
-    assert not _builders(docker_engine)
+    assert not builders(docker_engine)
 
 
 @pytest.mark.parametrize(
@@ -140,9 +136,3 @@ def _answers(engine: DockerClient, image: Image, model: PackagedModel) -> object
         host, port = served.address
         with urlopen(Request(f"http://{host}:{port}/invocations", body, {"Content-Type": "application/json"})) as answer:
             return json.load(answer)["predictions"]
-
-
-def _builders(engine: DockerClient) -> list[str]:
-    """Containers that packages are built in."""
-    found = engine.containers.list(all=True, filters={"label": NAME}, ignore_removed=True)
-    return [str(each.id) for each in found if each.labels[NAME].startswith("tmp")]

@@ -196,7 +196,7 @@ def installed_at_start(model: Path, code: str, tmp_path: Path) -> str:
         text=True,
         check=False,
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(runtime)},
+        env={**os.environ, "PYTHONPATH": str(runtime), "TMPDIR": str(tmp_path)},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

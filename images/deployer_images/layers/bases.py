@@ -17,8 +17,8 @@ from typing import IO, Any
 
 from deployer.core.state import Digest
 from deployer.errors import ConfigInvalid
-from deployer.oci import INDEXES, Descriptor, Manifest, Reference, Repository, configured, labels
-from deployer.oci.manifest import DOCKER_LAYER, OCI_INDEX, OCI_LAYER, OCI_TAR, platform_of
+from deployer.oci import INDEXES, Compression, Descriptor, Manifest, Reference, Repository, configured, labels
+from deployer.oci.manifest import OCI_INDEX, OCI_TAR, platform_of
 from deployer_images import cache
 from deployer_images.base import Base
 from deployer_images.layers import blobs
@@ -26,7 +26,6 @@ from deployer_images.layers.archive import Layer, pack_directory, write_compress
 from deployer_images.layers.composing import NEVER
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_GZIP = frozenset({OCI_LAYER, DOCKER_LAYER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +36,12 @@ class BaseLayer:
     size: int
     diff_id: Digest
     file: Callable[[], Path]
+    compression: Compression = Compression.GZIP
 
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
-    """A base, its layers compressed by gzip.
+    """A base.
 
     Attributes:
         origin: the repository that it is in, if it is in one: its registry may have the layers taken over.
@@ -98,7 +98,9 @@ def opened(name: str, platform: str) -> BaseImage:
     """
     if not name.startswith(("/", ".")):
         found = _of_registry(name, platform)
-    elif (path := Path(name).absolute()).is_file():
+    elif not (path := Path(name).absolute()).exists():
+        raise ConfigInvalid(f"there is no base image {name}", advice="name an OCI archive or a root directory that is on this machine, or an image")
+    elif path.is_file():
         found = _of_layout(name, _unpacked(path), platform)
     elif (path / "oci-layout").is_file():
         found = _of_layout(name, path, platform)
@@ -116,12 +118,13 @@ def _for(platform: str, found: BaseImage) -> BaseImage:
 
 
 def in_repository(origin: Repository, which: str, platform: str) -> BaseImage:
-    """A base by its tag or digest in a repository that is logged in.
+    """A base by its tag or digest in a repository that is logged in; its layers may be compressed by zstd, too.
 
     Raises:
         ConfigInvalid: it isn't there, or not for that platform. TargetUnavailable, PermissionDenied: what the registry says.
     """
-    return _there(find_in_repository(origin, which, platform), origin.reference(which))
+    reference = origin.reference(which)
+    return _for(platform, _there(_in_repository(origin, Reference.parse(reference), platform, zstd=True), reference))
 
 
 def find_in_repository(origin: Repository, which: str, platform: str) -> BaseImage | None:
@@ -142,7 +145,7 @@ def _there(found: BaseImage | None, name: str) -> BaseImage:
     return found
 
 
-def _in_repository(origin: Repository, reference: Reference, platform: str) -> BaseImage | None:
+def _in_repository(origin: Repository, reference: Reference, platform: str, *, zstd: bool = False) -> BaseImage | None:
     name = str(reference)
     top = origin.find_manifest(reference.which)
     if top is None:
@@ -160,7 +163,7 @@ def _in_repository(origin: Repository, reference: Reference, platform: str) -> B
     base = Base.named(f"{reference.name}{f':{reference.tag}' if reference.tag else ''}@{top.digest}")
     assert base is not None  # it has a digest
     config = origin.config(manifest).document
-    return BaseImage(base, config, tuple(_layers(manifest, config, fetched)), origin)
+    return BaseImage(base, config, tuple(_layers(manifest, config, fetched, zstd=zstd)), origin)
 
 
 def _of_layout(name: str, layout: Path, platform: str) -> BaseImage:
@@ -199,12 +202,13 @@ def _of_root(name: str, root: Path, platform: str) -> BaseImage:
     return BaseImage(Base(name, layer.digest, name), config, (BaseLayer(layer.digest, layer.size, layer.diff_id, lambda: file),))
 
 
-def _layers(manifest: Manifest, config: Mapping[str, Any], file: Callable[[Descriptor], Path]) -> Sequence[BaseLayer]:
+def _layers(manifest: Manifest, config: Mapping[str, Any], file: Callable[[Descriptor], Path], *, zstd: bool = False) -> Sequence[BaseLayer]:
     diff_ids = config["rootfs"]["diff_ids"]
     found = []
     for descriptor, diff_id in zip(manifest.layers, diff_ids, strict=True):
-        if descriptor.media_type in _GZIP:
-            found.append(BaseLayer(descriptor.digest, descriptor.size, diff_id, partial(file, descriptor)))
+        compression = Compression.of(descriptor.media_type)
+        if compression is Compression.GZIP or (zstd and compression is not None):
+            found.append(BaseLayer(descriptor.digest, descriptor.size, diff_id, partial(file, descriptor), compression))
         elif descriptor.media_type == OCI_TAR:
             plain = file(descriptor)
             packed, layer = blobs.made(partial(_compress, plain))

@@ -14,6 +14,7 @@ from pathlib import Path
 from deployer.core.state import Digest
 from deployer.errors import MachineFault
 from deployer.events import Report, stepping
+from deployer.oci import Compression
 from deployer.words import size
 from deployer_images import cache
 from deployer_images.layers.archive import Layer, write_layer
@@ -21,7 +22,7 @@ from deployer_images.layers.installed import entries, models, unpack
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.wanted import Wanted
 
-FILE, FACTS = "layer.tar.gz", "layer.json"
+FILE, FACTS = "layer.tar", "layer.json"
 """Of a layer's folder in the cache."""
 
 
@@ -70,10 +71,11 @@ def _read(directory: Path) -> Built | None:
     """What is kept, unless its bytes aren't those that were written."""
     file = directory / FILE
     try:
-        layer = Layer(**json.loads((directory / FACTS).read_text()))
+        said = json.loads((directory / FACTS).read_text())
+        layer = Layer(**{**said, "compression": Compression(said["compression"])})
         with file.open("rb") as content:
             digest = "sha256:" + hashlib.file_digest(content, "sha256").hexdigest()
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return Built(layer, file) if digest == layer.digest else None
 
@@ -82,5 +84,5 @@ def _make(packages: PackageSet, by: Unpack, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as unpacked:
         by(Path(unpacked))
         with (target / FILE).open("wb") as file:
-            layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file)
+            layer = write_layer(entries(Path(unpacked), models(packages.python), trimmed=packages.trimmed), file, packages.compression)
     (target / FACTS).write_text(json.dumps(asdict(layer)))

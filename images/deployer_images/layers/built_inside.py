@@ -13,16 +13,20 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from deployer.core.accelerators import Accelerator
 from deployer.core.requirements import minor_of
 from deployer.core.state import Image, digest_of
 from deployer.errors import ModelInvalid
 from deployer.events import Report, stepping
-from deployer_images import scoring
+from deployer.oci import Repository
+from deployer_images import engine, scoring
+from deployer_images.builds import builds_for, noticed
 from deployer_images.inside import Inside, inside
 from deployer_images.installing import install
 from deployer_images.layers.built import build
-from deployer_images.layers.package_set import PackageSet
-from deployer_images.layers.wheels import Wheel
+from deployer_images.layers.package_set import PackageSet, packages_of
+from deployer_images.layers.published import find
+from deployer_images.layers.wheels import NoWheel, Wheel
 from deployer_images.locks import Lock, locked, name_of
 from deployer_images.wanted import Wanted
 from deployer_scoring.masking import without_secrets
@@ -31,26 +35,86 @@ from deployer_scoring.model.own_paths import path_of
 _GIT = re.compile(r"(?:^|@ )git\+(?P<address>(?P<url>[^#\s]+?)(?:@(?P<revision>[^@/#:\s]+))?)(?:#(?P<fragment>\S*))?(?= ;|$)")
 
 
-def packages_inside(shared: Image, wanted: Wanted, python: str, report: Report, *, login: tuple[str, str] | None, trimmed: bool) -> PackageSet:
-    """A model's packages, and their layer kept on this machine, where it's found by their address.
+def chosen_packages(
+    shared: Image,
+    wanted: Wanted,
+    python: str,
+    report: Report,
+    *,
+    repository: Repository | None = None,
+    trimmed: bool = True,
+    ca_bundle: Path | None = None,
+    accelerator: Accelerator | None = None,
+) -> PackageSet:
+    """The packages to put on an image: wheels; where some have none, those that an engine builds, if there is one.
+
+    Args:
+        wanted: with the builds for where it will run (`builds_for`), as far as they are known without building anything.
+        repository: what `shared` is in, where the layer will be, too.
+        trimmed: whether what no import needs is left out.
+        accelerator: what it will run on, where that is known: what an engine builds is resolved for that.
+
+    Raises:
+        NoWheel: there is none. What building raises.
+    """
+    if packages := from_wheels(wanted, python, shared.platform, engine_builds=not shared.stand_in, trimmed=trimmed, ca_bundle=ca_bundle):
+        return packages
+    return packages_inside(
+        shared, wanted, python, report, origin=repository, repository=repository, trimmed=trimmed, ca_bundle=ca_bundle, accelerator=accelerator
+    )
+
+
+def from_wheels(
+    wanted: Wanted, python: str, platform: str, *, engine_builds: bool = True, trimmed: bool = True, ca_bundle: Path | None = None
+) -> PackageSet | None:
+    """The packages by their wheels; None where some have none, and an engine answers that builds these.
+
+    Raises:
+        NoWheel: none answers, or none is to be asked. What `packages_of` raises.
+    """
+    try:
+        return packages_of(wanted, python, platform, trimmed=trimmed, ca_bundle=ca_bundle)
+    except NoWheel:
+        if not (engine_builds and engine.answers()):
+            raise
+    return None
+
+
+def packages_inside(
+    shared: Image,
+    wanted: Wanted,
+    python: str,
+    report: Report,
+    *,
+    origin: Repository | None = None,
+    repository: Repository | None = None,
+    trimmed: bool = True,
+    ca_bundle: Path | None = None,
+    accelerator: Accelerator | None = None,
+) -> PackageSet:
+    """A model's packages, built unless their layer is there: in the registry, or on this machine, which keeps it by their address.
 
     Args:
         shared: the image that they are for.
-        login: for its registry; None leaves it to docker's own configuration.
-        trimmed: whether what no import needs is left out.
+        origin: the repository that it is pulled from; None leaves that to docker's own configuration.
+        repository: where the layer may be.
+        accelerator: what it will run on, where that is known: the builds of frameworks are those for it.
 
     Raises:
         BuildFailed, ModelInvalid: one can't be built, or none satisfies what is wanted. TargetUnavailable: no engine, or no index, answers.
     """
     seen = {wanted.directory.resolve(): False} if wanted.directory else {}
-    with inside(shared.reference, shared.digest, seen, login) as place:
+    credentials = origin.login() if origin else None
+    with inside(shared.reference, shared.digest, seen, (credentials.username, credentials.password) if credentials else None) as place:
         with stepping(report, "resolve_packages", "packages", shared.tag) as outcome:
-            fetched = _with_sources(wanted, place.directory)
-            lock = locked(fetched, python, platform=shared.platform, runtime=scoring.arrays(), place=place)
+            sources = _with_sources(wanted, place.directory)
+            fetched = noticed(builds_for(sources, python, shared.platform, accelerator, inside=place), report)
+            lock = locked(fetched, python, platform=shared.platform, runtime=scoring.arrays(), ca_bundle=ca_bundle, place=place)
             outcome.detail = f"{len(lock.all)} packages, in a container of {shared.tag or shared.reference}"
         chosen = tuple(sorted(_package(line, lock) for line in lock.all))
         packages = PackageSet(minor_of(python), shared.platform, chosen, trimmed, built_in=shared.digest)
-        build(packages, fetched, report, by=partial(_install, lock, fetched, place))
+        if repository is None or find(packages, repository) is None:
+            build(packages, fetched, report, by=partial(_install, lock, fetched, place, ca_bundle))
     return packages
 
 
@@ -59,9 +123,9 @@ def _package(line: str, lock: Lock) -> Wheel:
     return Wheel(name_of(line), line.partition("==")[2], line, "", digest_of(sorted(lock.hashes.get(line, ())) or [line]))
 
 
-def _install(lock: Lock, wanted: Wanted, place: Inside, directory: Path) -> None:
+def _install(lock: Lock, wanted: Wanted, place: Inside, ca_bundle: Path | None, directory: Path) -> None:
     target = place.directory / "packages"
-    install(lock.all, lock, wanted, "--target", str(target), "--python", place.python, "--no-compile-bytecode", place=place)
+    install(lock.all, lock, wanted, "--target", str(target), "--python", place.python, "--no-compile-bytecode", ca_bundle=ca_bundle, place=place)
     shutil.copytree(target, directory, dirs_exist_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""The bytecode of a layer of packages, a layer of its own: what an image imports starts without being compiled anew in each container.
+"""The bytecode of a layer of packages or of the runtime, a layer of its own: what an image imports isn't compiled anew in each container.
 
 It is made where an interpreter of that minor is on this machine, from the files of the layer, none of which is run. Nothing checks it against its
 source while it is read (unchecked hashes): layers have no times, and nothing in an image changes.
@@ -9,17 +9,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import tarfile
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from deployer.core.state import Digest, digest_of
 from deployer.events import Report, stepping
+from deployer.oci import Compression
 from deployer.words import size
 from deployer_images import cache
-from deployer_images.layers.archive import Entry, write_layer
+from deployer_images.layers.archive import ArchiveEntry, Layer, reading, write_layer
 from deployer_images.layers.built import FACTS, FILE, Built, kept
 from deployer_images.layers.installed import models
 from deployer_images.layers.package_set import PackageSet
@@ -77,14 +78,23 @@ def build_bytecode(bytecode: Bytecode, packages: Path, report: Report) -> Built 
     return built
 
 
-def _make(bytecode: Bytecode, packages: Path, interpreter: Path, target: Path) -> None:
+def write_bytecode(packed: Path, modules: str, interpreter: Path, stream: IO[bytes], compression: Compression = Compression.GZIP) -> Layer:
+    """Write the layer of the bytecode of what another layer has below `modules`.
+
+    Args:
+        packed: the file of the other layer.
+    """
     with tempfile.TemporaryDirectory(dir=cache.folder("builds")) as name:
-        with tarfile.open(packages) as tar:
-            tar.extractall(name, filter="data")
         root = Path(name)
-        _compile(root, root / models(bytecode.python).modules, interpreter)
-        with (target / FILE).open("wb") as file:
-            layer = write_layer(_entries(root), file)
+        with reading(packed) as tar:
+            tar.extractall(name, (member for member in tar if member.name.startswith(f"{modules}/")), filter="data")
+        _compile(root, root / modules, interpreter)
+        return write_layer(_entries(root), stream, compression)
+
+
+def _make(bytecode: Bytecode, packages: Path, interpreter: Path, target: Path) -> None:
+    with (target / FILE).open("wb") as file:
+        layer = write_bytecode(packages, models(bytecode.python).modules, interpreter, file, bytecode.packages.compression)
     (target / FACTS).write_text(json.dumps(asdict(layer)))
 
 
@@ -95,5 +105,5 @@ def _compile(root: Path, modules: Path, interpreter: Path) -> None:
     subprocess.run([interpreter, "-m", "compileall", *how, modules], env=variables, cwd=root, capture_output=True, check=False, pass_fds=cache.held())
 
 
-def _entries(root: Path) -> Iterator[Entry]:
-    return (Entry(path.relative_to(root).as_posix(), path) for path in sorted(root.rglob("__pycache__/*.pyc")))
+def _entries(root: Path) -> Iterator[ArchiveEntry]:
+    return (ArchiveEntry(path.relative_to(root).as_posix(), path) for path in sorted(root.rglob("__pycache__/*.pyc")))

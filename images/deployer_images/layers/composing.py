@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.core.state import Digest
-from deployer.oci import Descriptor, Manifest, docker_manifest
-from deployer.oci.manifest import DOCKER_CONFIG, DOCKER_LAYER, sha256
+from deployer.oci import Descriptor, Manifest
+from deployer.oci.manifest import image_manifest
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.dockerfile import over
 
@@ -18,20 +17,20 @@ NEVER = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """An image in Docker's form, which every registry and SageMaker take."""
+    """An image: in Docker's form, which every registry and SageMaker take, unless its layers need OCI's."""
 
     config: bytes
     manifest: Manifest
 
 
 def compose(
-    base: Mapping[str, Any], below: Sequence[tuple[Digest, int]], layers: Sequence[tuple[Layer, str]], settings: Mapping[str, Any] | None = None
+    base: Mapping[str, Any], below: Sequence[Descriptor], layers: Sequence[tuple[Layer, str]], settings: Mapping[str, Any] | None = None
 ) -> Composed:
     """Put layers on top of an image; the same inputs give the same bytes.
 
     Args:
         base: the config of the image below.
-        below: its layers, digest and size.
+        below: its layers.
         layers: those that come on top, each with what it is.
         settings: what its config says otherwise than that below (`dockerfile.settings`).
     """
@@ -44,8 +43,5 @@ def compose(
         "rootfs": {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], *(layer.diff_id for layer, _ in layers)]},
     }
     config = json.dumps(document, sort_keys=True).encode()
-    descriptors = [*below, *((layer.digest, layer.size) for layer, _ in layers)]
-    manifest = docker_manifest(
-        Descriptor(DOCKER_CONFIG, sha256(config), len(config)), tuple(Descriptor(DOCKER_LAYER, digest, size) for digest, size in descriptors)
-    )
-    return Composed(config, manifest)
+    above = (Descriptor(layer.compression.media_type, layer.digest, layer.size) for layer, _ in layers)
+    return Composed(config, image_manifest(config, [*below, *above]))

@@ -17,11 +17,11 @@ from pathlib import Path, PurePosixPath
 from posixpath import relpath
 
 from deployer_images.installing import install
-from deployer_images.layers.archive import Entry
+from deployer_images.layers.archive import ArchiveEntry
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.layers.trimming import left_out
 from deployer_images.locks import Lock, uv_platform
-from deployer_images.uv import OURS, installed_interpreter, interpreter
+from deployer_images.uv import OURS, any_patch, installed_interpreter, interpreter
 from deployer_images.wanted import Wanted
 
 VENV, RUNTIME = "opt/deployer/venv", "opt/deployer/runtime"
@@ -56,12 +56,12 @@ def unpack(packages: PackageSet, wanted: Wanted, directory: Path, *, ca_bundle: 
     """
     lock = Lock(packages.python, packages.lines, (), packages.platform, {wheel.line: (wheel.digest,) for wheel in packages.wheels})
     python = installed_interpreter(packages.python) or interpreter(OURS)
-    where = ("--python", str(python), "--python-version", packages.python, *uv_platform(packages.platform))
+    where = ("--python", str(python), "--python-version", any_patch(packages.python), *uv_platform(packages.platform))
     options = ("--target", str(directory), "--no-build", "--no-compile-bytecode")
     install(lock.packages, lock, wanted, *options, *where, ca_bundle=ca_bundle)
 
 
-def entries(directory: Path, place: SitePackages, *, trimmed: bool) -> Iterator[Entry]:
+def entries(directory: Path, place: SitePackages, *, trimmed: bool) -> Iterator[ArchiveEntry]:
     """What was unpacked, as files of the image."""
     files = {PurePosixPath(path.relative_to(directory).as_posix()): path for path in sorted(directory.rglob("*")) if path.is_file()}
     gone = left_out(files, lambda path: files[path].read_bytes()) if trimmed else frozenset()
@@ -72,9 +72,9 @@ def entries(directory: Path, place: SitePackages, *, trimmed: bool) -> Iterator[
     for path, file in kept.items():
         name = _name(path, data, place)
         if path.name == "RECORD" and path.parent.name.endswith(".dist-info"):
-            yield Entry(name, _record(file, names, changed))
+            yield ArchiveEntry(name, _record(file, names, changed))
         else:
-            yield Entry(name, changed.get(path, file), executable=path in changed or bool(file.stat().st_mode & 0o100))
+            yield ArchiveEntry(name, changed.get(path, file), executable=path in changed or bool(file.stat().st_mode & 0o100))
 
 
 def _name(path: PurePosixPath, data: frozenset[str], place: SitePackages) -> str:

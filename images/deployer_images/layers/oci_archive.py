@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from deployer.errors import ExtraMissing, TargetUnavailable
 from deployer.events import Report, stepping
 from deployer.oci import Descriptor, Reference, oci_manifest
-from deployer.oci.manifest import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, sha256
+from deployer.oci.manifest import OCI_CONFIG, OCI_INDEX, OCI_MANIFEST, sha256
 from deployer.words import size
 from deployer_images import cache, engine
 from deployer_images.faults import written
@@ -26,6 +26,25 @@ if TYPE_CHECKING:
 
 _CREATED_AS = "io.containerd.image.name"
 _TAG = "org.opencontainers.image.ref.name"
+
+
+def check_place(file: Path) -> None:
+    """See whether a file can be written there, before there is anything to write.
+
+    Raises:
+        MachineFault: it can't be: no such directory, no permission.
+    """
+    with written(file), tempfile.TemporaryFile(dir=file.absolute().parent):
+        pass
+
+
+def check_engine() -> None:
+    """See whether there is an engine that keeps images.
+
+    Raises:
+        TargetUnavailable: there is none.
+    """
+    _engine().close()
 
 
 def save_archive(made: Assembled, name: str, file: Path, report: Report) -> None:
@@ -89,7 +108,7 @@ def write_archive(made: Assembled, name: str, stream: IO[bytes]) -> str:
     reference = Reference.parse(name)
     tag = reference.tag or "latest"
     config = made.image.config
-    layers = tuple(Descriptor(OCI_LAYER, part.layer.digest, part.layer.size) for part in made.parts)
+    layers = tuple(Descriptor(part.layer.compression.media_type, part.layer.digest, part.layer.size) for part in made.parts)
     manifest = oci_manifest(Descriptor(OCI_CONFIG, sha256(config), len(config)), layers, {})
     annotations = {_CREATED_AS: f"{reference.name}:{tag}", _TAG: tag}
     listed = {**Descriptor(OCI_MANIFEST, manifest.digest, len(manifest.body)).document(), "annotations": annotations}

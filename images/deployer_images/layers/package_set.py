@@ -6,11 +6,12 @@ words, and where it lies makes no difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deployer.core.requirements import minor_of
 from deployer.core.state import Digest, digest_of, short
+from deployer.oci import Compression
 from deployer_images import scoring
 from deployer_images.faults import NeedsBuild
 from deployer_images.layers.wheels import NoWheel, Wheel, wheels
@@ -27,6 +28,7 @@ class PackageSet:
 
     Attributes:
         trimmed: whether what no import needs is left out (`deployer_images.layers.trimming`).
+        compression: of the layer.
         built_in: the image in which those without a wheel are built, by its digest; "" where all have one.
     """
 
@@ -35,11 +37,20 @@ class PackageSet:
     wheels: tuple[Wheel, ...]
     trimmed: bool = True
     built_in: str = ""
+    compression: Compression = Compression.GZIP
 
     @property
     def address(self) -> Digest:
         chosen = sorted([wheel.name, wheel.version, wheel.digest] for wheel in self.wheels)
-        return digest_of([LAYOUT, self.python, self.platform, self.trimmed, chosen, *filter(None, [self.built_in])])
+        return digest_of([LAYOUT, self.python, self.platform, self.trimmed, chosen, *filter(None, [self.built_in, *self._form])])
+
+    @property
+    def _form(self) -> list[str]:
+        return [] if self.compression is Compression.GZIP else [self.compression]
+
+    def compressed(self, compression: Compression) -> PackageSet:
+        """The same by another way; what an engine has built stays as it was built."""
+        return self if self.built_in else replace(self, compression=compression)
 
     @property
     def tag(self) -> str:
@@ -71,7 +82,10 @@ def packages_of(wanted: Wanted, python: str, platform: str, *, trimmed: bool = T
     Raises:
         NoWheel: some come only from source. ModelInvalid: no versions satisfy what is wanted. TargetUnavailable: no index answers.
     """
-    return _whole(*available(wanted, python, platform, trimmed=trimmed, ca_bundle=ca_bundle))
+    packages, missing = available(wanted, python, platform, trimmed=trimmed, ca_bundle=ca_bundle)
+    if missing:
+        raise NoWheel.of(missing)
+    return packages
 
 
 def available(
@@ -82,13 +96,14 @@ def available(
 
 
 def runtime_packages(wanted: Wanted, python: str, platform: str, *, ca_bundle: Path | None = None) -> PackageSet:
-    """The packages of the shared image: all that the runtime needs, and what is wanted beside that."""
-    return _whole(*_chosen(wanted, python, platform, runtime=scoring.requirements(), ca_bundle=ca_bundle))
+    """The packages of the shared image: all that the runtime needs, and what is wanted beside that.
 
-
-def _whole(packages: PackageSet, missing: tuple[str, ...]) -> PackageSet:
+    Raises:
+        NoWheel: some have none. What `packages_of` raises.
+    """
+    packages, missing = _chosen(wanted, python, platform, runtime=scoring.requirements(), ca_bundle=ca_bundle)
     if missing:
-        raise NoWheel.of(missing)
+        raise NoWheel.beside_the_runtime(missing)
     return packages
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from deployer.events import Report
-from deployer.oci import Repository
+from deployer.oci import Descriptor, Repository
 from deployer_images.layers.archive import Layer
-from deployer_images.layers.bases import BaseImage
+from deployer_images.layers.bases import BaseImage, BaseLayer
 from deployer_images.layers.composing import Composed, compose
 from deployer_images.layers.published import send
 
@@ -44,7 +44,7 @@ class Assembled:
 
 def assembled(base: BaseImage, own: Sequence[Part], settings: Mapping[str, Any]) -> Assembled:
     """A base with our parts on top, and these settings in its config."""
-    below = [(each.digest, each.size) for each in base.layers]
+    below = [Descriptor(each.compression.media_type, each.digest, each.size) for each in base.layers]
     image = compose(base.config, below, [(part.layer, part.what) for part in own], settings)
     return Assembled(image, (*_of_base(base), *own))
 
@@ -71,7 +71,8 @@ def move_parts(parts: Iterable[Part], repository: Repository, upload: Callable[[
 
 
 def _of_base(base: BaseImage) -> tuple[Part, ...]:
-    return tuple(
-        Part(f"base layer {each.digest.removeprefix('sha256:')[:10]}", Layer(each.digest, each.diff_id, each.size, 0), each.file, base.origin)
-        for each in base.layers
-    )
+    def part(each: BaseLayer) -> Part:
+        layer = Layer(each.digest, each.diff_id, each.size, 0, each.compression)
+        return Part(f"base layer {each.digest.removeprefix('sha256:')[:10]}", layer, each.file, base.origin)
+
+    return tuple(map(part, base.layers))

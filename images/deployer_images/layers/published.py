@@ -10,8 +10,8 @@ from pathlib import Path
 
 from deployer.core.state import Digest
 from deployer.events import Report, StepFinished, StepProgressed, stepping
-from deployer.oci import Descriptor, Repository, labels
-from deployer.oci.manifest import OCI_CONFIG, OCI_LAYER, oci_manifest, sha256
+from deployer.oci import Compression, Descriptor, Repository, labels
+from deployer.oci.manifest import OCI_CONFIG, oci_manifest, sha256
 from deployer.words import size
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.built import Built, build
@@ -31,7 +31,8 @@ def find(content: Addressed, repository: Repository) -> Layer | None:
         return None
     try:
         (layer,), said = manifest.layers, manifest.annotations
-        found = Layer(layer.digest, Digest(said[labels.DIFF_ID]), layer.size, int(said[labels.UNPACKED]))
+        compression = Compression.of(layer.media_type) or Compression.GZIP
+        found = Layer(layer.digest, Digest(said[labels.DIFF_ID]), layer.size, int(said[labels.UNPACKED]), compression)
         return found if said[labels.LAYER] == content.address else None
     except (KeyError, ValueError, TypeError):
         return None  # somebody else's
@@ -74,7 +75,7 @@ def _keep(content: Addressed, layer: Layer, repository: Repository) -> None:
     repository.upload(config)
     said = {labels.LAYER: content.address, labels.DIFF_ID: layer.diff_id, labels.UNPACKED: str(layer.unpacked)}
     described = Descriptor(OCI_CONFIG, sha256(config), len(config))
-    repository.put_manifest(oci_manifest(described, (Descriptor(OCI_LAYER, layer.digest, layer.size),), said), content.tag)
+    repository.put_manifest(oci_manifest(described, (Descriptor(layer.compression.media_type, layer.digest, layer.size),), said), content.tag)
 
 
 def send(layer: Layer, file: Path, repository: Repository, report: Report, label: str, *, absent: bool = False) -> None:

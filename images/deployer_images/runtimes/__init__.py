@@ -11,9 +11,9 @@ from __future__ import annotations
 from deployer.errors import ConfigInvalid, ExtraMissing, TargetUnavailable
 from deployer_images.engine import answers as docker_answers
 from deployer_images.runtimes.health import wait_healthy
-from deployer_images.runtimes.running import Log, Running, Runtime
+from deployer_images.runtimes.running import Log, RunningContainer, Runtime
 
-__all__ = ["DOCKER", "PROCESS", "Log", "Running", "Runtime", "docker_answers", "find", "wait_healthy"]
+__all__ = ["DOCKER", "PROCESS", "Log", "RunningContainer", "Runtime", "docker_answers", "find", "wait_healthy"]
 
 DOCKER, PROCESS = "docker", "process"
 

@@ -20,7 +20,7 @@ from deployer.core.container import Container
 from deployer.errors import TargetUnavailable
 from deployer.oci import labels
 from deployer_images import engine
-from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, Running
+from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, RunningContainer
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -52,7 +52,7 @@ class Docker:
         """
         return cls(engine.connect(), login)
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> RunningContainer:
         from docker.errors import APIError, DockerException
 
         self._sweep()
@@ -117,7 +117,7 @@ class Docker:
 
         with suppress(DockerException):
             for each in self._client.containers.list(all=True, filters={"label": OWNER}, ignore_removed=True):
-                if _is_gone(each.labels.get(OWNER, "")):
+                if is_gone(each.labels.get(OWNER, "")):
                     with suppress(DockerException):
                         each.remove(force=True, v=True)
 
@@ -126,7 +126,7 @@ class Docker:
         return base.removeprefix("unix://") if base.startswith("unix://") else None
 
 
-class _RunningContainer(Running):
+class _RunningContainer(RunningContainer):
     def __init__(self, name: str, made: DockerContainer, container: Container, log: Log, unix_socket: str | None) -> None:
         super().__init__(name)
         self._made = made
@@ -211,7 +211,8 @@ def ourselves() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
-def _is_gone(owner: str) -> bool:
+def is_gone(owner: str) -> bool:
+    """Whether the process of a container's label, one of this machine's, has ended."""
     host, _, process = owner.partition(":")
     number, _, started = process.partition(":")
     return host == socket.gethostname() and number.isdigit() and _started(int(number)) != started

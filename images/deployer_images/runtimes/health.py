@@ -7,14 +7,19 @@ import threading
 import time
 
 from deployer.errors import Interrupted, RolloutFailed, TimedOut
-from deployer_images.runtimes.running import Running
+from deployer_images.runtimes.running import RunningContainer
 
 _PING_SECONDS = 2.0  # SageMaker's limit for an answer to /ping
 _POLL_SECONDS = (0.01, 0.25)
 
 
 def wait_healthy(
-    running: Running, path: str = "/ping", *, timeout_seconds: float = 480.0, ping_seconds: float = _PING_SECONDS, stop: threading.Event | None = None
+    running: RunningContainer,
+    path: str = "/ping",
+    *,
+    timeout_seconds: float = 480.0,
+    ping_seconds: float = _PING_SECONDS,
+    stop: threading.Event | None = None,
 ) -> None:
     """Return as soon as `GET path` answers 200.
 

@@ -14,18 +14,18 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO
 
-from deployer.core.container import Container, Mount
+from deployer.core.container import Container
 from deployer.errors import MachineFault
 from deployer.oci import labels
 from deployer_images.environments import environment, environment_of
-from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, Running
+from deployer_images.runtimes.running import STOP_SECONDS, Log, OutputFollower, RunningContainer
 from deployer_images.uv import OURS
 from deployer_images.wanted import Wanted
-from deployer_scoring.errors import ScoringError
-from deployer_scoring.model.locate import SAGEMAKER
+from deployer_scoring.errors import LoadError, ScoringError
+from deployer_scoring.model.locate import SAGEMAKER, find_model
 from deployer_scoring.model.mlmodel import parse_mlmodel
 from deployer_scoring.model.requirements import python_version
 
@@ -41,7 +41,7 @@ class Process:
 
     name = "process"
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> RunningContainer:
         model = _model(container)
         interpreter = _interpreter(container, model, log)
         port = _checked(port) if port else _free_port()
@@ -53,7 +53,7 @@ class Process:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "PYTHONSAFEPATH": "1",
-            **{key: _on_this_machine(value, container.mounts) for key, value in container.environment.items()},
+            **{key: container.outside(value) for key, value in container.environment.items()},
             "DEPLOYER_PORT": str(port),
             "SAGEMAKER_BIND_TO_PORT": str(port),
             **({"DEPLOYER_MODEL": str(model)} if model else {}),
@@ -69,7 +69,7 @@ class Process:
             raise MachineFault(f"{name} could not be started as a process", why=str(fault)) from fault
 
 
-class _RunningProcess(Running):
+class _RunningProcess(RunningContainer):
     def __init__(
         self,
         name: str,
@@ -164,22 +164,14 @@ def _python_of(model: Path) -> str:
 
 
 def _model(container: Container) -> Path | None:
-    """Where the model is on this machine, for what the container would look at: its variable, /opt/ml/model, its one mount."""
+    """Where the model is on this machine, for what the container would look at: its variable, /opt/ml/model, its one mount; or below that."""
     if named := container.environment.get("DEPLOYER_MODEL"):
-        return Path(_on_this_machine(named, container.mounts))
+        return Path(container.outside(named))
     at_place = next((mount.source for mount in container.mounts if mount.target == str(SAGEMAKER)), None)
-    return at_place or (container.mounts[0].source if container.mounts else None)
-
-
-def _on_this_machine(value: str, mounts: Sequence[Mount]) -> str:
-    """A path inside the container as it is called outside; anything else as it is."""
-    if not value.startswith("/"):
-        return value
-    path = PurePosixPath(value)
-    for mount in mounts:
-        if path.is_relative_to(mount.target):
-            return str(mount.source / path.relative_to(mount.target))
-    return value
+    root = at_place or (container.mounts[0].source if container.mounts else None)
+    with suppress(LoadError):
+        return find_model({}, root) if root else None
+    return root
 
 
 def _free_port() -> int:

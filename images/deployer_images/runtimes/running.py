@@ -24,7 +24,7 @@ class Runtime(Protocol):
 
     name: str
 
-    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> Running:
+    def start(self, container: Container, *, name: str, log: Log, port: int = 0, inherited: socket.socket | None = None) -> RunningContainer:
         """Start the container; it isn't healthy yet (`wait_healthy`).
 
         Args:
@@ -40,7 +40,7 @@ class Runtime(Protocol):
         """
 
 
-class Running(ABC):
+class RunningContainer(ABC):
     """A container that was started. Leaving it as a context ends it."""
 
     def __init__(self, name: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer_images.layers.archive import Entry
+from deployer_images.layers.archive import ArchiveEntry
 from deployer_images.layers.installed import entries, models
 
 SITE = "opt/deployer/venv/lib/python3.11/site-packages"
@@ -37,11 +37,11 @@ def unpacked(directory: Path, **more: str) -> Path:
     return directory
 
 
-def content(entry: Entry) -> bytes:
+def content(entry: ArchiveEntry) -> bytes:
     return entry.source.read_bytes() if isinstance(entry.source, Path) else entry.source
 
 
-def of(directory: Path, *, trimmed: bool = True) -> dict[str, Entry]:
+def of(directory: Path, *, trimmed: bool = True) -> dict[str, ArchiveEntry]:
     return {entry.name: entry for entry in entries(directory, models("3.11"), trimmed=trimmed)}
 
 

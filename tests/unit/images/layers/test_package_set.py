@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployer.oci import Compression
 from deployer_images.layers.package_set import PackageSet
 from deployer_images.layers.wheels import Wheel
 
@@ -18,6 +19,7 @@ SET = PackageSet("3.11", "linux/amd64", (A, B))
         replace(SET, python="3.12"),
         replace(SET, platform="linux/arm64"),
         replace(SET, trimmed=False),
+        SET.compressed(Compression.ZSTD),
         replace(SET, wheels=(A,)),
         replace(SET, wheels=(A, replace(B, digest="sha256:" + "c" * 64))),
         replace(SET, wheels=(A, replace(B, version="2.1"))),
@@ -41,3 +43,8 @@ def test_the_size_is_known_where_the_index_says_all() -> None:
 def test_the_tag_is_one() -> None:
     assert SET.tag.startswith("packages-")
     assert len(SET.tag) <= 128
+
+
+def test_what_an_engine_has_built_stays_as_it_was_built() -> None:
+    built = replace(SET, built_in="sha256:image")
+    assert built.compressed(Compression.ZSTD) == built
