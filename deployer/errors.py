@@ -212,6 +212,16 @@ class MachineFault(DeployerError):
     usual_advice = "mend that, then run the same command again: it goes on from what is there"
 
 
+class SomeFailed(DeployerError):
+    """Of several deployments; `outcomes` have what became of each: its `result` or its `error`."""
+
+    outcomes: tuple[Any, ...] = ()
+
+    code = "some-failed"
+    exit_code = 11
+    usual_advice = "the same command goes on with what is left"
+
+
 class Interrupted(DeployerError):
     code = "interrupted"
     exit_code = 130

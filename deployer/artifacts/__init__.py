@@ -5,7 +5,7 @@ for chunk in TarGz(model.path, expecting=model.digest): ...     the same model, 
 for file in files(model.path): ...          one by one, as a prefix
 """
 
-from deployer.artifacts.content import ModelFile, content_digest, files
+from deployer.artifacts.content import ModelFile, combined, content_digest, digested, files
 from deployer.artifacts.example import Example, input_example
 from deployer.artifacts.fetching import fetch
 from deployer.artifacts.package import Filler, Hashed, Package, Tar, TarGz, gzipped
@@ -21,7 +21,9 @@ __all__ = [
     "Tar",
     "TarGz",
     "candidate_name",
+    "combined",
     "content_digest",
+    "digested",
     "fetch",
     "files",
     "gzipped",

@@ -78,14 +78,21 @@ def files(directory: Path) -> tuple[ModelFile, ...]:
 def content_digest(files: Iterable[ModelFile]) -> Digest:
     """The digest of a model's files, in the order that `files` gives.
 
-    Files are read once, several at a time, in pieces of 256 KiB.
+    Raises:
+        MachineFault: a file can't be read.
+    """
+    return combined(digested(files))
+
+
+def digested(files: Iterable[ModelFile]) -> list[tuple[ModelFile, bytes]]:
+    """Each file with its SHA-256. They are read once, several at a time, in pieces of 256 KiB.
 
     Raises:
         MachineFault: a file can't be read.
     """
     listed = tuple(files)
     with ThreadPoolExecutor(_READERS, thread_name_prefix="digest") as pool:
-        return combined(zip(listed, pool.map(_file_digest, listed), strict=True))
+        return list(zip(listed, pool.map(_file_digest, listed), strict=True))
 
 
 class DigestedAgain:

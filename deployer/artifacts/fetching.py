@@ -57,7 +57,9 @@ def _from_mlflow(uri: ModelUri, report: Report, tracking_uri: str | None, regist
     directory, source = registry.fetch(uri, report, tracking_uri=tracking_uri, registry_uri=registry_uri)
     facts = validate(directory, uri.public)
     return PackagedModel(
-        replace(facts, registered_name=source.registered_name, version=source.version, run_id=source.run_id or facts.run_id),
+        replace(
+            facts, registered_name=source.registered_name, version=source.version, run_id=source.run_id or facts.run_id, location=source.location
+        ),
         directory,
     )
 

@@ -8,10 +8,11 @@ import json
 import logging
 import os
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,7 +24,7 @@ from deployer.artifacts.transfer import Arrived, RemoteFile, download
 from deployer.artifacts.uri import ModelUri, candidate_name, spelled
 from deployer.errors import ConfigInvalid, ExtraMissing, ModelNotFound
 from deployer.events import Report
-from deployer_scoring.masking import learn
+from deployer_scoring.masking import learn, without_secrets
 from deployer_scoring.model.mlmodel import FILE
 
 # Unless the user says otherwise: an answer within seconds where no server is, no bar of its own over ours, and no word to anybody else.
@@ -35,12 +36,13 @@ _QUIET = {
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """What a URI stands for at this moment.
 
     Attributes:
         uri: what an artifact repository of MLflow is opened by: never a stage, alias or `latest`.
         path: of the model below it.
+        location: the address of the model's files where they are kept; "" where that isn't known.
     """
 
     uri: str
@@ -48,9 +50,10 @@ class Source:
     registered_name: str = ""
     version: str = ""
     run_id: str = ""
+    location: str = ""
 
 
-def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> tuple[Path, Source]:
+def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, registry_uri: str | None = None) -> tuple[Path, ModelSource]:
     """The model's directory on this machine, and what its URI stands for now.
 
     An artifact may be overwritten under the same name, so the cache is asked by the list of files and the MLmodel itself, which carries a
@@ -67,7 +70,7 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
         PermissionDenied, CredentialsInvalid, TargetUnavailable: what the server says, or that it doesn't answer.
         MachineFault: the disk is full.
     """
-    with _session(uri, tracking_uri, registry_uri) as mlflow, errors(uri, mlflow):
+    with session(uri, tracking_uri, registry_uri) as mlflow, errors(uri, mlflow):
         look_for_databases(mlflow)
         source, repository = _resolved(uri, mlflow.MlflowClient(), mlflow)
         listed = [file for file in _listed(repository, source.path) if not ignored(file.path)]
@@ -90,7 +93,7 @@ def fetch(uri: ModelUri, report: Report, *, tracking_uri: str | None = None, reg
 
                 download(listed, get, directory, uri.public, report)
 
-        return cache.kept(candidate_name(uri.text), key, make), source
+        return cache.kept(candidate_name(uri.text), key, make), replace(source, location=_location(repository, source.path))
 
 
 @contextmanager
@@ -117,9 +120,9 @@ def look_for_databases(mlflow: Any) -> None:
             )
 
 
-def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[Source, Any]:
+def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[ModelSource, Any]:
     if uri.scheme in {"mlflow-artifacts", "dbfs"}:
-        return Source(uri.text.rstrip("/")), _repository(uri.text.rstrip("/"))
+        return ModelSource(uri.text.rstrip("/")), _repository(uri.text.rstrip("/"))
     if uri.scheme == "runs":
         return _of_run(uri, client)
     name, _, rest = urlsplit(uri.text).path.lstrip("/").partition("/")
@@ -130,7 +133,7 @@ def _resolved(uri: ModelUri, client: Any, mlflow: Any) -> tuple[Source, Any]:
     return _of_logged_model(name, client)
 
 
-def _of_version(uri: ModelUri, name: str, rest: str, client: Any) -> tuple[Source, Any]:
+def _of_version(uri: ModelUri, name: str, rest: str, client: Any) -> tuple[ModelSource, Any]:
     """A registered model's version, by number, alias, stage or `latest`, with the path of a model below it where the URI goes on."""
     if "@" in name:
         name, _, alias = name.rpartition("@")
@@ -143,7 +146,7 @@ def _of_version(uri: ModelUri, name: str, rest: str, client: Any) -> tuple[Sourc
                 f"{uri.text} stands for no model: no version of {name} is in stage {wanted}", advice=f"name a version: models:/{name}/1"
             )
     concrete = f"models:/{name}/{found.version}"
-    return Source(concrete, path.strip("/"), name, str(found.version), found.run_id or ""), _repository(concrete)
+    return ModelSource(concrete, path.strip("/"), name, str(found.version), found.run_id or ""), _repository(concrete)
 
 
 def _newest(client: Any, name: str, stage: str) -> Any:
@@ -154,14 +157,14 @@ def _newest(client: Any, name: str, stage: str) -> Any:
         return max(client.get_latest_versions(name, stages), key=lambda each: int(each.version), default=None)
 
 
-def _of_logged_model(model_id: str, client: Any) -> tuple[Source, Any]:
+def _of_logged_model(model_id: str, client: Any) -> tuple[ModelSource, Any]:
     """A model of MLflow 3 by its id; where it is registered once, under that name and version."""
     if not hasattr(client, "get_logged_model"):
         raise ConfigInvalid(f"models:/{model_id} is a logged model's URI, which this MLflow doesn't know", advice="pip install -U 'mlflow-skinny>=3'")
     found = client.get_logged_model(model_id)
     registered = _registered(found.tags or {})
     name, version = registered[0] if len(registered) == 1 else ("", "")
-    return Source(f"models:/{model_id}", "", name, version, found.source_run_id or ""), _repository(f"models:/{model_id}")
+    return ModelSource(f"models:/{model_id}", "", name, version, found.source_run_id or ""), _repository(f"models:/{model_id}")
 
 
 def _registered(tags: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -171,20 +174,20 @@ def _registered(tags: Mapping[str, str]) -> list[tuple[str, str]]:
         return []
 
 
-def _of_run(uri: ModelUri, client: Any) -> tuple[Source, Any]:
+def _of_run(uri: ModelUri, client: Any) -> tuple[ModelSource, Any]:
     """A model among a run's artifacts or, since MLflow 3, the run's logged model of that name."""
     run_id, _, path = urlsplit(uri.text).path.lstrip("/").partition("/")
     path = path.strip("/")
     if not run_id:
         raise ConfigInvalid(f"{uri.text} names no run", advice="write runs:/RUN_ID/PATH")
     run = client.get_run(run_id)
-    source = Source(run.info.artifact_uri, path, run_id=run_id)
+    source = ModelSource(run.info.artifact_uri, path, run_id=run_id)
     repository = _repository(source.uri)
     name, _, below = path.partition("/")
     if any(file.path == FILE for file in _listed(repository, path)) or not name or not hasattr(client, "search_logged_models"):
         return source, repository
     model_id = _logged_by_run(client, run, name)
-    return (Source(f"models:/{model_id}", below, run_id=run_id), _repository(f"models:/{model_id}")) if model_id else (source, repository)
+    return (ModelSource(f"models:/{model_id}", below, run_id=run_id), _repository(f"models:/{model_id}")) if model_id else (source, repository)
 
 
 def _logged_by_run(client: Any, run: Any, name: str) -> str | None:
@@ -203,6 +206,12 @@ def _repository(uri: str) -> Any:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     return get_artifact_repository(uri)
+
+
+def _location(repository: Any, path: str) -> str:
+    """Where a repository has a path; of one that a server hands out, its address there."""
+    found = str(getattr(getattr(repository, "repo", repository), "artifact_uri", "")).rstrip("/")
+    return without_secrets(f"{found}/{path}".rstrip("/")) if found else ""
 
 
 def _listed(repository: Any, path: str, below: str = "") -> Iterator[RemoteFile]:
@@ -227,8 +236,44 @@ def _contents(listed: list[RemoteFile]) -> str:
 
 
 @contextmanager
-def _session(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) -> Iterator[Any]:
-    """MLflow, pointed at the servers that were asked for; afterwards it and the environment are as they were."""
+def session(uri: ModelUri, tracking_uri: str | None = None, registry_uri: str | None = None) -> Iterator[Any]:
+    """MLflow, pointed at the servers that were asked for; afterwards it and the environment are as they were.
+
+    Where it points is the whole process's: threads that ask the same servers go side by side, others wait for their turn.
+    """
+    servers = (tracking_uri, registry_uri, uri.server, uri.scheme == "dbfs")
+    with _turns:
+        _turns.wait_for(lambda: _pointed.servers in (None, servers))
+        if _pointed.servers is None:
+            _pointed.mlflow, _pointed.restored = _point(uri, tracking_uri, registry_uri)
+            _pointed.servers = servers
+        _pointed.users += 1
+    try:
+        yield _pointed.mlflow
+    finally:
+        with _turns:
+            _pointed.users -= 1
+            if not _pointed.users:
+                _pointed.servers = None
+                _pointed.restored.close()
+                _turns.notify_all()
+
+
+@dataclass(slots=True)
+class _Pointed:
+    """Where MLflow points, for how many, and what takes it back."""
+
+    servers: tuple[object, ...] | None = None
+    users: int = 0
+    mlflow: Any = None
+    restored: ExitStack = field(default_factory=ExitStack)
+
+
+_turns, _pointed = threading.Condition(), _Pointed()
+
+
+def _point(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) -> tuple[Any, ExitStack]:
+    """Point MLflow there; it, and what takes that back."""
     learn(tracking_uri, registry_uri, os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get("MLFLOW_REGISTRY_URI"))
     with ExitStack() as restored:
         for name, value in _QUIET.items():
@@ -250,7 +295,7 @@ def _session(uri: ModelUri, tracking_uri: str | None, registry_uri: str | None) 
                 restored.callback(_set_variable, f"MLFLOW_{kind.upper()}_URI", os.environ.get(f"MLFLOW_{kind.upper()}_URI"))
                 restored.callback(pointing, set_before)
                 pointing(wanted)
-        yield mlflow
+        return mlflow, restored.pop_all()
 
 
 def _set_variable(name: str, value: str | None) -> None:

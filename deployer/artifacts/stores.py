@@ -86,7 +86,7 @@ def location(uri: ModelUri) -> tuple[str, str, Mapping[str, str]]:
     return protocol, f"{parts.netloc}{parts.path}".rstrip("/"), {"endpoint_url": endpoint} if endpoint else {}
 
 
-class Store(Protocol):
+class ArtifactStore(Protocol):
     """Where a URI leads."""
 
     def listed(self) -> list[RemoteFile]:
@@ -98,7 +98,7 @@ class Store(Protocol):
         ...
 
 
-def opened(uri: ModelUri) -> Store:
+def opened(uri: ModelUri) -> ArtifactStore:
     """What reads a URI: boto3 for S3 where it is installed, else fsspec.
 
     Raises:

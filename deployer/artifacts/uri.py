@@ -10,14 +10,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from deployer.errors import ConfigInvalid
+from deployer_scoring.fetching.uris import ARCHIVES
 from deployer_scoring.masking import learn, without_secrets
 
 FORMS = (
     "a directory, file:, s3://, gs://, wasbs://, abfss://, http(s)://, runs:/RUN/PATH, models:/NAME/VERSION, models:/NAME@ALIAS, "
     "models:/m-ID, mlflow-artifacts:/PATH or dbfs:/PATH; models://PROFILE@databricks/NAME/VERSION, too"
 )
-
-_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
 
 
 class Kind(Enum):
@@ -141,7 +140,7 @@ def candidate_name(uri: str) -> str:
     else:
         parts = urlsplit(parsed.public)
         name = unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.netloc.rpartition("@")[2].partition(".")[0]
-    for ending in _ARCHIVES:
+    for ending in ARCHIVES:
         name = name.removesuffix(ending)
     if not name.strip(". "):
         raise ConfigInvalid(f"{uri} has no name in it to call the deployment by", advice="name the deployment: -n NAME")

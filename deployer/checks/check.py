@@ -21,7 +21,7 @@ from deployer.checks.finding import Finding, Severity, error, in_order, note, wa
 from deployer.checks.imports import Modules
 from deployer.checks.knowledge import FLAVORS, standard
 from deployer.checks.needs import check_requirements
-from deployer.checks.sources import Source, imports_of_function, read_source
+from deployer.checks.sources import SourceFile, imports_of_function, read_source
 from deployer.checks.surroundings import Surroundings, of_requirements
 from deployer.checks.versions import check_versions
 from deployer.core.requirements import NEWER_PYTHON, minor_of, python_too_old
@@ -73,7 +73,7 @@ class _Seen:
     listed: tuple[ModelFile, ...]
     pickled: tuple[PickledFile, ...]
     modules: Modules
-    scripts: Mapping[str, Source] = field(default_factory=dict)
+    scripts: Mapping[str, SourceFile] = field(default_factory=dict)
 
 
 def check_model(model: PackagedModel, *, there: Surroundings | None = None, limit: Limit | None = None, strict: bool = False) -> Checked:
@@ -106,13 +106,13 @@ def _look(directory: Path, facts: ModelFacts, there: Surroundings) -> _Seen:
     return _Seen(model, facts, there, listed, tuple(pickles(listed)), modules, scripts)
 
 
-def _sources(files: Mapping[str, ModelFile], python: str) -> dict[str, Source]:
+def _sources(files: Mapping[str, ModelFile], python: str) -> dict[str, SourceFile]:
     """Files of Python, read as far as that takes seconds; nothing is known of the others."""
-    found, left = dict[str, Source](), _MOST_SOURCE
+    found, left = dict[str, SourceFile](), _MOST_SOURCE
     for path, file in files.items():
         left -= file.size
         read = file.size <= _LARGEST_SOURCE and left > 0
-        found[path] = read_source(_read(file), python) if read else Source()
+        found[path] = read_source(_read(file), python) if read else SourceFile()
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from deployer.artifacts.content import ModelFile
 from deployer.artifacts.opened import faults
 from deployer.checks.finding import Finding, error, warning
+from deployer_scoring.errors import MLModelError
 from deployer_scoring.model import requirements as required
 from deployer_scoring.model.mlmodel import MLModel
 
@@ -32,6 +33,17 @@ def _environments(model: MLModel) -> Iterator[Finding]:
     elif missing:
         what = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not in the model's directory; {described[0]} is taken instead"
         yield warning("environment-missing", "MLmodel", what, advice)
+    yield from _programs(model)
+
+
+def _programs(model: MLModel) -> Iterator[Finding]:
+    try:
+        programs = required.conda_programs(model.directory)
+    except MLModelError:
+        return  # where it matters that conda.yaml can't be read, that is said by who needs it
+    if programs:
+        what = f"it lists {', '.join(programs)}, no package of Python's: nothing is installed by conda where the model is served"
+        yield warning("conda-program", required.CONDA, what, "serve it on a base image that has it: build-and-push-container --base IMAGE")
 
 
 def _as_clause(sentence: str) -> str:

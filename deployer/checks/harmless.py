@@ -10,6 +10,7 @@ import re
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from deployer_scoring.opcodes.facts import Global, PickleFacts
 
@@ -45,7 +46,7 @@ def judge(name: Global, facts: PickleFacts, own: frozenset[str]) -> Judgement:
 def _danger(module: str, attribute: str) -> str:
     """What a name does that is dangerous; "" where that isn't known of it."""
     for path in _readings(module, attribute):
-        if does := next((does for does, pattern in _DANGEROUS if pattern.fullmatch(path)), ""):
+        if does := next((does for does, pattern in _DANGEROUS if _matches(pattern, path)), ""):
             return does
     special = any(part.startswith("__") and part.endswith("__") and part not in _PLAIN_DUNDERS for part in attribute.split("."))
     return "reaches into what Python is made of" if special else ""
@@ -56,7 +57,7 @@ def _is_known(name: Global, module: str, attribute: str, facts: PickleFacts, own
     if not attribute or top in own or top == "__main__" or module.startswith("__torch__"):
         return True  # a module alone, the model's own code, a class that TorchScript has compiled: the model's affair, or no Python
     if top in sys.stdlib_module_names or top in _GONE:
-        return _STANDARD.fullmatch(f"{module}.{attribute}") is not None
+        return _matches(_STANDARD, f"{module}.{attribute}")
     if top in _LIBRARIES:
         return _known_of_library(module, attribute.split("."), called=name in facts.calls)
     return not (name in facts.calls or name in facts.made or name in facts.handed)
@@ -79,10 +80,20 @@ def _readings(module: str, attribute: str) -> list[str]:
 def _known_of_library(module: str, parts: list[str], *, called: bool) -> bool:
     """Classes and constants, functions that are not called while it loads, and those that are known to make an object of what they are given."""
     last = parts[-1]
-    is_class = parts[0].lstrip("_")[:1].isupper() or _MAKES.fullmatch(f"{module}.{parts[0]}") is not None
-    if _DOING.fullmatch(last) or (len(parts) > 1 and not is_class):
+    is_class = parts[0].lstrip("_")[:1].isupper() or _matches(_MAKES, f"{module}.{parts[0]}")
+    if _matches(_DOING, last) or (len(parts) > 1 and not is_class):
         return False
-    return not called or (is_class and len(parts) == 1) or _MAKES.fullmatch(f"{module}.{last}") is not None
+    return not called or (is_class and len(parts) == 1) or _matches(_MAKES, f"{module}.{last}")
+
+
+def _matches(pattern: str, text: str) -> bool:
+    return _compiled(pattern).fullmatch(text) is not None
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Once it is asked: compiling all of these takes a tenth of a second, and most commands ask none."""
+    return re.compile(pattern)
 
 
 _COMMANDS = (
@@ -129,13 +140,13 @@ _CALLS = (
     r"|_?operator\.(attrgetter|methodcaller|call|setitem|delitem|iconcat)|_?functools\.(partialmethod|singledispatch|cached_property|cmp_to_key|wraps)"
     r"|types\.DynamicClassAttribute|copy\.replace|contextlib\.ExitStack\..+|weakref\.finalize|atexit\..+|sched\..+"
 )
-_DANGEROUS: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("runs commands", re.compile(_COMMANDS)),
-    ("runs code", re.compile(_CODE)),
-    ("loads other pickles or files", re.compile(_PICKLES)),
-    ("reads or changes files or the system", re.compile(_FILES)),
-    ("opens connections", re.compile(_NETWORK)),
-    ("calls what it is handed by a name", re.compile(_CALLS)),
+_DANGEROUS: tuple[tuple[str, str], ...] = (
+    ("runs commands", _COMMANDS),
+    ("runs code", _CODE),
+    ("loads other pickles or files", _PICKLES),
+    ("reads or changes files or the system", _FILES),
+    ("opens connections", _NETWORK),
+    ("calls what it is handed by a name", _CALLS),
 )
 
 _PLAIN_DUNDERS = frozenset({"__new__", "__newobj__", "__newobj_ex__", "__init__", "__main__"})
@@ -147,7 +158,7 @@ _BUILTINS = (
     " reversed any all zip enumerate hash repr ascii id ord chr bin oct hex divmod pow format callable print next long unicode"
     " basestring xrange NoneType ellipsis function"
 )
-_STANDARD = re.compile(
+_STANDARD = (
     rf"(builtins|__builtin__)\.({'|'.join(_BUILTINS.split())}|\w*(Error|Exception|Warning|Iteration|Interrupt|Exit))|exceptions\.\w+"
     r"|(builtins|__builtin__)\.(str|unicode|bytes|int|float|list|dict|tuple|set)\.[a-z]\w*"
     r"|(copyreg|copy_reg)\.(_reconstructor|__newobj__|__newobj_ex__)|copy\.(copy|deepcopy)"
@@ -360,12 +371,12 @@ _LIBRARIES = frozenset(
 )
 
 # Functions of libraries that are one wherever a library has them.
-_DOING = re.compile(
+_DOING = (
     r"system|popen|Popen|exec|eval|execfile|loads?|open|call|check_call|check_output|spawn|run|main|read_pickle|urlopen|import_module|__import__|get_handle|compile"
     r"|import_string|import_from_string|locate|get_obj_by_name|import_item|safe_import|lazy_import|string_to_class|load_class|resolve_name|import_optional_dependency"
 )
 # Functions of libraries by which their objects are pickled.
-_MAKES = re.compile(
+_MAKES = (
     r".+\.(__pyx_unpickle_\w+|_+(re)?(un)?pickle\w*|_unpickle\w*|unpickle\w*|_?reconstruct\w*|_?rebuild\w*|_+new_\w+|newObj|_from_pickle\w*|_+restore\w*|_?deserialize\w*)"
     r"|numpy\.(_?core\.)?(\w+\.)?(_reconstruct|_mareconstruct|_mrreconstruct|scalar|_frombuffer|_ufunc_reconstruct|_DType_reconstruct|dtype|ndarray|recarray|record|matrix|asarray|array)"
     r"|numpy\.((u?int|float|complex)\d+|bool_?|str_|bytes_|object_|void|datetime64|timedelta64|u?intc?|u?intp|longlong|double|single|half|poly1d|vectorize|random\._pickle\.\w+|ma\.\w+\.\w+)"

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from deployer.checks import knowledge
 from deployer.checks.finding import Finding, Severity, error, warning
-from deployer.checks.sources import Source
+from deployer.checks.sources import SourceFile
 from deployer.checks.surroundings import Surroundings
 from deployer_scoring.loaders.loading import needs_no_mlflow
 from deployer_scoring.opcodes.facts import Global
@@ -29,7 +29,7 @@ class Modules:
     """
 
     surroundings: Surroundings
-    code: Mapping[str, Source] = field(default_factory=dict)
+    code: Mapping[str, SourceFile] = field(default_factory=dict)
     folder: str = ""
     others: frozenset[str] = frozenset()
     elsewhere: frozenset[str] = frozenset()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class PickleRule:
     """A name in a pickle (matched whole) that only some versions of a distribution can load.
 
     `also`: another name that must be there too. `unless`: one that must not. `origin`: what wrote it.
@@ -26,11 +26,11 @@ class Rule:
     unless: re.Pattern[str] | None = None
 
 
-def _rule(names: str, distribution: str, versions: str, origin: str, *, also: str = "", unless: str = "") -> Rule:
-    return Rule(re.compile(names), distribution, versions, origin, re.compile(also) if also else None, re.compile(unless) if unless else None)
+def _rule(names: str, distribution: str, versions: str, origin: str, *, also: str = "", unless: str = "") -> PickleRule:
+    return PickleRule(re.compile(names), distribution, versions, origin, re.compile(also) if also else None, re.compile(unless) if unless else None)
 
 
-RULES: tuple[Rule, ...] = (
+RULES: tuple[PickleRule, ...] = (
     _rule(r"numpy\._core\..*", "numpy", ">=1.26", "numpy 2"),  # 1.26 has stubs for it
     _rule(r"numpy\.random\._(pcg64|mt19937|philox|sfc64)\..*", "numpy", ">=2", "a random generator of numpy 2", also=r"numpy\.random\._pickle\..*"),
     _rule(

@@ -25,7 +25,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceFile:
     """A Python file.
 
     Attributes:
@@ -39,7 +39,7 @@ class Source:
     error_line: int = 0
 
 
-def read_source(content: bytes, python: str) -> Source:
+def read_source(content: bytes, python: str) -> SourceFile:
     """Parse a file as that Python would ("3.9"; "" for ours).
 
     What only a later Python than the one that runs this could read is taken for right: then nothing is known of the file.
@@ -48,12 +48,12 @@ def read_source(content: bytes, python: str) -> Source:
     try:
         tree = ast.parse(content, feature_version=(3, min(minor, sys.version_info.minor)))
     except (RecursionError, MemoryError):
-        return Source(error="it is nested too deeply")  # MemoryError is how CPython's parser says so
+        return SourceFile(error="it is nested too deeply")  # MemoryError is how CPython's parser says so
     except (SyntaxError, ValueError) as error:
         if minor > sys.version_info.minor:
-            return Source()
-        return Source(error=str(getattr(error, "msg", error)), error_line=getattr(error, "lineno", 0) or 0)
-    return Source(tuple(_imports(tree)), _names(tree))
+            return SourceFile()
+        return SourceFile(error=str(getattr(error, "msg", error)), error_line=getattr(error, "lineno", 0) or 0)
+    return SourceFile(tuple(_imports(tree)), _names(tree))
 
 
 def imports_of_function(code: bytes, names: tuple[str, ...], python: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from packaging.version import InvalidVersion, Version
 
 from deployer.checks.containers import PickledFile
 from deployer.checks.finding import Finding, error, note, warning
-from deployer.checks.knowledge import RULES, TREES, TREES_CHANGED, Rule
+from deployer.checks.knowledge import RULES, TREES, TREES_CHANGED, PickleRule
 from deployer.checks.surroundings import Surroundings
 from deployer.core.requirements import minor_of
 
@@ -41,7 +41,7 @@ def _by_names(pickled: PickledFile, there: Surroundings) -> Iterator[Finding]:
             yield _misfit(pickled.file, rule, seen, excluded, there)
 
 
-def _misfit(file: str, rule: Rule, seen: str, excluded: str, there: Surroundings) -> Finding:
+def _misfit(file: str, rule: PickleRule, seen: str, excluded: str, there: Surroundings) -> Finding:
     return error(
         f"{rule.distribution}-version",
         file,

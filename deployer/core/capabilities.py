@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from deployer.core.accelerators import Accelerator
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
 from deployer.core.target import ConfigT, DeploymentSpec, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
@@ -127,8 +128,21 @@ class SupportsImageUses(Protocol[Cloud_contra]):
 class SupportsPackages(Protocol[Cloud_contra]):
     """Targets that make a model's packages into an image where none has them (`Image.planned`)."""
 
-    def make_packages(self, model: PackagedModel, cloud: Cloud_contra, report: Report) -> None:
-        """Make the image that `resolve` planned, so that it is there when the model is resolved again. Safe to run twice."""
+    def make_packages(self, spec: DeploymentSpec[Any], cloud: Cloud_contra, report: Report) -> None:
+        """Make the image that `resolve` planned for this spec, so that it is there when the model is resolved again. Safe to run twice."""
+
+
+@runtime_checkable
+class SupportsAccelerators(Protocol):
+    """Targets that know, without asking their cloud, what a container calculates on: its packages are built for that."""
+
+    def accelerator(self, config: Any) -> Accelerator | None:
+        """What there is beside processors, or that there is nothing; None where it isn't known, or no GPU of NVIDIA's."""
+
+
+def accelerator_of(target: Target[Any, Any], config: Any) -> Accelerator | None:
+    """What the target says of it; None where it doesn't know."""
+    return target.accelerator(config) if isinstance(target, SupportsAccelerators) else None
 
 
 @runtime_checkable
@@ -143,6 +157,16 @@ class SupportsExport(Protocol[Cloud_contra]):
 
         Raises:
             ConfigInvalid: an option that files of this form can't carry.
+        """
+
+    def forms_of_no_model(self) -> tuple[str, ...]:
+        """Those forms whose files are for any model where none is named."""
+
+    def export_of_no_model(self, config: Any, form: str, cloud: Cloud_contra) -> Exported:
+        """The files for any model.
+
+        Raises:
+            ConfigInvalid: there is no image for them, and what makes one.
         """
 
 

@@ -12,19 +12,20 @@ from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
+from deployer.core.accelerators import Accelerator, misfits
 from deployer.core.requirements import MLFLOW, Need, distribution_of, environment, lock_digest, minor_of, need, version
 from deployer.core.state import Image, ModelFacts, short
 from deployer.errors import ConfigInvalid
 
-__all__ = ["MODES", "Fit", "Row", "fit", "left_out", "lock_digest"]
+__all__ = ["MODES", "Fit", "PackageRow", "fit", "left_out", "lock_digest", "makes", "trims"]
 
-MODES = ("auto", "compatible", "exact", "image", "at-start")
+MODES = ("auto", "untrimmed", "compatible", "exact", "image", "at-start")
 
 _SAME_MAJOR = frozenset({"numpy", "pandas"})
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PackageRow:
     """One package: what the model asks for, what the image has, and whether that will do."""
 
     package: str
@@ -37,7 +38,7 @@ class Row:
 class Fit:
     """The verdict, package by package. `advice` is the command that builds the image that fits."""
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[PackageRow, ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     summary: str = ""
@@ -48,7 +49,7 @@ class Fit:
         return not self.reasons
 
 
-def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
+def fit(model: ModelFacts, image: Image, mode: str, accelerator: Accelerator | None = None) -> Fit:
     """Hold the model's requirements against the image's packages.
 
     Names are compared in PEP 503's normal form, markers evaluated for the image's Python and platform. A range, unlike a pin, was meant
@@ -57,8 +58,10 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
     Args:
         mode: "compatible": same minor of Python, same major of numpy and pandas, same minor of the model's own framework, the rest by name
             (mlflow only where the loader module is one of mlflow's and the model can't do without; mlflow-skinny will do);
-            "auto": the same; where no image fits, its packages are still to be made; "exact": every pin as it
-            stands; "image": no check; "at-start": uv installs in the container, nothing to check but Python's minor.
+            "auto": the same; where no image fits, its packages are still to be made; "untrimmed": as "auto", and nothing is left
+            out of them; "exact": every pin as it stands; "image": no check; "at-start": uv installs in the container, nothing to check but
+            Python's minor.
+        accelerator: what it will run on, where that is known: nothing that leaves a GPU unused fits there without a word.
 
     Raises:
         ConfigInvalid: another mode.
@@ -73,25 +76,39 @@ def fit(model: ModelFacts, image: Image, mode: str) -> Fit:
     if image.packages is None:
         warning = image.unlisted or f"{_called(image)} does not list its packages, so nobody has checked that it has what the model needs"
         return _verdict(model, image, python, reasons, [warning], summary=warning)
+    if image.trimmed and not trims(mode):
+        reasons.append(f"{_called(image)} lacks what no import needs of its packages: tests, headers, static libraries")
     packages: dict[str, str] = {canonicalize_name(name): found for name, found in image.packages.items()}
-    judged = [_exact(each, packages) if mode == "exact" else _compatible(each, packages, model) for each in _needs(model, image)]
+    needs = list(_needs(model, image))
+    judged = [_exact(each, packages) if mode == "exact" else _compatible(each, packages, model) for each in needs]
+    apart, doubtful = misfits(packages, needs, accelerator) if accelerator else ([], [])
     rows = [row for row, _, _ in judged]
     return _verdict(
         model,
         image,
         [*python, *rows],
-        [*reasons, *(reason for _, reason, _ in judged if reason)],
-        [*(image.planned.warnings if image.planned else ()), *(warning for _, _, warning in judged if warning)],
+        [*reasons, *(reason for _, reason, _ in judged if reason), *apart],
+        [*(image.planned.warnings if image.planned else ()), *doubtful, *(warning for _, _, warning in judged if warning)],
         summary=f"{_called(image)} has what the model needs ({len(rows)} {'package' if len(rows) == 1 else 'packages'})",
     )
 
 
+def makes(mode: str) -> bool:
+    """Whether a model's packages are made for it where no image has them."""
+    return mode in ("auto", "untrimmed")
+
+
+def trims(mode: str) -> bool:
+    """Whether what no import needs may be left out of them."""
+    return mode != "untrimmed"
+
+
 def left_out(model: ModelFacts, mode: str) -> frozenset[str]:
-    """What of a model's requirements isn't made for it: by "auto" mlflow, where it can do without, which most of an environment is for."""
-    return MLFLOW if mode == "auto" and not model.needs_mlflow else frozenset()
+    """What of a model's requirements isn't made for it: where they are made mlflow, where it can do without, which most of an environment is for."""
+    return MLFLOW if makes(mode) and not model.needs_mlflow else frozenset()
 
 
-Judged = tuple[Row, str, str]
+Judged = tuple[PackageRow, str, str]
 """A row, the reason where it's a misfit, a warning where there is one."""
 
 
@@ -113,7 +130,7 @@ def _needs(model: ModelFacts, image: Image) -> Iterator[Need]:
 
 def _compatible(need: Need, packages: Mapping[str, str], model: ModelFacts) -> Judged:
     found = _found(need, packages)
-    row = Row(need.name or need.line, _wanted(need), found, fits=True)
+    row = PackageRow(need.name or need.line, _wanted(need), found, fits=True)
     if not need.name:
         return row, "", f"{need.line} does not say which package it is, so it was not checked"
     if not found:
@@ -129,7 +146,7 @@ def _compatible(need: Need, packages: Mapping[str, str], model: ModelFacts) -> J
     return row, "", f"the model asks for {need.line}, the image has {found}" if outside else ""
 
 
-def _within(row: Row, need: Need, parts: int) -> Judged:
+def _within(row: PackageRow, need: Need, parts: int) -> Judged:
     """The same major (1 part) or minor (2 parts) as the pin, or a version in the range."""
     pinned, there = need.pinned, version(row.found)
     if pinned is None or there is None:
@@ -142,7 +159,7 @@ def _within(row: Row, need: Need, parts: int) -> Judged:
 
 def _exact(need: Need, packages: Mapping[str, str]) -> Judged:
     found = _found(need, packages, exact=True)
-    row = Row(need.name or need.line, _wanted(need), found, fits=True)
+    row = PackageRow(need.name or need.line, _wanted(need), found, fits=True)
     if not need.name:
         return row, "", f"{need.line} does not say which package it is, so it was not checked"
     if not found:
@@ -152,15 +169,15 @@ def _exact(need: Need, packages: Mapping[str, str]) -> Judged:
     return (row, "", "") if _satisfied(need, found) else _misfit(row, f"{need.name} is {found}, the model pins {need.specifier}")
 
 
-def _python(model: ModelFacts, image: Image) -> tuple[list[Row], list[str]]:
+def _python(model: ModelFacts, image: Image) -> tuple[list[PackageRow], list[str]]:
     wanted, found = minor_of(model.python_version), minor_of(image.python_version)
     if not wanted or not found:
         return [], []
-    row = Row("python", wanted, image.python_version, fits=wanted == found)
+    row = PackageRow("python", wanted, image.python_version, fits=wanted == found)
     return [row], [] if row.fits else [f"the model was saved by Python {wanted}, the image has {found}"]
 
 
-def _verdict(model: ModelFacts, image: Image, rows: list[Row], reasons: list[str], warnings: list[str], *, summary: str) -> Fit:
+def _verdict(model: ModelFacts, image: Image, rows: list[PackageRow], reasons: list[str], warnings: list[str], *, summary: str) -> Fit:
     if not reasons:
         return Fit(tuple(rows), (), tuple(warnings), summary)
     return Fit(
@@ -173,8 +190,8 @@ def _verdict(model: ModelFacts, image: Image, rows: list[Row], reasons: list[str
     )
 
 
-def _misfit(row: Row, reason: str) -> Judged:
-    return Row(row.package, row.wanted, row.found, fits=False), reason, ""
+def _misfit(row: PackageRow, reason: str) -> Judged:
+    return PackageRow(row.package, row.wanted, row.found, fits=False), reason, ""
 
 
 def _found(need: Need, packages: Mapping[str, str], *, exact: bool = False) -> str:

@@ -22,7 +22,7 @@ DONE, PAUSED, UNDER_WAY = "done", "paused", "under-way"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class HistoryEntry:
     """One run that changed a deployment, or tried to.
 
     Attributes:
@@ -55,11 +55,11 @@ class Entry:
 class Chapter:
     """An entry, and for how many seconds what it brought has served alone since; None where it didn't come to."""
 
-    entry: Entry
+    entry: HistoryEntry
     served: float | None = None
 
 
-def read(text: str) -> tuple[Entry, ...]:
+def read(text: str) -> tuple[HistoryEntry, ...]:
     """The entries of a document, oldest first; none where it can't be read.
 
     Raises:
@@ -77,13 +77,13 @@ def read(text: str) -> tuple[Entry, ...]:
         return ()
 
 
-def written(entries: Iterable[Entry]) -> str:
+def written(entries: Iterable[HistoryEntry]) -> str:
     """The document of the newest entries."""
     newest = tuple(entries)[-MOST:]
     return json.dumps({"format": FORMAT, "entries": [asdict(each) for each in newest]}, sort_keys=True, ensure_ascii=False)
 
 
-def begun(text: str, entry: Entry, observed: Observed | None) -> str:
+def begun(text: str, entry: HistoryEntry, observed: Observed | None) -> str:
     """The document with an entry more, and what became of those before by what is there now."""
     return written((*_settled(read(text), observed), entry))
 
@@ -93,7 +93,7 @@ def ended(text: str, run: str, at: str, outcome: str, share: int | None = None) 
     return written(replace(each, ended=at, outcome=outcome, share=share) if each.run == run else each for each in read(text))
 
 
-def rests(entries: Iterable[Entry], generation: str, share: int) -> bool:
+def rests(entries: Iterable[HistoryEntry], generation: str, share: int) -> bool:
     """Whether a run brought this candidate to the share that it has, and ended before it said so: its pause is still to come.
 
     Where no run of this rollout is written down, nothing is known of it, and it doesn't rest.
@@ -103,7 +103,7 @@ def rests(entries: Iterable[Entry], generation: str, share: int) -> bool:
     return bool(rollout) and told != share
 
 
-def chapters(entries: Iterable[Entry], observed: Observed, now: datetime | None = None) -> tuple[Chapter, ...]:
+def chapters(entries: Iterable[HistoryEntry], observed: Observed, now: datetime | None = None) -> tuple[Chapter, ...]:
     """The entries, newest first, with how long each served, by what is there now."""
     until, following, found = now or datetime.now(UTC), observed.serving, list[Chapter]()
     for entry in reversed(_settled(tuple(entries), observed)):
@@ -118,7 +118,7 @@ def chapters(entries: Iterable[Entry], observed: Observed, now: datetime | None 
     return tuple(found)
 
 
-def _settled(entries: tuple[Entry, ...], observed: Observed | None) -> tuple[Entry, ...]:
+def _settled(entries: tuple[HistoryEntry, ...], observed: Observed | None) -> tuple[HistoryEntry, ...]:
     """The same, and of a newest run that didn't wait, what became of it: done where its generation serves alone, not known where it is gone."""
     newest = entries[-1] if entries else None
     if newest is None or newest.outcome != UNDER_WAY or (observed and newest.generation in (observed.incoming, observed.candidate)):
@@ -127,8 +127,8 @@ def _settled(entries: tuple[Entry, ...], observed: Observed | None) -> tuple[Ent
     return (*entries[:-1], replace(newest, outcome=DONE if serves else UNKNOWN, share=None))
 
 
-def _entry(document: dict[str, object]) -> Entry:
-    known = {key: document[key] for key in Entry.__dataclass_fields__ if key in document}
+def _entry(document: dict[str, object]) -> HistoryEntry:
+    known = {key: document[key] for key in HistoryEntry.__dataclass_fields__ if key in document}
     whose = known.pop("provenance", None) or {}
     assert isinstance(whose, dict)
-    return Entry(**known, provenance=Provenance(**{key: whose[key] for key in Provenance.__dataclass_fields__ if key in whose}))  # type: ignore[arg-type]
+    return HistoryEntry(**known, provenance=Provenance(**{key: whose[key] for key in Provenance.__dataclass_fields__ if key in whose}))  # type: ignore[arg-type]

@@ -50,6 +50,37 @@ class Ledger(Protocol):
         """
 
 
+ROOT = "deployer/"
+"""Below which all is that we keep by keys: objects in S3, blobs in Azure."""
+
+
+class LedgerKeys:
+    """Where a deployment's ledger is in a store of keys: below one prefix, which ends the name with a slash, so that `churn` never reaches into
+    `churn-eu`."""
+
+    __slots__ = ()
+    deployment: str
+
+    @property
+    def prefix(self) -> str:
+        return f"{ROOT}{self.deployment}/"
+
+    @property
+    def claim(self) -> str:
+        return f"{self.prefix}claim"
+
+    @property
+    def history(self) -> str:
+        return f"{self.prefix}history.json"
+
+    @property
+    def records(self) -> str:
+        return f"{self.prefix}generations/"
+
+    def record(self, generation: str) -> str:
+        return f"{self.records}{generation}.json"
+
+
 class KeepsRecords(Protocol):
     """A cloud's client that writes records by itself, as `Ledger.write` does."""
 

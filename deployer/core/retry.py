@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from deployer.core.interruption import pause
+
 Result = TypeVar("Result")
 
 DEADLINE_SECONDS = 120.0
@@ -43,6 +45,7 @@ def retried(
         wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.2),
         stop=tenacity.stop_after_delay(deadline_seconds),
         before=lambda state: before_retry() if before_retry and state.attempt_number > 1 else None,
+        sleep=pause,
         reraise=True,
     )
     return retrying(again)

@@ -15,7 +15,7 @@ from deployer.core.options import TargetConfig
 from deployer.core.plan import Effect, Plan, Progress, Step
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName, Observed, Share
-from deployer.core.strategy_options import Checks, misplaced
+from deployer.core.strategy_options import Checks, Course, misplaced
 from deployer.core.target import DeploymentSpec
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid, RolloutFailed, TimedOut
@@ -61,20 +61,32 @@ class Way(Generic[Cloud]):
         make: tuple[Step[Cloud], ...],
         live: tuple[Step[Cloud], ...],
         back: tuple[Step[Cloud], ...],
-        sweep: Step[Cloud],
+        sweep: Step[Cloud] | None,
+        fenced: bool = False,
     ) -> Plan[Cloud]:
-        """The plan that goes this way. As soon as the generation has a share what was made is looked at once more: by then nobody removes it."""
+        """The plan that goes this way. As soon as the generation has a share what was made is looked at once more: by then nobody removes it.
+
+        Args:
+            sweep: None where there can be nothing to sweep.
+            fenced: nobody removes it before, either: what an older run would still remove is marked by this one.
+        """
         waits = spec.config.synchronous
-        steps = (*make, *self.steps[: self.first], *(make if waits else ()), *self.steps[self.first :])
+        steps = (*make, *self.steps[: self.first], *(make if waits and not fenced else ()), *self.steps[self.first :])
         forward = () if succession.whole else steps
         goes = observed.resources - succession.keep if observed and self.ends else frozenset()
         sweeps = self.ends and (succession.whole or waits) and (forward or live or goes)
-        return Plan(forward, live, (*self.back, *back), (sweep,) if sweeps else (), succession.keep, goes, pauses_at=self.stops_at)
+        return Plan(forward, live, (*self.back, *back), (sweep,) if sweep and sweeps else (), succession.keep, goes, pauses_at=self.stops_at)
 
 
-def way(spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud], meter: SupportsStrategies[Cloud]) -> Way[Cloud]:
-    """The way to the generation of a spec, from the share that it has already, by the strategy of its options. Pure."""
-    generation, course, now = spec.generation, spec.config.course, observed.traffic if observed else ()
+def way(
+    spec: DeploymentSpec[Any], observed: Observed | None, shift: Shift[Cloud], meter: SupportsStrategies[Cloud], course: Course | None = None
+) -> Way[Cloud]:
+    """The way to the generation of a spec, from the share that it has already, by the strategy of its options. Pure.
+
+    Args:
+        course: the strategy, where a target knows more of it than the options say: the shares that batches come to.
+    """
+    generation, course, now = spec.generation, course or spec.config.course, observed.traffic if observed else ()
     tried = observed is not None and observed.candidate == generation
     if not now or now[0].generation == generation or not (course.splits or tried):
         steps = shift((Share(generation),), now)

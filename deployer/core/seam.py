@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
+from deployer.core.interruption import pause
 from deployer.core.retry import DEADLINE_SECONDS, FIRST_CONTACT_SECONDS, retried
 from deployer.errors import DeployerError
 
 Result = TypeVar("Result")
 
 
-class Faults(Protocol):
+class FaultTable(Protocol):
     """A cloud's table: what its client library raises, and what that means. Who inherits it says only what there is."""
 
     def transient(self, error: BaseException) -> bool:
@@ -43,7 +44,7 @@ class Seam:
     """
 
     def __init__(
-        self, faults: Faults, *, renew: Callable[[BaseException], None] = lambda _: None, deadline_seconds: float = DEADLINE_SECONDS
+        self, faults: FaultTable, *, renew: Callable[[BaseException], None] = lambda _: None, deadline_seconds: float = DEADLINE_SECONDS
     ) -> None:
         """Make a seam; nothing is asked yet.
 
@@ -124,19 +125,19 @@ def poll(
 
     Args:
         late: the error that ends it where the time is over, given what was seen last; without one it just ends.
-        sleep: instead of `time.sleep`.
+        sleep: instead of `interruption.pause`.
     """
     begin = time.monotonic()
     while True:
         seen = look()
         yield seen
         waited = time.monotonic() - begin
-        pause = pauses.after(waited)
-        if waited + pause > seconds:
+        rest = pauses.after(waited)
+        if waited + rest > seconds:
             if late is not None:
                 raise late(seen)
             return
-        (sleep or time.sleep)(pause)
+        (sleep or pause)(rest)
 
 
 def ensure(send: Callable[[], object], agreed: Callable[[], bool]) -> None:

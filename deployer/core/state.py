@@ -71,6 +71,7 @@ class ModelFacts:
     Attributes:
         uri: as the user gave it; what it stood for then is in `version` and `run_id`.
         size: bytes of all files.
+        location: the address of its files in a store or on a server, where `uri` isn't that.
         framework: "sklearn 1.9.1", for people.
         requirements: as the model pins them, one PEP 508 requirement each.
         beside: what else tells its environment from others with the same requirements, as pip's options: constraints, folders of packages, and
@@ -83,6 +84,7 @@ class ModelFacts:
     uri: str
     digest: Digest
     size: int = 0
+    location: str = ""
     framework: str = ""
     python_version: str = ""
     requirements: tuple[str, ...] = ()
@@ -134,7 +136,8 @@ class PlannedPackages:
         size: bytes to fetch; 0 where the index doesn't say.
         there: whether the registry has the layer already.
         built: why it is built by an engine in the image: "x is only a source distribution"; how many packages there are is known then.
-        warnings: what may go wrong with an image of that size where it will run.
+        builds: which builds of a framework were chosen for where it will run, and why: "torch 2.5.1+cpu: ml.m5.large has no GPU".
+        warnings: what may go wrong with it there.
     """
 
     shared: str
@@ -143,6 +146,7 @@ class PlannedPackages:
     size: int = 0
     there: bool = False
     built: tuple[str, ...] = ()
+    builds: str = ""
     warnings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -151,7 +155,8 @@ class PlannedPackages:
             return f"{self.shared} + packages ({'; '.join(self.built)}: built now by the engine here, in this image)"
         how = "in the registry already" if self.there else "built now, once for this lock"
         large = f", {size(self.size)}" if self.size else ""
-        return f"{self.shared} + packages {short(self.address)} ({self.count} packages{large}: {how})"
+        chosen = f"; {self.builds}" if self.builds else ""
+        return f"{self.shared} + packages {short(self.address)} ({self.count} packages{large}: {how}{chosen})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +167,7 @@ class Image:
         reference: registry/repository@sha256:…, never a moving tag.
         packages: name to version of what is installed inside, from the image's label; None where it has none (an image of somebody else).
         unlisted: why `packages` is None, a sentence without its end, where more is known than that nobody has listed them.
+        trimmed: whether a model's packages are in it, without what no import needs.
         stand_in: names the process runtime instead of holding files: a cloud without a container engine runs it as a local process.
         planned: what is still to be made of it, if anything; until then its digest stands for what goes into it.
     """
@@ -173,6 +179,7 @@ class Image:
     python_version: str = ""
     runtime: str = ""
     packages: Mapping[str, str] | None = None
+    trimmed: bool = False
     stand_in: bool = False
     unlisted: str = ""
     planned: PlannedPackages | None = None
@@ -292,7 +299,8 @@ class Observed(Generic[View]):
         incoming: the generation that the cloud itself is still rolling to.
         records: by generation.
         resources: all that is ours: tagged, named by a record, or an unfinished upload under our prefix.
-        owned_elsewhere: options whose value somebody else took over since (an autoscaler's count), with that value.
+        owned_elsewhere: options whose value somebody else took over since (an autoscaler's count), with that value; and fields of what was made that
+            somebody else has set, with who, where the cloud says so.
         reason: why it is failed or degraded, in the cloud's words.
         view: what the target's own planner must know beside all this, in a type of its own.
         detail: the cloud's own description, for `get -o yaml` alone: nothing is planned by it.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from deployer.core.container import Container
 from deployer.core.plan import Plan
-from deployer.core.state import DeploymentName, Generation, Image, Observed, PackagedModel, Provenance, Record, Resource, Status
+from deployer.core.state import DeploymentName, Digest, Generation, Image, Observed, PackagedModel, Provenance, Record, Resource, Status, digest_of
 from deployer.events import Report
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class TargetUri:
 
 
 @dataclass(frozen=True, slots=True)
-class Request(Generic[ConfigT]):
+class DeploymentRequest(Generic[ConfigT]):
     """What the user asks for, completed from the record where the intent is update.
 
     Attributes:
@@ -87,6 +87,7 @@ class DeploymentSpec(Generic[ConfigT]):
         image: as its registry describes it.
         path: where the model's files are on this machine; None where it is known from a record alone.
         made: it is a generation whose resources are all there: nothing is made, the traffic alone goes to it.
+        warnings: what may go wrong with it there, a sentence each.
         rests: a run that brought it to its share ended before it said so (`history.rests`): the pause comes before the next step.
     """
 
@@ -96,6 +97,7 @@ class DeploymentSpec(Generic[ConfigT]):
     path: Path | None = None
     made: bool = False
     rests: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def name(self) -> DeploymentName:
@@ -115,7 +117,7 @@ class DeploymentSpec(Generic[ConfigT]):
 
 
 def record_of(
-    request: Request[ConfigT],
+    request: DeploymentRequest[ConfigT],
     image: Image,
     config: TargetConfig,
     resources: Sequence[Resource],
@@ -123,21 +125,45 @@ def record_of(
     secrets: str = "",
 ) -> Record:
     """The record of what `request` asks for once `image`, `config` (defaults filled in) and the names of its resources are known."""
-    revision = config.revision(secrets)
-    generation = Generation(request.model.digest, image.digest, revision).id
     return Record(
         deployment=request.name,
         endpoint=request.endpoint,
         packages=request.packages,
-        generation=generation,
+        generation=generation_of(request, image, config, secrets),
         model=request.model.facts,
         image=image.reference,
         options=config.recorded(),
-        revision=revision,
+        revision=config.revision(secrets),
         resources=tuple(resources),
         secrets=secrets,
         provenance=request.provenance,
     )
+
+
+def generation_of(request: DeploymentRequest[ConfigT], image: Image, config: TargetConfig, secrets: str = "") -> str:
+    """The id of the generation that `request` asks for."""
+    return generation_by(request.model.digest, image, config, request.packages, secrets)
+
+
+def generation_by(model: Digest, image: Image, config: TargetConfig, packages: str, secrets: str = "") -> str:
+    """The same by what it goes by. Packages that each start installs make another one of the same image."""
+    revision = config.revision(secrets)
+    if packages == "at-start":
+        revision = digest_of([revision, packages])
+    return Generation(model, image.digest, revision).id
+
+
+def environment_of(
+    request: DeploymentRequest[ConfigT], observed: Observed | None, kept: Callable[[Record], Mapping[str, str] | None]
+) -> dict[str, str]:
+    """The variables that are asked for; an update that names none keeps those of what serves, where the cloud has them still.
+
+    Args:
+        kept: the environment of a recorded generation as the cloud has it; None where that is gone.
+    """
+    if request.intent is Intent.UPDATE and "env" not in request.named and observed and observed.record:
+        return dict(kept(observed.record) or {})
+    return dict(request.config.env)
 
 
 def secrets_of(environment: Mapping[str, str], observed: Observed | None, kept: Callable[[Record], Mapping[str, str] | None]) -> str:
@@ -273,7 +299,7 @@ class Target(Protocol[ConfigT, Cloud]):
             NotOurs: the name is taken by something without our tag, which was not adopted.
         """
 
-    def resolve(self, request: Request[ConfigT], observed: Observed | None, cloud: Cloud) -> DeploymentSpec[ConfigT]:
+    def resolve(self, request: DeploymentRequest[ConfigT], observed: Observed | None, cloud: Cloud) -> DeploymentSpec[ConfigT]:
         """Ask the cloud what the user left open: image tag to digest, role, account, defaults. Changes nothing."""
 
     def plan(self, spec: DeploymentSpec[ConfigT], observed: Observed | None) -> Plan[Cloud]:

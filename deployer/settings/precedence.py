@@ -46,7 +46,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RunOptions:
     """All options of one run: `named` for this deployment, `standing` for all; nearer ones win."""
 
     named: Options = field(default_factory=Options)
@@ -64,7 +64,7 @@ def gather(
     *,
     file: ConfigFile | None = None,
     environ: Mapping[str, str] | None = None,
-) -> Settings:
+) -> RunOptions:
     """Every option for `uri` that is named anywhere.
 
     Raises:
@@ -79,7 +79,7 @@ def gather(
     if users.is_file():
         standing = Options(*ConfigFile.read(users).options(uri, required=False))
     platform = Options(*target.defaults(uri, {**standing.values, **named.values}))
-    return Settings(named, standing.over(platform))
+    return RunOptions(named, standing.over(platform))
 
 
 def from_environment(config: type[TargetConfig], environ: Mapping[str, str]) -> Options:

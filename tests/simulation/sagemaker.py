@@ -18,7 +18,7 @@ from deployer.artifacts.package import TarGz
 from deployer.core.state import Digest, Image, digest_of
 from deployer.core.target import Target
 from deployer_targets.sagemaker import multipart, resolve, store, upload
-from deployer_targets.sagemaker.client import Aws, Connection, Identity
+from deployer_targets.sagemaker.client import Aws, Identity, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
 from tests.simulation.histories import Command
@@ -58,7 +58,7 @@ class Service:
         return call
 
 
-class SimulatedConnection(Connection):
+class SimulatedConnection(RegionClients):
     """The real one, with simulated services at its end."""
 
     region = REGION

@@ -491,6 +491,12 @@ def test_an_environment_that_nothing_describes_is_warned_of_before_an_upload(
     assert told == ["MLmodel: nothing lists the packages that it needs: it is served with what is there"]
 
 
+def test_what_conda_would_install_that_no_package_of_python_is_is_warned_of(models: Models) -> None:
+    models.write("conda.yaml", "dependencies: [python=3.11, openjdk=11, {pip: [numpy]}]\n")
+    assert models.codes() == {"conda-program": WARNING}
+    assert "openjdk" in models.check().findings[0].what
+
+
 def test_a_path_that_only_its_loader_understands_is_a_warning(models: Models) -> None:
     models.flavor |= {"loader_module": "sktime.utils.mlflow_sktime", "model_path": "model"}
     models.write("requirements.txt", PINNED + "sktime==0.31.0\n")

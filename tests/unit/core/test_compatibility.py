@@ -1,8 +1,10 @@
 """Whether an image has what a model needs, in each mode."""
 
+from dataclasses import replace
+
 import pytest
 
-from deployer.core.compatibility import Fit, fit, lock_digest
+from deployer.core.compatibility import MODES, Fit, fit, lock_digest
 from deployer.core.state import Digest, Image, ModelFacts
 from deployer.errors import ConfigInvalid
 
@@ -36,7 +38,7 @@ def judged(
 
 
 def test_an_image_with_just_these_packages_fits_in_every_mode() -> None:
-    for mode in ("compatible", "exact", "image", "at-start"):
+    for mode in MODES:
         assert judged(mode=mode).fits
 
 
@@ -84,6 +86,13 @@ def test_another_minor_of_python_is_a_misfit(mode: str) -> None:
 
 def test_nothing_is_checked_where_the_user_says_so() -> None:
     assert judged(mode="image", python="3.8", scipy=None).fits
+
+
+def test_an_image_without_what_no_import_needs_fits_unless_that_is_wanted() -> None:
+    trimmed = Image("r@sha256:1", Digest("sha256:1"), python_version="3.11", packages=INSTALLED, trimmed=True)
+    facts = ModelFacts(uri="churn", digest=Digest("sha256:0"), framework="pyfunc", python_version="3.11.7", requirements=MODEL, loader_module="churn")
+    assert [mode for mode in MODES if not fit(facts, trimmed, mode).fits] == ["untrimmed"]
+    assert fit(facts, replace(trimmed, trimmed=False), "untrimmed").fits
 
 
 def test_at_start_the_packages_are_nobody_elses_business() -> None:

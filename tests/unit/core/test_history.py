@@ -8,16 +8,16 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployer.core.history import FORMAT, MOST, Entry, begun, chapters, ended, read, rests, written
+from deployer.core.history import FORMAT, MOST, HistoryEntry, begun, chapters, ended, read, rests, written
 from deployer.core.state import DeploymentName, Observed, Provenance, Share, Status
 from deployer.errors import MachineFault
 
 NOW = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
 
-def entry(run: str, generation: str, began: str, at: str = "", outcome: str = "done") -> Entry:
+def entry(run: str, generation: str, began: str, at: str = "", outcome: str = "done") -> HistoryEntry:
     who = Provenance("ada", "https://ci/7", "c" * 40, f"2026-11-27T{began}:00Z", "1.0")
-    made = Entry(run, "update", generation, f"models:/churn/{run}", "churn", run, f"run-{run}", who)
+    made = HistoryEntry(run, "update", generation, f"models:/churn/{run}", "churn", run, f"run-{run}", who)
     return replace(made, ended=f"2026-11-27T{at}:00Z", outcome=outcome) if at else made
 
 
@@ -90,7 +90,7 @@ def test_what_became_of_a_run_that_did_not_wait_is_told_by_what_is_there(now: Ob
     assert read(begun(sent, entry("3", "g3", "09:20"), now))[1].outcome == said
 
 
-def paused(run: str, generation: str, share: int, outcome: str = "paused") -> Entry:
+def paused(run: str, generation: str, share: int, outcome: str = "paused") -> HistoryEntry:
     return replace(entry(run, generation, "09:00", "09:10", outcome), share=share)
 
 
@@ -112,5 +112,5 @@ KILLED = entry("7", "g2", "10:00")
         ((), 10, False),
     ],
 )
-def test_a_pause_that_was_never_told_is_still_to_come(entries: tuple[Entry, ...], share: int, answer: bool) -> None:
+def test_a_pause_that_was_never_told_is_still_to_come(entries: tuple[HistoryEntry, ...], share: int, answer: bool) -> None:
     assert rests(entries, "g2", share) is answer

@@ -16,7 +16,7 @@ from deployer.core.state import FORMAT, DeploymentName, Digest, ModelFacts, Reco
 from deployer.errors import Conflict, MachineFault
 from deployer_targets.local.ledger import MemoryLedger
 from deployer_targets.sagemaker import buckets, store
-from deployer_targets.sagemaker.client import Aws, Connection
+from deployer_targets.sagemaker.client import Aws, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
@@ -32,7 +32,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
-        cloud = Aws(Connection("us-west-2", deadline_seconds=0.3, sleep=lambda _: None), SageMakerConfig())
+        cloud = Aws(RegionClients("us-west-2", deadline_seconds=0.3, sleep=lambda _: None), SageMakerConfig())
         buckets.ensure(cloud, HOME.bucket)
         yield cloud
 

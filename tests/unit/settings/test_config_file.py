@@ -75,9 +75,12 @@ def test_a_relative_model_is_one_beside_the_file(tmp_path: Path) -> None:
         ("targets:\n  memory:\n    a: 1\n    a: 2\n", "{path}:4: a stands twice in memory"),
         ("model: {a: b}\n", "{path}:1: model is not text"),
         ("model: x\ntargets: [\n", "{path}:3: not YAML"),
-        ("model: x\n--- \nmodel: y\n", "{path}:2: not YAML"),
+        ("model: x\n--- \nmodel: y\n", "{path} has 2 deployments where one is meant"),
+        ("model: x\n---\nmodle: y\n", "did you mean model? ({path}:3)"),
+        ("model: x\n---\nmodel: [\n", "{path}:4: not YAML"),
+        ("- model: x\n- b\n", "{path}:2: what the list has is not a mapping"),
         ("targets:\n  memory:\n    a: !!python/object/apply:os.getcwd []\n", "{path}:3: not YAML"),
-        ("- a\n", "{path}:1: the file is not a mapping"),
+        ("a\n", "{path}:1: the file is not a mapping"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, text: str, said: str) -> None:
@@ -101,6 +104,46 @@ def test_a_target_that_the_file_lacks_is_refused_where_it_was_asked_for(tmp_path
     assert read(tmp_path, "model: x").options(TargetUri("memory", "there")) == ({}, {})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\nmodel: a\ntargets: {memory: {instance_count: 1}}\n---\n# nothing\n---\nname: b\nmodel: a\ntargets: {memory: {instance_count: 2}}\n",
+        "- model: a\n  targets: {memory: {instance_count: 1}}\n- name: b\n  model: a\n  targets:\n    memory: {instance_count: 2}\n",
+        '[{"model": "a", "targets": {"memory": {"instance_count": 1}}},\n{"name": "b", "model": "a", "targets": {"memory": {"instance_count": 2}}}]',
+    ],
+    ids=["documents", "a list", "JSON"],
+)
+def test_a_file_may_have_several_deployments(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(text)
+    found = ConfigFile.read_all([path])
+    assert [each.called for each in found] == ["a", "b"]
+    options = [each.options(TargetUri("memory")) for each in found]
+    assert [values for values, _ in options] == [{"instance_count": 1}, {"instance_count": 2}]
+    for each, (_, origins) in zip(found, options, strict=True):
+        line = int(each.place.rpartition(":")[2])
+        assert line <= int(origins["instance_count"].rpartition(":")[2]) <= line + 3
+
+
+def test_what_a_list_shares_stands_once(tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text("- &all\n  model: a\n  targets: {memory: {instance_count: 3}}\n- <<: *all\n  name: b\n")
+    assert [(each.called, each.options(TargetUri("memory"))[0]) for each in ConfigFile.read_all([path])] == [
+        ("a", {"instance_count": 3}),
+        ("b", {"instance_count": 3}),
+    ]
+
+
+def test_a_directory_is_the_files_right_in_it(tmp_path: Path) -> None:
+    for name in ("b.yml", "a.yaml", "c.json", ".hidden.yaml", "README.md", "deeper/d.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{model: x}")
+    assert [each.place for each in ConfigFile.read_all([tmp_path])] == [f"{tmp_path}/{name}" for name in ("a.yaml", "b.yml", "c.json")]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigInvalid, match="empty has no file of a deployment in it"):
+        ConfigFile.read_all([tmp_path / "empty"])
+
+
 def test_a_file_that_is_not_there_is_the_machines_fault(tmp_path: Path) -> None:
     with pytest.raises(MachineFault, match="No such file"):
         ConfigFile.read(tmp_path / "nowhere.yaml")
@@ -115,6 +158,8 @@ def test_a_file_that_is_not_there_is_the_machines_fault(tmp_path: Path) -> None:
         ("targets: {memory: {resources: {memoryy: 2Gi}}}", False),
         ("targets: {memery: {}}", False),
         ("modle: x", False),
+        ("- model: x\n- {model: y, targets: {memory: {instance_count: 1}}}", True),
+        ("- model: x\n- modle: y", False),
         ("targets: {'deployer-memory:/a': }", True),
     ],
 )
