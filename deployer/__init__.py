@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from deployer.client import DeployClient, get_deploy_client, run_local, target_help
     from deployer.errors import DeployerError
     from deployer.images import list_images, prune_images
+    from deployer.many import apply_all
     from deployer.verbs.changes import Changes
     from deployer.verbs.deployment import Deployment
 
@@ -30,6 +31,7 @@ __all__ = [
     "DeployerError",
     "Deployment",
     "__version__",
+    "apply_all",
     "errors",
     "events",
     "get_deploy_client",
@@ -46,6 +48,7 @@ __getattr__ = lazily(
         "DeployClient": "deployer.client",
         "DeployerError": "deployer.errors",
         "Deployment": "deployer.verbs.deployment",
+        "apply_all": "deployer.many",
         "get_deploy_client": "deployer.client",
         "list_images": "deployer.images",
         "prune_images": "deployer.images",

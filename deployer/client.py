@@ -18,7 +18,7 @@ from deployer.requests import payloads
 from deployer.requests.streaming import streamed
 from deployer.settings.config_file import ConfigFile
 from deployer.settings.option_help import help_text
-from deployer.settings.precedence import Options, Settings, gather
+from deployer.settings.precedence import Options, RunOptions, gather
 from deployer.verbs import lifecycle
 from deployer.verbs.changes import Changes
 from deployer.verbs.deployment import Deployment, Deployments
@@ -270,9 +270,17 @@ class DeployClient(TrafficVerbs):
         """The target's options in words."""
         return help_text(self.uri.scheme, self.target.config)
 
-    def settings(self, config: Config = None) -> Settings:
+    def settings(self, config: Config = None) -> RunOptions:
         """All options that a run here would have, with where each comes from."""
         return self._settings(config)
+
+    def options(self, config: Config = None) -> TargetConfig:
+        """The same as the target has them.
+
+        Raises:
+            ConfigInvalid: one is unknown, or not as its type has it; no cloud is asked.
+        """
+        return self._parse(self._settings(config))
 
     # Asking
 
@@ -372,7 +380,7 @@ class DeployClient(TrafficVerbs):
         return self._done(cloud, wanted, options, report)
 
     def _wish(  # noqa: PLR0917 - as above
-        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
+        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: RunOptions, report: Report, **wish: Any
     ) -> Wish:
         """What is asked for; the name is looked at first, the model fetched last."""
         from deployer.core.provenance import provenance
@@ -398,11 +406,11 @@ class DeployClient(TrafficVerbs):
     def _model_uri(self, given: str | None) -> str | None:
         return given or (self._file.model_uri if self._file else None)
 
-    def _settings(self, config: Config) -> Settings:
+    def _settings(self, config: Config) -> RunOptions:
         given = Options.of(config, "the call's config").over(self._config)
         return gather(self.target, self.uri, given, file=self._file)
 
-    def _parse(self, settings: Settings) -> TargetConfig:
+    def _parse(self, settings: RunOptions) -> TargetConfig:
         config: TargetConfig = self.target.config.parse(settings.all.values, settings.all.origins, target=self.uri.scheme)
         return config
 

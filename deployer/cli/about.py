@@ -17,7 +17,7 @@ from deployer.errors import ConfigInvalid, DeployerError
 from deployer.version import __version__
 from deployer.words import table
 
-DISTRIBUTIONS = ("boto3", "azure-ai-ml", "kubernetes", "docker", "mlflow", "mlflow-skinny", "moto")
+DISTRIBUTIONS = ("boto3", "azure-core", "azure-identity", "kubernetes", "docker", "mlflow", "mlflow-skinny", "moto")
 
 
 def installed(distribution: str) -> str:
@@ -78,11 +78,11 @@ def help_(ctx: click.Context, session: Session, target: str | None, command: tup
     click.echo(found.get_help(path))
 
 
-class Config(HelpfulGroup):
+class ConfigGroup(HelpfulGroup):
     meanings: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(("show", "generate", "print", "get", "init"), ("schema",))
 
 
-@click.group(cls=Config)
+@click.group(cls=ConfigGroup)
 def config() -> None:
     """The options' file (churn.yaml)."""
 

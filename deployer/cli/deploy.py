@@ -1,23 +1,26 @@
-"""create, update, apply, rollback, delete, prune."""
+"""create, update, apply, rollback."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget, Command, ModelChoice, Rollout
-from deployer.cli.output import emit, say
+from deployer.cli.choices import ChosenTarget, Many, ModelChoice, Rollout
+from deployer.cli.many import Words, run_many
+from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.core.state import Status
 from deployer.core.target import Intent
 from deployer.errors import ConfigInvalid
-from deployer.events import Event, Report, Resolved
+from deployer.events import Event, Report, Resolved, silent
+from deployer.verbs.many import Task
 from deployer.verbs.moves import Direction, Move
 
 if TYPE_CHECKING:
@@ -25,20 +28,15 @@ if TYPE_CHECKING:
     from deployer.verbs.changes import Changes
     from deployer.verbs.deployment import Deployment
 
-_OUTPUTS = ("table", "json", "yaml", "name", "jsonl")
-
-
-def _dry_run(what: str) -> Callable[[Command], Command]:
-    return click.option("--dry-run", is_flag=True, help=f"Show what would be {what}, and do nothing.")
-
 
 @click.command()
 @options.name
 @options.place
 @options.model
 @options.rollout
-@_dry_run("done")
-@options.output(*_OUTPUTS)
+@options.many
+@options.dry_run("done")
+@options.output(*options.OF_CHANGES)
 @options.quiet
 @options.run
 def create(**given: Any) -> None:
@@ -54,8 +52,9 @@ def create(**given: Any) -> None:
 @click.option("--promote", is_flag=True, help="Go on with the rollout that is under way: to its next step, or to its end.")
 @click.option("--full", is_flag=True, help="With --promote: to the end at once, past all steps, pauses and checks that are left.")
 @click.option("--abort", is_flag=True, help="Give the rollout up that is under way: what was in service has all of the traffic again.")
-@_dry_run("done")
-@options.output(*_OUTPUTS)
+@options.many
+@options.dry_run("done")
+@options.output(*options.OF_CHANGES)
 @options.quiet
 @options.run
 def update(*, promote: bool, full: bool, abort: bool, **given: Any) -> None:
@@ -78,8 +77,8 @@ def update(*, promote: bool, full: bool, abort: bool, **given: Any) -> None:
 @options.place
 @options.endpoint
 @click.option("--to", metavar="GENERATION", help="The generation to go back to; default: the one before that in service.")
-@_dry_run("done")
-@options.output(*_OUTPUTS)
+@options.dry_run("done")
+@options.output(*options.OF_CHANGES)
 @options.quiet
 @options.run
 def rollback(*, to: str | None, **given: Any) -> None:
@@ -92,87 +91,18 @@ def rollback(*, to: str | None, **given: Any) -> None:
 @options.place
 @options.model
 @options.rollout
-@_dry_run("done")
-@options.output(*_OUTPUTS)
+@options.many
+@options.dry_run("done")
+@options.output(*options.OF_CHANGES)
 @options.quiet
 @options.run
 def apply(**given: Any) -> None:
-    """Create or update; what is given is the whole of it. A file (-f) may name several targets: each is done, in order."""
+    """Create or update; what is given is the whole of it.
+
+    Files (-f) may have several deployments, which go on side by side: one that fails stops no other, and -n picks some. The targets of one follow
+    each other, as long as all goes well.
+    """
     _deploy(Intent.APPLY, **given)
-
-
-@click.command()
-@options.names
-@options.place
-@options.endpoint
-@_dry_run("removed")
-@options.output(*_OUTPUTS)
-@options.quiet
-@options.run
-def delete(
-    *,
-    session: Session,
-    place: ChosenTarget,
-    names: tuple[str, ...],
-    endpoint: str | None,
-    dry_run: bool,
-    output: str | None,
-    quiet: bool,
-) -> None:
-    """Remove a deployment and all that is ours of it. What isn't there is done already."""
-    client = place.client()
-    wanted = names or (client.name_for(None, None),)
-    if dry_run:
-        _show_removals(client, {each: client.plan_delete(each, endpoint=endpoint) for each in wanted}, output, quiet)
-        return
-    for each in wanted:
-        with reporting(session, str(client.uri), quiet=quiet) as report:
-            client.on_event = report
-            removed = client.delete_deployment(each, endpoint=endpoint)
-        if quiet:
-            click.echo(each)
-        elif output in (None, "table"):
-            say(f"{each} is deleted from {client.uri}." if removed else f"There is no {each} on {client.uri}: nothing to do.")
-        elif output != "jsonl":
-            _finish(session, each, {"name": each, "target": str(client.uri), "deleted": removed})
-    _close(session)
-
-
-@click.command()
-@options.name
-@options.place
-@options.endpoint
-@click.option("--keep", type=click.IntRange(min=0), help="How many generations before the one in service stay (default 1).")
-@_dry_run("removed")
-@options.output(*_OUTPUTS)
-@options.quiet
-@options.run
-def prune(
-    *,
-    session: Session,
-    place: ChosenTarget,
-    name: str | None,
-    endpoint: str | None,
-    keep: int | None,
-    dry_run: bool,
-    output: str | None,
-    quiet: bool,
-) -> None:
-    """Remove generations that are no longer needed: all but the one in service and the last before it."""
-    place = place.with_flags({"keep": (keep, "--keep")})
-    client = place.client()
-    wanted = client.name_for(name, None)
-    if dry_run:
-        _show_removals(client, {wanted: client.plan_prune(wanted, endpoint=endpoint)}, output, quiet)
-        return
-    with reporting(session, str(client.uri), quiet=quiet) as report:
-        client.on_event = report
-        removed = client.prune(wanted, endpoint=endpoint)
-    if quiet:
-        click.echo(wanted)
-    elif output != "jsonl":
-        text = "\n".join([f"{wanted} on {client.uri}: {len(removed)} removed", *(f"  - {each}" for each in removed)])
-        emit(output or "", {"name": wanted, "target": str(client.uri), "removed": list(removed)}, [wanted], lambda: text)
 
 
 def _move(
@@ -189,7 +119,7 @@ def _move(
     client = place.client()
     wanted = client.name_for(name, None)
     if dry_run:
-        show_changes(session, [client.plan_move(move, wanted, endpoint=endpoint)])
+        show_changes(session, client.plan_move(move, wanted, endpoint=endpoint))
         return
     with reporting(session, str(client.uri), quiet=quiet) as report:
         seen = _Seen(report)
@@ -205,19 +135,6 @@ def _move(
     emit("name" if quiet else output or "", document, [done.name], lambda: closing(done, seen.resolved))
 
 
-def _show_removals(client: DeployClient, found: Mapping[str, tuple[str, ...]], output: str | None, quiet: bool) -> None:
-    """What would go, by deployment."""
-    documents = [{"name": name, "target": str(client.uri), "removes": list(removes)} for name, removes in found.items()]
-    form = "name" if quiet else output or ""
-    emit(form, documents[0] if len(documents) == 1 and form != "jsonl" else documents, list(found), lambda: "\n".join(_removals(client, found)))
-
-
-def _removals(client: DeployClient, found: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
-    for name, removes in found.items():
-        yield f"{name} on {client.uri}: " + (f"{len(removes)} would be removed" if removes else "nothing to remove")
-        yield from (f"  - {each}" for each in removes)
-
-
 def _deploy(
     intent: Intent,
     *,
@@ -226,40 +143,64 @@ def _deploy(
     rollout: Rollout,
     name: str | None,
     model: ModelChoice,
+    many: Many,
     dry_run: bool,
     output: str | None,
     quiet: bool,
 ) -> None:
+    places = place.each()
+    refuse_one_model_for_several(places, model)
     if intent is Intent.CREATE:
-        model.named(place.file, advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
+        for each in places:
+            model.named(each.file, advice="name it: -m MODEL (a path, s3:, runs:/, models:/name/version, ...)")
     if dry_run:
-        show_changes(session, planned(place, rollout, name, model, intent))
+        compare(session, place, many, rollout=rollout, name=name, model=model, intent=intent)
         return
-    for target in place.targets():
-        with reporting(session, target, quiet=quiet) as report:
-            seen = _Seen(report)
-            done = _changed(place.client_of(target, seen, model), intent, rollout, name, model)
-        if quiet:
-            click.echo(done.name)
-        elif output in (None, "table"):
-            say(closing(done, seen.resolved))
-        else:
-            _finish(session, done.name, {"event": "deployed", **done.document()} if output == "jsonl" else done.document())
-    _close(session)
+    chains = [[_task(intent, partial(each.client_of, target, models=model), rollout, name, model) for target in each.targets()] for each in places]
+    if sum(map(len, chains)) > 1:
+        run_many(session, chains, _DONE, many, quiet=quiet)
+        return
+    ((task,),) = chains
+    with reporting(session, task.target, quiet=quiet) as report:
+        done = task.run(report)
+    document = {"event": "deployed", **done.deployment.document()} if output == "jsonl" else done.deployment.document()
+    emit("name" if quiet else output or "", document, [done.deployment.name], lambda: closing(done.deployment, done.resolved))
 
 
-def _finish(session: Session, name: str, document: dict[str, Any]) -> None:
-    """One of several things is done: told at once, but for json and yaml, which are one document."""
-    if session.output in ("json", "yaml"):
-        session.finished.append(document)
-    else:
-        emit(session.output, document, [name], str)
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """A deployment as it is now, and what was resolved on the way."""
+
+    deployment: Deployment
+    resolved: Resolved | None
+
+    def said(self) -> tuple[str, str]:
+        """What was done in a word, and the generation that it is about."""
+        generation = self.resolved.generation if self.resolved else self.deployment.generation
+        if self.resolved is not None and not self.resolved.changes:
+            return "unchanged", generation
+        if self.deployment.status is not Status.READY:
+            return str(self.deployment.status), generation
+        return "updated" if self.resolved is not None and self.resolved.replaces else "created", generation
 
 
-def _close(session: Session) -> None:
-    """Print what json and yaml have waited for."""
-    if session.finished:
-        emit(session.output, session.finished[0] if len(session.finished) == 1 else session.finished, [], str)
+_DONE: Words[_Done] = Words("deployed", lambda done: done.deployment.document(), _Done.said)
+
+
+def _task(intent: Intent, client_of: Callable[..., DeployClient], rollout: Rollout, name: str | None, model: ModelChoice) -> Task[_Done]:
+    """What is to be done for one deployment. Its connection lives as long as it is under way.
+
+    Raises:
+        ConfigInvalid: its name or an option is none.
+    """
+    client = client_of()
+    client.options()
+
+    def run(report: Report) -> _Done:
+        seen = _Seen(report)
+        return _Done(_changed(client_of(on_event=seen), intent, rollout, name, model), seen.resolved)
+
+    return Task(client.name_for(name, model.uri), str(client.uri), run)
 
 
 def _changed(client: DeployClient, intent: Intent, rollout: Rollout, name: str | None, model: ModelChoice) -> Deployment:
@@ -313,23 +254,67 @@ def closing(deployment: Deployment, resolved: Resolved | None) -> str:
     )
 
 
-def planned(place: ChosenTarget, rollout: Rollout, name: str | None, model: ModelChoice, intent: Intent | None) -> list[Changes]:
-    """What a verb would do, on each target; None: the one that fits what is there."""
-    how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, "allow_build": rollout.allow_build, **rollout.shared}
-    return [place.client_of(target, models=model).plan(name, model.uri, model.flavor, **how) for target in place.targets()]
+def refuse_one_model_for_several(places: Sequence[ChosenTarget], model: ModelChoice) -> None:
+    """One model is not what several deployments are meant to serve."""
+    if len(places) > 1 and model.uri:
+        raise ConfigInvalid(
+            f"-m names one model, the files have {len(places)} deployments", advice="say each one's model in its file, or pick one: -n"
+        )
 
 
-def show_changes(session: Session, found: list[Changes], *, steps: bool = True) -> None:
-    """Plans, one a target; `steps`: with what would be done, and as it would end.
+def compare(
+    session: Session,
+    place: ChosenTarget,
+    many: Many,
+    *,
+    rollout: Rollout,
+    name: str | None,
+    model: ModelChoice,
+    intent: Intent | None,
+    steps: bool = True,
+) -> list[Changes]:
+    """Show what a verb would do, for each deployment on each target, and do nothing; None: the verb that fits what is there.
 
     Raises:
-        DeployerError: what the run would refuse; documents have said it already.
+        DeployerError: what the run would refuse. click.exceptions.Exit: it would refuse some of several.
     """
-    form = session.output
-    documents = [(each if steps else replace(each, refusal=None)).document() for each in found]
-    text = "\n".join("\n".join(each.lines(steps=steps)) for each in found)
-    emit(form, documents[0] if len(documents) == 1 and form != "jsonl" else documents, [each.name for each in found], lambda: text)
-    refused = next((each.refusal for each in found if each.refusal), None)
-    if steps and refused:
+    refuse_one_model_for_several(place.each(), model)
+    how = {"intent": intent, "allow_schema_change": rollout.allow_schema_change, "allow_build": rollout.allow_build, **rollout.shared}
+
+    def plan_of(client_of: Callable[..., DeployClient]) -> Task[Changes]:
+        client = client_of()
+        client.options()
+        return Task(client.name_for(name, model.uri), str(client.uri), lambda _: client_of().plan(name, model.uri, model.flavor, **how))
+
+    tasks = [plan_of(partial(each.client_of, target, models=model)) for each in place.each() for target in each.targets()]
+    if len(tasks) > 1:
+        words: Words[Changes] = Words(
+            "",
+            lambda found: shown_part(found, steps=steps).document(),
+            lambda found: ("changes" if found.differs else "as it is", found.after),
+            text=lambda found: "\n".join(found.lines(steps=steps)),
+            refusal=lambda found: shown_part(found, steps=steps).refusal,
+        )
+        return [each.result for each in run_many(session, [(task,) for task in tasks], words, many) if each.result is not None]
+    (task,) = tasks
+    found = task.run(silent)
+    show_changes(session, found, steps=steps)
+    return [found]
+
+
+def show_changes(session: Session, found: Changes, *, steps: bool = True) -> None:
+    """A plan; `steps`: with what would be done, and as it would end.
+
+    Raises:
+        DeployerError: what the run would refuse; a document has said it already.
+    """
+    found = shown_part(found, steps=steps)
+    emit(session.output, found.document(), [found.name], lambda: "\n".join(found.lines(steps=steps)))
+    if found.refusal:
         session.output = ""
-        raise refused
+        raise found.refusal
+
+
+def shown_part(found: Changes, *, steps: bool) -> Changes:
+    """What differs alone has no end."""
+    return found if steps else replace(found, refusal=None)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.core.options import Mark, Takes, TargetConfig
-from deployer.settings.precedence import Settings
+from deployer.settings.precedence import RunOptions
 from deployer.verbs.deployment import HIDDEN, Deployment
 from deployer.words import shown
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OptionRow:
     """One option: its value, and where that comes from."""
 
     option: str
@@ -20,7 +20,7 @@ class Row:
     origin: str
 
 
-def explained(deployment: Deployment, settings: Settings, config: type[TargetConfig]) -> list[Row]:
+def explained(deployment: Deployment, settings: RunOptions, config: type[TargetConfig]) -> list[OptionRow]:
     """All options of a deployment.
 
     Its record says what is in service; what is named on this machine says where that came from, if it says the same. Options that only the client
@@ -32,21 +32,21 @@ def explained(deployment: Deployment, settings: Settings, config: type[TargetCon
     return [_row(option, mark, deployment, here.origins.get(option), (parsed, defaults)) for option, mark in config.marks().items()]
 
 
-def _row(option: str, mark: Mark, deployment: Deployment, origin: str | None, values: tuple[dict[str, Any], dict[str, Any]]) -> Row:
+def _row(option: str, mark: Mark, deployment: Deployment, origin: str | None, values: tuple[dict[str, Any], dict[str, Any]]) -> OptionRow:
     parsed, defaults = values
     if option in deployment.owned_elsewhere:
-        return Row(option, shown(deployment.owned_elsewhere[option]), "somebody else took it over since; it is kept")
+        return OptionRow(option, shown(deployment.owned_elsewhere[option]), "somebody else took it over since; it is kept")
     if mark.secret:
-        return Row(option, _names_of(parsed.get(option)) if origin else "", origin or "not named here; what is in service stays")
+        return OptionRow(option, _names_of(parsed.get(option)) if origin else "", origin or "not named here; what is in service stays")
     if mark.takes is Takes.NOTHING or option not in deployment.options:
-        return Row(option, _text(parsed.get(option)), origin or "default")
+        return OptionRow(option, _text(parsed.get(option)), origin or "default")
     value = deployment.options[option]
     if origin and parsed.get(option) == value:
-        return Row(option, _text(value), origin)
+        return OptionRow(option, _text(value), origin)
     if value == defaults.get(option):
-        return Row(option, _text(value), "default")
+        return OptionRow(option, _text(value), "default")
     other = f"; {origin} has {_text(parsed.get(option))}" if origin else ""
-    return Row(option, _text(value), f"generation {deployment.generation or deployment.incoming}{other}")
+    return OptionRow(option, _text(value), f"generation {deployment.generation or deployment.incoming}{other}")
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget, ModelChoice
+from deployer.cli.choices import ChosenTarget, ModelChoice
 from deployer.cli.output import say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -30,7 +30,7 @@ from deployer.errors import MachineFault
     metavar="DIR",
     help="Where the files go; made where it is absent. Files of the same names are replaced, others stay.",
 )
-@click.option("--format", "form", metavar="FORM", help="plain (the default), kustomize, helm or inference-service.")
+@click.option("--format", "form", metavar="FORM", help="plain (the default), kustomize, helm, inference-service or serving-runtime.")
 @options.quiet
 @options.run
 def export(
@@ -47,12 +47,13 @@ def export(
 ) -> None:
     """Write a deployment as files, for kubectl, Helm, Argo CD or Flux to apply; no cluster is asked.
 
+    A serving-runtime is for any model, and needs none; with one, it has that model's packages.
+
     The image that they name is pushed to its registry where it isn't there. The same model and options give the same files.
 
     -o is a directory here, not the format that it is elsewhere.
     """
     client = place.with_variables(variables).client(models=model)
-    model.named(place.file)
     with reporting(session, str(client.uri), quiet=quiet) as report:
         client.on_event = report
         made = client.export(name, model.uri, model.flavor, form=form, packages=packages)

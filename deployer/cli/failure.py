@@ -13,7 +13,8 @@ from contextlib import suppress
 import click
 
 from deployer.cli.output import dump, say
-from deployer.cli.session import Session, comes_of_an_interrupt
+from deployer.cli.session import Session
+from deployer.core.interruption import comes_of_an_interrupt
 from deployer.errors import ConfigInvalid, DeployerError, Interrupted, MachineFault, TargetUnavailable
 from deployer_scoring.masking import learn, masked
 from deployer_scoring.printable import one_line
@@ -42,23 +43,35 @@ def report_failure(error: BaseException, session: Session) -> int:
         # Whoever read us has gone: nothing is left to say, and Python's own flush at exit must not say it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    learn(*sys.argv[1:], *os.environ.values())
-    ours = as_ours(error, session)
-    ours.advice = _at(session.target, ours.advice)
-    if session.debug:
-        say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
-    say(failure_text(ours), err=True)
+    ours = told(error, session)
     if session.output in ("json", "yaml", "jsonl"):
         failed = {"error": ours.document()}
         with suppress(OSError):  # the disk that standard output goes to may be what is full
-            document = [*session.finished, failed] if session.finished else {"event": "failed", **failed} if session.output == "jsonl" else failed
-            click.echo(dump(document, session.output))
+            click.echo(dump({"event": "failed", **failed} if session.output == "jsonl" else failed, session.output))
     return ours.exit_code
 
 
-def failure_text(error: DeployerError) -> str:
-    """What happened and how it stands now, then why, then what to do."""
-    return "\n".join((f"Error [{error.code}]: {_sentence(one_line(error.message))}", *(f"  {line}" for line in error.details())))
+def told(error: BaseException, session: Session, *, of: str = "") -> DeployerError:
+    """Say on stderr what went wrong, `of` which of several deployments; the error as one of ours."""
+    ours = as_told(error, session)
+    if session.debug:
+        say("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    say(failure_text(ours, of), err=True)
+    return ours
+
+
+def failure_text(error: DeployerError, of: str = "") -> str:
+    """What happened, `of` which of several, and how it stands now, then why, then what to do."""
+    happened = f"{of}: {error.message}" if of else error.message
+    return "\n".join((f"Error [{error.code}]: {_sentence(one_line(happened))}", *(f"  {line}" for line in error.details())))
+
+
+def as_told(error: BaseException, session: Session) -> DeployerError:
+    """The error as one of ours, with what it says fit to be shown: its advice names the target, secrets of the command line are known."""
+    learn(*sys.argv[1:], *os.environ.values())
+    ours = as_ours(error, session)
+    ours.advice = _at(session.target, ours.advice)
+    return ours
 
 
 def as_ours(error: BaseException, session: Session) -> DeployerError:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget
+from deployer.cli.choices import ChosenTarget
+from deployer.cli.options import Command
 from deployer.cli.output import emit, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -23,10 +25,38 @@ CONTAINER_NAME = "deployer-scoring"
 PLATFORMS = ("linux/amd64", "linux/arm64")
 
 
+class Platforms(click.ParamType[tuple[str, ...]]):
+    """One platform, or several with commas between them, each once."""
+
+    name = "platforms"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(str(value).split(",")))
+        if unknown := [each for each in found if each not in PLATFORMS]:
+            self.fail(f"{unknown[0]!r} is none of {', '.join(PLATFORMS)}", param, ctx)
+        return found
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"[{'|'.join(PLATFORMS)}],..."
+
+
+registry_option = click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+
+
+def platform_option(text: str) -> Callable[[Command], Command]:
+    """--platform with this help: the command gets `platform: str`."""
+    return click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help=text)
+
+
+def platforms_option(text: str) -> Callable[[Command], Command]:
+    """--platform of several with commas between them, with this help: the command gets `platforms: tuple[str, ...]`."""
+    return click.option("--platform", "platforms", type=Platforms(), default=PLATFORMS[0], show_default=True, help=text)
+
+
 @click.command(name="build-and-push-container")
 @options.place
 @click.option("--no-push", is_flag=True, help="Build only; the image stays with the docker engine.")
-@click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+@registry_option
 @click.option("-c", "--container-name", default=CONTAINER_NAME, show_default=True, metavar="NAME", help="What the image is called.")
 @click.option(
     "--base-image",
@@ -35,7 +65,7 @@ PLATFORMS = ("linux/amd64", "linux/arm64")
     help="What it stands on; default: the official slim Python image. A path: an OCI archive or a root directory, which takes no engine.",
 )
 @click.option("--python", metavar="MINOR", help="The Python inside, 3.11; default: the model's, else this one.")
-@click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What it runs on.")
+@platforms_option("What it runs on; several, with commas between them: an index of an image for each, of which a deployment gets its own.")
 @click.option("--with", "requirements", multiple=True, metavar="REQUIREMENT", help="A package to add; repeatable.")
 @click.option(
     "--for", "for_models", multiple=True, metavar="MODEL", help="Everything that this model pins; repeatable: an image for each set of versions."
@@ -64,7 +94,7 @@ def build_and_push_container(
     container_name: str,
     base_image: str | None,
     python: str | None,
-    platform: str,
+    platforms: tuple[str, ...],
     requirements: tuple[str, ...],
     for_models: tuple[str, ...],
     ca_bundle: Path | None,
@@ -78,7 +108,7 @@ def build_and_push_container(
     With several --for each model gets an image that fits it; models that pin the same share one.
     """
     from deployer.artifacts import fetch
-    from deployer_images.builder import BuildOptions, build_and_push
+    from deployer_images.builder import BuildOptions, build_and_push, build_index
 
     images: dict[str, Image] = {}
     with reporting(session, registry or place.target or DEFAULT_TARGET, quiet=quiet) as report:
@@ -89,7 +119,7 @@ def build_and_push_container(
                 push=not no_push,
                 base_image=base_image,
                 python=python,
-                platform=platform,
+                platform=platforms[0],
                 requirements=requirements,
                 model=model.facts if model else None,
                 directory=model.path if model else None,
@@ -97,9 +127,11 @@ def build_and_push_container(
                 container_name=container_name,
                 runtime=runtime,
                 rebuild=rebuild,
+                accelerator=place.accelerator() if model else None,
             )
-            image = build_and_push(wanted, repository, report)
-            images[image.reference] = image
+            several = len(platforms) > 1
+            built = build_index(wanted, platforms, repository, report) if several else (build_and_push(wanted, repository, report),)
+            images |= {image.reference: image for image in built}
     if quiet:
         say("\n".join(images))
     elif output != "jsonl":

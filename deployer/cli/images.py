@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.cli import options
+from deployer.cli.choices import ChosenTarget
 from deployer.cli.groups import LazyGroup
 from deployer.cli.image import CONTAINER_NAME
-from deployer.cli.options import ChosenTarget
 from deployer.cli.output import emit, width_of
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session

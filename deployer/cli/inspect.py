@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from deployer.cli import options
-from deployer.cli.deploy import planned, show_changes
-from deployer.cli.options import ChosenTarget, ModelChoice, Rollout
+from deployer.cli.choices import ChosenTarget, Many, ModelChoice, Rollout
+from deployer.cli.deploy import compare
 from deployer.cli.output import TEXT, dump, emit, pass_on, say, width_of
 from deployer.cli.session import Session
 from deployer.core.state import short
@@ -21,7 +21,7 @@ from deployer.words import age, rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
 
 if TYPE_CHECKING:
-    from deployer.cli.explained import Row
+    from deployer.cli.explained import OptionRow
     from deployer.verbs.deployment import Deployment, GenerationFacts
 
 CHANGES = 8
@@ -93,6 +93,7 @@ def history(*, session: Session, place: ChosenTarget, name: str | None, endpoint
 @options.place
 @options.model
 @options.rollout
+@options.many
 @_apply
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are changes.")
 @options.output("table", "json", "yaml", "jsonl")
@@ -111,6 +112,7 @@ def plan(**given: Any) -> None:
 @options.place
 @options.model
 @options.rollout
+@options.many
 @_apply
 @click.option("--exit-code", is_flag=True, help="Exit with 8 where there are differences.")
 @options.output("table", "json", "yaml", "jsonl")
@@ -197,7 +199,7 @@ def list_table(found: list[Deployment], width: int | None = None, *, whole: bool
     return table(rows, width=width, hide=("GENERATION", *reversed(own), "AGE", "MODEL"))
 
 
-def description(deployment: Deployment, rows: list[Row], width: int | None = None) -> Iterator[str]:
+def description(deployment: Deployment, rows: list[OptionRow], width: int | None = None) -> Iterator[str]:
     """One deployment in full; `rows` are its options with where each comes from."""
     yield f"{deployment.name} on {deployment.target}"
     yield f"Status      {deployment.status}" + (f": {deployment.reason}" if deployment.reason else "")
@@ -232,7 +234,7 @@ def _model(generation: GenerationFacts) -> str:
     return f"{generation.model}  {', '.join(fact for fact in facts if fact)}"
 
 
-def _options(deployment: Deployment, rows: list[Row], width: int | None) -> Iterator[str]:
+def _options(deployment: Deployment, rows: list[OptionRow], width: int | None) -> Iterator[str]:
     """Those of the record that are set."""
     known = [(row.option, row.value, row.origin) for row in rows if row.value and row.option in deployment.options]
     if known:
@@ -259,12 +261,13 @@ def _compare(
     rollout: Rollout,
     name: str | None,
     model: ModelChoice,
+    many: Many,
     apply: bool,
     exit_code: bool,
     output: str | None,
 ) -> None:
-    found = planned(place, rollout, name, model, Intent.APPLY if apply else None)
-    show_changes(session, found, steps=steps)
+    intent = Intent.APPLY if apply else None
+    found = compare(session, place, many, rollout=rollout, name=name, model=model, intent=intent, steps=steps)
     changed = [each for each in found if (not each.empty if steps else each.differs)]
     if exit_code and changed:
         click.get_current_context().exit(CHANGES)

@@ -42,6 +42,8 @@ def localstack() -> None:
 @click.option(
     "--registry", type=click.Choice(["auto", "debian", "docker", "python"]), default="auto", show_default=True, help="What keeps the images."
 )
+@click.option("--azure", is_flag=True, help="An Azure beside it: identities, storage, Azure ML's managed endpoints.")
+@click.option("--azure-port", type=click.IntRange(0, 65535), default=7756, show_default=True, help="Of the Azure endpoint; 0 picks a free one.")
 @click.option("--kubernetes", is_flag=True, help="A Kubernetes beside it, by kind, k3d or minikube, with a registry of its own.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting's first value (docs/local-cloud.md); repeatable.")
 @options.output(*_OUTPUTS)
@@ -53,6 +55,8 @@ def up(
     registry_port: int,
     runtime: Any,
     registry: Any,
+    azure: bool,
+    azure_port: int,
     kubernetes: bool,
     settings: tuple[str, ...],
     output: str | None,
@@ -62,11 +66,14 @@ def up(
     from deployer.settings.precedence import from_pairs
 
     first = tuple((name, str(value)) for name, value in from_pairs(settings, "--set").values.items())
-    asked = cloud.Options(port=port, registry_port=registry_port, runtime=runtime, registry=registry, settings=first)
+    asked = cloud.StartOptions(
+        port=port, registry_port=registry_port, runtime=runtime, registry=registry, azure=azure, azure_port=azure_port, settings=first
+    )
     found, cluster = cloud.up_with_cluster(asked) if kubernetes else (cloud.up(asked), None)
     text = "\n".join(
         (
             f"The local cloud is up at {found.url}" + ("." if found.started else ", as it was: nothing to do."),
+            *([f"An Azure is beside it, at {found.azure}."] if found.azure else []),
             *([f"A Kubernetes is up beside it: {cluster.name}, by {cluster.maker}; its images are in {cluster.registry}."] if cluster else []),
             '  eval "$(deploy localstack env)"    points boto3, the aws CLI and deploy at it',
             "  deploy localstack down             ends it, and all that is in it",
@@ -102,6 +109,7 @@ def status(session: Session, output: str | None) -> None:
     if found.running:
         rows = [
             ("URL", found.url),
+            *([("Azure", found.azure), ("Azure's images", found.azure_registry)] if found.azure else []),
             ("Registry", f"{found.registry} ({found.registry_kind})"),
             ("Endpoints run in", found.runtime),
             ("Process", str(found.pid)),

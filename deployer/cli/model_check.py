@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget, ModelChoice
+from deployer.cli.choices import ChosenTarget, ModelChoice
 from deployer.cli.output import emit
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -139,10 +139,7 @@ def _limit(place: ChosenTarget) -> Limit | None:
     """What the target that is named says of a model's size, where it says anything."""
     if not place.target and not place.file:
         return None
-    client = place.client()
-    if not isinstance(client.target, SupportsSizeLimits):
+    target, config = place.target_and_config()
+    if not isinstance(target, SupportsSizeLimits):
         return None
-    given = client.settings().all
-    config = client.target.config.parse(given.values, given.origins, target=client.uri.scheme)
-    target: SupportsSizeLimits = client.target
     return lambda facts: target.check_size(config, facts)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from deployer.cli import options
-from deployer.cli.image import CONTAINER_NAME, PLATFORMS, repository_for
+from deployer.cli.choices import ChosenTarget, ModelChoice
+from deployer.cli.image import CONTAINER_NAME, platform_option, platforms_option, registry_option, repository_for
 from deployer.cli.model_options import ignored_of_mlflow, mlserver_refused, trim
-from deployer.cli.options import ChosenTarget, ModelChoice
 from deployer.cli.output import say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -30,7 +31,6 @@ _BASE = click.option(
     help="What it stands on: a shared image of ours, or any with the model's Python; default: the shared one of -t or --registry, "
     "else the official slim Python image.",
 )
-_PLATFORM = click.option("--platform", type=click.Choice(PLATFORMS), default=PLATFORMS[0], show_default=True, help="What it runs on.")
 
 
 @click.command(name="build-docker")
@@ -38,12 +38,18 @@ _PLATFORM = click.option("--platform", type=click.Choice(PLATFORMS), default=PLA
 @options.place
 @click.option("-n", "--name", metavar="NAME[:TAG]", help="What the image is called, registry.example.com/churn:3; default: as the model is.")
 @click.option("--push", is_flag=True, help="Send it to the name's registry, or that of --registry or -t; no engine is needed.")
-@click.option("--registry", metavar="REGISTRY[/PATH]", help="Any OCI registry, instead of the target's own.")
+@registry_option
 @click.option(
     "--output", "archive", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write an OCI archive, image.tar, instead."
 )
 @_BASE
-@_PLATFORM
+@platforms_option("What it runs on; with --push several, with commas between them: an index of an image for each.")
+@click.option(
+    "--compression",
+    type=click.Choice(["gzip", "zstd"]),
+    help="How the layers that are made are compressed, with --push: zstd is smaller and sooner made, and read by containerd, CRI-O, podman and "
+    "docker 23. Default: what the target takes; gzip with --registry.",
+)
 @trim
 @ignored_of_mlflow("--install-mlflow", "--install-java")
 @mlserver_refused
@@ -59,7 +65,8 @@ def build_docker(
     registry: str | None,
     archive: Path | None,
     base_image: str | None,
-    platform: str,
+    platforms: tuple[str, ...],
+    compression: str | None,
     trim: bool,
     quiet: bool,
 ) -> None:
@@ -68,26 +75,45 @@ def build_docker(
     \b
     Its layers: a base, the server, the model's packages (shared with all models that have the same), the model. Nothing is run to make it,
     and the same model on the same base gives the same image. It stays with the docker engine, or is pushed (--push), or written (--output).
+    With -t, and the options that it is to run with (-C), packages are built for what that has: a GPU, or none.
 
     --output is a file here, not the format that it is elsewhere.
     """
+    from deployer.oci import Compression
     from deployer_images.layers.model_images import model_image
+    from deployer_images.layers.oci_archive import check_engine, check_place
 
     if push and archive:
         raise ConfigInvalid("--push and --output name two places", advice="leave one of them out")
+    if len(platforms) > 1 and not push:
+        raise ConfigInvalid("an index of several platforms goes to a registry", advice="add --push, or name one --platform")
+    if compression and not push:
+        raise ConfigInvalid("--compression says how layers are sent", advice="add --push, or leave --compression out")
     with reporting(session, model.uri or "", quiet=quiet) as report:
         found, called = _fetched(model, place, report, name)
-        there = _shared(place, registry)
+        if archive:
+            check_place(archive)
+        elif not push:
+            check_engine()
+        there, runs_on = _shared(place, registry), place.accelerator()
         to = _repository(place, registry, called) if push else None
-        base = _base(found, base_image, there, platform)
-        made = model_image(found, base, report, to, trimmed=trim)
+        if to is not None and compression:
+            to.compression = Compression(compression)
+        images = {
+            each: model_image(found, partial(_base, found, base_image, there, each), each, report, repository=to, trimmed=trim, accelerator=runs_on)
+            for each in platforms
+        }
+        made = images[platforms[0]]
         if to is not None:
-            from deployer_images.layers.images import Destination, put
+            from deployer_images.layers.images import ImageDestination, put, put_index
             from deployer_images.layers.parts import send_parts
 
             tag = _parsed(called).tag or "latest"
-            send_parts(made.parts, to, report)
-            reference = put(made.image, Destination(to, (tag,), {}, report)).reference
+            goal = ImageDestination(to, (tag,), {}, report)
+            for each in images.values():
+                send_parts(each.parts, to, report)
+            several = {platform: each.image for platform, each in images.items()}
+            reference = put_index(several, goal) if len(several) > 1 else put(made.image, goal).reference
             said = f"{reference} is ready, tag {tag}."
         elif archive is not None:
             from deployer_images.layers.oci_archive import save_archive
@@ -105,6 +131,7 @@ def build_docker(
 
 @click.command(name="generate-dockerfile")
 @options.model
+@options.place
 @click.option(
     "-d",
     "--output-directory",
@@ -116,30 +143,31 @@ def build_docker(
     help="Where it goes; made where it is absent, else it must be empty.",
 )
 @click.option("--base-image", "--base", metavar="IMAGE", help="What it stands on; default: the official slim Python image.")
-@_PLATFORM
+@platform_option("What it runs on.")
 @ignored_of_mlflow("--install-mlflow", "--install-java")
 @mlserver_refused
 @options.run
-def generate_dockerfile(*, session: Session, model: ModelChoice, directory: Path, base_image: str | None, platform: str) -> None:
+def generate_dockerfile(*, session: Session, model: ModelChoice, place: ChosenTarget, directory: Path, base_image: str | None, platform: str) -> None:
     """Write a Dockerfile for one model, with all that it copies: docker build DIR, or podman build DIR, needs no index and no network
     but the base image's.
 
-    What is built behaves as `models build-docker` makes it. The packages are chosen and unpacked here, for one platform.
+    What is built behaves as `models build-docker` makes it. The packages are chosen and unpacked here, for one platform, and none is built: each
+    needs a wheel. With -t, and the options that it is to run with (-C), they are those for what that has: a GPU, or none.
     """
     from deployer_images.dockerfiles import generate
 
     with reporting(session, model.uri or "") as report:
-        found, called = _fetched(model, None, report, None)
-        generate(found, directory, base_image=base_image, platform=platform, report=report)
+        found, called = _fetched(model, place, report, None)
+        generate(found, directory, base_image=base_image, platform=platform, report=report, accelerator=place.accelerator())
     say(f"{directory} is written: docker build -t {called} {directory}")
 
 
-def _fetched(model: ModelChoice, place: ChosenTarget | None, report: Report, name: str | None) -> tuple[PackagedModel, str]:
+def _fetched(model: ModelChoice, place: ChosenTarget, report: Report, name: str | None) -> tuple[PackagedModel, str]:
     """The model, and what its image is called."""
     from deployer.artifacts import candidate_name
     from deployer.checks import with_mlflow_said
 
-    uri = model.named(place.file if place else None)
+    uri = model.named(place.file)
     if name:
         _parsed(name)
     found = with_mlflow_said(model.fetched(uri, report))
@@ -159,8 +187,6 @@ def _repository(place: ChosenTarget, registry: str | None, called: str) -> Repos
     """Where a name is pushed: its own registry, where it has one, else the one that is named apart."""
     first = called.partition("/")[0]
     if "/" in called and (set(first) & set(".:") or first == "localhost"):
-        from functools import partial
-
         from deployer.oci import Repository, configured
 
         reference = _parsed(called)

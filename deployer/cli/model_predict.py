@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from deployer.cli import options
+from deployer.cli.choices import ModelChoice
 from deployer.cli.model_options import env_manager, ignored_of_mlflow
-from deployer.cli.options import ModelChoice
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid

@@ -8,117 +8,22 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from deployer.cli.choices import CONCURRENCY, ChosenTarget, Many, ModelChoice, Rollout
 from deployer.cli.output import FORMATS
 from deployer.cli.session import Session
 from deployer.errors import ConfigInvalid
-from deployer.events import Report, silent
 from deployer.settings.config_file import ConfigFile
-from deployer.settings.precedence import Options, from_pairs
-
-if TYPE_CHECKING:
-    from deployer.client import DeployClient
-    from deployer.core.state import PackagedModel
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PACKAGES = ("auto", "compatible", "exact", "image", "at-start")
+OF_CHANGES = ("table", "json", "yaml", "name", "jsonl")
+"""What verbs that change something print."""
+PACKAGES = ("auto", "untrimmed", "compatible", "exact", "image", "at-start")
 """Those of `deployer.core.compatibility`, which help must not import; a test holds them together."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """Which model, and where MLflow's URIs are looked up."""
-
-    uri: str | None = None
-    flavor: str | None = None
-    tracking_uri: str | None = None
-    registry_uri: str | None = None
-
-    def named(self, file: ConfigFile | None = None, *, advice: str = "name it: -m MODEL") -> str:
-        """The model's URI, as given, else as the file says.
-
-        Raises:
-            ConfigInvalid: neither says it.
-        """
-        uri = self.uri or (file.model_uri if file else None)
-        if not uri:
-            raise ConfigInvalid("which model is not said", advice=advice)
-        return uri
-
-    def fetched(self, uri: str, report: Report) -> PackagedModel:
-        """The model at a URI, on this machine, looked up where MLflow's options say."""
-        from deployer.artifacts import fetch
-
-        return fetch(uri, report, tracking_uri=self.tracking_uri, registry_uri=self.registry_uri)
-
-
-@dataclass(frozen=True, slots=True)
-class ChosenTarget:
-    """Where to deploy, and with which options."""
-
-    target: str | None = None
-    pairs: tuple[str, ...] = ()
-    file: ConfigFile | None = None
-    flags: Options = field(default_factory=Options)
-
-    def targets(self) -> tuple[str, ...]:
-        """The targets meant: the one given, or all of the file's.
-
-        Raises:
-            ConfigInvalid: none is named.
-        """
-        named = (self.target,) if self.target else self.file.uris() if self.file else ()
-        if not named:
-            raise ConfigInvalid(
-                "which target is not said", advice="name it: -t TARGET, or DEPLOYER_TARGET in the environment; deploy targets lists them"
-            )
-        return named
-
-    def or_target(self, target: str) -> ChosenTarget:
-        """The same, at this target where none is named."""
-        return self if self.target or self.file else replace(self, target=target)
-
-    def client(self, on_event: Report = silent, models: ModelChoice | None = None) -> DeployClient:
-        """The client for the one target meant.
-
-        Raises:
-            ConfigInvalid: none is named, or the file has more than one.
-        """
-        targets = self.targets()
-        if len(targets) > 1:
-            raise ConfigInvalid("which target is not said", advice=f"-t with one of {', '.join(targets)}")
-        return self.client_of(targets[0], on_event, models)
-
-    def client_of(self, target: str, on_event: Report = silent, models: ModelChoice | None = None) -> DeployClient:
-        """The client for one of `targets()`; `models` says where model URIs are looked up."""
-        from deployer.client import DeployClient  # when a command runs: to complete one it is not needed
-
-        context = click.get_current_context(silent=True)
-        if context is not None and (session := context.find_object(Session)) is not None:
-            session.target = target
-        where = {"tracking_uri": models.tracking_uri, "registry_uri": models.registry_uri} if models else {}
-        return DeployClient(target, self.flags.over(from_pairs(self.pairs)), on_event=on_event, config_file=self.file, **where)
-
-    def with_flags(self, flags: dict[str, tuple[Any, str]]) -> ChosenTarget:
-        """The same, with options that have a flag of their own: option to value and flag. Unset ones (None) are left out."""
-        given = {key: (value, flag) for key, (value, flag) in flags.items() if value is not None}
-        named = Options({key: value for key, (value, _) in given.items()}, {key: flag for key, (_, flag) in given.items()})
-        return replace(self, flags=named.over(self.flags))
-
-    def with_variables(self, variables: Mapping[str, str]) -> ChosenTarget:
-        """The same, with the container's variables, the option `env`, as --env has them.
-
-        Raises:
-            ConfigInvalid: -C says them too: one of the two would be lost.
-        """
-        if variables and "env" in from_pairs(self.pairs).values:
-            raise ConfigInvalid("the container's variables are said twice, by --env and by -C env", advice="leave one of them out")
-        return self.with_flags({"env": (variables or None, "--env")})
 
 
 def place(command: Command) -> Command:
@@ -129,8 +34,9 @@ def place(command: Command) -> Command:
     )
     @_configured
     @functools.wraps(command)
-    def wrapped(*, target: str | None, pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
-        return command(place=ChosenTarget(target, pairs, ConfigFile.read(file) if file else None), **others)
+    def wrapped(*, target: str | None, pairs: tuple[str, ...], files: tuple[Path, ...], **others: Any) -> Any:
+        names = others.get("names") or tuple(filter(None, (others.get("name"),)))
+        return command(place=ChosenTarget(target, pairs, ConfigFile.read_all(files)).of_names(names), **others)
 
     return wrapped  # type: ignore[return-value]
 
@@ -149,10 +55,11 @@ def places(command: Command) -> Command:
     )
     @_configured
     @functools.wraps(command)
-    def wrapped(*, target: tuple[str, ...], pairs: tuple[str, ...], file: Path | None, **others: Any) -> Any:
-        read = ConfigFile.read(file) if file else None
-        named = dict.fromkeys(target or (read.uris() if read else ()))
-        return command(places=tuple(ChosenTarget(each, pairs, read) for each in named), **others)
+    def wrapped(*, target: tuple[str, ...], pairs: tuple[str, ...], files: tuple[Path, ...], **others: Any) -> Any:
+        read = ConfigFile.read_all(files)
+        said = {uri: (file,) for file in reversed(read) for uri in file.uris()}
+        named = dict.fromkeys(target or (uri for file in read for uri in file.uris()))
+        return command(places=tuple(ChosenTarget(each, pairs, said.get(each, read[:1])) for each in named), **others)
 
     return wrapped  # type: ignore[return-value]
 
@@ -165,10 +72,12 @@ def _configured(command: Command) -> Command:
     file = click.option(
         "-f",
         "--config-file",
-        "file",
+        "files",
+        multiple=True,
         metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
-        help="A file with name, model, targets and options (churn.yaml); - reads standard input.",
+        type=click.Path(path_type=Path, allow_dash=True),
+        help="A file with name, model, targets and options (churn.yaml), or several of them, or a directory of such files; repeatable. - reads "
+        "standard input.",
     )
     return pairs(file(command))
 
@@ -226,9 +135,32 @@ def _interruptible(session: Session) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def many(command: Command) -> Command:
+    """--concurrency, --fail-fast: the command gets `many: Many`."""
+
+    @click.option(
+        "--concurrency",
+        type=click.IntRange(min=1),
+        default=CONCURRENCY,
+        metavar="N",
+        help=f"How many of several deployments go on at a time (default {CONCURRENCY}).",
+    )
+    @click.option("--fail-fast", is_flag=True, help="Of several, begin none any more once one has failed; those under way go on to their end.")
+    @functools.wraps(command)
+    def wrapped(*, concurrency: int, fail_fast: bool, **others: Any) -> Any:
+        return command(many=Many(concurrency, fail_fast), **others)
+
+    return wrapped  # type: ignore[return-value]
+
+
 def output(*formats: str) -> Callable[[Command], Command]:
     """-o with these formats (default: all)."""
     return click.option("-o", "--output", type=click.Choice(formats or FORMATS), help="What to print: text for people (table, wide), or a document.")
+
+
+def dry_run(what: str) -> Callable[[Command], Command]:
+    """--dry-run, of a verb by which something would be `what`."""
+    return click.option("--dry-run", is_flag=True, help=f"Show what would be {what}, and do nothing.")
 
 
 def quiet(command: Command) -> Command:
@@ -304,14 +236,24 @@ def model(command: Command) -> Command:
 
 
 def packages(command: Command) -> Command:
-    """--packages: the command gets `packages: str`."""
-    return click.option(
+    """--packages, and --no-trim for one of its values: the command gets `packages: str`."""
+
+    @click.option(
         "--packages",
         type=click.Choice(PACKAGES),
         help="Where the model's packages come from: an image that has them, or else a layer that is made of them, once for all models with the "
-        "same (auto, the default); only an image that has them (compatible; exact: each pin), an image as it is (image), "
-        "or an installation when the container starts (at-start). An update keeps what was named before.",
-    )(command)
+        "same (auto, the default; untrimmed: with their tests, headers and static libraries, too); only an image that has them (compatible; "
+        "exact: each pin), an image as it is (image), or an installation when the container starts (at-start). "
+        "An update keeps what was named before.",
+    )
+    @click.option("--no-trim", is_flag=True, help="The same as --packages untrimmed.")
+    @functools.wraps(command)
+    def wrapped(*, packages: str | None, no_trim: bool, **others: Any) -> Any:
+        if no_trim and packages not in (None, "auto", "untrimmed"):
+            raise ConfigInvalid(f"--packages {packages} makes no packages to trim", advice="leave --no-trim out, or --packages")
+        return command(packages="untrimmed" if no_trim else packages, **others)
+
+    return wrapped  # type: ignore[return-value]
 
 
 def variables(command: Command) -> Command:
@@ -334,22 +276,6 @@ def _variables(pairs: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in split}
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
-    """How a change is to be made."""
-
-    packages: str | None
-    adopt: bool
-    allow_schema_change: bool = False
-    endpoint: str | None = None
-    allow_build: bool = False
-
-    @property
-    def shared(self) -> dict[str, Any]:
-        """What every call that deploys or plans takes."""
-        return {"packages": self.packages, "adopt": self.adopt, "endpoint": self.endpoint}
-
-
 def rollout(command: Command) -> Command:
     """What all changing verbs that deploy a model share: the command gets `rollout: Rollout`, and `place` with the flags' options in it."""
 
@@ -360,6 +286,7 @@ def rollout(command: Command) -> Command:
     @click.option("--allow-schema-change", is_flag=True, help="Deploy a model whose signature breaks today's callers.")
     @click.option("--adopt", is_flag=True, help="Take over what carries the name but isn't ours.")
     @endpoint
+    @click.option("--pull-secret", is_flag=True, help="Give a cluster's nodes docker's login to the registry (pull_secret=true).")
     @click.option("--allow-build", is_flag=True, help="Build packages without a wheel for a plan, which runs their code.")
     @functools.wraps(command)
     def wrapped(
@@ -373,9 +300,14 @@ def rollout(command: Command) -> Command:
         adopt: bool,
         endpoint: str | None,
         allow_build: bool,
+        pull_secret: bool,
         **others: Any,
     ) -> Any:
-        flags = {"timeout_seconds": (timeout, "--timeout"), "synchronous": (False if no_wait else None, "--no-wait")}
+        flags = {
+            "timeout_seconds": (timeout, "--timeout"),
+            "synchronous": (False if no_wait else None, "--no-wait"),
+            "pull_secret": (pull_secret or None, "--pull-secret"),
+        }
         place = place.with_flags(flags).with_variables(variables)
         return command(place=place, rollout=Rollout(packages, adopt, allow_schema_change, endpoint, allow_build), **others)
 

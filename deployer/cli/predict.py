@@ -11,7 +11,7 @@ from typing import IO, Any
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget
+from deployer.cli.choices import ChosenTarget
 from deployer.cli.output import dump, emit
 from deployer.cli.session import Session
 from deployer.core.target import Payload

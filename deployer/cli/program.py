@@ -17,8 +17,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "update": ("deploy:update", "Change a deployment; what isn't named stays."),
         "apply": ("deploy:apply", "Create or update; what is given is the whole of it."),
         "rollback": ("deploy:rollback", "Bring back a generation that is there still."),
-        "delete": ("deploy:delete", "Remove a deployment and all that is ours of it."),
-        "prune": ("deploy:prune", "Remove generations that are no longer needed."),
+        "delete": ("remove:delete", "Remove a deployment and all that is ours of it."),
+        "prune": ("remove:prune", "Remove generations that are no longer needed."),
         "export": ("export:export", "Write a deployment as files, for GitOps."),
     },
     "Look": {

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 
 from deployer.cli import options
-from deployer.cli.options import ChosenTarget
+from deployer.cli.choices import ChosenTarget, ModelChoice
 from deployer.cli.output import dump, pass_on, say
 from deployer.cli.progress import reporting
 from deployer.cli.session import Session
@@ -29,7 +29,7 @@ def run_local(
     *,
     session: Session,
     place: ChosenTarget,
-    model: options.ModelChoice,
+    model: ModelChoice,
     runtime: str | None,
     packages: str | None,
     variables: Mapping[str, str],

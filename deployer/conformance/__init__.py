@@ -15,9 +15,10 @@ pytest.register_assert_rewrite(
     "deployer.conformance.contract", "deployer.conformance.looks", "deployer.conformance.traffic"
 )  # so that a broken promise shows its values
 
-from deployer.conformance.clients import Command, Ended, Origin, Stream  # noqa: E402
+from deployer.conformance.clients import Ended, Origin, Stream, UserCommand  # noqa: E402
 from deployer.conformance.contract import TargetContract  # noqa: E402
 from deployer.conformance.place import Place, Sample  # noqa: E402
+from deployer.conformance.side_by_side import SideBySide, waiting_for_its_own  # noqa: E402
 from deployer.conformance.traffic import TrafficContract  # noqa: E402
 
-__all__ = ["Command", "Ended", "Origin", "Place", "Sample", "Stream", "TargetContract", "TrafficContract"]
+__all__ = ["Ended", "Origin", "Place", "Sample", "SideBySide", "Stream", "TargetContract", "TrafficContract", "UserCommand", "waiting_for_its_own"]

@@ -27,9 +27,12 @@ PRUNE = "prune"
 TO = "to"
 """Of a rollback: the generation, among its options."""
 
+_CHILDREN = threading.Lock()
+"""`start` looks after other threads' processes, too; of two who read a process's exit code at once, one gets 255."""
+
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class UserCommand:
     """One command as a user gives it: create, update, apply, delete, prune, promote, abort or rollback."""
 
     verb: str
@@ -95,7 +98,7 @@ class Origin:
         return target, target.connect(TargetUri.parse(self.uri), target.config.parse(self.options, target=target.scheme))
 
 
-def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Report) -> bool:
+def execute(target: Target[Any, Any], cloud: Any, command: UserCommand, report: Report) -> bool:
     """Run a command as the CLI does; whether anything was to be done.
 
     Raises:
@@ -109,7 +112,7 @@ def execute(target: Target[Any, Any], cloud: Any, command: Command, report: Repo
     return not lifecycle.deploy(target, cloud, wish(target, command), report, timeout_seconds=config.timeout_seconds).plan.empty
 
 
-def wish(target: Target[Any, Any], command: Command) -> Wish:
+def wish(target: Target[Any, Any], command: UserCommand) -> Wish:
     """What a command that brings a generation asks for."""
     moves = command.verb in tuple(Direction)
     return Wish(
@@ -123,11 +126,11 @@ def wish(target: Target[Any, Any], command: Command) -> Wish:
     )
 
 
-def _config(target: Target[Any, Any], command: Command) -> Any:
+def _config(target: Target[Any, Any], command: UserCommand) -> Any:
     return target.config.parse({key: value for key, value in command.options.items() if key != TO}, target=target.scheme)
 
 
-def run(target: Target[Any, Any], cloud: Any, command: Command, before_step: Callable[[int], None] | None = None) -> Ended:
+def run(target: Target[Any, Any], cloud: Any, command: UserCommand, before_step: Callable[[int], None] | None = None) -> Ended:
     """Run a command to its end. `before_step` is called as each step begins, with its number from 0."""
     steps: list[str] = []
     sent: dict[str, int] = {}
@@ -147,7 +150,7 @@ def run(target: Target[Any, Any], cloud: Any, command: Command, before_step: Cal
     return Ended("done", changed, steps=tuple(steps), sent_bytes=sum(sent.values()))
 
 
-def run_apart(origin: Origin, command: Command, *, kill_before: int | None = None) -> Ended | None:
+def run_apart(origin: Origin, command: UserCommand, *, kill_before: int | None = None) -> Ended | None:
     """Run a command in a process of its own, killed with SIGKILL as step number `kill_before` begins. None where it was killed.
 
     Raises:
@@ -157,19 +160,21 @@ def run_apart(origin: Origin, command: Command, *, kill_before: int | None = Non
     context.set_forkserver_preload([__name__, origin.target.partition(":")[0]])
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_live_apart, args=(origin, command, kill_before, theirs), daemon=True)
-    process.start()
+    with _CHILDREN:
+        process.start()
     theirs.close()
     try:
         ended: Ended | None = ours.recv()
     except EOFError:
         ended = None
-    process.join()
+    with _CHILDREN:
+        process.join()
     if ended is None and process.exitcode != -signal.SIGKILL:
         raise RuntimeError(f"{command} died with exit code {process.exitcode}")
     return ended
 
 
-def _live_apart(origin: Origin, command: Command, kill_before: int | None, answer: Connection) -> None:
+def _live_apart(origin: Origin, command: UserCommand, kill_before: int | None, answer: Connection) -> None:
     def before_step(number: int) -> None:
         if number == kill_before:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -188,7 +193,7 @@ def resident_peak() -> int:
 class HeldUp:
     """A client in a thread that stands still as step number `before` begins, until `go_on`."""
 
-    def __init__(self, target: Target[Any, Any], cloud: Any, command: Command, before: int) -> None:
+    def __init__(self, target: Target[Any, Any], cloud: Any, command: UserCommand, before: int) -> None:
         self._ended: list[Ended] = []
         self._reached, self._released = threading.Event(), threading.Event()
         self.stands = False

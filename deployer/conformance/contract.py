@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance.clients import Command, Ended, wish
+from deployer.conformance.clients import Ended, UserCommand, wish
 from deployer.conformance.looks import done, flawless, present, serves, steps
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
@@ -329,7 +329,7 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
     def test_somebody_elses_endpoint_is_taken_over_when_asked(self, place: Place, name: DeploymentName) -> None:
         with place.foreign(name):
             plain = place.command("apply", name, place.first.model)
-            done(place.run(Command(plain.verb, plain.name, plain.model, plain.options, plain.packages, adopt=True)))
+            done(place.run(UserCommand(plain.verb, plain.name, plain.model, plain.options, plain.packages, adopt=True)))
             serves(place, name, place.first)
             done(place.run(place.command("update", name, place.second.model)))
             serves(place, name, place.second)

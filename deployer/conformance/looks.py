@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 
-from deployer.conformance.clients import Command, Ended, Stream, wish
+from deployer.conformance.clients import Ended, Stream, UserCommand, wish
 from deployer.conformance.place import Place, Sample
 from deployer.core.plan import kind_of
 from deployer.core.state import DeploymentName, Observed, Status
 from deployer.verbs import lifecycle
 
 
-def steps(place: Place, command: Command) -> tuple[str, ...]:
+def steps(place: Place, command: UserCommand) -> tuple[str, ...]:
     """The kinds of the steps that a command which brings a generation would go through now."""
     plan = lifecycle.prospect(place.target, place.connect(), wish(place.target, command)).plan
     return tuple(map(kind_of, (*plan.forward, *plan.live, *plan.sweep)))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from deployer.conformance.clients import Command, Ended, HeldUp, Origin, Stream, run, run_apart
+from deployer.conformance.clients import Ended, HeldUp, Origin, Stream, UserCommand, run, run_apart
 from deployer.core.state import DeploymentName, Observed, PackagedModel
 from deployer.core.target import Payload, Target
 
@@ -101,24 +101,24 @@ class Place(ABC):
     def fresh_name(self) -> DeploymentName:
         return DeploymentName(f"conformance-{secrets.token_hex(3)}-{next(self._numbers)}")
 
-    def command(self, verb: str, name: DeploymentName, model: PackagedModel | None = None, /, **options: Any) -> Command:
-        return Command(verb, name, model, {**self.options, **options}, self.packages)
+    def command(self, verb: str, name: DeploymentName, model: PackagedModel | None = None, /, **options: Any) -> UserCommand:
+        return UserCommand(verb, name, model, {**self.options, **options}, self.packages)
 
-    def run(self, command: Command) -> Ended:
+    def run(self, command: UserCommand) -> Ended:
         """A client that nothing happens to."""
         return run(self.target, self.connect(), command)
 
-    def killed(self, command: Command, before: int) -> Ended | None:
+    def killed(self, command: UserCommand, before: int) -> Ended | None:
         """A client killed with SIGKILL as its step number `before` begins. None where it was; its end, where it has fewer steps."""
         return run_apart(self.origin(), command, kill_before=before)
 
-    def apart(self, command: Command) -> Ended:
+    def apart(self, command: UserCommand) -> Ended:
         """A client with a process of its own, so that its memory can be measured."""
         ended = run_apart(self.origin(), command)
         assert ended is not None
         return ended
 
-    def held_up(self, command: Command, before: int) -> HeldUp:
+    def held_up(self, command: UserCommand, before: int) -> HeldUp:
         """A client that stands still as its step number `before` begins."""
         return HeldUp(self.target, self.connect(), command, before)
 
@@ -133,6 +133,10 @@ class Place(ABC):
 
     def observe(self, name: DeploymentName) -> Observed | None:
         return self.target.observe(name, self.connect())
+
+    def real_share(self, percent: int) -> int:
+        """What a share of the traffic comes to here, in percent of the requests of one client."""
+        return percent
 
     def shape(self, name: DeploymentName) -> Counter[str]:
         """How much of each kind is there: the same for two deployments that went the same way."""

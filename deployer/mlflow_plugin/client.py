@@ -28,7 +28,7 @@ from deployer.client import DeployClient
 from deployer.core.target import Payload
 from deployer.events import Event, Noticed, Report, RollbackStarted, StepFailed, StepFinished
 from deployer.requests import payloads
-from deployer.verbs.progress import Lines
+from deployer.verbs.progress import LineProgress
 
 _log = logging.getLogger("deployer")
 
@@ -187,7 +187,7 @@ def _mlflows_errors() -> Iterator[None]:
 
 def _report(target_uri: str) -> Report:
     """Progress as lines on standard error under MLflow's command line; in a program, which may have a log, by Python's logging."""
-    return _logged if click.get_current_context(silent=True) is None else Lines(sys.stderr, target_uri)
+    return _logged if click.get_current_context(silent=True) is None else LineProgress(sys.stderr, target_uri)
 
 
 def _logged(event: Event) -> None:

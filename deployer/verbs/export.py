@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from deployer.core.capabilities import SupportsPackages
+from deployer.core.capabilities import SupportsPackages, accelerator_of
 from deployer.core.compatibility import fit
 from deployer.core.plan import Plan
 from deployer.core.schema import SchemaChanges
 from deployer.core.target import DeploymentSpec, Intent, Target
-from deployer.events import Report
+from deployer.events import Noticed, Report
 from deployer.verbs.lifecycle import Prospect, Wish, judge, requested, resolved
 
 
@@ -23,8 +23,10 @@ def spec_of(target: Target[Any, Any], cloud: Any, wish: Wish, report: Report) ->
     found = _prospect(target, cloud, wish)
     report(resolved(found, ""))
     judge(found, wish, report)
+    for warning in found.fit.warnings:
+        report(Noticed(level="warning", message=warning))
     if found.spec.image.planned is not None and isinstance(target, SupportsPackages):
-        target.make_packages(found.spec.model, cloud, report)
+        target.make_packages(found.spec, cloud, report)
         found = _prospect(target, cloud, wish)
     return found.spec
 
@@ -32,4 +34,5 @@ def spec_of(target: Target[Any, Any], cloud: Any, wish: Wish, report: Report) ->
 def _prospect(target: Target[Any, Any], cloud: Any, wish: Wish) -> Prospect[Any, Any]:
     request = requested(target, replace(wish, intent=Intent.CREATE), None)
     spec = target.resolve(request, None, cloud)
-    return Prospect(Intent.CREATE, None, spec, Plan(), fit(spec.model.facts, spec.image, spec.record.packages), SchemaChanges())
+    verdict = fit(spec.model.facts, spec.image, spec.record.packages, accelerator_of(target, spec.config))
+    return Prospect(Intent.CREATE, None, spec, Plan(), verdict, SchemaChanges())

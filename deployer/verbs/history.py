@@ -25,7 +25,7 @@ class Diary:
     def begin(self, verb: str, record: Record, provenance: Provenance, observed: Observed | None) -> None:
         """This run begins to bring a generation, where this is what is there."""
         model = record.model
-        entry = history.Entry(self._run, verb, record.generation, model.uri, model.registered_name, model.version, model.run_id, provenance)
+        entry = history.HistoryEntry(self._run, verb, record.generation, model.uri, model.registered_name, model.version, model.run_id, provenance)
         if isinstance(self._target, SupportsHistory):
             try:
                 before = self._target.history(self._name, self._cloud)

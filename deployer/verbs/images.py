@@ -40,8 +40,8 @@ class StoredImage:
     """One manifest in a registry.
 
     Attributes:
-        kind: "shared", "model" (a model's packages on the shared one, or all of it by an engine), "whole" (with the model in it), "packages" (a
-            layer's own manifest), "index", or "foreign": not of this tool.
+        kind: "shared", "model" (a model's packages on the shared one, or all of it by an engine), "whole" (with the model in it), "pods"
+            (what pods run whose model is elsewhere), "packages" (a layer's own manifest), "index", or "foreign": not of this tool.
         size: its bytes, of which others may have some, too.
         used_by: the deployments, with their generations, and other things of a target's cloud that name it.
         stays: why it isn't removed unless its digest is named; "" where nothing speaks for it.
@@ -114,7 +114,7 @@ def prune_images(
     if gone and not dry_run:
         with stepping(report, "remove_images", "images", repository.uri) as outcome:
             # An index first: registries keep the images that one has. A layer's own manifest last: until then others find it.
-            for kinds in (("index",), ("shared", "model", "whole", "foreign"), ("packages",)):
+            for kinds in (("index",), ("shared", "model", "whole", "pods", "foreign"), ("packages",)):
                 if part := [each.digest for each in chosen if each.kind in kinds]:
                     repository.remove(part)
             outcome.detail = f"{len(gone)} removed, {size(freed)}"
@@ -173,6 +173,8 @@ def _kind(holding: Holding) -> str:
         return "packages"
     if labels.MODEL in holding.labels:
         return "whole"
+    if labels.OWN in holding.labels:
+        return "pods"
     if labels.RUNTIME not in holding.labels:
         return "foreign"
     return "shared" if any(map(_SHARED.fullmatch, holding.tags)) else "model"
@@ -183,6 +185,7 @@ def _reasons(found: Holdings, used: Mapping[Digest, tuple[str, ...]]) -> dict[Di
     words = {
         "shared": "every model may get it",
         "whole": "has its model in it: whoever runs it is not known",
+        "pods": "of pods whose model is elsewhere: whoever runs it is not known",
         "foreign": "not made by this tool",
         "index": "whoever runs it is not known",
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from deployer.core import engine
-from deployer.core.capabilities import SupportsAccounts, SupportsAdoption, SupportsPackages
+from deployer.core.capabilities import SupportsAccounts, SupportsAdoption, SupportsPackages, accelerator_of
 from deployer.core.compatibility import Fit, fit
 from deployer.core.history import DONE, PAUSED, UNDER_WAY
 from deployer.core.plan import Plan
@@ -15,7 +15,7 @@ from deployer.core.requirements import refuse_old_python
 from deployer.core.rollout import refuse_what_is_not_there
 from deployer.core.schema import SchemaChanges, schema_changes
 from deployer.core.state import DeploymentName, Image, Observed, PackagedModel, Provenance
-from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target
+from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Intent, Target
 from deployer.errors import (
     Conflict,
     DeployerError,
@@ -104,7 +104,7 @@ def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospe
         observed=observed,
         spec=spec,
         plan=target.plan(spec, observed),
-        fit=fit(spec.model.facts, spec.image, spec.record.packages),
+        fit=fit(spec.model.facts, spec.image, spec.record.packages, accelerator_of(target, spec.config)),
         schema=schema_changes(before, spec.model.facts.signature) if observed and observed.record else SchemaChanges(),
     )
 
@@ -136,7 +136,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
     if first.spec.image.planned is not None and isinstance(target, SupportsPackages):
         for warning in first.spec.image.planned.warnings:
             report(Noticed(level="warning", message=warning))
-        target.make_packages(first.spec.model, cloud, report)
+        target.make_packages(first.spec, cloud, report)
     held = target.claim(wish.name, cloud, first.spec.config)
     try:
         target.settle(wish.name, held, report, max(deadline - time.monotonic(), 0))
@@ -242,6 +242,8 @@ def judge(found: Prospect[Any, Any], wish: Wish, report: Report) -> None:
     given_up = found.observed.candidate if found.observed else None
     if given_up and found.spec.generation != given_up:
         report(Noticed(level="warning", message=f"the rollout of {given_up}, which is under way, is given up for this one"))
+    for warning in found.spec.warnings:
+        report(Noticed(level="warning", message=warning))
     look_before_upload(found.spec.model, found.spec.image, found.spec.record.packages, report)
 
 
@@ -256,7 +258,7 @@ def check(found: Prospect[Any, Any], wish: Wish) -> None:
         )
 
 
-def requested(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> Request[ConfigT]:
+def requested(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | None) -> DeploymentRequest[ConfigT]:
     """The wish with what an update doesn't name taken from the record of the generation in service, the image included.
 
     Raises:
@@ -278,7 +280,7 @@ def requested(target: Target[ConfigT, Cloud], wish: Wish, observed: Observed | N
     model = wish.model or (PackagedModel(record.model) if record else None)
     if model is None:
         raise DeploymentNotFound(f"there is no deployment {wish.name} whose model could stay", advice="name the model: -m MODEL")
-    request = Request(
+    request = DeploymentRequest(
         name=wish.name,
         intent=intent,
         model=with_mlflow_said(model),

@@ -13,7 +13,7 @@ from deployer.core.target import Exported, Intent, Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
 from deployer.requests import payloads
-from deployer.settings.precedence import Options, Settings
+from deployer.settings.precedence import Options, RunOptions
 from deployer.verbs.export import spec_of
 from deployer.verbs.lifecycle import Wish
 
@@ -31,15 +31,18 @@ class OptionalVerbs(ABC):
     on_event: Report
 
     @abstractmethod
-    def _settings(self, config: Config) -> Settings: ...
+    def _settings(self, config: Config) -> RunOptions: ...
 
     @abstractmethod
-    def _parse(self, settings: Settings) -> TargetConfig: ...
+    def _parse(self, settings: RunOptions) -> TargetConfig: ...
 
     @abstractmethod
     def _wish(  # noqa: PLR0917 - the calls of MLflow have as many
-        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: Settings, report: Report, **wish: Any
+        self, intent: Intent | None, name: str | None, model_uri: str | None, flavor: str | None, settings: RunOptions, report: Report, **wish: Any
     ) -> Wish: ...
+
+    @abstractmethod
+    def _model_uri(self, given: str | None) -> str | None: ...
 
     @abstractmethod
     def _cloud(self, config: TargetConfig | None = None) -> Any: ...
@@ -108,6 +111,7 @@ class OptionalVerbs(ABC):
         """The deployment as files, for another tool to apply; nothing is deployed. The image that they name is made where its registry lacks it.
 
         Args:
+            model_uri: may be left out where the files are for any model: a serving-runtime.
             form: what kind of files, as the target has them: plain, kustomize, helm. Default: its first.
 
         Raises:
@@ -120,6 +124,10 @@ class OptionalVerbs(ABC):
             raise ConfigInvalid(f"{self.uri.scheme} has no files of the form {form!r}", advice=f"--format takes {', '.join(forms)}")
         settings = self._settings(config)
         options = self._parse(settings)
+        if not self._model_uri(model_uri):
+            if form not in self.target.forms_of_no_model():
+                raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
+            return self.target.export_of_no_model(options, form, self._cloud(options))
         wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, config=options, packages=packages)
         cloud = self._cloud(options)
         return self.target.export(spec_of(self.target, cloud, wish, self.on_event), form or forms[0], cloud, self.on_event)

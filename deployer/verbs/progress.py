@@ -16,22 +16,23 @@ PLAIN_PROGRESS_SECONDS = 10.0
 """Between two lines about the same transfer where no terminal draws a bar."""
 
 
-class Lines:
+class LineProgress:
     """One line an event, without control characters, for logs of CI jobs. That a step begins is left out: its end, or what it waits for, says it."""
 
-    def __init__(self, stream: TextIO, target: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.stream, self.target, self.clock = stream, target, clock
+    def __init__(self, stream: TextIO, target: str, clock: Callable[[], float] = time.monotonic, *, prefix: str = "") -> None:
+        """`prefix` stands before each line, where several runs write to one stream."""
+        self.stream, self.target, self.clock, self.prefix = stream, target, clock, prefix
         self.signs = signs(stream)
         self.steps = Steps()
         self.said: dict[str, tuple[str, float]] = {}
 
     def __call__(self, event: Event) -> None:
         for line in self._lines(event):
-            print(one_line(line), file=self.stream, flush=True)
+            write_line(one_line(self.prefix + line), self.stream)
 
     def _lines(self, event: Event) -> Iterator[str]:
         if isinstance(event, Resolved):
-            yield from header(event, self.target)
+            yield from (brief(event),) if self.prefix else header(event, self.target)
         elif isinstance(event, Noticed):
             yield f"  ! {event.message}"
         elif isinstance(event, RollbackStarted):
@@ -54,6 +55,13 @@ class Lines:
         news = said != last and (not event.total or self.clock() - when >= PLAIN_PROGRESS_SECONDS)
         self.said[event.label] = (said, self.clock()) if news else (last, when)
         return news
+
+
+def write_line(line: str, stream: TextIO) -> None:
+    """Write a line at once. `print` writes its end apart, and a signal that ends the run may strike in between: what is said of it then would
+    stand on the same line."""
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 class Steps:
@@ -92,6 +100,11 @@ def header(event: Resolved, target: str) -> Iterator[str]:
     yield f"Target  {event.where or target}"
     yield f"Image   {event.image}"
     yield ""
+
+
+def brief(event: Resolved) -> str:
+    """The same in one line, for one of several."""
+    return f"  {event.model}, sha256:{short(event.digest)}, in {event.image}"
 
 
 def step_line(sign: str, label: str, detail: str, seconds: float | None = None) -> str:

@@ -11,6 +11,7 @@ PUBLIC = [
     "DeployerError",
     "Deployment",
     "__version__",
+    "apply_all",
     "errors",
     "events",
     "get_deploy_client",

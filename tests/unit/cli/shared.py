@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, Observed
-from deployer.core.target import DeploymentSpec, Request, Summary, TargetUri
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Summary, TargetUri
 from deployer.errors import Conflict, DeploymentNotFound
 from docs.examples.memory_cloud import Cloud
 from docs.examples.memory_target import Client, Memory, Options
@@ -50,7 +50,7 @@ class Shared(Memory):
         found = super().observe(name, cloud)
         return replace(found, endpoint=cloud.cloud.endpoint) if found else None
 
-    def resolve(self, request: Request[Options], observed: Observed | None, cloud: SharedClient) -> DeploymentSpec[Options]:  # type: ignore[override]
+    def resolve(self, request: DeploymentRequest[Options], observed: Observed | None, cloud: SharedClient) -> DeploymentSpec[Options]:  # type: ignore[override]
         if request.endpoint != cloud.cloud.endpoint:
             raise Conflict(f"asked for {request.endpoint}, and looked at {cloud.cloud.endpoint}")
         return super().resolve(request, observed, cloud)

@@ -165,7 +165,7 @@ def test_nothing_at_all_gets_an_overview(deploy: Run) -> None:
 
 def test_flags_mean_one_thing_everywhere() -> None:
     """-t is the target, -o the format, -f the file, -n the name, -m the model; but for MLflow's own commands and a directory's, which say so."""
-    meant = {"-t": "target", "-o": "output", "-f": "file", "-n": "name", "-m": "uri", "-F": "follow", "-C": "pairs"}
+    meant = {"-t": "target", "-o": "output", "-f": "files", "-n": "name", "-m": "uri", "-F": "follow", "-C": "pairs"}
     other = []
     for path, command in _commands(program):
         for parameter in command.params:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from deployer_localstack.options import PORT, Options
+from deployer_localstack.options import PORT, StartOptions
 from tests.unit.cli.conftest import Run
 
 
@@ -28,4 +28,4 @@ def test_status_and_down_need_no_extra(deploy: Run, monkeypatch: pytest.MonkeyPa
 
 def test_the_port_is_its_own(deploy: Run) -> None:
     assert f"[default: {PORT};" in " ".join(deploy("localstack", "up", "--help", target=False).output.split())
-    assert Options().port == PORT not in {4566, 5000}
+    assert StartOptions().port == PORT not in {4566, 5000}

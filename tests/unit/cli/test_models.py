@@ -12,6 +12,7 @@ from deployer.cli.model_options import MANAGERS
 from deployer.cli.models import VERBS, models
 from deployer.core.state import Digest, ModelFacts
 from deployer.errors import ConfigInvalid
+from deployer_images.managers import lacking_for_grpc
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
 from tests.unit.cli.conftest import Run, saved
@@ -67,6 +68,19 @@ def test_a_verb_without_a_model_says_so(deploy: Run, verb: str) -> None:
     result = deploy("models", verb, target=False)
     assert result.exit_code == 2
     assert "which model is not said" in result.stderr
+
+
+def test_grpc_that_would_not_be_where_the_host_says_is_refused(deploy: Run, churn: Path) -> None:
+    result = deploy("models", "serve", "-m", str(churn), "-h", "0.0.0.0", "--grpc-port", "9000", target=False)
+    assert result.exit_code == 2
+    assert "gRPC is answered on 127.0.0.1 alone here, not on 0.0.0.0" in result.stderr
+
+
+def test_what_grpc_takes_is_added_but_for_what_the_model_pins(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("protobuf==5.29.6\nnumpy\n")
+    assert lacking_for_grpc(tmp_path) == ("grpcio>=1.48",)
+    (tmp_path / "requirements.txt").write_text("numpy\n")
+    assert lacking_for_grpc(tmp_path) == ("grpcio>=1.48", "protobuf>=3.20")
 
 
 def test_check_of_a_sound_model_is_zero(deploy: Run, churn: Path) -> None:

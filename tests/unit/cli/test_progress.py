@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable
 
+import pytest
 from rich.console import Console
 
-from deployer.cli.terminal import live
-from deployer.events import Noticed, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
-from deployer.verbs.progress import Lines, signs
+from deployer.cli.progress import JsonLines, Warnings
+from deployer.cli.terminal import live, live_together
+from deployer.events import Noticed, Report, RollbackStarted, StepFailed, StepFinished, StepProgressed, StepStarted
+from deployer.verbs.progress import LineProgress, signs
 from deployer.words import age, duration, shortened, size, table
 
 
@@ -27,7 +30,7 @@ def uploading(done: int) -> StepProgressed:
 
 def test_a_long_transfer_is_a_line_every_ten_seconds() -> None:
     stream, clock = io.StringIO(), Clock()
-    lines = Lines(stream, "memory:/here", clock)
+    lines = LineProgress(stream, "memory:/here", clock)
     lines(StepStarted(step="upload_model", label="model data"))
     for second in range(25):
         clock.now = float(second)
@@ -40,9 +43,31 @@ def test_a_long_transfer_is_a_line_every_ten_seconds() -> None:
     ]
 
 
+class Writes(io.StringIO):
+    """Keeps each write by itself: a signal may strike between two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.each: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.each.append(text)
+        return super().write(text)
+
+
+@pytest.mark.parametrize("reporter", [JsonLines, Warnings, lambda stream: LineProgress(stream, "memory:/here")])
+def test_a_line_is_one_write(reporter: Callable[[io.StringIO], Report]) -> None:
+    stream = Writes()
+    report = reporter(stream)
+    for event in (StepStarted(step="a", label="a"), Noticed(level="warning", message="b"), StepFinished(step="a", label="a", seconds=1)):
+        report(event)
+    assert stream.each
+    assert all(each.endswith("\n") and each.count("\n") == 1 for each in stream.each)
+
+
 def test_a_wait_is_a_line_for_each_new_word_of_the_cloud() -> None:
     stream = io.StringIO()
-    lines = Lines(stream, "memory:/here")
+    lines = LineProgress(stream, "memory:/here")
     for note in ("Creating", "Creating", "Creating, container loads the model", "Loading"):
         lines(StepProgressed(step="await", label="endpoint", note=note))
     lines(StepFinished(step="await", label="endpoint", seconds=134))
@@ -56,7 +81,7 @@ def test_a_wait_is_a_line_for_each_new_word_of_the_cloud() -> None:
 
 def test_the_second_look_after_serving_is_no_news_but_its_failure_is() -> None:
     stream = io.StringIO()
-    lines = Lines(stream, "memory:/here")
+    lines = LineProgress(stream, "memory:/here")
     for _ in range(2):
         lines(StepStarted(step="write_record", label="record"))
         lines(StepFinished(step="write_record", label="record", detail="written"))
@@ -66,7 +91,7 @@ def test_the_second_look_after_serving_is_no_news_but_its_failure_is() -> None:
 
 def test_warnings_and_the_way_back_are_told() -> None:
     stream = io.StringIO()
-    lines = Lines(stream, "memory:/here")
+    lines = LineProgress(stream, "memory:/here")
     lines(Noticed(message="the image has no list of packages", level="warning"))
     lines(RollbackStarted(reason="it can't serve"))
     assert stream.getvalue() == "  ! the image has no list of packages\n  ! going back: it can't serve\n"
@@ -116,3 +141,19 @@ def _drawn(console: Console, report: object) -> str:
     with console.capture() as captured:
         console.print(drawing)
     return captured.get()
+
+
+def test_several_runs_are_drawn_together_each_line_with_its_name() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None, legacy_windows=False, soft_wrap=True)
+    with live_together(console) as draw:
+        churn, fraud = draw("churn |"), draw("fraud |")
+        for each in (churn, fraud):
+            each.report(StepStarted(step="upload_model", label="model data"))
+        with console.capture() as captured:
+            console.print(churn)
+            fraud.report(StepFinished(step="upload_model", label="model data", detail="2.1 MB"))
+            fraud.print("  created 3f2a91c07e")
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    assert any(re.match(r"churn \| +\S +model data", line) for line in lines)
+    assert "fraud |  ✓ model data        2.1 MB" in captured.get()
+    assert "fraud |  created 3f2a91c07e" in captured.get()

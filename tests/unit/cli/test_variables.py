@@ -18,7 +18,7 @@ DEPLOYS = ("create", "update", "apply", "plan", "diff", "run-local")
 def test_every_verb_that_deploys_or_runs_a_model_takes_both(deploy: Run, verb: str) -> None:
     said = deploy(verb, "--help", target=False).stdout
     assert "--env KEY=VALUE" in said
-    assert "--packages [auto|compatible|exact|image|at-start]" in said
+    assert "--packages [auto|untrimmed|compatible|exact|image|at-start]" in said
 
 
 def test_where_packages_come_from_is_what_the_check_knows() -> None:

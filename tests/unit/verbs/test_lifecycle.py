@@ -21,8 +21,9 @@ from deployer.errors import (
     SchemaChangeRefused,
     TimedOut,
 )
-from deployer.events import Event, Resolved, silent
+from deployer.events import Event, Noticed, Resolved, silent
 from deployer.verbs import lifecycle
+from deployer.verbs.export import spec_of
 from deployer.verbs.lifecycle import Wish
 from docs.examples import memory_cloud
 from docs.examples.memory_cloud import Service
@@ -285,3 +286,12 @@ def test_a_failed_rollout_says_what_serves(cloud: Cloud) -> None:
     with pytest.raises(RolloutFailed, match=f"generation {before} still serves") as failed:
         deploy(cloud, "update", "broken")
     assert "could not be loaded" in failed.value.why
+
+
+def test_an_export_warns_of_what_a_deploy_does(cloud: Cloud) -> None:
+    vague = model("v1", requirements=("./code/own",))
+    wish, exported, deployed = Wish(NAME, Intent.CREATE, vague), list[Event](), list[Event]()
+    spec_of(TARGET, Client(cloud), wish, exported.append)
+    lifecycle.deploy(TARGET, Client(cloud), wish, deployed.append, timeout_seconds=600)
+    said, wanted = ([each.message for each in told if isinstance(each, Noticed)] for told in (exported, deployed))
+    assert said == wanted != []
