@@ -1,4 +1,4 @@
-"""A cloud on one machine: AWS's APIs by moto's server, extended until endpoints really run the containers that they are told to.
+"""A cloud on one machine: AWS's APIs by moto's server, and Azure's where asked for, whose endpoints really run the containers that they are told to.
 
 import deployer_localstack as localstack
 
@@ -11,15 +11,15 @@ The daemon is `python -m deployer_localstack serve`. docs/local-cloud.md lists e
 
 from __future__ import annotations
 
-from deployer_localstack.control.client import Control
-from deployer_localstack.lifecycle import Forgotten, Status, control, down, environment, logs, reset, status, up, up_with_cluster
-from deployer_localstack.options import Options, default_directory
+from deployer_localstack.control.client import ControlClient
+from deployer_localstack.lifecycle import CloudStatus, Forgotten, control, down, environment, logs, reset, status, up, up_with_cluster
+from deployer_localstack.options import StartOptions, default_directory
 
 __all__ = [
-    "Control",
+    "CloudStatus",
+    "ControlClient",
     "Forgotten",
-    "Options",
-    "Status",
+    "StartOptions",
     "control",
     "default_directory",
     "down",

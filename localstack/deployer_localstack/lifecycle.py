@@ -20,18 +20,19 @@ from deployer.core.private import own_directory
 from deployer.errors import ExtraMissing, MachineFault
 from deployer_localstack import clusters
 from deployer_localstack.aws.account import ACCESS_KEY, ACCOUNT, DEFAULT_REGION, ROLE_NAME, SECRET_KEY
-from deployer_localstack.control.client import Control
-from deployer_localstack.options import ELSEWHERE, INSTANCE_VARIABLE, TOKEN_VARIABLE, Options, default_directory, token_of
+from deployer_localstack.azure import account as azure_account
+from deployer_localstack.control.client import ControlClient
+from deployer_localstack.options import ELSEWHERE, INSTANCE_VARIABLE, TOKEN_VARIABLE, StartOptions, default_directory, token_of
 
 _UP_WITHIN = 120.0
 _DOWN_WITHIN = 60.0
 _STATE, _LOG, _LOCK = "state.json", "log", "lock"
-_EXTRA = ("boto3", "moto", "flask", "flask_cors")
-_DISPOSABLE = ("registry", "endpoints", "objects", "registry.yml", "registry.log", _STATE)
+_EXTRA = ("boto3", "moto", "flask", "flask_cors")  # moto brings cryptography
+_DISPOSABLE = ("registry", "endpoints", "objects", "blobs", "registry.yml", "registry.log", _STATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class CloudStatus:
     """A local cloud as it is.
 
     Attributes:
@@ -40,6 +41,9 @@ class Status:
         registry: host:port of the image registry.
         registry_kind: debian, docker or python.
         runtime: what endpoints run in (auto, docker, process).
+        azure: address of the local Azure; empty where it wasn't asked for.
+        azure_registry: host:port of its container registry.
+        azure_trust: file of the certificates by which that is trusted.
         started: whether this very call started it.
         holds: how much of what it has, by kind.
     """
@@ -51,6 +55,9 @@ class Status:
     registry: str = ""
     registry_kind: str = ""
     runtime: str = ""
+    azure: str = ""
+    azure_registry: str = ""
+    azure_trust: str = ""
     started: bool = False
     holds: Mapping[str, int] = field(default_factory=dict)
 
@@ -74,32 +81,36 @@ class Forgotten:
         return ", ".join(named) if named else "nothing"
 
 
-def up(options: Options | None = None) -> Status:
+def up(options: StartOptions | None = None) -> CloudStatus:
     """Start the local cloud; one that runs already in this directory is left as it is.
 
     Raises:
         MachineFault: the port is taken, the registry that was asked for isn't there, the directory can't be written.
         ExtraMissing: what it stands on isn't installed.
     """
-    options = options or Options()
+    options = options or StartOptions()
     refuse_without_extra()
     with _locked(options.directory):
         present = status(options.directory)
+        if present.running and options.azure and not present.azure:
+            raise MachineFault(
+                "the local cloud that is up has no Azure", advice="deploy localstack down, which forgets all that is in it, then up --azure"
+            )
         if present.running:
             return present
         _clear(options.directory)
         _spawn(options)
     found = status(options.directory)
-    return Status(**{name: getattr(found, name) for name in Status.__slots__ if name != "started"}, started=True)
+    return CloudStatus(**{name: getattr(found, name) for name in CloudStatus.__slots__ if name != "started"}, started=True)
 
 
-def up_with_cluster(options: Options | None = None) -> tuple[Status, clusters.LocalCluster]:
+def up_with_cluster(options: StartOptions | None = None) -> tuple[CloudStatus, clusters.LocalCluster]:
     """The local cloud, and beside it a Kubernetes by kind, k3d or minikube; what is up already is left as it is.
 
     Raises:
         MachineFault: none of the three is installed, or it fails; and what `up` raises.
     """
-    options = options or Options()
+    options = options or StartOptions()
     found = up(options)
     with _locked(options.directory):
         return found, clusters.up(options.directory)
@@ -129,20 +140,20 @@ def down(directory: Path | None = None) -> Forgotten:
     return Forgotten(present.running, held, leftovers)
 
 
-def status(directory: Path | None = None) -> Status:
+def status(directory: Path | None = None) -> CloudStatus:
     """Whether it runs, where, and how much it holds."""
     directory = directory or default_directory()
     try:
         state = json.loads((directory / _STATE).read_text())
-        control = Control(state["url"], token_of(directory))
+        control = ControlClient(state["url"], token_of(directory))
         health = control.health()
         holds = control.holds()
     except (OSError, ValueError, KeyError):
-        return Status(directory)
+        return CloudStatus(directory)
     # The port may have gone to another cloud since.
     if health.get("directory") != str(directory):
-        return Status(directory)
-    return Status(
+        return CloudStatus(directory)
+    return CloudStatus(
         directory,
         running=True,
         pid=health["pid"],
@@ -150,12 +161,15 @@ def status(directory: Path | None = None) -> Status:
         registry=health["registry"],
         registry_kind=health["registry_kind"],
         runtime=health["runtime"],
+        azure=health.get("azure", ""),
+        azure_registry=health.get("azure_registry", ""),
+        azure_trust=health.get("azure_trust", ""),
         holds=holds,
     )
 
 
 def environment(directory: Path | None = None) -> Mapping[str, str]:
-    """The variables that point boto3, the aws CLI and our targets at the local cloud, and kubectl at its cluster where it has one.
+    """The variables that point boto3, the aws CLI, our targets, and where it has these, Azure's SDKs and kubectl at the local cloud.
 
     Raises:
         MachineFault: it isn't up.
@@ -174,6 +188,8 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
         "DEPLOYER_EXECUTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{ROLE_NAME}",
         TOKEN_VARIABLE: token_of(present.directory),
     }
+    if present.azure:
+        variables |= azure_account.environment(present.azure, present.azure_registry, present.azure_trust)
     if cluster := clusters.present(present.directory):
         variables |= clusters.environment(cluster)
     if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
@@ -182,14 +198,14 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
     return variables
 
 
-def control(directory: Path | None = None) -> Control:
+def control(directory: Path | None = None) -> ControlClient:
     """Settings, faults and journal of the local cloud.
 
     Raises:
         MachineFault: it isn't up.
     """
     present = _running(directory)
-    return Control(present.url, token_of(present.directory))
+    return ControlClient(present.url, token_of(present.directory))
 
 
 def reset(directory: Path | None = None) -> Forgotten:
@@ -218,14 +234,14 @@ def logs(*, follow: bool = False, directory: Path | None = None) -> Iterator[str
                 time.sleep(0.3)
 
 
-def _running(directory: Path | None) -> Status:
+def _running(directory: Path | None) -> CloudStatus:
     present = status(directory)
     if not present.running:
         raise MachineFault(f"no local cloud is up in {present.directory}", advice="deploy localstack up")
     return present
 
 
-def _spawn(options: Options) -> None:
+def _spawn(options: StartOptions) -> None:
     command = [sys.executable, "-m", "deployer_localstack", "serve", *_arguments(options)]
     log = options.directory / _LOG
     variables = {**os.environ, INSTANCE_VARIABLE: str(options.directory)}
@@ -257,11 +273,13 @@ def _comes_up(process: subprocess.Popen[bytes], directory: Path) -> bool:
     return False
 
 
-def _arguments(options: Options) -> list[str]:
+def _arguments(options: StartOptions) -> list[str]:
     arguments = ["--directory", str(options.directory), "--port", str(options.port), "--registry-port", str(options.registry_port)]
     arguments += ["--runtime", options.runtime, "--registry", options.registry]
     if options.commands:
         arguments.append("--commands")
+    if options.azure:
+        arguments += ["--azure", "--azure-port", str(options.azure_port)]
     for name, value in options.settings:
         arguments += ["--set", f"{name}={value}"]
     return arguments

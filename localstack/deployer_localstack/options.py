@@ -27,6 +27,9 @@ ELSEWHERE = "DEPLOYER_LOCALSTACK_DIR names another directory"
 PORT = 7755
 """Of the AWS endpoint. No service has it (IANA's registry has none from 7748 to 7774), nor LocalStack (4566) or moto's server (5000)."""
 
+AZURE_PORT = 7756
+"""Of the local Azure, beside it."""
+
 _TOKEN_FILE = "token"
 
 
@@ -57,7 +60,7 @@ def token_of(directory: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StartOptions:
     """How to start a local cloud.
 
     Attributes:
@@ -68,7 +71,9 @@ class Options:
             only the one.
         registry: which registry keeps the images: Debian's docker-registry, the official image under docker, or the small one in Python.
         commands: also run images that are nothing but a command of this machine (label io.deployer.command); for tests.
-        settings: first values of the adjustable settings (`deployer_localstack.aws.settings`), by name.
+        azure: also start the local Azure.
+        azure_port: of it; 0 lets the system choose one.
+        settings: first values of the adjustable settings (`deployer_localstack.aws.settings`, and Azure's), by name.
     """
 
     directory: Path = field(default_factory=default_directory)
@@ -77,4 +82,6 @@ class Options:
     runtime: RuntimeChoice = "auto"
     registry: RegistryChoice = "auto"
     commands: bool = False
+    azure: bool = False
+    azure_port: int = AZURE_PORT
     settings: tuple[tuple[str, str], ...] = ()

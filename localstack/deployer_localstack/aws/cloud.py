@@ -15,11 +15,11 @@ from deployer_localstack.aws.invocations import Invocations
 from deployer_localstack.aws.log_streams import LogStreams
 from deployer_localstack.aws.sagemaker.api import SageMaker
 from deployer_localstack.aws.sagemaker.rollout import Rollouts
-from deployer_localstack.aws.sagemaker.store import Store
+from deployer_localstack.aws.sagemaker.store import SageMakerStore
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.containers.runtimes import Runtimes
 from deployer_localstack.http.server import Server
-from deployer_localstack.options import Options
+from deployer_localstack.options import StartOptions
 from deployer_localstack.registry.backends import start_backend
 from deployer_localstack.registry.front import Passwords, RegistryFront
 from deployer_localstack.registry.index import ImageIndex
@@ -28,11 +28,9 @@ from deployer_localstack.registry.index import ImageIndex
 class Aws:
     """All parts of a running local AWS but the endpoint that its API is behind."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: StartOptions) -> None:
         self.settings = AwsSettings()
-        self.settings.change(dict(options.settings))
-        self._first_settings = self.settings.as_dict()
-        self._store, index, passwords = Store(), ImageIndex(), Passwords()
+        self._store, index, passwords = SageMakerStore(), ImageIndex(), Passwords()
         self.registry = start_backend(options)
         self._ecr = Ecr(self.settings, passwords, index, self.registry.upstream)
         self._logs = LogStreams()
@@ -41,7 +39,7 @@ class Aws:
         self._rollouts = Rollouts(self.settings, dataplane)
         self._invocations = Invocations(self.settings, self._store)
         ground.create_default_role()
-        self.registry_front = Server(options.registry_port, RegistryFront(self.registry.upstream, passwords, self._ecr, index))
+        self.registry_front = Server(options.registry_port, RegistryFront(self.registry.upstream, passwords, self._ecr, index, "ecr.amazonaws.com"))
         self._ecr.host = f"127.0.0.1:{self.registry_front.port}"
         self.api = Gateway(
             settings=self.settings,
@@ -75,13 +73,12 @@ class Aws:
         }
 
     def reset(self) -> None:
-        """Everything forgotten; settings as at the start."""
+        """Everything forgotten but the settings."""
         self._rollouts.close(self._store.shelves())
         self._store.clear()
         self._logs.forget()
         self._ecr.clear()
         ground.reset()
-        self.settings.change(self._first_settings)
 
     def stop(self) -> None:
         self.registry_front.shutdown()

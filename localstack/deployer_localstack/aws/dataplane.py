@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import secrets
 import shutil
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deployer.core.container import Container, Mount
-from deployer.errors import DeployerError, Interrupted, RolloutFailed, TimedOut
-from deployer_images.runtimes import Running, wait_healthy
+from deployer_images.runtimes import RunningContainer
 from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.images import Images, ResolvedImage
@@ -25,10 +21,10 @@ from deployer_localstack.aws.model_data import ModelDataBroken, model_data, unpa
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.containers.proxy import ConnectionPool
 from deployer_localstack.containers.runtimes import Runtimes
+from deployer_localstack.containers.supervised import InFlight, Supervised, Unhealthy, Unstartable
 
 MODEL_DIRECTORY = "/opt/ml/model"
 PORT = 8080
-_WATCH_SECONDS = 0.5
 _STOP_SECONDS = 30.0
 
 
@@ -115,42 +111,32 @@ class Dataplane:
             isolated_network=bool(plan.model.get("EnableNetworkIsolation")),
         )
 
-        def run() -> Running:
+        def run() -> RunningContainer:
             return self._runtimes.start(spec, image.repository, name=f"{plan.endpoint}/{plan.name}", log=stream)
 
         def clean() -> None:
             self._logs.close(stream)
             shutil.rmtree(workspace, ignore_errors=True)
 
-        return Replica(plan, image, run=run, clean=clean, stream=stream, settings=self.settings, cancelled=cancelled)
+        container_of = f"production variant {plan.name}"
+        return Replica(plan, image, Supervised(container_of, run=run, clean=clean, log=stream, cancelled=cancelled), stream, self.settings)
 
 
 class Replica:
     """The container of one variant."""
 
-    def __init__(
-        self,
-        plan: VariantPlan,
-        image: ResolvedImage,
-        *,
-        run: Callable[[], Running],
-        clean: Callable[[], None],
-        stream: LogStream,
-        settings: AwsSettings,
-        cancelled: threading.Event,
-    ) -> None:
+    def __init__(self, plan: VariantPlan, image: ResolvedImage, container: Supervised, stream: LogStream, settings: AwsSettings) -> None:
         self.variant = plan.name
         self.image = image
         self.serverless: Mapping[str, Any] | None = plan.variant.get("ServerlessConfig")
         self.weight = float(plan.variant.get("InitialVariantWeight", 1.0))
         self.instances = int(plan.variant.get("InitialInstanceCount", 1))
-        self.pool: ConnectionPool | None = None
         self.stream = stream
-        self._plan, self._run, self._clean = plan, run, clean
-        self._settings, self._cancelled = settings, cancelled
-        self._running: Running | None = None
-        self._stopped = threading.Event()
-        self._lock = threading.Lock()
+        self._plan, self._container, self._settings = plan, container, settings
+
+    @property
+    def pool(self) -> ConnectionPool | None:
+        return self._container.pool
 
     def start(self) -> None:
         """Return once /ping answers 200.
@@ -158,67 +144,20 @@ class Replica:
         Raises:
             FleetFailed: it exits again and again, or doesn't answer within the startup timeout.
         """
-        allowed = self._plan.variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 480)
-        deadline = time.monotonic() + min(float(allowed), self._settings.startup_timeout_seconds)
-        for _ in range(max(1, self._settings.container_exits)):
-            if self._cancelled.is_set():
-                break
-            if self._come_up(deadline):
-                threading.Thread(target=self._watch, name=f"watch {self.variant}", daemon=True).start()
-                return
-            if time.monotonic() >= deadline:
-                break
-        raise FleetFailed(
-            f"The primary container for production variant {self.variant} did not pass the ping health check. "
-            "Please check CloudWatch logs for this endpoint."
-        )
+        allowed = float(self._plan.variant.get("ContainerStartupHealthCheckTimeoutInSeconds", 480))
+        try:
+            self._container.start(min(allowed, self._settings.startup_timeout_seconds), self._settings.container_exits)
+        except Unstartable as fault:
+            raise FleetFailed(str(fault)) from fault
+        except Unhealthy:
+            raise FleetFailed(
+                f"The primary container for production variant {self.variant} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            ) from None
 
     def stop(self, grace_seconds: float = _STOP_SECONDS) -> None:
         """Stop the container and remove what belongs to it; safe to call twice."""
-        self._stopped.set()
-        with self._lock:
-            running, self._running = self._running, None
-        if self.pool:
-            self.pool.close()
-        if running:
-            with suppress(DeployerError, OSError):
-                running.stop(grace_seconds)
-        self._clean()
-
-    def _come_up(self, deadline: float) -> bool:
-        try:
-            running = self._run()
-        except DeployerError as fault:
-            raise FleetFailed(" ".join(part for part in (f"{fault.message}.", fault.why) if part)) from fault
-        except OSError as fault:
-            raise FleetFailed(f"The container of production variant {self.variant} can't be started: {fault}") from fault
-        try:
-            wait_healthy(running, timeout_seconds=max(0.0, deadline - time.monotonic()), stop=self._cancelled)
-        except (RolloutFailed, TimedOut, Interrupted):
-            with suppress(DeployerError, OSError):
-                running.stop(1.0)
-            return False
-        with self._lock:
-            if self._stopped.is_set():
-                running.stop(1.0)
-                return False
-            self._running, self.pool = running, ConnectionPool(running.address)
-        return True
-
-    def _watch(self) -> None:
-        """SageMaker starts a container again that dies in service."""
-        while not self._stopped.wait(_WATCH_SECONDS):
-            running = self._running
-            if running is None or running.alive():
-                continue
-            self.stream(f"the container exited with code {running.exit_code}; it is started again".encode())
-            self.pool = None
-            with suppress(DeployerError, OSError):
-                running.stop(1.0)
-            try:
-                self._come_up(time.monotonic() + self._settings.startup_timeout_seconds)
-            except FleetFailed as failed:
-                logging.getLogger(__name__).warning("%s: %s", self.variant, failed)
+        self._container.stop(grace_seconds)
 
 
 class Fleet:
@@ -227,8 +166,7 @@ class Fleet:
     def __init__(self, config: str, replicas: Sequence[Replica]) -> None:
         self.config = config
         self.replicas = tuple(replicas)
-        self._in_flight = 0
-        self._idle = threading.Condition()
+        self.in_flight = InFlight()
 
     def choose(self, variant: str | None) -> Replica | None:
         """The replica of the variant that is asked for, else one by weight."""
@@ -239,20 +177,8 @@ class Fleet:
         weights = [each.weight for each in self.replicas]
         return random.choices(self.replicas, weights)[0] if sum(weights) > 0 else None
 
-    def enter(self) -> None:
-        """A request is on its way; call it under the lock under which fleets are exchanged."""
-        with self._idle:
-            self._in_flight += 1
-
-    def leave(self) -> None:
-        """The request is answered."""
-        with self._idle:
-            self._in_flight -= 1
-            self._idle.notify_all()
-
     def retire(self, drain_seconds: float) -> None:
         """Wait for the requests in flight, then stop the containers."""
-        with self._idle:
-            self._idle.wait_for(lambda: self._in_flight == 0, drain_seconds)
+        self.in_flight.drain(drain_seconds)
         for replica in self.replicas:
             replica.stop()

@@ -14,7 +14,7 @@ from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.registry.front import Passwords
-from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository, digest_of
+from deployer_localstack.registry.index import DOCKER_MANIFEST, ImageIndex, PushedManifest, RepositoryAddress, digest_of
 from deployer_localstack.registry.upstream import Upstream
 
 Parameters = Mapping[str, Any]
@@ -60,10 +60,10 @@ class Ecr:
 
     # What the registry's front asks.
 
-    def exists(self, repository: Repository) -> bool:
+    def exists(self, repository: RepositoryAddress) -> bool:
         return ground.repository(repository.account, repository.region, repository.name) is not None
 
-    def is_immutable(self, repository: Repository) -> bool:
+    def is_immutable(self, repository: RepositoryAddress) -> bool:
         found = ground.repository(repository.account, repository.region, repository.name)
         return found is not None and bool(found.is_tag_immutable())
 
@@ -82,7 +82,7 @@ class Ecr:
 
     def forget(self, place: AccountRegion, parameters: Parameters) -> None:
         """After moto has deleted a repository."""
-        self._index.forget(Repository(place.account, place.region, parameters["repositoryName"]))
+        self._index.forget(RepositoryAddress(place.account, place.region, parameters["repositoryName"]))
 
     def clear(self) -> None:
         self._index.clear()
@@ -142,7 +142,7 @@ class Ecr:
             removed.append({**asked, "imageDigest": image.digest})
         return {"imageIds": removed, "failures": failures}
 
-    def _refusal_to_remove(self, repository: Repository, asked: Mapping[str, str]) -> tuple[str, str] | None:
+    def _refusal_to_remove(self, repository: RepositoryAddress, asked: Mapping[str, str]) -> tuple[str, str] | None:
         """Code and reason; an image that a list of manifests has stays for as long as the list does."""
         image = self._index.find(repository, tag=asked.get("imageTag"), digest=asked.get("imageDigest"))
         if image is None:
@@ -221,14 +221,14 @@ class Ecr:
     def get_account_setting(self, place: AccountRegion, parameters: Parameters) -> dict[str, Any]:
         return {"name": parameters["name"], "value": self._account_settings.get(place, {}).get(parameters["name"], "DISABLED")}
 
-    def _repository(self, place: AccountRegion, parameters: Parameters) -> Repository:
-        repository = Repository(parameters.get("registryId") or place.account, place.region, parameters["repositoryName"])
+    def _repository(self, place: AccountRegion, parameters: Parameters) -> RepositoryAddress:
+        repository = RepositoryAddress(parameters.get("registryId") or place.account, place.region, parameters["repositoryName"])
         if not self.exists(repository):
             message = f"The repository with name '{repository.name}' does not exist in the registry with id '{repository.account}'"
             raise AwsError("RepositoryNotFoundException", message)
         return repository
 
-    def _image(self, repository: Repository, asked: Mapping[str, str]) -> Image:
+    def _image(self, repository: RepositoryAddress, asked: Mapping[str, str]) -> PushedManifest:
         image = self._index.find(repository, tag=asked.get("imageTag"), digest=asked.get("imageDigest"))
         if image is None:
             named = f"{{imageDigest:'{asked.get('imageDigest', 'null')}', imageTag:'{asked.get('imageTag', 'null')}'}}"
@@ -245,7 +245,7 @@ class Ecr:
                 raise AwsError("UploadNotFoundException", f"The upload with id '{upload}' could not be found")
             return self._uploads[upload]
 
-    def _upload_blob(self, repository: Repository, digest: str, content: bytes) -> None:
+    def _upload_blob(self, repository: RepositoryAddress, digest: str, content: bytes) -> None:
         connection = self._registry.connect(60)
         try:
             connection.request("POST", f"{self._registry.path}/v2/{self._index.stored_name(repository)}/blobs/uploads/")
@@ -260,17 +260,10 @@ class Ecr:
         finally:
             connection.close()
 
-    def _upstream(self, method: str, repository: Repository, path: str, body: bytes | None = None, media_type: str = "") -> tuple[int, bytes]:
-        connection = self._registry.connect(60)
-        try:
-            headers = {"Content-Type": media_type} if media_type else {}
-            connection.request(method, f"{self._registry.path}/v2/{self._index.stored_name(repository)}/{path}", body=body, headers=headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+    def _upstream(self, method: str, repository: RepositoryAddress, path: str, body: bytes | None = None, media_type: str = "") -> tuple[int, bytes]:
+        return self._registry.ask(method, f"{self._index.stored_name(repository)}/{path}", body, media_type)
 
-    def blob(self, repository: Repository, digest: str) -> bytes:
+    def blob(self, repository: RepositoryAddress, digest: str) -> bytes:
         """A small blob, such as an image's configuration."""
         status, content = self._upstream("GET", repository, f"blobs/{digest}")
         if status != 200:
@@ -278,11 +271,11 @@ class Ecr:
         return content
 
 
-def _has_status(image: Image, status: str) -> bool:
+def _has_status(image: PushedManifest, status: str) -> bool:
     return status == "ANY" or (status == "TAGGED") == bool(image.tags)
 
 
-def _detail(repository: Repository, image: Image) -> dict[str, Any]:
+def _detail(repository: RepositoryAddress, image: PushedManifest) -> dict[str, Any]:
     detail: dict[str, Any] = {
         "registryId": repository.account,
         "repositoryName": repository.name,
@@ -298,7 +291,7 @@ def _detail(repository: Repository, image: Image) -> dict[str, Any]:
     return detail
 
 
-def _whole(repository: Repository, image: Image, tag: str | None) -> dict[str, Any]:
+def _whole(repository: RepositoryAddress, image: PushedManifest, tag: str | None) -> dict[str, Any]:
     image_id = {"imageDigest": image.digest} | ({"imageTag": tag} if tag else {})
     return {
         "registryId": repository.account,

@@ -19,10 +19,10 @@ from deployer_localstack.aws.errors import AwsError, expired, render, throttled,
 from deployer_localstack.aws.invocations import Invocations
 from deployer_localstack.aws.requests import read_call
 from deployer_localstack.aws.sagemaker.api import SageMaker
-from deployer_localstack.aws.sagemaker.store import Store
+from deployer_localstack.aws.sagemaker.store import SageMakerStore
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.control.calls import Call
-from deployer_localstack.control.faults import Rule
+from deployer_localstack.control.faults import FaultRule
 from deployer_localstack.control.gate import Entry
 from deployer_localstack.http.server import Environ, StartResponse
 
@@ -40,7 +40,7 @@ class Gateway:
         self,
         *,
         settings: AwsSettings,
-        store: Store,
+        store: SageMakerStore,
         sagemaker: SageMaker,
         invocations: Invocations,
         ecr: Ecr,
@@ -80,7 +80,7 @@ class Gateway:
             unknown = AwsError("NotImplemented", f"The local cloud doesn't do this: {lacking}", 501)
             return _refusal(unknown, call, environ, start_response, entry)
 
-    def refuse(self, call: Call, rule: Rule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def refuse(self, call: Call, rule: FaultRule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         error = throttled(call.service) if rule.kind == "throttle" else AwsError(rule.code, rule.message, rule.status)
         return _refusal(error, call, environ, start_response, entry)
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.ecr import Ecr
 from deployer_localstack.aws.errors import validation
-from deployer_localstack.registry.index import DOCKER_MANIFEST, Image, ImageIndex, Repository
+from deployer_localstack.registry.index import DOCKER_MANIFEST, ImageIndex, PushedManifest, RepositoryAddress, image_name, labels_in
 
 _GZIP_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _AWS_HOST = re.compile(r"(\d{12})\.dkr\.ecr(?:-fips)?\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
-_REFERENCE = re.compile(r"(?P<host>[^/]+)/(?P<name>[^@:]+)(?::(?P<tag>[^@]+))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class ResolvedImage:
 
     specified: str
     resolved: str
-    repository: Repository
+    repository: RepositoryAddress
     labels: Mapping[str, str]
 
 
@@ -47,35 +44,33 @@ class Images:
         Raises:
             AwsError: as CreateModel words it.
         """
-        match = _REFERENCE.fullmatch(reference)
-        repositories = self._candidates(place, match["host"], match["name"]) if match else []
-        if match is None or repositories is None:
+        named = image_name(reference)
+        repositories = self._candidates(place, named.host, named.name) if named else []
+        if named is None or repositories is None:
             if vpc_registry:
                 raise validation(f'The local cloud has no private registry behind a VPC: image "{reference}" can\'t be had.')
             raise validation(f'Using non-ECR image "{reference}" without Vpc repository access mode is not supported.')
-        tag = match["tag"] or (None if match["digest"] else "latest")
         for repository in repositories:
-            image = self._index.find(repository, tag=tag, digest=match["digest"])
+            image = self._index.find(repository, tag=named.tag, digest=named.digest)
             if image is not None and self._ecr.exists(repository):
                 _refuse_manifest(image, reference)
                 resolved = f"{self._ecr.host}/{repository.name}@{image.digest}"
                 return ResolvedImage(reference, resolved, repository, self._labels(repository, image))
         raise validation(f"Requested image {reference} not found.")
 
-    def _candidates(self, place: AccountRegion, host: str, name: str) -> list[Repository] | None:
+    def _candidates(self, place: AccountRegion, host: str, name: str) -> list[RepositoryAddress] | None:
         if aws := _AWS_HOST.fullmatch(host):
-            return [Repository(aws[1], aws[2], name)]
+            return [RepositoryAddress(aws[1], aws[2], name)]
         if host != self._ecr.host:
             return None
-        own = Repository(place.account, place.region, name)
+        own = RepositoryAddress(place.account, place.region, name)
         return [own, *(each for each in self._index.repositories_named(name) if each.region == place.region and each != own)]
 
-    def _labels(self, repository: Repository, image: Image) -> dict[str, str]:
-        config: dict[str, Any] = json.loads(self._ecr.blob(repository, image.document["config"]["digest"]))
-        return dict((config.get("config") or {}).get("Labels") or {})
+    def _labels(self, repository: RepositoryAddress, image: PushedManifest) -> dict[str, str]:
+        return labels_in(self._ecr.blob(repository, image.document["config"]["digest"]))
 
 
-def _refuse_manifest(image: Image, reference: str) -> None:
+def _refuse_manifest(image: PushedManifest, reference: str) -> None:
     """One platform, Docker's schema 2, layers in gzip: nothing else."""
     if image.media_type != DOCKER_MANIFEST:
         raise validation(

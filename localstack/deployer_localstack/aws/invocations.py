@@ -21,7 +21,7 @@ from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.cloudwatch.endpoint_metrics import Invocation, record
 from deployer_localstack.aws.dataplane import Fleet, Replica
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Endpoint, Shelf, Store
+from deployer_localstack.aws.sagemaker.store import Endpoint, RegionStore, SageMakerStore
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.containers.proxy import ContainerAnswer, ContainerBrokeOff, ContainerTimeout, ContainerUnreachable
 from deployer_localstack.control.calls import Call
@@ -46,7 +46,7 @@ _ASYNC_SECONDS = 900
 
 
 @dataclass(slots=True)
-class Held:
+class HeldReplica:
     """A replica that a request is on its way to, with the fleet that must not go before it's answered.
 
     Attributes:
@@ -79,7 +79,7 @@ class Held:
 class Invocations:
     """Answers the calls of the service `sagemaker-runtime`."""
 
-    def __init__(self, settings: AwsSettings, store: Store) -> None:
+    def __init__(self, settings: AwsSettings, store: SageMakerStore) -> None:
         self._settings = settings
         self._store = store
         self._async = ThreadPoolExecutor(8, thread_name_prefix="async invocation")
@@ -137,7 +137,7 @@ class Invocations:
         start_response("200 OK", headers)
         return self._events(place, held, answer)
 
-    def _events(self, place: AccountRegion, held: Held, answer: ContainerAnswer) -> Iterator[bytes]:
+    def _events(self, place: AccountRegion, held: HeldReplica, answer: ContainerAnswer) -> Iterator[bytes]:
         try:
             for piece in answer.pieces():
                 yield eventstream.payload_part(piece)
@@ -186,7 +186,7 @@ class Invocations:
             if job.failure_location:
                 _store(job.place, job.failure_location, failed.message.encode())
 
-    def _hold(self, place: AccountRegion, name: str, environ: Mapping[str, Any], *, asynchronous: bool) -> Held:
+    def _hold(self, place: AccountRegion, name: str, environ: Mapping[str, Any], *, asynchronous: bool) -> HeldReplica:
         """A replica for this request. What is held must be released."""
         shelf = self._store.shelf(place)
         with shelf.lock:
@@ -200,8 +200,8 @@ class Invocations:
             if replica is None:
                 raise AwsError("ValidationError", f"Variant {variant} of endpoint {name} not found, or all weights are 0.")
             self._take(replica)
-            fleet.enter()
-        return Held(fleet, replica, endpoint)
+            fleet.in_flight.enter()
+        return HeldReplica(fleet, replica, endpoint)
 
     def _take(self, replica: Replica) -> None:
         """Serverless endpoints take MaxConcurrency requests at once and throttle the rest."""
@@ -213,15 +213,15 @@ class Invocations:
                 raise AwsError("ThrottlingException", "Rate exceeded", 400)
             self._in_use[id(replica)] = used + 1
 
-    def _release(self, place: AccountRegion, held: Held) -> None:
-        held.fleet.leave()
+    def _release(self, place: AccountRegion, held: HeldReplica) -> None:
+        held.fleet.in_flight.leave()
         if held.sent:
             record(place, held.invocation())
         if held.replica.serverless:
             with self._lock:
                 self._in_use[id(held.replica)] -= 1
 
-    def _endpoint(self, place: AccountRegion, name: str, shelf: Shelf | None = None) -> Endpoint:
+    def _endpoint(self, place: AccountRegion, name: str, shelf: RegionStore | None = None) -> Endpoint:
         """The endpoint, if it has something that serves."""
         endpoint = (shelf or self._store.shelf(place)).endpoints.get(name)
         if endpoint is None or not endpoint.fleets:
@@ -238,7 +238,7 @@ class Invocations:
         return body
 
     @staticmethod
-    def _ask(place: AccountRegion, held: Held, headers: Mapping[str, str], body: bytes, seconds: float) -> ContainerAnswer:
+    def _ask(place: AccountRegion, held: HeldReplica, headers: Mapping[str, str], body: bytes, seconds: float) -> ContainerAnswer:
         pool, held.sent = held.replica.pool, time.monotonic()
         if pool is None:
             raise AwsError("ServiceUnavailable", "The container of the variant is being started again.", 503)
@@ -254,7 +254,7 @@ class Invocations:
         return answer
 
     @staticmethod
-    def _read(place: AccountRegion, held: Held, answer: ContainerAnswer) -> bytes:
+    def _read(place: AccountRegion, held: HeldReplica, answer: ContainerAnswer) -> bytes:
         held.status = 0  # until it is whole
         try:
             content = answer.read()
@@ -313,14 +313,14 @@ def _forwarded(environ: Environ, *, renamed: bool = False) -> dict[str, str]:
     return found
 
 
-def _answer_headers(held: Held, answer: ContainerAnswer) -> list[tuple[str, str]]:
+def _answer_headers(held: HeldReplica, answer: ContainerAnswer) -> list[tuple[str, str]]:
     headers = [("x-Amzn-Invoked-Production-Variant", held.replica.variant), ("x-amzn-RequestId", str(uuid.uuid4()))]
     if attributes := answer.headers.get(_ATTRIBUTES.lower()):
         headers.append((_ATTRIBUTES, attributes))
     return headers
 
 
-def _model_error(place: AccountRegion, held: Held, status: int, content: bytes) -> AwsError:
+def _model_error(place: AccountRegion, held: HeldReplica, status: int, content: bytes) -> AwsError:
     """ModelError in the real one's words: what the container said, and where its log is."""
     said = content.decode(errors="replace")
     kind = "client" if 400 <= status < 500 else "server"
@@ -333,7 +333,7 @@ def _model_error(place: AccountRegion, held: Held, status: int, content: bytes) 
     return AwsError("ModelError", message, 424, {"OriginalStatusCode": status, "OriginalMessage": said, "LogStreamArn": log})
 
 
-def _timeout(place: AccountRegion, held: Held) -> AwsError:
+def _timeout(place: AccountRegion, held: HeldReplica) -> AwsError:
     said = (
         "Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each container "
         "in Amazon CloudWatch, resolve the issue, and try again."

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployer_localstack.control.settings import Settings
+from deployer_localstack.control.settings import CloudSettings
 
 
 @dataclass(slots=True)
-class AwsSettings(Settings):
+class AwsSettings(CloudSettings):
     """Seconds unless a name says otherwise.
 
     Attributes:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from deployer_localstack.control.faults import Faults
+from deployer_localstack.control.faults import FaultRules
 from deployer_localstack.control.journal import Journal
-from deployer_localstack.control.settings import Settings
+from deployer_localstack.control.settings import AllSettings
 from deployer_localstack.http.server import Environ, StartResponse
 from deployer_localstack.options import TOKEN_VARIABLE
 
@@ -23,9 +23,9 @@ class ControlApi:
         self,
         *,
         token: str,
-        settings: Settings,
+        settings: AllSettings,
         journal: Journal,
-        faults: Faults,
+        faults: FaultRules,
         health: Callable[[], dict[str, Any]],
         reset: Callable[[], dict[str, Any]],
         holds: Callable[[], dict[str, Any]],

@@ -18,6 +18,7 @@ class Call:
         parameters: what it asks, without bodies.
         body: the raw body, where the protocol puts the parameters in it; None where it's left in the stream.
         access_key: the caller's key id; "" when the request isn't signed.
+        asked: the request as the API has read it, for its own answer.
     """
 
     service: str
@@ -27,6 +28,7 @@ class Call:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     body: bytes | None = None
     signed: bool = True
+    asked: Any = None
 
     @property
     def identity(self) -> str:

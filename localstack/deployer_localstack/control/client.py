@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from deployer_localstack.options import TOKEN_VARIABLE, default_directory, token_of
 
 
-class Control:
+class ControlClient:
     """Settings, faults and journal of a running local cloud."""
 
     def __init__(self, url: str, token: str = "") -> None:
@@ -41,7 +41,7 @@ class Control:
         return dict(self._call("POST", "settings", changes) if changes else self._call("GET", "settings"))
 
     def add_fault(self, kind: str, **rule: Any) -> int:
-        """Make calls fail by rule (see `deployer_localstack.control.faults.Rule`); returns the rule's id."""
+        """Make calls fail by rule (see `deployer_localstack.control.faults.FaultRule`); returns the rule's id."""
         return int(self._call("POST", "faults", {"kind": kind, **rule})["id"])
 
     def faults(self) -> list[dict[str, Any]]:

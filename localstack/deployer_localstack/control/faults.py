@@ -10,17 +10,17 @@ from typing import Any, Literal
 
 from deployer_localstack.control.calls import Call
 
-Kind = Literal["throttle", "error", "slow", "drop", "lose-answer"]
-KINDS: tuple[str, ...] = ("throttle", "error", "slow", "drop", "lose-answer")
+Kind = Literal["throttle", "error", "slow", "hold", "drop", "lose-answer"]
+KINDS: tuple[str, ...] = ("throttle", "error", "slow", "hold", "drop", "lose-answer")
 
 
 @dataclass(slots=True)
-class Rule:
+class FaultRule:
     """One fault.
 
     Attributes:
-        kind: "throttle" refuses in the service's own words; "error" refuses with `code`, `message` and `status`; "slow" waits first;
-            "drop" closes the connection before anything happens; "lose-answer" lets the call have its effect, then closes it.
+        kind: "throttle" refuses in the service's own words; "error" refuses with `code`, `message` and `status`; "slow" waits first, "hold" until the
+            rule is removed; "drop" closes the connection before anything happens; "lose-answer" lets the call have its effect, then closes it.
         service, operation: shell patterns ("sagemaker", "Create*").
         skip: let so many matching calls pass first.
         every: of those that follow, hit the first and then each so-manieth: 5 for one in five.
@@ -61,32 +61,37 @@ class Rule:
         return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
 
 
-class Faults:
+class FaultRules:
     """The rules in force, in the order they were made; the first that strikes is taken."""
 
     def __init__(self) -> None:
-        self._rules: list[Rule] = []
+        self._rules: list[FaultRule] = []
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
 
-    def add(self, document: dict[str, Any]) -> Rule:
+    def add(self, document: dict[str, Any]) -> FaultRule:
         """A rule from its JSON; raises ValueError for an unknown key or kind."""
-        known = {name for name in Rule.__dataclass_fields__ if not name.startswith("_")} - {"id", "hits"}
+        known = {name for name in FaultRule.__dataclass_fields__ if not name.startswith("_")} - {"id", "hits"}
         if unknown := set(document) - known:
             raise ValueError(f"{', '.join(sorted(unknown))}: not part of a fault; there are {', '.join(sorted(known))}")
         if document.get("kind") not in KINDS:
             raise ValueError(f"kind {document.get('kind')}: not a fault; there are {', '.join(KINDS)}")
-        rule = Rule(**document)
+        rule = FaultRule(**document)
         with self._lock:
             rule.id = next(self._ids)
             self._rules.append(rule)
         return rule
 
-    def striking(self, call: Call) -> Rule | None:
+    def striking(self, call: Call) -> FaultRule | None:
         if not self._rules:
             return None
         with self._lock:
             return next((rule for rule in self._rules if rule.matches(call) and rule.strikes(call)), None)
+
+    def holds(self, rule: FaultRule) -> bool:
+        """Whether this one is in force still."""
+        with self._lock:
+            return rule in self._rules
 
     def rules(self) -> list[dict[str, Any]]:
         with self._lock:

@@ -7,12 +7,13 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from deployer_localstack.control.calls import Call
-from deployer_localstack.control.faults import Faults, Rule
+from deployer_localstack.control.faults import FaultRule, FaultRules
 from deployer_localstack.control.journal import Journal
 from deployer_localstack.http.server import Application, DropConnection, Environ, StartResponse
 
 CONTROL_PATH = "/_deployer/"
 _SLOW_SECONDS = 1.0
+_HELD_SECONDS = 0.02
 
 Entry = dict[str, Any]
 """A call's entry in the journal."""
@@ -27,14 +28,14 @@ class Api(Protocol):
     def answer(self, call: Call, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """Do what is asked; the code of an error is noted in `entry`."""
 
-    def refuse(self, call: Call, rule: Rule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def refuse(self, call: Call, rule: FaultRule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         """Refuse in the service's own words: as throttled, or with the rule's code, message and status."""
 
 
 class Gate:
     """A WSGI application before an API."""
 
-    def __init__(self, api: Api, *, journal: Journal, faults: Faults, control: Application | None = None) -> None:
+    def __init__(self, api: Api, *, journal: Journal, faults: FaultRules, control: Application | None = None) -> None:
         self._api, self._journal, self._faults, self._control = api, journal, faults, control
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -47,6 +48,8 @@ class Gate:
         if rule:
             entry["fault"] = rule.kind
             time.sleep(rule.seconds or (_SLOW_SECONDS if rule.kind == "slow" else 0.0))
+            while rule.kind == "hold" and self._faults.holds(rule):
+                time.sleep(_HELD_SECONDS)
             if rule.kind == "drop":
                 raise DropConnection
 

@@ -14,7 +14,20 @@ from deployer_scoring.masking import masked
 
 _KEPT = 100_000
 _LONGEST = 256
-_HIDDEN = frozenset({"environment", "body", "secretaccesskey", "sessiontoken", "policydocument", "logevents", "layerpartblob"})
+_HIDDEN = frozenset(
+    {
+        "environment",
+        "environmentvariables",
+        "keys",
+        "keyvalue",
+        "body",
+        "secretaccesskey",
+        "sessiontoken",
+        "policydocument",
+        "logevents",
+        "layerpartblob",
+    }
+)
 
 
 class Journal:

@@ -29,6 +29,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+HEADERS = "deployer.headers"
+"""In an environ: the headers as they came; WSGI itself leaves out those with "_" in their names."""
+
 _ALLOWED = AllowedHosts()
 _READ_AT_ONCE = 1024 * 1024
 _DRAIN_AT_MOST = 64 * 1024 * 1024
@@ -96,6 +99,7 @@ class Handler(MotoRequestHandler):
 
     def run_wsgi(self) -> None:
         environ: Environ = self.make_environ()
+        environ[HEADERS] = self.headers
         expects = self.headers.get("Expect", "").lower() == "100-continue"
         body: Body | None = None
         if isinstance(environ["wsgi.input"], DechunkedInput):

@@ -7,6 +7,7 @@
         proxy.fault("throttle", count=None, every=5)           # one answer in five is 429 with Retry-After
         proxy.fault("error", operation="patch deployments", status=409, code="Conflict", message="the object has been modified")
         proxy.fault("slow", operation="* services", seconds=2)
+        proxy.fault("hold", operation="patch services")        # comes to the API server late: once there is no such rule any more
         proxy.fault("drop", operation="create *")              # the connection ends before the API server hears of the call
         proxy.fault("lose-answer", per_call=True, count=1)     # the call has its effect, and its answer is lost: each call once
         ...

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from deployer_localstack.control.calls import Call
-from deployer_localstack.control.faults import Faults, Rule
+from deployer_localstack.control.faults import FaultRule, FaultRules
 from deployer_localstack.control.gate import Entry, Gate
 from deployer_localstack.control.journal import Journal
+from deployer_localstack.http.certificates import Authority
 from deployer_localstack.http.server import Environ, Server, StartResponse
-from deployer_localstack.kubernetes import certificates, kubeconfig, statuses
+from deployer_localstack.kubernetes import kubeconfig, statuses
 from deployer_localstack.kubernetes.forwarder import Forwarder
 from deployer_localstack.kubernetes.requests import call_of
 
@@ -32,17 +33,17 @@ class ClusterProxy:
             ValueError: there is no such context.
         """
         self._behind = kubeconfig.read(Path(config), context)
-        self._journal, self._faults = Journal(), Faults()
+        self._journal, self._faults = Journal(), FaultRules()
         self._directory = tempfile.TemporaryDirectory(prefix="deployer-kubernetes-")
         self.kubeconfig = Path(self._directory.name, "config")
         """Its one context is that of the API server, and goes through the proxy."""
 
     def __enter__(self) -> Self:
-        tls, authority = certificates.of_loopback()
+        authority = Authority.fresh("deployer-kubernetes-proxy")
         api = _Api(Forwarder(self._behind))
-        self._server = Server(0, Gate(api, journal=self._journal, faults=self._faults), tls=tls)
+        self._server = Server(0, Gate(api, journal=self._journal, faults=self._faults), tls=authority.server_context())
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(kubeconfig.written(self._behind, self.url, authority))
+        self.kubeconfig.write_text(kubeconfig.written(self._behind, self.url, authority.certificate))
         self._server.start("kubernetes proxy")
         return self
 
@@ -55,8 +56,8 @@ class ClusterProxy:
     def url(self) -> str:
         return f"https://127.0.0.1:{self._server.port}"
 
-    def fault(self, kind: str, **rule: Any) -> Rule:
-        """Make calls fail by rule (see `deployer_localstack.control.faults.Rule`); the rule counts its `hits`."""
+    def fault(self, kind: str, **rule: Any) -> FaultRule:
+        """Make calls fail by rule (see `deployer_localstack.control.faults.FaultRule`); the rule counts its `hits`."""
         return self._faults.add({"kind": kind, **rule})
 
     def calls(self, *, service: str = "", operation: str = "", after: int = 0) -> list[Mapping[str, Any]]:
@@ -82,7 +83,7 @@ class _Api:
     def answer(self, call: Call, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         return self._forwarder.answer(environ, call.body or b"", start_response)
 
-    def refuse(self, call: Call, rule: Rule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
+    def refuse(self, call: Call, rule: FaultRule, environ: Environ, start_response: StartResponse, entry: Entry) -> Iterable[bytes]:
         status, headers, body = statuses.refusal(rule)
         entry["error"] = status.partition(" ")[2]
         start_response(status, [*headers.items()])

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from deployer_localstack.control.faults import Rule
+from deployer_localstack.control.faults import FaultRule
 
 _RETRY_AFTER_SECONDS = 1
 _TOO_MANY = "the server has received too many requests and has asked us to try again later"
 
 
-def refusal(rule: Rule) -> tuple[str, Mapping[str, str], bytes]:
+def refusal(rule: FaultRule) -> tuple[str, Mapping[str, str], bytes]:
     """Status line, headers and body of a call that a rule has refused."""
     if rule.kind == "throttle":
         details = {"retryAfterSeconds": _RETRY_AFTER_SECONDS}

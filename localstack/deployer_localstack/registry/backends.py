@@ -14,7 +14,7 @@ from typing import Protocol
 
 from deployer.errors import MachineFault
 from deployer_localstack.http.server import Server
-from deployer_localstack.options import INSTANCE_LABEL, INSTANCE_VARIABLE, Options
+from deployer_localstack.options import INSTANCE_LABEL, INSTANCE_VARIABLE, StartOptions
 from deployer_localstack.processes import children
 from deployer_localstack.registry.small import SmallRegistry
 from deployer_localstack.registry.upstream import Upstream
@@ -41,7 +41,7 @@ http:
 """
 
 
-class Backend(Protocol):
+class RunningRegistry(Protocol):
     """A running registry."""
 
     @property
@@ -51,7 +51,7 @@ class Backend(Protocol):
     def stop(self) -> None: ...
 
 
-def start_backend(options: Options) -> Backend:
+def start_backend(options: StartOptions) -> RunningRegistry:
     """The registry that the options name; "auto" takes Debian's where it's installed, else the small one.
 
     Raises:
@@ -80,7 +80,7 @@ class _Small:
         self.server.server_close()
 
 
-def _start_small(storage: Path) -> Backend:
+def _start_small(storage: Path) -> RunningRegistry:
     server = Server(0, registry := SmallRegistry(storage))
     upstream = Upstream(server.port)
     registry.path = upstream.path
@@ -98,7 +98,7 @@ class _Debian:
         children.stop(self.process, 5)
 
 
-def _start_debian(storage: Path, directory: Path) -> Backend:
+def _start_debian(storage: Path, directory: Path) -> RunningRegistry:
     if not shutil.which(_DEBIAN):
         raise MachineFault("docker-registry is not installed", advice="apt-get install docker-registry, or --registry python")
     environment = {"PATH": os.environ.get("PATH", ""), INSTANCE_VARIABLE: str(directory), "OTEL_TRACES_EXPORTER": "none"}
@@ -125,7 +125,7 @@ class _Official:
         self.container.remove(force=True, v=True)  # type: ignore[attr-defined]
 
 
-def _start_official(directory: Path) -> Backend:
+def _start_official(directory: Path) -> RunningRegistry:
     engine = children.docker_engine()
     if engine is None:
         raise MachineFault("no docker engine answers", advice="start docker, or use --registry python")

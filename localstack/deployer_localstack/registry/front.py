@@ -1,4 +1,4 @@
-"""What docker and other clients see of ECR's registry: passwords, repositories that must exist, tags that may be immutable.
+"""What docker and other clients see of a cloud's registry: passwords, repositories that must exist, tags that may be immutable.
 
 Everything else is done by the registry behind it, whose answers are passed on as they come.
 """
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, urlencode
 
 from deployer_localstack.http.server import Environ, StartResponse
-from deployer_localstack.registry.index import ImageIndex, Repository, digest_of
+from deployer_localstack.registry.index import ImageIndex, RepositoryAddress, digest_of
 from deployer_localstack.registry.upstream import Upstream
 
 _ROUTE = re.compile(r"/v2/(?P<name>.+?)/(?P<rest>(?:blobs|manifests|tags)/.*)")
@@ -29,10 +29,10 @@ _PIECE = 256 * 1024
 
 
 class Repositories(Protocol):
-    """What the front must know of ECR."""
+    """What the front must know of a cloud's repositories."""
 
-    def exists(self, repository: Repository) -> bool: ...
-    def is_immutable(self, repository: Repository) -> bool: ...
+    def exists(self, repository: RepositoryAddress) -> bool: ...
+    def is_immutable(self, repository: RepositoryAddress) -> bool: ...
     def mounts_blobs(self, account: str, region: str) -> bool: ...
 
 
@@ -46,14 +46,16 @@ class Login:
 
 
 class Passwords:
-    """The passwords that GetAuthorizationToken gave out."""
+    """The passwords that a cloud gave out, for one user name, or for others that stand for the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: str = "AWS", *also: str) -> None:
+        self.user, self._users = user, {user, *also}
         self._logins: dict[str, Login] = {}
         self._lock = threading.Lock()
 
-    def issue(self, account: str, region: str, seconds: float) -> tuple[str, Login]:
-        password, login = secrets.token_urlsafe(48), Login(account, region, time.time() + seconds)
+    def issue(self, account: str, region: str, seconds: float, password: str = "") -> tuple[str, Login]:
+        """A new password, or the given one."""
+        password, login = password or secrets.token_urlsafe(48), Login(account, region, time.time() + seconds)
         with self._lock:
             self._logins[password] = login
         return password, login
@@ -66,7 +68,7 @@ class Passwords:
         except (binascii.Error, UnicodeDecodeError):
             return None
         with self._lock:
-            return self._logins.get(password) if kind.lower() == "basic" and user == "AWS" else None
+            return self._logins.get(password) if kind.lower() == "basic" and user in self._users else None
 
 
 class Refusal(Exception):
@@ -80,11 +82,12 @@ class Refusal(Exception):
 class RegistryFront:
     """The WSGI application at repositoryUri's address."""
 
-    def __init__(self, upstream: Upstream, passwords: Passwords, repositories: Repositories, index: ImageIndex) -> None:
+    def __init__(self, upstream: Upstream, passwords: Passwords, repositories: Repositories, index: ImageIndex, service: str) -> None:
+        """A front; `service` is what it calls itself to who has no password."""
         self._upstream = upstream
         self._passwords = passwords
         self._repositories = repositories
-        self._index = index
+        self._index, self._service = index, service
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         try:
@@ -94,7 +97,7 @@ class RegistryFront:
             return self._route(environ, start_response, login)
         except Refusal as refusal:
             body = json.dumps({"errors": [{"code": refusal.code, "message": refusal.message}]}).encode()
-            ask = [("WWW-Authenticate", 'Basic realm="local",service="ecr.amazonaws.com"')] if refusal.status.startswith("401") else []
+            ask = [("WWW-Authenticate", f'Basic realm="local",service="{self._service}"')] if refusal.status.startswith("401") else []
             return _send(start_response, refusal.status, b"" if environ["REQUEST_METHOD"] == "HEAD" else body, ask, len(body))
 
     def _login(self, environ: Environ) -> Login:
@@ -112,7 +115,7 @@ class RegistryFront:
         match = _ROUTE.fullmatch(environ["PATH_INFO"])
         if not match:
             raise Refusal("404 Not Found", "UNSUPPORTED", f"not a path of a registry: {environ['PATH_INFO']}")
-        repository, rest, method = Repository(login.account, login.region, match["name"]), match["rest"], environ["REQUEST_METHOD"]
+        repository, rest, method = RepositoryAddress(login.account, login.region, match["name"]), match["rest"], environ["REQUEST_METHOD"]
         if not self._repositories.exists(repository):
             message = f"The repository with name '{repository.name}' does not exist in the registry with id '{repository.account}'"
             raise Refusal("404 Not Found", "NAME_UNKNOWN", message)
@@ -125,11 +128,11 @@ class RegistryFront:
             query = self._mount_query(repository, query)
         return self._pass_on(environ, start_response, repository, rest, query=query)
 
-    def _tags(self, repository: Repository) -> bytes:
+    def _tags(self, repository: RepositoryAddress) -> bytes:
         tags = sorted(tag for image in self._index.images(repository) for tag in image.tags)
         return json.dumps({"name": repository.name, "tags": tags}).encode()
 
-    def _change_manifest(self, environ: Environ, start_response: StartResponse, repository: Repository, reference: str) -> Iterable[bytes]:
+    def _change_manifest(self, environ: Environ, start_response: StartResponse, repository: RepositoryAddress, reference: str) -> Iterable[bytes]:
         """A push or removal of a manifest: what the registry accepts, the index learns."""
         body: bytes = environ["wsgi.input"].read()
         tag = None if ":" in reference else reference
@@ -148,7 +151,7 @@ class RegistryFront:
             self._index.remove(repository, tag=tag, digest=None if tag else reference)
         return pieces
 
-    def _refuse_moved_tag(self, repository: Repository, tag: str, digest: str) -> None:
+    def _refuse_moved_tag(self, repository: RepositoryAddress, tag: str, digest: str) -> None:
         present = self._index.find(repository, tag=tag)
         if present and present.digest != digest and self._repositories.is_immutable(repository):
             message = (
@@ -156,17 +159,17 @@ class RegistryFront:
             )
             raise Refusal("400 Bad Request", "TAG_INVALID", message)
 
-    def _mount_query(self, repository: Repository, query: str) -> str:
+    def _mount_query(self, repository: RepositoryAddress, query: str) -> str:
         """The query of a mount as the registry behind wants it; without it where ECR wouldn't mount, so that the answer is 202."""
         asked = {key: values[0] for key, values in parse_qs(query).items()}
-        source = Repository(repository.account, repository.region, asked.get("from", ""))
+        source = RepositoryAddress(repository.account, repository.region, asked.get("from", ""))
         allowed = self._repositories.mounts_blobs(repository.account, repository.region)
         if not allowed or not self._repositories.exists(source) or not self._index.refers_to(source, asked.get("mount", "")):
             return ""
         return urlencode({"mount": asked["mount"], "from": self._index.stored_name(source)})
 
     def _pass_on(
-        self, environ: Environ, start_response: Any, repository: Repository, rest: str, *, query: str = "", body: bytes | None = None
+        self, environ: Environ, start_response: Any, repository: RepositoryAddress, rest: str, *, query: str = "", body: bytes | None = None
     ) -> Iterable[bytes]:
         stored = self._index.stored_name(repository)
         connection = self._upstream.connect(600)

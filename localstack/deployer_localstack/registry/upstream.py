@@ -20,3 +20,14 @@ class Upstream:
 
     def connect(self, timeout_seconds: float) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_seconds)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, media_type: str = "") -> tuple[int, bytes]:
+        """Status and content of one request; `path` is what follows /v2/."""
+        connection = self.connect(60)
+        try:
+            headers = {"Content-Type": media_type} if media_type else {}
+            connection.request(method, f"{self.path}/v2/{path}", body=body, headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()

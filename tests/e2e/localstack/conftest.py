@@ -30,7 +30,7 @@ SERVER = str(Path(__file__).with_name("server_in_container.py"))
 class User:
     """Somebody who works with the cloud by boto3 alone."""
 
-    def __init__(self, status: localstack.Status) -> None:
+    def __init__(self, status: localstack.CloudStatus) -> None:
         self.status = status
         self.control = localstack.control(status.directory)
         self.sagemaker = self.client("sagemaker")
@@ -132,14 +132,14 @@ def eventually(holds: Callable[[], Any], seconds: float = 30.0) -> Any:
 
 
 @pytest.fixture(scope="session")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., localstack.Status]]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., localstack.CloudStatus]]:
     """Starts clouds of their own, which all go down in the end."""
     directories: list[Path] = []
 
-    def starter(**options: Any) -> localstack.Status:
+    def starter(**options: Any) -> localstack.CloudStatus:
         directory = options.pop("directory", None) or tmp_path_factory.mktemp("localstack")
         directories.append(directory)
-        return localstack.up(localstack.Options(directory=directory, port=0, commands=True, **options))
+        return localstack.up(localstack.StartOptions(directory=directory, port=0, commands=True, **options))
 
     yield starter
     for directory in directories:
@@ -147,8 +147,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., lo
 
 
 @pytest.fixture(scope="session")
-def shared(start: Callable[..., localstack.Status]) -> User:
-    return User(start(registry="auto"))
+def shared(start: Callable[..., localstack.CloudStatus]) -> User:
+    return User(start(registry="auto", azure=True, azure_port=0))
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-MODEL = pathlib.Path(os.environ["DEPLOYER_MODEL"])
+MODEL = pathlib.Path(os.environ.get("AZUREML_MODEL_DIR") or os.environ["DEPLOYER_MODEL"])
+# Azure ML adds the uploaded folder's name as a level.
+MODEL = next((file.parent for file in MODEL.rglob("answer.txt")), MODEL)
 
 
 def read(name):

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from deployer_localstack.http.certificates import Authority
 from deployer_localstack.http.server import Environ, Server, StartResponse
 from deployer_localstack.http.tunnel import Tunnel
-from deployer_localstack.kubernetes import ClusterProxy, certificates, kubeconfig
+from deployer_localstack.kubernetes import ClusterProxy, kubeconfig
 
 PODS = "/api/v1/namespaces/shop/pods"
 
@@ -28,10 +29,11 @@ class StandIn:
     """An API server that answers with what it was asked; a watch has the events that a test gives it, an upgraded connection an echo."""
 
     def __init__(self, directory: Path) -> None:
-        tls, self.authority = certificates.of_loopback()
+        authority = Authority.fresh("stand-in")
+        self.authority = authority.certificate
         self.asked: list[str] = []
         self.events: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-        self._server = Server(0, self._answer, tls=tls)
+        self._server = Server(0, self._answer, tls=authority.server_context())
         self._server.start("stand-in")
         self.kubeconfig = directory / "config"
         server = kubeconfig.ApiServer("127.0.0.1", 0, ssl.create_default_context(), "", "arn:aws:eks:x:cluster/y", "shop", {"token": "secret"})
@@ -171,6 +173,26 @@ def test_a_slow_call_is_answered_later(proxy: ClusterProxy) -> None:
     with closing(connected(proxy)) as connection:
         assert ask(connection, "GET", PODS)[0] == 201
     assert time.monotonic() - began > 0.3
+
+
+def test_a_held_call_comes_once_its_rule_is_gone(proxy: ClusterProxy, behind: StandIn) -> None:
+    rule = proxy.fault("hold")
+    answers: list[int] = []
+
+    def late() -> None:
+        with closing(connected(proxy)) as connection:
+            answers.append(ask(connection, "PATCH", f"{PODS}/a", "{}")[0])
+
+    asking = threading.Thread(target=late)
+    asking.start()
+    while not rule.hits:
+        time.sleep(0.01)
+    with closing(connected(proxy)) as connection:
+        assert ask(connection, "GET", "/version")[0] == 201
+    assert behind.asked == ["GET /version"]
+    proxy.clear()
+    asking.join()
+    assert (behind.asked[-1], answers) == (f"PATCH {PODS}/a", [201])
 
 
 def test_faults_and_journal_can_be_cleared(proxy: ClusterProxy) -> None:

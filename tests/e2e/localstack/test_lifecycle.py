@@ -23,7 +23,7 @@ from deployer_localstack.processes.children import leftover_processes
 from .conftest import BUCKET, User, eventually
 
 
-def test_up_is_fast_idempotent_and_says_where(start: Callable[..., localstack.Status], tmp_path: Path) -> None:
+def test_up_is_fast_idempotent_and_says_where(start: Callable[..., localstack.CloudStatus], tmp_path: Path) -> None:
     began = time.monotonic()
     first = start(directory=tmp_path)
     seconds = time.monotonic() - began
@@ -36,8 +36,8 @@ def test_up_is_fast_idempotent_and_says_where(start: Callable[..., localstack.St
     assert localstack.environment(tmp_path)["AWS_ENDPOINT_URL"] == first.url
 
 
-def test_two_ups_at_once_start_one_cloud(start: Callable[..., localstack.Status], tmp_path: Path) -> None:
-    found: list[localstack.Status] = []
+def test_two_ups_at_once_start_one_cloud(start: Callable[..., localstack.CloudStatus], tmp_path: Path) -> None:
+    found: list[localstack.CloudStatus] = []
     threads = [threading.Thread(target=lambda: found.append(start(directory=tmp_path))) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -47,7 +47,7 @@ def test_two_ups_at_once_start_one_cloud(start: Callable[..., localstack.Status]
     assert sorted(status.started for status in found) == [False, True]
 
 
-def test_down_stops_everything_and_says_what_it_forgets(start: Callable[..., localstack.Status], tmp_path: Path, name: str) -> None:
+def test_down_stops_everything_and_says_what_it_forgets(start: Callable[..., localstack.CloudStatus], tmp_path: Path, name: str) -> None:
     user = User(start(directory=tmp_path))
     user.endpoint(name)
     assert len(leftover_processes(tmp_path)) >= 3
@@ -66,7 +66,7 @@ def test_down_stops_everything_and_says_what_it_forgets(start: Callable[..., loc
         localstack.environment(tmp_path)
 
 
-def test_what_a_killed_cloud_ran_dies_with_it(start: Callable[..., localstack.Status], tmp_path: Path, name: str) -> None:
+def test_what_a_killed_cloud_ran_dies_with_it(start: Callable[..., localstack.CloudStatus], tmp_path: Path, name: str) -> None:
     user = User(start(directory=tmp_path))
     user.endpoint(name)
     os.kill(user.status.pid, signal.SIGKILL)
@@ -90,14 +90,14 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        options = localstack.Options(directory=tmp_path, port=taken.getsockname()[1])
+        options = localstack.StartOptions(directory=tmp_path, port=taken.getsockname()[1])
         with pytest.raises(MachineFault, match="doesn't start") as caught:
             localstack.up(options)
     assert "in use" in caught.value.why
     assert leftover_processes(tmp_path) == []
 
 
-def test_a_reset_forgets_all_and_goes_on(start: Callable[..., localstack.Status], tmp_path: Path, name: str) -> None:
+def test_a_reset_forgets_all_and_goes_on(start: Callable[..., localstack.CloudStatus], tmp_path: Path, name: str) -> None:
     user = User(start(directory=tmp_path))
     user.endpoint(name)
     user.control.add_fault("throttle", service="none")

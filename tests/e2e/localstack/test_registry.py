@@ -18,7 +18,7 @@ from .registry_client import DOCKER, OCI, Client, digest, layer
 
 
 @pytest.fixture(scope="module", params=["debian", "python"])
-def keeper(request: pytest.FixtureRequest, start: Callable[..., localstack.Status]) -> User:
+def keeper(request: pytest.FixtureRequest, start: Callable[..., localstack.CloudStatus]) -> User:
     return User(start(registry=request.param))
 
 

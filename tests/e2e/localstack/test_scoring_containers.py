@@ -31,7 +31,7 @@ QUESTION = json.dumps({"dataframe_split": {"columns": ["x"], "data": [[1.0], [2.
 
 
 @pytest.fixture(scope="module", params=["process", pytest.param("docker", marks=[pytest.mark.docker, pytest.mark.slow])])
-def scoring(request: pytest.FixtureRequest, start: Callable[..., localstack.Status]) -> tuple[User, str]:
+def scoring(request: pytest.FixtureRequest, start: Callable[..., localstack.CloudStatus]) -> tuple[User, str]:
     """A cloud with the scoring image in its registry."""
     base = None
     if request.param == "docker":
@@ -95,7 +95,7 @@ def test_a_killed_cloud_leaves_no_containers(
     docker_engine: DockerClient,  # noqa: F811
     scoring_image: str,  # noqa: F811
     base_image: str,  # noqa: F811
-    start: Callable[..., localstack.Status],
+    start: Callable[..., localstack.CloudStatus],
     name: str,
 ) -> None:
     user = User(start())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployer_localstack import Options
+from deployer_localstack import StartOptions
 from deployer_localstack.options import default_directory
 
 
@@ -15,4 +15,4 @@ def test_the_directory_follows_the_users_wishes(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_directory() == tmp_path / "deployer" / "localstack"
     monkeypatch.setenv("DEPLOYER_LOCALSTACK_DIR", str(tmp_path / "mine"))
-    assert Options().directory == tmp_path / "mine"
+    assert StartOptions().directory == tmp_path / "mine"

@@ -12,7 +12,7 @@ from deployer_localstack.aws.sagemaker.configs import Configs
 from deployer_localstack.aws.sagemaker.endpoints import Endpoints
 from deployer_localstack.aws.sagemaker.models import Models
 from deployer_localstack.aws.sagemaker.rollout import Rollouts
-from deployer_localstack.aws.sagemaker.store import Shelf, Store, read_tags, write_tags
+from deployer_localstack.aws.sagemaker.store import RegionStore, SageMakerStore, read_tags, write_tags
 from deployer_localstack.aws.settings import AwsSettings
 from deployer_localstack.aws.shapes import check
 
@@ -22,10 +22,10 @@ Parameters = Mapping[str, Any]
 class SageMaker:
     """SageMaker's control plane."""
 
-    def __init__(self, settings: AwsSettings, store: Store, images: Images, rollouts: Rollouts) -> None:
+    def __init__(self, settings: AwsSettings, store: SageMakerStore, images: Images, rollouts: Rollouts) -> None:
         models, configs, endpoints = Models(settings, images), Configs(settings), Endpoints(settings, rollouts)
         self._store = store
-        self._operations: Mapping[str, Callable[[Shelf, Parameters], dict[str, Any]]] = {
+        self._operations: Mapping[str, Callable[[RegionStore, Parameters], dict[str, Any]]] = {
             "CreateModel": models.create,
             "DescribeModel": models.describe,
             "ListModels": models.list_models,
@@ -66,7 +66,7 @@ class SageMaker:
         return None
 
     @staticmethod
-    def _refuse_transform_job(shelf: Shelf, parameters: Parameters) -> None:
+    def _refuse_transform_job(shelf: RegionStore, parameters: Parameters) -> None:
         """moto takes any model's name; its jobs are Completed at once."""
         model = shelf.model(parameters["ModelName"])
         for container in model.document.get("Containers") or [model.document["PrimaryContainer"]]:

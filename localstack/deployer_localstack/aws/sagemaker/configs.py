@@ -9,7 +9,7 @@ from typing import Any
 from deployer_localstack.aws.errors import validation
 from deployer_localstack.aws.sagemaker.describe import describe_config
 from deployer_localstack.aws.sagemaker.listing import page
-from deployer_localstack.aws.sagemaker.store import Resource, Shelf, read_tags
+from deployer_localstack.aws.sagemaker.store import RegionStore, StoredResource, read_tags
 from deployer_localstack.aws.settings import AwsSettings
 
 Parameters = Mapping[str, Any]
@@ -21,7 +21,7 @@ class Configs:
     def __init__(self, settings: AwsSettings) -> None:
         self._settings = settings
 
-    def create(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def create(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         name = parameters["EndpointConfigName"]
         tags = read_tags(parameters.get("Tags"))
         variants = [*parameters["ProductionVariants"], *parameters.get("ShadowProductionVariants", ())]
@@ -30,18 +30,18 @@ class Configs:
             for variant in variants:
                 _refuse_variant(shelf, variant, parameters)
             _refuse_together(variants, parameters)
-            shelf.configs[name] = Resource(name, shelf.place.arn("endpoint-config", name), dict(parameters), tags)
+            shelf.configs[name] = StoredResource(name, shelf.place.arn("endpoint-config", name), dict(parameters), tags)
             return {"EndpointConfigArn": shelf.configs[name].arn}
 
-    def describe(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def describe(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         return describe_config(shelf.config(parameters["EndpointConfigName"]))
 
-    def list_configs(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def list_configs(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         found, token = page(list(shelf.configs.values()), parameters, lag_seconds=self._settings.list_lag_seconds)
         configs = [{"EndpointConfigName": each.name, "EndpointConfigArn": each.arn, "CreationTime": each.created.timestamp()} for each in found]
         return {"EndpointConfigs": configs} | ({"NextToken": token} if token else {})
 
-    def delete(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def delete(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         """Not while an endpoint is being made of it or changed to or from it."""
         with shelf.lock:
             config = shelf.config(parameters["EndpointConfigName"])
@@ -53,7 +53,7 @@ class Configs:
         return {}
 
 
-def _refuse_variant(shelf: Shelf, variant: Parameters, parameters: Parameters) -> None:
+def _refuse_variant(shelf: RegionStore, variant: Parameters, parameters: Parameters) -> None:
     if "ModelName" not in variant:
         raise validation("The local cloud has no inference components: ModelName is required for a variant.")
     model = shelf.model(variant["ModelName"])

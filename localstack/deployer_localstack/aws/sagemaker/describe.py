@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Stage, Variant
+from deployer_localstack.aws.sagemaker.store import DeployedConfig, Endpoint, Stage, StoredResource, Variant
 from deployer_localstack.aws.shapes import output_members
 
 
-def describe_model(model: Resource) -> dict[str, Any]:
+def describe_model(model: StoredResource) -> dict[str, Any]:
     document = {**model.document, "ModelArn": model.arn, "CreationTime": model.created.timestamp()}
     document.setdefault("EnableNetworkIsolation", False)
     return output_members("sagemaker", "DescribeModel", document)
 
 
-def describe_config(config: Resource) -> dict[str, Any]:
+def describe_config(config: StoredResource) -> dict[str, Any]:
     document = {**config.document, "EndpointConfigArn": config.arn, "CreationTime": config.created.timestamp()}
     document.setdefault("EnableNetworkIsolation", False)
     return output_members("sagemaker", "DescribeEndpointConfig", document)
@@ -41,7 +41,7 @@ def describe_endpoint(endpoint: Endpoint) -> dict[str, Any]:
     return document
 
 
-def _serving(deployment: Deployment) -> dict[str, Any]:
+def _serving(deployment: DeployedConfig) -> dict[str, Any]:
     document: dict[str, Any] = {"ProductionVariants": [_variant(each) for each in deployment.variants]}
     if deployment.shadows:
         document["ShadowProductionVariants"] = [_variant(each) for each in deployment.shadows]
@@ -59,7 +59,7 @@ def _serving(deployment: Deployment) -> dict[str, Any]:
     return document
 
 
-def _pending(deployment: Deployment) -> dict[str, Any]:
+def _pending(deployment: DeployedConfig) -> dict[str, Any]:
     stage = deployment.stage
     status: dict[str, Any] = {"Status": stage.status, "StartTime": stage.since.timestamp()}
     if stage.share:

@@ -12,7 +12,7 @@ from deployer_localstack.aws.sagemaker.describe import describe_endpoint
 from deployer_localstack.aws.sagemaker.listing import page
 from deployer_localstack.aws.sagemaker.quotas import refuse_over_quota
 from deployer_localstack.aws.sagemaker.rollout import Rollouts
-from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Shelf, Variant, read_tags
+from deployer_localstack.aws.sagemaker.store import DeployedConfig, Endpoint, RegionStore, StoredResource, Variant, read_tags
 from deployer_localstack.aws.settings import AwsSettings
 
 Parameters = Mapping[str, Any]
@@ -27,7 +27,7 @@ class Endpoints:
         self._settings = settings
         self._rollouts = rollouts
 
-    def create(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def create(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         name = parameters["EndpointName"]
         tags = read_tags(parameters.get("Tags"))
         with shelf.lock:
@@ -42,7 +42,7 @@ class Endpoints:
             self._rollouts.create(shelf, endpoint)
         return {"EndpointArn": endpoint.arn}
 
-    def update(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def update(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         with shelf.lock:
             endpoint = shelf.endpoint(parameters["EndpointName"])
             _refuse_unless_in_service(endpoint, "update")
@@ -65,7 +65,7 @@ class Endpoints:
             self._rollouts.update(shelf, endpoint)
         return {"EndpointArn": endpoint.arn}
 
-    def update_weights_and_capacities(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def update_weights_and_capacities(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         with shelf.lock:
             endpoint = shelf.endpoint(parameters["EndpointName"])
             _refuse_unless_in_service(endpoint, "update")
@@ -82,11 +82,11 @@ class Endpoints:
             self._rollouts.rescale(shelf, endpoint)
         return {"EndpointArn": endpoint.arn}
 
-    def describe(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def describe(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         with shelf.lock:
             return describe_endpoint(shelf.endpoint(parameters["EndpointName"]))
 
-    def list_endpoints(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def list_endpoints(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         found, token = page(list(shelf.endpoints.values()), parameters, lag_seconds=self._settings.list_lag_seconds)
         endpoints = [
             {
@@ -100,7 +100,7 @@ class Endpoints:
         ]
         return {"Endpoints": endpoints} | ({"NextToken": token} if token else {})
 
-    def delete(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def delete(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         with shelf.lock:
             endpoint = shelf.endpoint(parameters["EndpointName"])
             if endpoint.status in _BUSY:
@@ -111,7 +111,7 @@ class Endpoints:
         return {}
 
 
-def _deployment(config: Resource) -> Deployment:
+def _deployment(config: StoredResource) -> DeployedConfig:
     def variants(name: str) -> list[Variant]:
         return [
             Variant(
@@ -124,7 +124,7 @@ def _deployment(config: Resource) -> Deployment:
             for each in config.document.get(name, ())
         ]
 
-    return Deployment(config.name, config.document, variants("ProductionVariants"), variants("ShadowProductionVariants"))
+    return DeployedConfig(config.name, config.document, variants("ProductionVariants"), variants("ShadowProductionVariants"))
 
 
 def _refuse_unless_in_service(endpoint: Endpoint, verb: str) -> None:
@@ -134,7 +134,7 @@ def _refuse_unless_in_service(endpoint: Endpoint, verb: str) -> None:
         raise validation(f'Cannot {verb} endpoint "{endpoint.arn}" in status {endpoint.status}: it can only be deleted.')
 
 
-def _refuse_autoscaled_change(shelf: Shelf, endpoint: Endpoint, wanted: Deployment) -> None:
+def _refuse_autoscaled_change(shelf: RegionStore, endpoint: Endpoint, wanted: DeployedConfig) -> None:
     """A variant that autoscaling owns must keep its name and its instance type."""
     types = {variant.name: variant.instance_type for variant in wanted.variants}
     assert endpoint.current is not None
@@ -147,7 +147,7 @@ def _refuse_autoscaled_change(shelf: Shelf, endpoint: Endpoint, wanted: Deployme
         )
 
 
-def _retain(endpoint: Endpoint, wanted: Deployment, excluded: Any) -> None:
+def _retain(endpoint: Endpoint, wanted: DeployedConfig, excluded: Any) -> None:
     """Counts and weights as they are now, for variants that keep their name, unless they are excluded."""
     assert endpoint.current is not None
     left_out = {each["VariantPropertyType"] for each in excluded}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer_localstack.aws.errors import validation
-from deployer_localstack.aws.sagemaker.store import Deployment
+from deployer_localstack.aws.sagemaker.store import DeployedConfig
 
 Parameters = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ class Guardrails:
         return self.wait_seconds * len(self.shares) + self.termination_wait_seconds
 
 
-def read(config: Parameters | None, wanted: Deployment) -> Guardrails:
+def read(config: Parameters | None, wanted: DeployedConfig) -> Guardrails:
     """The guardrails of an update to `wanted`. Fleets that can't have them go over all at once, without baking."""
     config = config or {}
     rolling: Parameters | None = config.get("RollingUpdatePolicy")
@@ -65,7 +65,7 @@ def read(config: Parameters | None, wanted: Deployment) -> Guardrails:
     )
 
 
-def refuse(config: Parameters | None, wanted: Deployment, current: Deployment | None = None) -> None:
+def refuse(config: Parameters | None, wanted: DeployedConfig, current: DeployedConfig | None = None) -> None:
     """Raise the ValidationException for what the shapes alone can't say of a DeploymentConfig."""
     if not config:
         return
@@ -94,14 +94,14 @@ def refuse(config: Parameters | None, wanted: Deployment, current: Deployment | 
         )
 
 
-def _without_guardrails(wanted: Deployment, *, rolling: bool) -> bool:
+def _without_guardrails(wanted: DeployedConfig, *, rolling: bool) -> bool:
     """The page "Exclusions" of the documentation."""
     serverless = any("ServerlessConfig" in variant.document for variant in wanted.variants)
     inferentia = any(variant.instance_type.startswith("ml.inf1.") for variant in wanted.variants)
     return serverless or inferentia or (rolling and len(wanted.variants) > 1)
 
 
-def _shares(routing: Parameters, wanted: Deployment) -> tuple[float, ...]:
+def _shares(routing: Parameters, wanted: DeployedConfig) -> tuple[float, ...]:
     size = routing.get("MaximumBatchSize") or routing.get(_STEPS.get(routing.get("Type", ""), ""))
     if size is None:
         return (1.0,)
@@ -114,17 +114,17 @@ def _shares(routing: Parameters, wanted: Deployment) -> tuple[float, ...]:
     return (*shares[:-1], 1.0)
 
 
-def _part(size: Parameters, wanted: Deployment) -> float:
+def _part(size: Parameters, wanted: DeployedConfig) -> float:
     """The part of the fleet that a size stands for."""
     whole = 100 if size["Type"] == "CAPACITY_PERCENT" else _instances(wanted)
     return min(1.0, float(size["Value"]) / whole)
 
 
-def _instances(wanted: Deployment) -> int:
+def _instances(wanted: DeployedConfig) -> int:
     return min((variant.count or 1 for variant in wanted.variants), default=1)
 
 
-def _refuse_size(name: str, size: Parameters, wanted: Deployment) -> None:
+def _refuse_size(name: str, size: Parameters, wanted: DeployedConfig) -> None:
     low, high = _SIZES[name]
     whole = 100 if size["Type"] == "CAPACITY_PERCENT" else _instances(wanted)
     if not low <= 100 * size["Value"] / whole <= high:

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deployer_localstack.aws.errors import validation
-from deployer_localstack.aws.sagemaker.store import Endpoint, Resource
+from deployer_localstack.aws.sagemaker.store import Endpoint, StoredResource
 
 _PAGE = 10
 
 
-def page(items: Iterable[Resource | Endpoint], asked: Mapping[str, Any], *, lag_seconds: float = 0.0) -> tuple[list[Any], str | None]:
+def page(items: Iterable[StoredResource | Endpoint], asked: Mapping[str, Any], *, lag_seconds: float = 0.0) -> tuple[list[Any], str | None]:
     """The page that was asked for, and the token of the next one."""
     found = [item for item in items if _matches(item, asked, lag_seconds)]
     key = asked.get("SortBy", "CreationTime")
@@ -26,7 +26,7 @@ def page(items: Iterable[Resource | Endpoint], asked: Mapping[str, Any], *, lag_
     return found[start : start + size], _token(start + size) if rest else None
 
 
-def _matches(item: Resource | Endpoint, asked: Mapping[str, Any], lag_seconds: float) -> bool:
+def _matches(item: StoredResource | Endpoint, asked: Mapping[str, Any], lag_seconds: float) -> bool:
     created = item.created.timestamp()
     modified = item.modified.timestamp() if isinstance(item, Endpoint) else created
     return (
@@ -44,7 +44,7 @@ def _seconds(value: Any, default: float) -> float:
     return default if value is None else float(value)
 
 
-def _sort_key(item: Resource | Endpoint, key: str) -> Any:
+def _sort_key(item: StoredResource | Endpoint, key: str) -> Any:
     if key == "Name":
         return item.name.lower()
     if key == "Status" and isinstance(item, Endpoint):

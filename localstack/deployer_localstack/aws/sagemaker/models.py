@@ -11,7 +11,7 @@ from deployer_localstack.aws.images import Images
 from deployer_localstack.aws.model_data import model_data, refuse_inaccessible
 from deployer_localstack.aws.sagemaker.describe import describe_model
 from deployer_localstack.aws.sagemaker.listing import page
-from deployer_localstack.aws.sagemaker.store import Resource, Shelf, read_tags
+from deployer_localstack.aws.sagemaker.store import RegionStore, StoredResource, read_tags
 from deployer_localstack.aws.settings import AwsSettings
 
 Parameters = Mapping[str, Any]
@@ -26,7 +26,7 @@ class Models:
         self._settings = settings
         self._images = images
 
-    def create(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def create(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         name = parameters["ModelName"]
         tags = read_tags(parameters.get("Tags"))
         containers = self._containers(parameters)
@@ -43,18 +43,18 @@ class Models:
             self._refuse_container(shelf, container, role)
         with shelf.lock:
             shelf.refuse_existing(shelf.models, "model", "model", name)
-            shelf.models[name] = Resource(name, shelf.place.arn("model", name), dict(parameters), tags)
+            shelf.models[name] = StoredResource(name, shelf.place.arn("model", name), dict(parameters), tags)
             return {"ModelArn": shelf.models[name].arn}
 
-    def describe(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def describe(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         return describe_model(shelf.model(parameters["ModelName"]))
 
-    def list_models(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def list_models(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         found, token = page(list(shelf.models.values()), parameters, lag_seconds=self._settings.list_lag_seconds)
         models = [{"ModelName": each.name, "ModelArn": each.arn, "CreationTime": each.created.timestamp()} for each in found]
         return {"Models": models} | ({"NextToken": token} if token else {})
 
-    def delete(self, shelf: Shelf, parameters: Parameters) -> dict[str, Any]:
+    def delete(self, shelf: RegionStore, parameters: Parameters) -> dict[str, Any]:
         """Also while endpoints serve it, as the real service allows."""
         with shelf.lock:
             del shelf.models[shelf.model(parameters["ModelName"]).name]
@@ -67,7 +67,7 @@ class Models:
             raise validation("You must provide either PrimaryContainer or Containers, and not both.")
         return [primary] if primary else list(several or ())
 
-    def _refuse_container(self, shelf: Shelf, container: Parameters, role: str) -> None:
+    def _refuse_container(self, shelf: RegionStore, container: Parameters, role: str) -> None:
         if "Image" not in container:
             if "ModelPackageName" in container:
                 raise validation("The local cloud has no model packages.")
@@ -83,7 +83,7 @@ class Models:
         self._refuse_data(shelf, container, role)
 
     @staticmethod
-    def _refuse_data(shelf: Shelf, container: Parameters, role: str) -> None:
+    def _refuse_data(shelf: RegionStore, container: Parameters, role: str) -> None:
         source = (container.get("ModelDataSource") or {}).get("S3DataSource")
         if source:
             is_prefix = source["S3DataType"] == "S3Prefix"

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Deployment, Shelf, Variant
+from deployer_localstack.aws.sagemaker.store import DeployedConfig, RegionStore, Variant
 from deployer_localstack.aws.settings import AwsSettings
 
 
-def refuse_over_quota(shelf: Shelf, settings: AwsSettings, wanted: Iterable[Variant]) -> None:
+def refuse_over_quota(shelf: RegionStore, settings: AwsSettings, wanted: Iterable[Variant]) -> None:
     """Raise ResourceLimitExceeded where what runs and what is wanted are more together: an update needs both fleets at once."""
     delta = _instances(wanted)
     used: Counter[str] = Counter()
@@ -28,7 +28,7 @@ def refuse_over_quota(shelf: Shelf, settings: AwsSettings, wanted: Iterable[Vari
             )
 
 
-def deployment_variants(deployment: Deployment | None) -> list[Variant]:
+def deployment_variants(deployment: DeployedConfig | None) -> list[Variant]:
     return [*deployment.variants, *deployment.shadows] if deployment else []
 
 

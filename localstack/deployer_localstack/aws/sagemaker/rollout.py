@@ -16,7 +16,7 @@ from deployer_localstack.aws.dataplane import Dataplane, Fleet, FleetFailed, Var
 from deployer_localstack.aws.errors import AwsError
 from deployer_localstack.aws.sagemaker import guardrails
 from deployer_localstack.aws.sagemaker.guardrails import Guardrails
-from deployer_localstack.aws.sagemaker.store import Deployment, Endpoint, Resource, Shelf, Stage
+from deployer_localstack.aws.sagemaker.store import DeployedConfig, Endpoint, RegionStore, Stage, StoredResource
 from deployer_localstack.aws.settings import AwsSettings
 
 
@@ -39,19 +39,19 @@ class Rollouts:
         self._threads: set[threading.Thread] = set()
         self._lock = threading.Lock()
 
-    def create(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def create(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         self._in_thread("create", shelf, endpoint, self._create)
 
-    def update(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def update(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         self._in_thread("update", shelf, endpoint, self._update)
 
-    def rescale(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def rescale(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         self._in_thread("rescale", shelf, endpoint, self._rescale)
 
-    def delete(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def delete(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         self._in_thread("delete", shelf, endpoint, self._delete)
 
-    def close(self, shelves: list[Shelf]) -> None:
+    def close(self, shelves: list[RegionStore]) -> None:
         """Stop everything, at once."""
         fleets: list[Fleet] = []
         for shelf in shelves:
@@ -68,7 +68,7 @@ class Rollouts:
         for thread in (*stopping, *running):
             thread.join(15)
 
-    def _in_thread(self, verb: str, shelf: Shelf, endpoint: Endpoint, work: Callable[[Shelf, Endpoint], None]) -> None:
+    def _in_thread(self, verb: str, shelf: RegionStore, endpoint: Endpoint, work: Callable[[RegionStore, Endpoint], None]) -> None:
         def run() -> None:
             try:
                 work(shelf, endpoint)
@@ -86,7 +86,7 @@ class Rollouts:
             self._threads.add(thread)
         thread.start()
 
-    def _create(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def _create(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         began = time.monotonic()
         wanted = endpoint.pending
         assert wanted is not None
@@ -102,7 +102,7 @@ class Rollouts:
         if self._taken_over(shelf, endpoint, wanted, fleet):
             self._to_last_state(shelf, endpoint)
 
-    def _update(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def _update(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         wanted = endpoint.pending
         assert wanted is not None
         move = _Move(endpoint.fleets, guardrails.read(endpoint.last_deployment_config, wanted))
@@ -119,7 +119,7 @@ class Rollouts:
             for each, _ in move.old:
                 each.retire(self._settings.drain_seconds)
 
-    def _shift(self, shelf: Shelf, endpoint: Endpoint, move: _Move) -> None:
+    def _shift(self, shelf: RegionStore, endpoint: Endpoint, move: _Move) -> None:
         """Traffic from the old fleet to the new one as the guardrails say; the old one then stays for as long as they ask."""
         asked = move.asked
         wait = asked.wait_seconds * self._settings.guardrail_time_scale
@@ -130,7 +130,7 @@ class Rollouts:
         self._divide(shelf, endpoint, move, Stage("Deleting", 1.0, asked.rolling))
         endpoint.cancelled.wait(asked.termination_wait_seconds * self._settings.guardrail_time_scale)
 
-    def _roll_back(self, shelf: Shelf, endpoint: Endpoint, move: _Move, reason: str) -> None:
+    def _roll_back(self, shelf: RegionStore, endpoint: Endpoint, move: _Move, reason: str) -> None:
         began, asked = time.monotonic(), move.asked
         with shelf.lock:
             share = endpoint.pending.stage.share if endpoint.pending else 0.0
@@ -154,7 +154,7 @@ class Rollouts:
             raise FleetFailed(f"The deployment exceeded its maximum execution timeout of {limit:.0f} seconds.")
 
     @staticmethod
-    def _divide(shelf: Shelf, endpoint: Endpoint, move: _Move, stage: Stage) -> None:
+    def _divide(shelf: RegionStore, endpoint: Endpoint, move: _Move, stage: Stage) -> None:
         """Send the new fleet its share of the traffic from now on."""
         with shelf.lock:
             if endpoint.cancelled.is_set() or endpoint.pending is None or move.fleet is None:
@@ -163,7 +163,7 @@ class Rollouts:
             endpoint.fleets = (*old, (move.fleet, stage.share))
             endpoint.pending.stage = stage
 
-    def _rescale(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def _rescale(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         self._wait(endpoint, time.monotonic(), self._settings.updating_seconds)
         with shelf.lock:
             assert endpoint.current is not None
@@ -174,7 +174,7 @@ class Rollouts:
                         replica.weight, replica.instances = variant.weight, variant.count or 1
         self._to_last_state(shelf, endpoint)
 
-    def _delete(self, shelf: Shelf, endpoint: Endpoint) -> None:
+    def _delete(self, shelf: RegionStore, endpoint: Endpoint) -> None:
         began = time.monotonic()
         with shelf.lock:
             fleets, endpoint.fleets = endpoint.fleets, ()
@@ -184,7 +184,7 @@ class Rollouts:
         with shelf.lock:
             shelf.endpoints.pop(endpoint.name, None)
 
-    def _bring_up(self, shelf: Shelf, endpoint: Endpoint, wanted: Deployment) -> Fleet:
+    def _bring_up(self, shelf: RegionStore, endpoint: Endpoint, wanted: DeployedConfig) -> Fleet:
         plans = [
             VariantPlan(
                 endpoint.name,
@@ -202,7 +202,7 @@ class Rollouts:
             variant.images = ((replica.image.specified, replica.image.resolved),)
         return fleet
 
-    def _model(self, shelf: Shelf, endpoint: Endpoint, name: str) -> Resource:
+    def _model(self, shelf: RegionStore, endpoint: Endpoint, name: str) -> StoredResource:
         """The model; one that is gone leaves the endpoint hanging for a while, as the real service does."""
         try:
             return shelf.model(name)
@@ -210,7 +210,7 @@ class Rollouts:
             endpoint.cancelled.wait(self._settings.missing_model_seconds)
             raise FleetFailed(gone.message) from gone
 
-    def _bake(self, shelf: Shelf, endpoint: Endpoint, alarms: Sequence[str], seconds: float) -> None:
+    def _bake(self, shelf: RegionStore, endpoint: Endpoint, alarms: Sequence[str], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while True:
             if on := ground.alarms_on(shelf.place, alarms, self._settings.alarm_time_scale):
@@ -219,7 +219,7 @@ class Rollouts:
             if left <= 0 or endpoint.cancelled.wait(min(left, 0.2)):
                 return
 
-    def _taken_over(self, shelf: Shelf, endpoint: Endpoint, wanted: Deployment, fleet: Fleet) -> bool:
+    def _taken_over(self, shelf: RegionStore, endpoint: Endpoint, wanted: DeployedConfig, fleet: Fleet) -> bool:
         """Make the fleet the one that serves, unless the cloud goes down meanwhile."""
         with shelf.lock:
             if not endpoint.cancelled.is_set():
@@ -232,7 +232,7 @@ class Rollouts:
         return False
 
     @staticmethod
-    def _to_last_state(shelf: Shelf, endpoint: Endpoint) -> None:
+    def _to_last_state(shelf: RegionStore, endpoint: Endpoint) -> None:
         with shelf.lock:
             endpoint.become("InService")
 

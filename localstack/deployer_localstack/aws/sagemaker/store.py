@@ -18,7 +18,7 @@ MAXIMUM_TAGS = 50
 
 
 @dataclass(slots=True)
-class Resource:
+class StoredResource:
     """A model or an endpoint configuration: what was sent, verbatim, and when."""
 
     name: str
@@ -62,7 +62,7 @@ class Stage:
 
 
 @dataclass(slots=True)
-class Deployment:
+class DeployedConfig:
     """A configuration with the variants made of it: what serves, or what is being rolled out."""
 
     config: str
@@ -83,8 +83,8 @@ class Endpoint:
     tags: dict[str, str]
     status: str = "Creating"
     failure_reason: str | None = None
-    current: Deployment | None = None
-    pending: Deployment | None = None
+    current: DeployedConfig | None = None
+    pending: DeployedConfig | None = None
     last_deployment_config: Mapping[str, Any] | None = None
     fleets: tuple[tuple[Fleet, float], ...] = ()
     created: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -96,23 +96,23 @@ class Endpoint:
         self.modified = datetime.now(UTC)
 
 
-AnyResource = TypeVar("AnyResource", Resource, Endpoint)
+AnyResource = TypeVar("AnyResource", StoredResource, Endpoint)
 
 
 @dataclass(slots=True)
-class Shelf:
+class RegionStore:
     """What one place has. `lock` guards every look and change that must be of one piece."""
 
     place: AccountRegion
-    models: dict[str, Resource] = field(default_factory=dict)
-    configs: dict[str, Resource] = field(default_factory=dict)
+    models: dict[str, StoredResource] = field(default_factory=dict)
+    configs: dict[str, StoredResource] = field(default_factory=dict)
     endpoints: dict[str, Endpoint] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def model(self, name: str) -> Resource:
+    def model(self, name: str) -> StoredResource:
         return self._find(self.models, "model", "model", name)
 
-    def config(self, name: str) -> Resource:
+    def config(self, name: str) -> StoredResource:
         return self._find(self.configs, "endpoint configuration", "endpoint-config", name)
 
     def endpoint(self, name: str) -> Endpoint:
@@ -126,7 +126,7 @@ class Shelf:
     def tags_of(self, arn: str) -> dict[str, str] | None:
         """The tags of the resource with this ARN, to read or to change; None where it's not of the three kinds."""
         kind, _, name = arn.rpartition(":")[2].partition("/")
-        known: Mapping[str, Resource] | Mapping[str, Endpoint]
+        known: Mapping[str, StoredResource] | Mapping[str, Endpoint]
         if kind == "model":
             known = self.models
         elif kind == "endpoint-config":
@@ -148,18 +148,18 @@ class Shelf:
         return found
 
 
-class Store:
+class SageMakerStore:
     """The shelves of all places."""
 
     def __init__(self) -> None:
-        self._shelves: dict[AccountRegion, Shelf] = {}
+        self._shelves: dict[AccountRegion, RegionStore] = {}
         self._lock = threading.Lock()
 
-    def shelf(self, place: AccountRegion) -> Shelf:
+    def shelf(self, place: AccountRegion) -> RegionStore:
         with self._lock:
-            return self._shelves.setdefault(place, Shelf(place))
+            return self._shelves.setdefault(place, RegionStore(place))
 
-    def shelves(self) -> list[Shelf]:
+    def shelves(self) -> list[RegionStore]:
         with self._lock:
             return list(self._shelves.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployer_localstack.aws.requests import Call
-from deployer_localstack.control.faults import Faults
+from deployer_localstack.control.faults import FaultRules
 
 
 def call(operation: str = "CreateModel", service: str = "sagemaker", **parameters: Any) -> Call:
@@ -13,7 +13,7 @@ def call(operation: str = "CreateModel", service: str = "sagemaker", **parameter
 
 
 def test_a_rule_skips_then_strikes_as_often_as_it_says() -> None:
-    faults = Faults()
+    faults = FaultRules()
     faults.add({"kind": "throttle", "operation": "Create*", "skip": 1, "count": 2})
     assert [bool(faults.striking(call(name))) for name in ("CreateModel", "ListModels", "CreateModel", "CreateModel", "CreateModel")] == [
         False,
@@ -25,21 +25,21 @@ def test_a_rule_skips_then_strikes_as_often_as_it_says() -> None:
 
 
 def test_a_rule_per_call_strikes_each_distinct_call_once() -> None:
-    faults = Faults()
+    faults = FaultRules()
     faults.add({"kind": "throttle", "per_call": True})
     calls = [call(ModelName="a"), call(ModelName="b"), call(ModelName="a"), call("ListModels")]
     assert [bool(faults.striking(each)) for each in calls] == [True, True, False, True]
 
 
 def test_a_rule_strikes_one_call_in_so_many() -> None:
-    faults = Faults()
+    faults = FaultRules()
     rule = faults.add({"kind": "throttle", "skip": 1, "every": 3, "count": 2})
     assert [bool(faults.striking(call())) for _ in range(9)] == [False, True, False, False, True, False, False, False, False]
     assert rule.hits == 2
 
 
 def test_a_rule_can_be_removed() -> None:
-    faults = Faults()
+    faults = FaultRules()
     rule = faults.add({"kind": "drop", "count": None})
     assert faults.striking(call())
     faults.remove(rule.id)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployer_localstack.registry.index import DOCKER_MANIFEST, ImageIndex, Repository
+from deployer_localstack.registry.index import DOCKER_MANIFEST, ImageIndex, RepositoryAddress
 
 
 def test_a_tag_moves_and_an_image_goes_with_its_last_tag() -> None:
-    index, repository = ImageIndex(), Repository("1", "r", "n")
+    index, repository = ImageIndex(), RepositoryAddress("1", "r", "n")
     first = index.put(repository, b'{"a": 1}', DOCKER_MANIFEST, "t")
     second = index.put(repository, b'{"a": 2}', DOCKER_MANIFEST, "t")
     assert (first.tags, second.tags) == (set(), {"t"})

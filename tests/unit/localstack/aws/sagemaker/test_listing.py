@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deployer_localstack.aws.sagemaker.listing import page
-from deployer_localstack.aws.sagemaker.store import Resource
+from deployer_localstack.aws.sagemaker.store import StoredResource
 
 
-def resources(count: int) -> list[Resource]:
+def resources(count: int) -> list[StoredResource]:
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    return [Resource(f"m{number}", f"arn/m{number}", {}, {}, began + timedelta(seconds=number // 2)) for number in range(count)]
+    return [StoredResource(f"m{number}", f"arn/m{number}", {}, {}, began + timedelta(seconds=number // 2)) for number in range(count)]
 
 
 @pytest.mark.parametrize("order", ["Ascending", "Descending"])

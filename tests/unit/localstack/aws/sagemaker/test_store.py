@@ -6,7 +6,7 @@ import pytest
 
 from deployer_localstack.aws.account import AccountRegion
 from deployer_localstack.aws.errors import AwsError
-from deployer_localstack.aws.sagemaker.store import Resource, Shelf, read_tags
+from deployer_localstack.aws.sagemaker.store import RegionStore, StoredResource, read_tags
 
 
 def test_tags_of_aws_and_double_ones_are_refused() -> None:
@@ -17,8 +17,8 @@ def test_tags_of_aws_and_double_ones_are_refused() -> None:
 
 
 def test_names_are_the_same_whatever_their_case() -> None:
-    shelf = Shelf(AccountRegion("123456789012", "us-gov-west-1"))
-    shelf.models["Churn"] = Resource("Churn", shelf.place.arn("model", "Churn"), {}, {})
+    shelf = RegionStore(AccountRegion("123456789012", "us-gov-west-1"))
+    shelf.models["Churn"] = StoredResource("Churn", shelf.place.arn("model", "Churn"), {}, {})
     assert shelf.model("churn").arn == "arn:aws-us-gov:sagemaker:us-gov-west-1:123456789012:model/churn"
     with pytest.raises(AwsError, match="already existing"):
         shelf.refuse_existing(shelf.models, "model", "model", "CHURN")

@@ -1,0 +1,34 @@
+"""Everything adjustable while the local Azure runs. Tests set them; a user may."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployer_localstack.control.settings import CloudSettings
+
+
+@dataclass(slots=True)
+class AzureSettings(CloudSettings):
+    """Seconds unless a name says otherwise; all begin with `azure_`, since they stand beside AWS's.
+
+    Attributes:
+        azure_token_seconds: life of an access token (a little over an hour at the real one).
+        azure_retry_after_seconds: what an operation on its way answers in Retry-After.
+        azure_page_size: entries of a page, where the caller doesn't say.
+        azure_endpoint_seconds: an endpoint's change or deletion takes at least so long.
+        azure_deployment_seconds: likewise a deployment's; the container's start comes on top only where it takes longer.
+        azure_startup_timeout_seconds: the longest wait for the first probe that succeeds.
+        azure_container_exits: a container that exits this many times before it answers fails its deployment.
+        azure_payload_limit_bytes: of requests to a scoring URI.
+        azure_drain_seconds: how long an old container is given to finish the requests in flight.
+    """
+
+    azure_token_seconds: float = 3900.0
+    azure_retry_after_seconds: float = 1.0
+    azure_page_size: int = 100
+    azure_endpoint_seconds: float = 0.0
+    azure_deployment_seconds: float = 0.0
+    azure_startup_timeout_seconds: float = 600.0
+    azure_container_exits: int = 3
+    azure_payload_limit_bytes: int = 10 * 1024 * 1024
+    azure_drain_seconds: float = 30.0

@@ -1,0 +1,134 @@
+"""A local Azure with a scoring image in its registry, and Azure's own API to look at it behind the target's back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+
+import deployer_localstack as localstack
+from deployer.oci import general_tag
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.target import AzureMl
+from tests.local_clouds import MINOR, CloudHere
+
+_ML = "Microsoft.MachineLearningServices"
+
+
+class AzureHere(CloudHere):
+    """A running local Azure."""
+
+    uri = "azureml"
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.url = self.environment["AZURE_AUTHORITY_HOST"]
+        self.target = AzureMl()
+        self._session = requests.Session()
+        self._session.verify = self.environment["REQUESTS_CA_BUNDLE"]
+        self._session.trust_env = False
+        self._tokens: dict[str, str] = {}
+
+    def connect(self, uri: str = "", **options: Any) -> AzureMlCloud:
+        found: AzureMlCloud = super().connect(uri, **options)
+        return found
+
+    def arm(self, method: str, path: str, body: Any = None, **query: str) -> Any:
+        """A call to Resource Manager, below the workspace; None where it says that there is no such thing."""
+        subscription, group, workspace = (self.environment[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME"))
+        url = f"{self.url}/subscriptions/{subscription}/resourceGroups/{group}/providers/{_ML}/workspaces/{workspace}/{path}"
+        headers = {"Authorization": f"Bearer {self._token(self.url)}"}
+        for _ in range(20):
+            answer = self._session.request(method, url, json=body, headers=headers, params={"api-version": "2024-04-01", **query})
+            if answer.status_code not in (429, 503):
+                break
+            time.sleep(0.2)
+        if answer.status_code == 404:
+            return None
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else {}
+
+    def all(self, path: str, **query: str) -> list[Any]:
+        """The elements of a list, none where there is no such thing."""
+        return list((self.arm("GET", path, **{"$top": "1000", **query}) or {}).get("value", ()))
+
+    def blobs(self, prefix: str) -> list[str]:
+        """The names of blobs in the workspace's store."""
+        from xml.etree import ElementTree
+
+        store = f"{self.url}/deployerlocal/azureml-blobstore-local"
+        headers = {"Authorization": f"Bearer {self._token('https://storage.azure.com')}", "x-ms-version": "2021-12-02"}
+        answer = self._session.get(store, params={"restype": "container", "comp": "list", "prefix": prefix}, headers=headers)
+        assert answer.ok, answer.text
+        return [str(each.text) for each in ElementTree.fromstring(answer.content).iter("Name")]
+
+    def put_blob(self, blob: str, content: bytes) -> None:
+        headers = {"Authorization": f"Bearer {self._token('https://storage.azure.com')}", "x-ms-version": "2021-12-02", "x-ms-blob-type": "BlockBlob"}
+        answer = self._session.put(f"{self.url}/deployerlocal/azureml-blobstore-local/{blob}", data=content, headers=headers)
+        assert answer.ok, answer.text
+
+    def wait(self, path: str) -> None:
+        """Until what is at a path is made."""
+        for _ in range(300):
+            if (state := self.arm("GET", path)["properties"]["provisioningState"]) not in ("Creating", "Updating"):
+                assert state == "Succeeded", state
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"{path} takes too long")
+
+    def everything_of(self, name: str) -> tuple[str, ...]:
+        """All that is there because of a deployment, "kind/name"; assets that are archived left out: Azure removes none."""
+        found = (
+            [f"endpoint/{name}"] if (endpoint := self.arm("GET", f"onlineEndpoints/{name}")) and endpoint["tags"].get("deployer-deployment") else []
+        )
+        found += [f"deployment/{each['name']}" for each in self.all(f"onlineEndpoints/{name}/deployments") if each["name"] != "theirs"]
+        for kind in ("models", "environments"):
+            found += [f"{kind}/{each['name']}" for each in self.all(f"{kind}/deployer-{name}/versions")]
+        for blob in self.blobs(f"deployer/{name}/"):
+            kind, _, rest = blob.removeprefix(f"deployer/{name}/").partition("/")
+            found.append(f"{kind}/{rest}")
+        return tuple(sorted(found))
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """While it lasts, this process's environment names this cloud and no other."""
+        before = dict(os.environ)
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+    def _token(self, audience: str) -> str:
+        if audience not in self._tokens:
+            form = {
+                "grant_type": "client_credentials",
+                "client_id": self.environment["AZURE_CLIENT_ID"],
+                "client_secret": self.environment["AZURE_CLIENT_SECRET"],
+                "scope": f"{audience}/.default",
+            }
+            answer = self._session.post(f"{self.url}/{self.environment['AZURE_TENANT_ID']}/oauth2/v2.0/token", data=form)
+            self._tokens[audience] = str(answer.json()["access_token"])
+        return self._tokens[audience]
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[AzureHere]:
+    """A local Azure of its own, with a scoring image, in this process's environment."""
+    try:
+        localstack.up(
+            localstack.StartOptions(directory=directory, port=0, runtime="process", registry="python", commands=True, azure=True, azure_port=0)
+        )
+        here = AzureHere(directory)
+        here.control.settings(azure_retry_after_seconds=0.2, azure_drain_seconds=5.0)
+        with here.named():
+            here.push(general_tag(MINOR))
+            yield here
+    finally:
+        localstack.down(directory)
