@@ -1,10 +1,11 @@
 """The Kubernetes target keeps the contract: a real API server, real pods, a registry on this machine, a proxy that misbehaves between.
 
-Each pod takes seconds to load its model, so without KUBE_CONTEXT (`make test-kubernetes`, which runs all) only the promises in BRIEF are tried.
+Most of the time is waited for pods, so promises are tried side by side. Those in LONG are left out without KUBE_CONTEXT (`make test-kubernetes`).
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,39 +14,22 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
+from deployer.conformance import Origin, Place, Sample, SideBySide, Stream, TargetContract, TrafficContract, waiting_for_its_own
 from deployer.core.state import DeploymentName
 from deployer.core.target import Payload, TargetUri
-from deployer.events import silent
-from deployer.oci import Repository
-from deployer_images.builder import LAYERS, BuildOptions, build_and_push
+from deployer.oci import Manifest, Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.target import Kubernetes
-from tests.docker import root_directory
 from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl  # noqa: F401
 from tests.models import failing_model, saved_model
 
-SMALL = {"requests": {"cpu": "300m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
-
+SMALL = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+THREADS = 4
 
 WHOLE = "KUBE_CONTEXT" in os.environ
-BRIEF = frozenset(
-    {
-        "test_what_it_can_do_with_traffic_is_held_to_its_contract",
-        "test_round_trip",
-        "test_the_old_generation_answers_while_a_broken_one_is_tried",
-        "test_a_create_that_fails_leaves_nothing",
-        "test_every_call_throttled_once",
-        "test_somebody_elses_endpoint_is_refused",
-        "test_somebody_elses_endpoint_is_taken_over_when_asked",
-        "test_a_model_or_directory_of_any_name_gives_a_valid_one",
-        "test_delete_of_what_is_not_there_is_done",
-        "test_a_plan_changes_nothing",
-        "test_update_of_what_is_not_there_is_told",
-    }
-)
+LONG = frozenset({"test_a_large_model_takes_little_memory"})
 
 
 class KubernetesPlace(Place):
@@ -54,12 +38,13 @@ class KubernetesPlace(Place):
     question = Payload(b'{"dataframe_split": {"columns": ["x"], "data": [[1.5]]}}')
     stride = 4
 
-    def __init__(self, proxy: ClusterProxy, repository: Repository, directory: Path) -> None:
+    def __init__(self, proxy: ClusterProxy, repository: Repository, image: str, directory: Path) -> None:
         self.target = Kubernetes()
         self.proxy = proxy
         self.options = {"image_repository": repository.uri, "resources": SMALL, "drain_seconds": 2}  # type: ignore[misc]
-        other = BuildOptions(base_image=str(root_directory()), python="3.11", runtime=LAYERS, requirements=("iniconfig==2.0.0",))
-        self.other_image = build_and_push(other, repository, silent).reference
+        usual = repository.manifest(image.rpartition("@")[2])
+        other = {**usual.document, "annotations": {**usual.annotations, "for": "tests"}}
+        self.other_image = repository.reference(repository.put_manifest(Manifest(usual.media_type, json.dumps(other).encode())))
         self.first = Sample(self.model_at(saved_model("doubler")), {"predictions": [3.0]})
         self.second = Sample(self.model_at(saved_model("tripler")), {"predictions": [4.5]})
         self.broken = self.model_at(saved_model("broken"))
@@ -70,6 +55,13 @@ class KubernetesPlace(Place):
 
     def origin(self) -> Origin:
         return Origin("deployer_targets.kubernetes.target:Kubernetes", "kubernetes", self.options, {"KUBECONFIG": str(self.proxy.kubeconfig)})
+
+    def stream(self, name: DeploymentName) -> Stream:
+        cloud = self.connect()
+        return Stream(lambda: self.ask(name, cloud), pause_seconds=0.1)  # many are sent side by side
+
+    def real_share(self, percent: int) -> int:
+        return 50 if 0 < percent < 100 else percent  # of one pod and another
 
     def everything_of_ours(self, name: DeploymentName) -> tuple[str, ...]:
         found = kubectl("get", "services,deployments,secrets,configmaps", "-l", f"{names.INSTANCE}={name}", "-o", "json")["items"]
@@ -110,7 +102,13 @@ def place(
 ) -> Iterator[Place]:
     with ClusterProxy(cluster) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(proxy.kubeconfig))
-        yield KubernetesPlace(proxy, cluster_repository, tmp_path_factory.mktemp("models"))
+        yield KubernetesPlace(proxy, cluster_repository, cluster_image, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def tried(place: Place, request: pytest.FixtureRequest) -> Iterator[SideBySide]:
+    with SideBySide(place, request, threads=THREADS) as tried:
+        yield tried
 
 
 class TestKubernetes(TargetContract, TrafficContract):
@@ -119,6 +117,6 @@ class TestKubernetes(TargetContract, TrafficContract):
     }
 
 
-if not WHOLE:
-    for promise in [each for each in dir(TestKubernetes) if each.startswith("test_") and each not in BRIEF]:
-        setattr(TestKubernetes, promise, None)
+waiting_for_its_own(TestKubernetes, alone={"test_every_call_throttled_once"})  # which strikes whoever calls
+for promise in () if WHOLE else LONG:
+    setattr(TestKubernetes, promise, None)

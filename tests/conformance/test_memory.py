@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import pytest
 
-from deployer.conformance import Command, Ended, Place, Sample, Stream, TargetContract, TrafficContract
+from deployer.conformance import Ended, Place, Sample, Stream, TargetContract, TrafficContract, UserCommand
 from deployer.conformance.clients import run
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel, digest_of
 from deployer.core.target import Payload
@@ -79,7 +79,7 @@ class MemoryPlace(Place):
         things = [f"{kind}/{key}" for of, kind, key in self.cloud.things if of == name]
         return tuple(sorted([*things, *(f"service/{each}" for each, made in self.cloud.services.items() if each == name == made.labels.get(OWNER))]))
 
-    def killed(self, command: Command, before: int) -> Ended | None:
+    def killed(self, command: UserCommand, before: int) -> Ended | None:
         def before_step(number: int) -> None:
             if number == before:
                 raise Killed

@@ -4,42 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance import Origin, Place, Sample, TargetContract, TrafficContract
-from deployer.core.state import DeploymentName, PackagedModel
-from deployer_targets.sagemaker.client import Aws
-from deployer_targets.sagemaker.target import SageMaker
-from tests.e2e.sagemaker.cloud import QUESTION, REGION, ROLE, AwsHere, model_in, running
+from deployer.conformance import Place, TargetContract, TrafficContract
+from deployer.core.state import DeploymentName
+from tests.e2e.sagemaker.cloud import ROLE, AwsHere, running
+from tests.local_clouds import ScorerPlace
 
 
-class SageMakerPlace(Place):
-    target = SageMaker()
-    question = QUESTION
+class SageMakerPlace(ScorerPlace):
     options: ClassVar[Mapping[str, Any]] = {"execution_role_arn": ROLE, "timeout_seconds": 180}
     generation_option: Mapping[str, Any] = {"container_startup_timeout": 120}
     live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
     stride = 3  # the simulation kills it at every call
 
-    def __init__(self, here: AwsHere, models: Path) -> None:
-        self.here = here
-        self.first = Sample(model_in(models / "doubler", 2), {"predictions": [2.0, 4.0]})
-        self.second = Sample(model_in(models / "tripler", 3), {"predictions": [3.0, 6.0]})
-        self.broken: PackagedModel = model_in(models / "broken", "broken")
-        self.failing: PackagedModel = model_in(models / "failing", "failing")
-        self.other_image = here.push("other", **{"io.deployer.inputs": "other"}).reference
-
-    def connect(self) -> Aws:
-        return self.here.connect()
-
-    def everything_of_ours(self, name: DeploymentName) -> tuple[str, ...]:
-        return self.here.everything_of(name)
-
-    def origin(self) -> Origin:
-        return Origin("deployer_targets.sagemaker.target:SageMaker", f"sagemaker:/{REGION}", environment=dict(self.here.environment))
+    here: AwsHere
 
     @contextmanager
     def everything_struck(self) -> Iterator[None]:

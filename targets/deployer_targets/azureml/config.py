@@ -1,0 +1,106 @@
+"""The options, under Azure's own names. What Azure refuses is refused here, before anything is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
+from deployer_targets.azureml.names import TAG_CANDIDATE, TAG_DEPLOYMENT, TAG_SERVING, TAG_SINCE
+
+MOST_INSTANCES = 50
+LONGEST_REQUEST_MS = 180_000
+MOST_TAGS = 45
+"""Of Azure's fifty, ours left out."""
+_UNTAGGABLE = frozenset("<>%&\\?/")
+
+
+class OptionGroup(BaseModel):
+    """Options that belong together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RequestSettings(OptionGroup):
+    """How long a request may take, and how many an instance takes at once."""
+
+    request_timeout_ms: int = Field(
+        default=60_000, ge=1, le=LONGEST_REQUEST_MS, description="How long a request may take; Azure's own default is 5000."
+    )
+    max_concurrent_requests_per_instance: int = Field(
+        default=32,
+        ge=1,
+        description="How many requests an instance answers at once; Azure's own default is 1, and what is over it is refused with 429.",
+    )
+
+
+class ProbeSettings(OptionGroup):
+    """When a probe is sent, and what is made of its answers. Seconds."""
+
+    initial_delay: int = Field(default=10, ge=1, le=2400, description="Seconds before the first.")
+    period: int = Field(default=10, ge=1, le=240, description="Seconds from one to the next.")
+    timeout: int = Field(default=2, ge=1, le=240, description="Seconds that an answer may take.")
+    success_threshold: int = Field(default=1, ge=1, description="How many that go well make it well.")
+    failure_threshold: int = Field(default=30, ge=1, description="How many that don't make it ill.")
+
+
+class AzureMlConfig(TargetConfig):
+    """All options of a deployment to Azure ML."""
+
+    compute: Annotated[Literal["managed"], ANOTHER] = Field("managed", description="What it runs on: managed online endpoints.")
+    cloud: Annotated[str | None, NOTHING] = Field(
+        None, description="AzureCloud, AzureUSGovernment or AzureChinaCloud; default: AZURE_CLOUD, ARM_CLOUD_METADATA_URL, the public one."
+    )
+    credential: Annotated[Literal["default", "environment", "workload_identity", "managed_identity", "cli", "developer_cli"], NOTHING] = Field(
+        "default", description="The kind of credential: azure-identity's DefaultAzureCredential, or one of those that it tries."
+    )
+    image_repository: Annotated[str | None, NOTHING] = Field(
+        None, description="Where scoring images are: REGISTRY/NAME; default: deployer-scoring in the workspace's container registry."
+    )
+    auth_mode: Annotated[Literal["key", "aml_token", "aad_token"], ANOTHER] = Field(
+        "key", description="What callers of the endpoint show: a key, a token of Azure ML's, or one of Microsoft Entra ID."
+    )
+    public_network_access: Annotated[Literal["enabled", "disabled"], LIVE] = Field(
+        "enabled", description="Whether the scoring URI answers outside the workspace's network."
+    )
+    instance_type: Annotated[str, GENERATION] = Field(
+        "Standard_DS3_v2", pattern=r"^(?:Standard|Basic)_[A-Za-z0-9_-]+$", description="The size of each instance, as az vm list-sizes names it."
+    )
+    instance_count: Annotated[int, LIVE] = Field(1, ge=1, le=MOST_INSTANCES, description="How many instances.")
+    request_settings: Annotated[RequestSettings, GENERATION] = Field(
+        RequestSettings(), description="request_timeout_ms (at most 180000), max_concurrent_requests_per_instance."
+    )
+    liveness_probe: Annotated[ProbeSettings, GENERATION] = Field(
+        ProbeSettings(), description="initial_delay, period, timeout, success_threshold, failure_threshold. It goes well while the model loads."
+    )
+    readiness_probe: Annotated[ProbeSettings, GENERATION] = Field(
+        ProbeSettings(), description="The same of the probe that goes well once the model is loaded."
+    )
+    app_insights_enabled: Annotated[bool, GENERATION] = Field(False, description="Send metrics and logs to the workspace's Application Insights.")
+    egress_public_network_access: Annotated[Literal["enabled", "disabled"] | None, GENERATION] = Field(
+        None, description="Whether containers reach the internet; only in a workspace without a managed network."
+    )
+    tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Tags of the endpoint.")
+
+    @field_validator("compute", mode="before")
+    @classmethod
+    def _managed_alone(cls, value: object) -> object:
+        if value in ("aks", "aci"):
+            raise ValueError(f"{value} is not there yet: managed online endpoints alone")
+        return value
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_that_azure_takes(cls, tags: Mapping[str, str]) -> Mapping[str, str]:
+        if len(tags) > MOST_TAGS:
+            raise ValueError(f"{len(tags)} tags: at most {MOST_TAGS}")
+        for name, value in tags.items():
+            if name in (TAG_DEPLOYMENT, TAG_SERVING, TAG_CANDIDATE, TAG_SINCE):
+                raise ValueError(f"the tag {name} is kept for what it says of the deployment itself")
+            if not name or len(name) > 512 or _UNTAGGABLE & set(name):
+                raise ValueError(f"{name!r} can't name a tag: up to 512 characters without < > % & \\ ? /")
+            if len(value) > 256:
+                raise ValueError(f"the value of tag {name} has {len(value)} characters: at most 256")
+        return tags

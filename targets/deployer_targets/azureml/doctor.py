@@ -1,0 +1,66 @@
+"""All that a deploy to a workspace would need, looked at one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from deployer.core.ledger import ROOT
+from deployer.core.target import Diagnosis, Verdict
+from deployer.errors import DeployerError
+from deployer_targets.azureml import blobs, images, names
+from deployer_targets.azureml.client import AzureMlCloud
+
+_MOST_ENDPOINTS = 100
+
+
+def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
+    """Each is asked for alone; what fails hides no other, but without a token nothing can be asked."""
+    signed_in = _looked("sign-in", lambda: _token(cloud))
+    yield signed_in
+    if signed_in.verdict is Verdict.WRONG:
+        return
+    workspace = _looked("workspace", lambda: _workspace(cloud))
+    yield workspace
+    if workspace.verdict is Verdict.WRONG:
+        return
+    yield _looked("endpoints", lambda: _endpoints(cloud))
+    yield _looked("store", lambda: _store(cloud))
+    yield _looked("container registry", lambda: f"{images.registry_answers(cloud)} answers")
+
+
+def _looked(subject: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:
+    try:
+        found = look()
+    except DeployerError as error:
+        return Diagnosis(subject, Verdict.WRONG, ": ".join(filter(None, (error.message, error.why))), error.advice)
+    return found if isinstance(found, Diagnosis) else Diagnosis(subject, Verdict.OK, found)
+
+
+def _token(cloud: AzureMlCloud) -> str:
+    cloud.connection.token(cloud.connection.cloud.scope)
+    return f"a token for {cloud.connection.cloud.resource_manager}"
+
+
+def _workspace(cloud: AzureMlCloud) -> Diagnosis | str:
+    told = cloud.ask("GET", "").document
+    properties = told.get("properties") or {}
+    where = f"{cloud.workspace}, in {told.get('location')}"
+    if str(properties.get("publicNetworkAccess") or "Enabled").lower() == "disabled":
+        advice = "run this inside its network; public_network_access says the same of a scoring URI"
+        return Diagnosis("workspace", Verdict.WARNING, f"{where}: it answers inside its private network alone", advice)
+    return where
+
+
+def _endpoints(cloud: AzureMlCloud) -> Diagnosis | str:
+    found = list(cloud.pages("onlineEndpoints"))
+    ours = sum(names.TAG_DEPLOYMENT in (each.get("tags") or {}) for each in found)
+    told = f"{len(found)} of {_MOST_ENDPOINTS} that a region allows are in this workspace, {ours} of them ours"
+    if len(found) >= _MOST_ENDPOINTS:
+        return Diagnosis("endpoints", Verdict.WRONG, told, "delete some, or ask for more: the quota page of Azure ML studio")
+    return told
+
+
+def _store(cloud: AzureMlCloud) -> str:
+    blobs.names(cloud, f"{ROOT}doctor/")
+    store = blobs.store_of(cloud)
+    return f"{store.url} answers, by {'a signature of the workspace' if store.signature else 'your own token'}"

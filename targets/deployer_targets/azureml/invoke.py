@@ -1,0 +1,158 @@
+"""Requests straight to the scoring URI, with a key or token that is asked for once a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.core.state import DeploymentName
+from deployer.core.target import Payload
+from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable
+from deployer_targets.azureml import online
+from deployer_targets.azureml.bodies import SCORING
+from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
+from deployer_targets.azureml.faults import ApiError
+
+NAMED = "azureml-model-deployment"
+"""The header that asks one deployment, whatever the traffic."""
+_AAD_SCOPE = "https://ml.azure.com/.default"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where an endpoint is asked, and what opens it."""
+
+    uri: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a server behind an endpoint; `path` is another of it than the scoring route."""
+
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+    path: str = ""
+
+
+def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payload:
+    """One request's answer.
+
+    Raises:
+        DeploymentNotFound, TargetUnavailable.
+        ConfigInvalid: the container refuses the request, in its own words.
+    """
+    question = Question("POST", {"Content-Type": payload.content_type, "Accept": payload.accept}, payload.body)
+
+    def send() -> AzureAnswer:
+        try:
+            return _sent(name, question, cloud)
+        except ApiError as error:
+            if (ours := _translated(name, error)) is None:
+                raise
+            raise ours from error
+
+    answer = cloud.connection.seam.call(send, f"a request to {name}")
+    return Payload(answer.body, content_type=answer.headers.get("Content-Type") or payload.accept, accept=payload.accept)
+
+
+def probe(name: DeploymentName, deployment: str, path: str, cloud: AzureMlCloud) -> int:
+    """Ask one deployment by its name for a path of its server; the status that it answers with."""
+
+    def send() -> int:
+        try:
+            return _sent(name, Question("GET", {NAMED: deployment}, path=path), cloud).status
+        except ApiError as error:
+            if error.status != 424:
+                raise
+            return int(error.model_status or error.status)
+
+    return cloud.connection.seam.call(send, f"a request to {deployment} of {name}")
+
+
+def _sent(name: DeploymentName, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
+    """One request; a key that isn't taken any more is asked for once more."""
+    known = ("door", name) in cloud.learnt
+    try:
+        return _through(_door(name, cloud), question, cloud)
+    except ApiError as error:
+        if error.status not in (401, 403, 404) or not known:
+            raise
+        cloud.learnt.pop(("door", name), None)
+        return _through(_door(name, cloud), question, cloud)
+
+
+def _through(door: Door, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
+    url = _below(door.uri, question.path) if question.path else door.uri
+    headers = {**question.headers, "Authorization": f"Bearer {door.secret}"}
+    return cloud.connection.once(question.method, url, "", content=question.body, headers=headers)
+
+
+def _below(uri: str, path: str) -> str:
+    """Another path of the server behind a scoring URI, which ends in the scoring route."""
+    base = uri.removesuffix(SCORING) if uri.endswith(SCORING) else uri.rpartition("/")[0]
+    return base + path
+
+
+def _door(name: DeploymentName, cloud: AzureMlCloud) -> Door:
+    known = cloud.learnt.get(("door", name))
+    if isinstance(known, Door):
+        return known
+    endpoint = online.endpoint(name, cloud)
+    if endpoint is None:
+        raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there")
+    if not endpoint.scoring_uri:
+        raise DeploymentNotFound(f"{name} doesn't serve: the endpoint is {endpoint.state}", advice=f"deploy get -n {name} shows how it is")
+    found = cloud.learnt["door", name] = Door(endpoint.scoring_uri, _secret(name, endpoint, cloud))
+    return found
+
+
+def _secret(name: DeploymentName, endpoint: online.AzureEndpoint, cloud: AzureMlCloud) -> str:
+    path = online.endpoint_path(name)
+    match endpoint.auth_mode:
+        case "aml_token":
+            return str(cloud.ask("POST", f"{path}/token").document["accessToken"])
+        case "aad_token":
+            return cloud.connection.token(_AAD_SCOPE)
+        case _:
+            return str(cloud.ask("POST", f"{path}/listKeys").document["primaryKey"])
+
+
+def _translated(name: DeploymentName, error: ApiError) -> DeployerError | None:
+    """What Azure's front says of the container; None for what is Azure's own."""
+    match error.status:
+        case 424:
+            return _of_container(name, error)
+        case 404:
+            advice = f"deploy get -n {name} shows how it is"
+            return DeploymentNotFound(f"{name} doesn't serve: no deployment has traffic", why=error.message, advice=advice)
+        case 408:
+            advice = "request_settings.request_timeout_ms gives a request up to 180000 ms"
+            return TargetUnavailable(f"{name} did not answer in time", why=error.message, advice=advice)
+        case 413:
+            return ConfigInvalid(f"the request is too large for {name}", why=error.message, advice="send fewer rows at once: Azure takes 10 MB")
+        case _:
+            return None
+
+
+def _of_container(name: DeploymentName, error: ApiError) -> DeployerError:
+    status, said, advice = int(error.model_status or 0), _words_of(error.body), f"deploy logs -n {name} has the container's side of it"
+    if status == 503:
+        return TargetUnavailable(f"the container of {name} isn't ready", why=said, advice="ask again; more instances take more requests")
+    if not status:
+        return TargetUnavailable(f"the container of {name} gave no answer", why=said, advice=advice)
+    what = f"the model behind {name} failed" if status >= 500 else f"the model behind {name} refuses the request"
+    return ConfigInvalid(f"{what} (HTTP {status})", why=said, advice=advice)
+
+
+def _words_of(body: bytes) -> str:
+    """What a container says in its error, ours or another's."""
+    try:
+        document: Any = json.loads(body)
+    except ValueError:
+        document = None
+    found = (document.get("message") or (document.get("error") or {}).get("message")) if isinstance(document, dict) else None
+    return str(found or body[:2000].decode(errors="replace"))

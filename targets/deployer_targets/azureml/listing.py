@@ -1,0 +1,74 @@
+"""All deployments of ours in a workspace, in few calls: endpoints by the page, the names of records by the thousand, one record each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from deployer.core.ledger import ROOT
+from deployer.core.state import DeploymentName, Record, Status
+from deployer.core.target import Summary
+from deployer.errors import MachineFault
+from deployer_targets.azureml import blobs, names
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.ledger import BlobLedger
+from deployer_targets.azureml.names import Shelf
+from deployer_targets.azureml.observe import status_of
+from deployer_targets.azureml.online import AzureEndpoint
+
+
+def summaries(cloud: AzureMlCloud) -> Iterator[Summary]:
+    """By name."""
+    found = (AzureEndpoint(each) for each in cloud.pages("onlineEndpoints"))
+    endpoints = {str(each.document["name"]): each for each in found if each.tags.get(names.TAG_DEPLOYMENT) == str(each.document["name"]).lower()}
+    listed = _by_deployment(blobs.names(cloud, ROOT))
+    with ThreadPoolExecutor(8, thread_name_prefix="list") as pool:
+        yield from pool.map(
+            lambda name: _summary(DeploymentName(name), endpoints.get(name), listed.get(name, {}), cloud), sorted({*endpoints, *listed})
+        )
+
+
+def image_uses(cloud: AzureMlCloud) -> Iterator[tuple[str, str]]:
+    """The images of all environments in the workspace, archived ones too: a deployment may stand on one, and its nodes pull again."""
+    for container in cloud.pages("environments", listViewType="All"):
+        if str(container["name"]).startswith("AzureML-"):  # Microsoft's own
+            continue
+        for version in cloud.pages(f"environments/{container['name']}/versions", listViewType="All"):
+            if image := (version.get("properties") or {}).get("image"):
+                yield str(image), f"environment {container['name']}:{version['name']}"
+
+
+def _by_deployment(listed: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for blob, version in listed.items():
+        name, _, rest = blob.removeprefix(ROOT).partition("/")
+        if rest:
+            found.setdefault(name, {})[blob] = version
+    return found
+
+
+def _summary(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mapping[str, str], cloud: AzureMlCloud) -> Summary:
+    status, reason = status_of(endpoint, None)
+    try:
+        record = _record(name, endpoint, listed, cloud)
+    except MachineFault as newer:  # one that this version can't read hides no other
+        return Summary(name, status, reason=newer.message)
+    options = record.options if record else {}
+    return Summary(
+        name,
+        status,
+        model=record.model.uri if record else "",
+        generation=record.generation if record and endpoint else "",
+        created=record.provenance.made if record else None,
+        columns={"INSTANCES": f"{options.get('instance_count', '')} {options.get('instance_type', '')}".strip()},
+        reason=reason if status is not Status.READY else "",
+    )
+
+
+def _record(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mapping[str, str], cloud: AzureMlCloud) -> Record | None:
+    """Of what serves; where nothing does, any."""
+    shelf, ledger = Shelf(name), BlobLedger(cloud, name)
+    if endpoint is not None and endpoint.traffic:
+        serving = endpoint.traffic[0].generation
+        return ledger.record(serving, listed.get(shelf.record(serving), "")) if shelf.record(serving) in listed else None
+    return next(iter(ledger.among(listed).values()), None)

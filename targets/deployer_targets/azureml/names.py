@@ -1,0 +1,129 @@
+"""What things of a deployment are called in a workspace and its store, and the tags by which they are found. Pure.
+
+The endpoint has the deployment's name. Each generation is an Azure deployment inside it, a registered model and an environment; records, claim,
+history and the models' files are blobs below a prefix of the deployment's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.core import generations
+from deployer.core.ledger import LedgerKeys
+from deployer.core.state import DeploymentName, Digest, Resource, Share, short
+from deployer.errors import ConfigInvalid
+
+ENDPOINT, DEPLOYMENT, ENVIRONMENT, MODEL, DATA = "endpoint", "deployment", "environment", "model", "data"
+RECORD, HISTORY, CLAIM = generations.RECORD, "history", "claim"
+ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA, RECORD, HISTORY, CLAIM)
+"""In which things go: what is recorded is never out of sight."""
+
+TAG_DEPLOYMENT = "deployer-deployment"
+"""The tag of what is ours; its value is the deployment's name."""
+TAG_SERVING, TAG_CANDIDATE = "deployer-serving", "deployer-candidate"
+"""Of an endpoint that two generations share: which was there first, and which is tried. Percentages alone don't say."""
+
+TAG_SINCE = "deployer-since"
+"""When an endpoint was given the traffic that it has, RFC 3339."""
+
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,30}[a-z0-9])")
+_LONGEST = 32
+_GENERATION = re.compile(r"g([0-9a-f]{10})")
+
+
+def name_for(candidate: str) -> DeploymentName:
+    """The nearest name that an endpoint can have."""
+    text = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
+    text = re.sub(r"^(?=[^a-z])", "m-", text)[:_LONGEST].strip("-")
+    return DeploymentName(text if _NAME.fullmatch(text) else f"model-{text}".strip("-")[:_LONGEST].strip("-"))
+
+
+def check_name(name: str) -> DeploymentName:
+    """The name, if an endpoint can have it. Azure takes capitals, and doesn't tell them from small letters.
+
+    Raises:
+        ConfigInvalid: what it may be.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigInvalid(
+            f"{name!r} can't name an online endpoint: 3 to 32 small letters, digits and hyphens, a letter first and no hyphen last",
+            advice=f"-n {name_for(name)} is one",
+        )
+    return DeploymentName(name)
+
+
+def deployment_of(generation: str) -> str:
+    """What the Azure deployment of a generation is called; one that isn't ours is its own generation."""
+    return f"g{generation}" if re.fullmatch(r"[0-9a-f]{10}", generation) else generation
+
+
+def generation_of(deployment: str) -> str:
+    """The generation that an Azure deployment is."""
+    match = _GENERATION.fullmatch(deployment)
+    return match[1] if match else deployment
+
+
+def is_ours(deployment: str) -> bool:
+    """Whether an Azure deployment is named as generations are."""
+    return _GENERATION.fullmatch(deployment) is not None
+
+
+def asset_of(name: DeploymentName) -> str:
+    """What the models and environments of a deployment are called; the version tells them apart."""
+    return f"deployer-{name}"
+
+
+def endpoint(name: DeploymentName) -> Resource:
+    return Resource(ENDPOINT, name)
+
+
+def beside(name: DeploymentName) -> frozenset[Resource]:
+    """What is the deployment's, and no generation's."""
+    return frozenset({Resource(CLAIM, name), Resource(HISTORY, name)})
+
+
+def tags_for(name: DeploymentName, traffic: tuple[Share, ...], own: Mapping[str, str], since: str = "") -> dict[str, str]:
+    """An endpoint's tags: the user's own, and ours."""
+    shared = {TAG_SERVING: traffic[0].generation, TAG_CANDIDATE: traffic[1].generation} if len(traffic) > 1 else {}
+    return {**own, TAG_DEPLOYMENT: name, **shared, **({TAG_SINCE: since} if since else {})}
+
+
+def traffic_of(shares: Mapping[str, int], tags: Mapping[str, str]) -> tuple[Share, ...]:
+    """The traffic of an endpoint: percentages by Azure deployment, and its tags. Azure may leave zeros out."""
+    by_generation = {generation_of(deployment): percent for deployment, percent in shares.items()}
+    serving, candidate = tags.get(TAG_SERVING), tags.get(TAG_CANDIDATE)
+    total = sum(by_generation.values())
+    if serving and candidate and total and total == sum(by_generation.get(each, 0) for each in (serving, candidate)):
+        return (Share(serving, by_generation.get(serving, 0)), Share(candidate, by_generation.get(candidate, 0)))
+    live = {generation: percent for generation, percent in by_generation.items() if percent}
+    return tuple(Share(generation, percent) for generation, percent in sorted(live.items(), key=lambda each: -each[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf(LedgerKeys):
+    """A deployment's blobs, by their names."""
+
+    deployment: DeploymentName
+
+    def data(self, model: Digest | str) -> str:
+        """The folder of a model's files; the last part is what Azure mounts it as."""
+        return f"{self.prefix}models/{short(model)}/"
+
+    def seal(self, model: Digest | str) -> str:
+        """The blob that says that a model's files are all there."""
+        return f"{self.prefix}sealed/{short(model)}"
+
+    def resource_of(self, blob: str) -> Resource:
+        """The resource that a blob of this deployment is, or is part of."""
+        kind, _, rest = blob.removeprefix(self.prefix).partition("/")
+        match kind:
+            case "claim":
+                return Resource(CLAIM, self.deployment)
+            case "history.json":
+                return Resource(HISTORY, self.deployment)
+            case "generations":
+                return Resource(RECORD, rest.removesuffix(".json"))
+            case _:
+                return Resource(DATA, rest.partition("/")[0])

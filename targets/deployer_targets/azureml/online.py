@@ -1,0 +1,207 @@
+"""Online endpoints and their deployments as Azure ML has them: looking at them, and waiting until Azure is done with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.core.seam import Pauses, poll
+from deployer.core.state import DeploymentName, Share
+from deployer.errors import DeployerError, TimedOut
+from deployer.words import duration
+from deployer_targets.azureml import names
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.faults import Absent, Overtaken, reason_of
+
+LOOKS = Pauses(shortest=0.2, longest=2.0)
+"""At what is under way: what Azure has done is known two seconds later."""
+_UNDER_WAY = frozenset({"Creating", "Updating", "Deleting"})
+_READ_ONLY = ("provisioningState", "scoringUri", "swaggerUri")
+
+
+@dataclass(frozen=True, slots=True)
+class AzureResource:
+    """One as GET answers it."""
+
+    document: Mapping[str, Any]
+
+    @property
+    def properties(self) -> Mapping[str, Any]:
+        return self.document.get("properties") or {}
+
+    @property
+    def state(self) -> str:
+        return str(self.properties.get("provisioningState") or "")
+
+    @property
+    def busy(self) -> bool:
+        return self.state in _UNDER_WAY
+
+    def _kept(self, *keys: str) -> dict[str, Any]:
+        """These of the document, where it has them, and all properties that can be written: what an update leaves out is reset."""
+        kept = {key: value for key, value in self.properties.items() if key not in _READ_ONLY}
+        return {**{key: self.document[key] for key in keys if self.document.get(key)}, "properties": kept}
+
+
+@dataclass(frozen=True, slots=True)
+class AzureEndpoint(AzureResource):
+    """An online endpoint."""
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        return self.document.get("tags") or {}
+
+    @property
+    def traffic(self) -> tuple[Share, ...]:
+        return names.traffic_of(self.properties.get("traffic") or {}, self.tags)
+
+    @property
+    def scoring_uri(self) -> str:
+        return str(self.properties.get("scoringUri") or "")
+
+    @property
+    def auth_mode(self) -> str:
+        """As the options call it."""
+        return {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}.get(str(self.properties.get("authMode")).lower(), "key")
+
+    def changed(self, *, tags: Mapping[str, str], **properties: Any) -> dict[str, Any]:
+        """The body that changes these, and leaves the rest as it is."""
+        body = self._kept("location", "kind", "sku")
+        identity = {key: value for key, value in (self.document.get("identity") or {}).items() if key in ("type", "userAssignedIdentities")}
+        return {**body, **({"identity": identity} if identity else {}), "tags": dict(tags), "properties": {**body["properties"], **properties}}
+
+
+@dataclass(frozen=True, slots=True)
+class AzureDeployment(AzureResource):
+    """A deployment inside an endpoint."""
+
+    @property
+    def name(self) -> str:
+        return str(self.document["name"]).rpartition("/")[2]
+
+    @property
+    def count(self) -> int:
+        return int((self.document.get("sku") or {}).get("capacity") or 0)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Its variables, which may be secret."""
+        return dict(self.properties.get("environmentVariables") or {})
+
+    def scaled(self, count: int) -> dict[str, Any]:
+        """The body that changes the number of instances alone."""
+        return {**self._kept("location", "kind", "tags", "identity"), "sku": {"name": "Default", "capacity": count}}
+
+
+def endpoint_path(name: str) -> str:
+    return f"onlineEndpoints/{name}"
+
+
+def deployment_path(name: str, deployment: str) -> str:
+    return f"onlineEndpoints/{name}/deployments/{deployment}"
+
+
+def endpoint(name: str, cloud: AzureMlCloud) -> AzureEndpoint | None:
+    """The endpoint; None where there is none."""
+    found = cloud.find(endpoint_path(name))
+    return None if found is None else AzureEndpoint(found)
+
+
+def deployment(name: str, called: str, cloud: AzureMlCloud) -> AzureDeployment | None:
+    """The deployment of an endpoint; None where there is none."""
+    found = cloud.find(deployment_path(name, called))
+    return None if found is None else AzureDeployment(found)
+
+
+def deployments(name: str, cloud: AzureMlCloud) -> list[AzureDeployment]:
+    """All deployments of an endpoint; none where there is no endpoint."""
+    try:
+        return [AzureDeployment(each) for each in cloud.pages(f"{endpoint_path(name)}/deployments")]
+    except Absent:
+        return []
+
+
+def settle(name: DeploymentName, cloud: AzureMlCloud, seconds: float, note: Callable[[str], None] = lambda _: None) -> AzureEndpoint | None:
+    """The endpoint once Azure is done with it and with all deployments in it; None where there is none.
+
+    Raises:
+        TimedOut: it isn't yet.
+    """
+
+    def look() -> tuple[AzureEndpoint | None, str]:
+        found = endpoint(name, cloud)
+        if found is None or found.busy:
+            return found, f"the endpoint is {found.state}" if found else ""
+        busy = next((each for each in deployments(name, cloud) if each.busy), None)
+        return found, f"deployment {busy.name} is {busy.state}" if busy else ""
+
+    for found, busy in poll(look, seconds=seconds, late=lambda seen: late(name, seen[1], seconds), pauses=LOOKS, sleep=cloud.connection.sleep):
+        if not busy:
+            return found
+        note(busy)
+    raise AssertionError("poll ends by its error")
+
+
+def when_free(name: str, cloud: AzureMlCloud, send: Callable[[], object], seconds: float) -> None:
+    """Send a change. Azure makes one at a time: while another is in progress, or our own whose answer was lost, it is sent again.
+
+    Raises:
+        TimedOut: it is in progress still.
+    """
+
+    def refused() -> Overtaken | None:
+        try:
+            send()
+        except Overtaken as busy:
+            return busy
+        return None
+
+    def out_of_time(no: Overtaken | None) -> DeployerError:
+        return late(name, no.message if no else "", seconds)
+
+    for busy in poll(refused, seconds=seconds, late=out_of_time, pauses=LOOKS, sleep=cloud.connection.sleep):
+        if busy is None:
+            return
+
+
+def late(name: str, what: str, seconds: float) -> DeployerError:
+    advice = "the same command waits again; --timeout gives it longer"
+    return TimedOut(f"{name} is still being changed after {duration(seconds)}", why=what, advice=advice)
+
+
+def put(name: str, cloud: AzureMlCloud, path: str, body: Mapping[str, Any], seconds: float) -> None:
+    """Make or change what is at a path of an endpoint, once Azure is free. How that goes is told by `followed`.
+
+    Raises:
+        TimedOut: something else is in progress still.
+    """
+
+    def send() -> None:
+        answer = cloud.change("PUT", path, body)
+        cloud.learnt["operation", path] = answer.headers.get("Azure-AsyncOperation") or ""
+
+    when_free(name, cloud, send, seconds)
+
+
+def followed(cloud: AzureMlCloud, path: str, seconds: float) -> Iterator[tuple[str, str]]:
+    """How what this run has begun at a path goes: Azure's word for it and, where it failed, why, which the resource alone doesn't say.
+
+    Nothing, where this run began nothing. The last is the end of it, or what was seen last.
+    """
+    url = cloud.learnt.get(("operation", path))
+    if not url:
+        return
+
+    def look() -> tuple[str, str]:
+        with suppress(Absent):  # Azure forgets operations after a while
+            told = cloud.at("GET", url).document
+            return str(told.get("status") or ""), reason_of(told.get("error"))
+        return "", ""
+
+    for status, reason in poll(look, seconds=seconds, pauses=LOOKS, sleep=cloud.connection.sleep):
+        yield status, reason
+        if status in ("Succeeded", "Failed", "Canceled", ""):
+            cloud.learnt.pop(("operation", path), None)
+            return

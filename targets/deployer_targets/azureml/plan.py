@@ -1,0 +1,106 @@
+"""From what is there to what is wanted. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deployer.core import generations
+from deployer.core.capabilities import SupportsStrategies
+from deployer.core.plan import Plan, Step
+from deployer.core.rollout import way
+from deployer.core.state import DeploymentName, Image, PackagedModel, Resource, short
+from deployer.core.target import DeploymentSpec
+from deployer_targets.azureml import bodies, names
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.observe import Seen
+from deployer_targets.azureml.removal import DeleteEndpoint, Remove
+from deployer_targets.azureml.steps import (
+    AwaitDeployment,
+    ChangeLive,
+    CreateDeployment,
+    CreateEndpoint,
+    ProbeDeployment,
+    RegisterAsset,
+    SetTraffic,
+    Traffic,
+    UploadModel,
+    WriteRecord,
+)
+
+Spec = DeploymentSpec[AzureMlConfig]
+Steps = tuple[Step[AzureMlCloud], ...]
+
+
+def resources_of(name: DeploymentName, model: PackagedModel, image: Image, generation: str) -> tuple[Resource, ...]:
+    """What a generation is made of; files, model and environment may be those of other generations too."""
+    asset = names.asset_of(name)
+    return (
+        Resource(names.DATA, short(model.digest)),
+        Resource(names.MODEL, f"{asset}:{short(model.digest)}"),
+        Resource(names.ENVIRONMENT, f"{asset}:{bodies.environment_version(image.reference)}"),
+        Resource(names.DEPLOYMENT, names.deployment_of(generation)),
+    )
+
+
+def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlCloud]) -> Plan[AzureMlCloud]:
+    """The steps from what is there to what is wanted; empty where they are the same."""
+    name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
+    found = generations.succession(spec.record, observed, generations.depth(config), names.endpoint(name), names.beside(name))
+    make: Steps = (WriteRecord(found.record), *_made(spec))
+    network = bodies.network_access(config)
+
+    def shift(to: Traffic, now: Traffic, *, back: bool = False) -> Steps:
+        return (SetTraffic(name, to, now, config.tags, network, seconds, back),)
+
+    changed = found.whole and found.earlier is not None and not found.earlier.same(found.record)
+    ready: Steps = (AwaitDeployment(name, spec.generation, seconds), *(() if spec.made else (ProbeDeployment(name, spec.generation),)))
+    course = way(spec, observed, shift, meter)
+    planned = course.plan(
+        spec,
+        found,
+        observed,
+        make=make,
+        live=(ChangeLive(found.record, config.instance_count, config.tags, network, seconds),) if changed else (),
+        back=(
+            DeleteEndpoint(name, seconds, idle=True),
+            *((WriteRecord(found.earlier),) if found.earlier else ()),
+            Remove(name, seconds, found.undone),
+        ),
+        sweep=Remove(name, seconds, beyond=found.keep),
+    )
+    return _with(planned, len(make), ready)
+
+
+def _with(planned: Plan[AzureMlCloud], after: int, ready: Steps) -> Plan[AzureMlCloud]:
+    """The plan in which what was made is waited for, and asked, before it has traffic."""
+    return replace(planned, forward=(*planned.forward[:after], *ready, *planned.forward[after:])) if planned.forward else planned
+
+
+def _made(spec: Spec) -> Steps:
+    name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
+    if spec.made:
+        return (CreateDeployment(name, spec.generation, config.instance_count, seconds),)
+    named = {each.kind: each.name for each in spec.record.resources}
+    return (
+        UploadModel(name, spec.model.digest, spec.path),
+        RegisterAsset(name, names.MODEL, named[names.MODEL].rpartition(":")[2], model=spec.model.digest),
+        RegisterAsset(name, names.ENVIRONMENT, named[names.ENVIRONMENT].rpartition(":")[2], image=spec.image.reference),
+        CreateEndpoint(name, config, seconds),
+        CreateDeployment(
+            name, spec.generation, config.instance_count, seconds, config, named[names.MODEL], named[names.ENVIRONMENT], dict(config.env)
+        ),
+    )
+
+
+def plan_delete(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
+    """The steps to nothing of ours left but archived assets. Pure."""
+    seconds = config.timeout_seconds
+    return Plan(forward=(DeleteEndpoint(name, seconds), Remove(name, seconds, beyond=frozenset())), removes=observed.resources)
+
+
+def plan_prune(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
+    """The steps after which only what serves and the kept generations before it are there. Pure."""
+    removes = generations.prunable(observed, generations.depth(config)) - names.beside(name) - {names.endpoint(name)}
+    forward: Steps = (Remove(name, config.timeout_seconds, removes),) if removes else ()
+    return Plan(forward=forward, keep=observed.resources - removes, removes=removes)

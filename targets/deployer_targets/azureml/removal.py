@@ -1,0 +1,125 @@
+"""The way back and out: what nothing leads to any more is removed, or archived where Azure removes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from deployer.core import generations
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import poll
+from deployer.core.state import DeploymentName, Observed, Resource, Status
+from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.ledger import BlobLedger
+from deployer_targets.azureml.names import Shelf
+from deployer_targets.azureml.observe import observe
+from deployer_targets.azureml.steps import asset_path
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteEndpoint(Step[AzureMlCloud]):
+    """The endpoint with all in it, waited for until it is gone. `idle`: only one that leads nowhere, as whose first never came to serve."""
+
+    name: DeploymentName
+    timeout_seconds: float
+    idle: bool = False
+    effect = Effect.DELETE
+
+    def describe(self) -> str:
+        return f"endpoint {self.name}" + (", if it leads nowhere" if self.idle else "")
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        found = online.settle(self.name, cloud, self.timeout_seconds, progress.note)
+        if found is None or (self.idle and found.traffic):
+            return False
+        path = online.endpoint_path(self.name)
+        online.when_free(self.name, cloud, lambda: cloud.change("DELETE", path), self.timeout_seconds)
+        looks = poll(
+            lambda: online.endpoint(self.name, cloud),
+            seconds=self.timeout_seconds,
+            late=lambda left: online.late(self.name, f"the endpoint is {left.state if left else 'gone'}", self.timeout_seconds),
+            pauses=online.LOOKS,
+            sleep=cloud.connection.sleep,
+        )
+        for left in looks:
+            if left is None:
+                return True
+            progress.note(left.state)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Remove(Step[AzureMlCloud]):
+    """What of these no generation needs, as things stand then: deployments first, records and the claim last. `beyond`: all but these instead."""
+
+    name: DeploymentName
+    timeout_seconds: float
+    resources: frozenset[Resource] = frozenset()
+    beyond: frozenset[Resource] | None = None
+    effect = Effect.DELETE
+
+    def describe(self) -> str:
+        return "what is not needed"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
+        free = generations.removable(observed, names.endpoint(self.name), self.resources, beyond=self.beyond)
+        for kind in names.ORDER:
+            these = sorted(each.name for each in free if each.kind == kind)
+            if these:
+                archived = " archived, since Azure removes none" if kind in (names.MODEL, names.ENVIRONMENT) else ""
+                progress.note(f"{kind}{archived}: {', '.join(these)}")
+                self._remove(kind, these, cloud)
+        return bool(free)
+
+    def _remove(self, kind: str, these: list[str], cloud: AzureMlCloud) -> None:
+        shelf = Shelf(self.name)
+        match kind:
+            case names.DEPLOYMENT:
+                self._deployments(these, cloud)
+            case names.MODEL | names.ENVIRONMENT:
+                for each in these:
+                    archive(Resource(kind, each), cloud)
+            case names.DATA:
+                there = [blob for blob in blobs.names(cloud, shelf.prefix) if shelf.resource_of(blob) in {Resource(kind, each) for each in these}]
+                # What says that the files are all there goes before they do.
+                blobs.remove(cloud, [blob for blob in there if "/sealed/" in blob])
+                blobs.remove(cloud, [blob for blob in there if "/sealed/" not in blob])
+            case names.RECORD:
+                BlobLedger(cloud, self.name).drop(these)
+            case names.HISTORY:
+                blobs.remove(cloud, [shelf.history])
+            case names.CLAIM:
+                release(self.name, cloud)
+
+    def _deployments(self, these: list[str], cloud: AzureMlCloud) -> None:
+        """All at once, then waited for."""
+        for each in these:
+            path = online.deployment_path(self.name, each)
+            online.when_free(self.name, cloud, partial(cloud.change, "DELETE", path), self.timeout_seconds)
+        looks = poll(
+            lambda: [each.name for each in online.deployments(self.name, cloud) if each.name in these],
+            seconds=self.timeout_seconds,
+            late=lambda left: online.late(self.name, f"{', '.join(left)} is being removed", self.timeout_seconds),
+            pauses=online.LOOKS,
+            sleep=cloud.connection.sleep,
+        )
+        for left in looks:
+            if not left:
+                return
+
+
+def release(name: DeploymentName, cloud: AzureMlCloud) -> None:
+    """Give up the claim, if this run has it."""
+    blobs.remove(cloud, [Shelf(name).claim])
+
+
+def archive(asset: Resource, cloud: AzureMlCloud) -> None:
+    """Put a version away: Azure keeps it, out of its lists, for who looks back. One that was never registered is no matter."""
+    path = asset_path(asset)
+    found = cloud.find(path)
+    if found is None or found["properties"].get("isArchived"):
+        return
+    kept = {key: value for key, value in found["properties"].items() if key not in ("provisioningState", "environmentType", "flavors")}
+    cloud.change("PUT", path, {"properties": {**kept, "isArchived": True}})

@@ -1,0 +1,63 @@
+"""What the user left open, asked of Azure and the registry: the image by digest, whether the environment changed, and what can't work."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from deployer.core.container import with_packages
+from deployer.core.state import Record
+from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
+from deployer.errors import ConfigInvalid
+from deployer_targets.azureml import images, plan
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.observe import Seen
+
+MOST_DEPLOYMENTS = 20
+"""Of one endpoint."""
+
+Ask = DeploymentRequest[AzureMlConfig]
+
+
+def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> DeploymentSpec[AzureMlConfig]:
+    """The spec in full; changes nothing.
+
+    Raises:
+        ConfigInvalid: no image; what an endpoint can't change; a deployment that nobody waits for.
+    """
+    kept = partial(_kept_environment, observed=observed)
+    environment = with_packages(environment_of(request, observed, kept), request.packages)
+    config = request.config.model_copy(update={"env": environment})
+    _refuse_what_cannot_be(request, config, observed)
+    image = images.image_for(request, cloud)
+    secrets = secrets_of(environment, observed, kept)
+    generation = generation_of(request, image, config, secrets)
+    # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
+    known = observed.records.get(generation) if observed else None
+    resources = known.resources if known else plan.resources_of(request.name, request.model, image, generation)
+    record = record_of(request, image, config, resources, secrets=secrets)
+    return DeploymentSpec(record, config, image, request.model.path)
+
+
+def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen | None) -> None:
+    if not config.synchronous:
+        raise ConfigInvalid("traffic goes to a deployment once it is ready, so a deploy has to be waited for", advice="leave synchronous out")
+    if config.keep > MOST_DEPLOYMENTS - 2 and not config.archive:
+        raise ConfigInvalid(
+            f"keep is {config.keep}, and an endpoint has at most {MOST_DEPLOYMENTS} deployments, the one in service and the next among them",
+            advice=f"keep at most {MOST_DEPLOYMENTS - 2}",
+        )
+    endpoint = observed.view.endpoint if observed and observed.view else None
+    if endpoint is not None and "auth_mode" in request.named and endpoint.auth_mode != config.auth_mode:
+        raise ConfigInvalid(
+            f"the endpoint {request.name} has auth_mode {endpoint.auth_mode}, which Azure can't change to {config.auth_mode}",
+            advice="leave it out, or deploy under another name",
+        )
+
+
+def _kept_environment(record: Record, observed: Seen | None) -> dict[str, str] | None:
+    """The environment of a generation as its Azure deployment has it, or None where that is gone."""
+    if not record.secrets:
+        return {}
+    found = observed.view.deployments.get(record.generation) if observed and observed.view else None
+    return found.environment if found else None

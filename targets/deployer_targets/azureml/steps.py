@@ -1,0 +1,397 @@
+"""The way forward, one small class a step. Each is safe to run twice: it looks, and returns at once where Azure already agrees."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from deployer.core.plan import Effect, Progress, Step
+from deployer.core.seam import ensure, poll
+from deployer.core.state import DeploymentName, Digest, Record, Resource, Share, short
+from deployer.errors import Conflict, ModelInvalid, Refused, RolloutFailed
+from deployer_targets.azureml import bodies, names, online, upload
+from deployer_targets.azureml.blobs import DATASTORE
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.invoke import probe
+from deployer_targets.azureml.ledger import BlobLedger
+from deployer_targets.azureml.logs import last_lines
+from deployer_targets.azureml.names import Shelf
+
+Traffic = tuple[Share, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord(Step[AzureMlCloud]):
+    """Before all else, so that nothing half-made is ever out of sight."""
+
+    record: Record
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.RECORD, self.record.generation)
+
+    def describe(self) -> str:
+        return f"record {self.record.generation}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        return BlobLedger(cloud, self.record.deployment).write(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class UploadModel(Step[AzureMlCloud]):
+    """The model's files: not sent again where they are there by their digest."""
+
+    name: DeploymentName
+    model: Digest
+    path: Path | None
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.DATA, short(self.model))
+
+    def describe(self) -> str:
+        return "model data"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        if upload.is_there(cloud, self.name, self.model):
+            return False
+        if self.path is None:
+            raise ModelInvalid(
+                f"the files of model {self.model[:17]} are not in the workspace's store any more",
+                advice="name the model, so that it is sent again: -m MODEL",
+            )
+        cloud.check()
+        upload.send(cloud, self.name, self.model, self.path, progress.moved)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterAsset(Step[AzureMlCloud]):
+    """A version of a model or an environment, named by the digest of its content. One that was archived is taken out again.
+
+    Attributes:
+        kind: names.MODEL or names.ENVIRONMENT.
+        model: of a model: its digest, whose files are in the store.
+        image: of an environment.
+    """
+
+    name: DeploymentName
+    kind: str
+    version: str
+    model: Digest | None = None
+    image: str = ""
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(self.kind, f"{names.asset_of(self.name)}:{self.version}")
+
+    def describe(self) -> str:
+        return f"{self.kind} {names.asset_of(self.name)}:{self.version}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        if self._agreed(cloud):
+            return False
+        ensure(lambda: cloud.ask("PUT", self.path, {"properties": self._properties(cloud)}), lambda: self._agreed(cloud))
+        return True
+
+    @property
+    def path(self) -> str:
+        return asset_path(self.makes)
+
+    def _properties(self, cloud: AzureMlCloud) -> dict[str, Any]:
+        common = {"tags": {names.TAG_DEPLOYMENT: self.name}, "isArchived": False}
+        if self.model is None:
+            return {**bodies.environment(self.image), **common}
+        folder = Shelf(self.name).data(self.model).rstrip("/")
+        return {"modelUri": f"{cloud.workspace.uri}/datastores/{DATASTORE}/paths/{folder}", "modelType": "custom_model", **common}
+
+    def _agreed(self, cloud: AzureMlCloud) -> bool:
+        found = cloud.find(self.path)
+        if found is None or found["properties"].get("isArchived"):
+            return False
+        if self.image and found["properties"].get("image") != self.image:
+            raise Refused(f"{self.describe()} is there, but it is another one", advice="somebody else made it: choose another name")
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEndpoint(Step[AzureMlCloud]):
+    """The endpoint, where there is none; without traffic."""
+
+    name: DeploymentName
+    config: AzureMlConfig
+    timeout_seconds: float
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return names.endpoint(self.name)
+
+    def describe(self) -> str:
+        return f"endpoint {self.name}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        found = online.endpoint(self.name, cloud)
+        made = found is None or found.state == "Failed"
+        if made:
+            body = bodies.endpoint(location_of(cloud), self.config, names.tags_for(self.name, (), self.config.tags))
+            online.put(self.name, cloud, online.endpoint_path(self.name), body, self.timeout_seconds)
+            found = None
+        if found is None or found.busy:
+            await_endpoint(self.name, cloud, self.timeout_seconds, progress)
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDeployment(Step[AzureMlCloud]):
+    """The Azure deployment of a generation, with so many instances.
+
+    Attributes:
+        config: None for one that is there: the number of instances alone is seen to.
+        variables: of the container; they may be secret and are never printed.
+    """
+
+    name: DeploymentName
+    generation: str
+    count: int
+    timeout_seconds: float
+    config: AzureMlConfig | None = None
+    model: str = ""
+    environment: str = ""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    effect = Effect.CREATE
+
+    @property
+    def makes(self) -> Resource:
+        return Resource(names.DEPLOYMENT, names.deployment_of(self.generation))
+
+    def describe(self) -> str:
+        return f"deployment {names.deployment_of(self.generation)}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        called = names.deployment_of(self.generation)
+        found = online.deployment(self.name, called, cloud)
+        if found is not None and (found.busy or (found.state != "Failed" and found.count == self.count)):
+            return False
+        if found is not None and found.state != "Failed":
+            body = found.scaled(self.count)
+        elif self.config is not None:
+            body = self._body(cloud, self.config)
+        else:
+            raise Conflict(f"{self.describe()} of {self.name} is gone", advice="deploy get shows what is there")
+        online.put(self.name, cloud, online.deployment_path(self.name, called), body, self.timeout_seconds)
+        return True
+
+    def _body(self, cloud: AzureMlCloud, config: AzureMlConfig) -> dict[str, Any]:
+        places = [
+            f"{cloud.workspace.id}/{asset_path(Resource(kind, each))}"
+            for kind, each in ((names.MODEL, self.model), (names.ENVIRONMENT, self.environment))
+        ]
+        return bodies.deployment(location_of(cloud), places[0], places[1], config, self.variables)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitDeployment(Step[AzureMlCloud]):
+    """Until the generation's containers are ready: no traffic goes to them before."""
+
+    name: DeploymentName
+    generation: str
+    timeout_seconds: float
+    effect = Effect.READ
+
+    def describe(self) -> str:
+        return f"deployment {names.deployment_of(self.generation)} is ready"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        called, begin = names.deployment_of(self.generation), time.monotonic()
+        path, why = online.deployment_path(self.name, called), ""
+        for status, reason in online.followed(cloud, path, self.timeout_seconds):
+            why = reason
+            if status == "Succeeded":
+                return False
+            progress.note(f"{status}, the container is started and loads the model")
+        looks = poll(
+            lambda: online.deployment(self.name, called, cloud),
+            seconds=begin + self.timeout_seconds - time.monotonic(),
+            late=lambda found: online.late(self.name, f"deployment {called} is {found.state if found else 'gone'}", self.timeout_seconds),
+            pauses=online.LOOKS,
+            sleep=cloud.connection.sleep,
+        )
+        for found in looks:
+            if found is None or found.state == "Deleting":
+                raise Conflict(f"deployment {called} of {self.name} was removed by somebody else", advice="deploy get shows what is there")
+            if found.state == "Succeeded":
+                return False
+            if not found.busy:
+                raise self._failed(cloud, why or f"Azure says {found.state} of deployment {called}")
+            progress.note(found.state)
+        return False
+
+    def _failed(self, cloud: AzureMlCloud, why: str) -> RolloutFailed:
+        return RolloutFailed(
+            f"{self.name} can't serve {self.generation}",
+            why=why,
+            advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
+            lines=last_lines(self.name, names.deployment_of(self.generation), cloud),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeDeployment(Step[AzureMlCloud]):
+    """One question to the new generation by its name, before it has any traffic: whether its server is ready."""
+
+    name: DeploymentName
+    generation: str
+    effect = Effect.READ
+
+    def describe(self) -> str:
+        return f"{names.deployment_of(self.generation)} answers by its name"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        called = names.deployment_of(self.generation)
+        status = probe(self.name, called, bodies.READY, cloud)
+        if status != 200:
+            raise RolloutFailed(
+                f"{self.name} can't serve {self.generation}",
+                why=f"asked by its name, it answers {bodies.READY} with HTTP {status}",
+                lines=last_lines(self.name, called, cloud),
+            )
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class SetTraffic(Step[AzureMlCloud]):
+    """The switch, waited for. Refuses where the traffic isn't as the plan saw it: somebody else was faster.
+
+    Attributes:
+        expecting: the traffic that the plan saw.
+        tags: the user's own, of the endpoint.
+        back: only where the last one expected has a share still.
+    """
+
+    name: DeploymentName
+    to: Traffic
+    expecting: Traffic
+    tags: Mapping[str, str]
+    network: str
+    timeout_seconds: float
+    back: bool = False
+    effect = Effect.SWITCH
+
+    def describe(self) -> str:
+        return f"traffic of {self.name}" if len(self.to) == 1 else f"traffic of {self.name}, {self.to[1].percent} % to {self.to[1].generation}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        found = online.settle(self.name, cloud, self.timeout_seconds, progress.note)
+        if found is None:
+            raise changed_by_another(self.name, "it is gone")
+        if found.traffic == self.to:
+            return False
+        if self.back and self.expecting[-1].generation not in {share.generation for share in found.traffic}:
+            return False
+        if {share.generation for share in found.traffic} != {share.generation for share in self.expecting}:
+            raise changed_by_another(self.name, f"its traffic goes to {_words(found.traffic)}")
+        shares = {names.deployment_of(share.generation): share.percent for share in self.to}
+        set_endpoint(
+            self.name,
+            cloud,
+            found,
+            self.timeout_seconds,
+            tags=names.tags_for(self.name, self.to, self.tags, since=datetime.now(UTC).isoformat(timespec="seconds")),
+            traffic=shares,
+            publicNetworkAccess=self.network,
+        )
+        await_endpoint(self.name, cloud, self.timeout_seconds, progress)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeLive(Step[AzureMlCloud]):
+    """What changes in place: instances, tags, the way to the scoring URI. The record comes last: where Azure refuses, it keeps saying what is."""
+
+    record: Record
+    count: int
+    tags: Mapping[str, str]
+    network: str
+    timeout_seconds: float
+    effect = Effect.UPDATE
+
+    def describe(self) -> str:
+        return "instances and tags"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        name, generation = self.record.deployment, self.record.generation
+        CreateDeployment(name, generation, self.count, self.timeout_seconds).run(cloud, progress)
+        AwaitDeployment(name, generation, self.timeout_seconds).run(cloud, progress)
+        found = online.endpoint(name, cloud)
+        wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, "")) if found else {}
+        if found and (dict(found.tags) != wanted or found.properties.get("publicNetworkAccess") != self.network):
+            set_endpoint(name, cloud, found, self.timeout_seconds, tags=wanted, publicNetworkAccess=self.network)
+            await_endpoint(name, cloud, self.timeout_seconds, progress)
+        return BlobLedger(cloud, name).write(self.record)
+
+
+def set_endpoint(
+    name: DeploymentName, cloud: AzureMlCloud, found: online.AzureEndpoint, timeout_seconds: float, *, tags: Mapping[str, str], **properties: Any
+) -> None:
+    """Change an endpoint as it was found: Azure compares nothing, so the claim is read just before."""
+    online.put(name, cloud, online.endpoint_path(name), found.changed(tags=tags, **properties), timeout_seconds)
+
+
+def await_endpoint(name: DeploymentName, cloud: AzureMlCloud, timeout_seconds: float, progress: Progress) -> None:
+    """Until Azure is done with what this run has changed of an endpoint.
+
+    Raises:
+        Refused: it says that it failed, and why.
+        TimedOut: it isn't done yet; it goes on.
+    """
+    path, status, why, begin = online.endpoint_path(name), "", "", time.monotonic()
+    for status, why in online.followed(cloud, path, timeout_seconds):  # noqa: B007 - the last one says how it ended
+        if status == "Succeeded":
+            return
+        progress.note(status)
+    if status in ("Failed", "Canceled"):
+        raise Refused(f"Azure could not change the endpoint {name}", why=why)
+    looks = poll(
+        lambda: online.endpoint(name, cloud),
+        seconds=begin + timeout_seconds - time.monotonic(),
+        late=lambda found: online.late(name, f"the endpoint is {found.state if found else 'gone'}", timeout_seconds),
+        pauses=online.LOOKS,
+        sleep=cloud.connection.sleep,
+    )
+    for found in looks:
+        if found is None:
+            raise changed_by_another(name, "it is gone")
+        if not found.busy:
+            return
+
+
+def location_of(cloud: AzureMlCloud) -> str:
+    """The region of the workspace, which endpoints have too."""
+    if "location" not in cloud.learnt:
+        cloud.learnt["location"] = str(cloud.ask("GET", "").document["location"])
+    return str(cloud.learnt["location"])
+
+
+def asset_path(resource: Resource) -> str:
+    """Where a version of a model or an environment is, below its workspace."""
+    called, _, version = resource.name.rpartition(":")
+    return f"{resource.kind}s/{called}/versions/{version}"
+
+
+def changed_by_another(name: str, now: str) -> Conflict:
+    return Conflict(
+        f"the endpoint {name} was changed by somebody else meanwhile: {now}", advice="deploy get shows what is there; the same command starts from it"
+    )
+
+
+def _words(traffic: Traffic) -> str:
+    return ", ".join(f"{share.generation} ({share.percent} %)" for share in traffic) or "nobody"

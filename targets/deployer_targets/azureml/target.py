@@ -1,0 +1,160 @@
+"""The Azure ML target: the contract of `deployer.core.target`, kept by the modules beside this one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from deployer.core.compatibility import trims
+from deployer.core.container import Container, Mount
+from deployer.core.plan import Plan
+from deployer.core.state import DeploymentName
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, LogLine, Payload, Summary, TargetUri
+from deployer.core.traffic import Strategy
+from deployer.errors import DeployerError
+from deployer.events import Report
+from deployer_targets.azureml import bodies, client, names
+from deployer_targets.azureml.address import workspace_at
+from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.observe import Seen, observe
+
+MODEL_PATH = "/var/azureml-app/azureml-models/model/1"
+
+
+class AzureMl:
+    """Azure ML's managed online endpoints: `azureml[:/SUBSCRIPTION/RESOURCE_GROUP/WORKSPACE]`."""
+
+    scheme = "azureml"
+    config = AzureMlConfig
+
+    def name_for(self, candidate: str) -> DeploymentName:
+        return names.name_for(candidate)
+
+    def check_name(self, name: str) -> DeploymentName:
+        return names.check_name(name)
+
+    def connect(self, uri: TargetUri, config: AzureMlConfig) -> AzureMlCloud:
+        return client.connect(workspace_at(uri), config)
+
+    def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+        return {}, {}
+
+    def where(self, cloud: AzureMlCloud) -> str:
+        return str(cloud.workspace)
+
+    def settle(self, name: DeploymentName, cloud: AzureMlCloud, report: Report, timeout_seconds: float) -> None:
+        from deployer_targets.azureml import online
+
+        online.settle(name, cloud, timeout_seconds)
+
+    def claim(self, name: DeploymentName, cloud: AzureMlCloud, config: AzureMlConfig) -> AzureMlCloud:
+        from deployer_targets.azureml.ledger import BlobLedger
+        from deployer_targets.azureml.removal import release
+
+        run, ledger = uuid.uuid4().hex, BlobLedger(cloud, name)
+        held = cloud.holding(name, lambda: ledger.verify(run))
+        try:
+            ledger.claim(run)
+        except KeyboardInterrupt:
+            with suppress(DeployerError):  # whether it was written isn't known; whose it is, is looked at first
+                if not ledger.read():
+                    release(name, held)
+            raise
+        return held
+
+    def history(self, name: DeploymentName, cloud: AzureMlCloud) -> str:
+        from deployer_targets.azureml.ledger import BlobLedger
+
+        return BlobLedger(cloud, name).history()
+
+    def keep_history(self, name: DeploymentName, text: str, before: str, cloud: AzureMlCloud) -> None:
+        from deployer_targets.azureml.ledger import BlobLedger
+
+        BlobLedger(cloud, name).keep_history(text)
+
+    def observe(self, name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
+        return observe(name, cloud)
+
+    def adopt(self, name: DeploymentName, cloud: AzureMlCloud) -> AzureMlCloud:
+        return cloud.adopting(name)
+
+    def resolve(self, request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cloud: AzureMlCloud) -> DeploymentSpec[AzureMlConfig]:
+        from deployer_targets.azureml.resolve import resolve
+
+        return resolve(request, observed, cloud)
+
+    def plan(self, spec: DeploymentSpec[AzureMlConfig], observed: Seen | None) -> Plan[AzureMlCloud]:
+        from deployer_targets.azureml import plan
+
+        return plan.plan(spec, observed, self)
+
+    def strategies(self) -> Mapping[Strategy, frozenset[str]]:
+        from deployer_targets.azureml import metrics
+
+        return metrics.STRATEGIES
+
+    def measure(self, name: DeploymentName, generation: str, cloud: AzureMlCloud) -> Any:
+        from deployer_targets.azureml import metrics
+
+        return metrics.measure(name, generation, cloud)
+
+    def plan_delete(self, name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
+        from deployer_targets.azureml import plan
+
+        return plan.plan_delete(name, observed, config)
+
+    def plan_prune(self, name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
+        from deployer_targets.azureml import plan
+
+        return plan.plan_prune(name, observed, config)
+
+    def container(self, spec: DeploymentSpec[AzureMlConfig]) -> Container:
+        """The image's own command with the model where Azure ML mounts it, and AZUREML_MODEL_DIR naming that."""
+        return Container(
+            image=spec.image.reference,
+            command=(),
+            port=bodies.PORT,
+            environment={"AZUREML_MODEL_DIR": MODEL_PATH, **spec.config.env},
+            mounts=(Mount(spec.model.directory, MODEL_PATH),),
+            health=bodies.READY,
+        )
+
+    def list(self, cloud: AzureMlCloud) -> Iterator[Summary]:
+        from deployer_targets.azureml.listing import summaries
+
+        return summaries(cloud)
+
+    def predict(self, name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payload:
+        from deployer_targets.azureml.invoke import predict
+
+        return predict(name, payload, cloud)
+
+    def logs(self, name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        from deployer_targets.azureml.logs import lines
+
+        return lines(name, cloud, follow=follow, tail=tail)
+
+    def doctor(self, cloud: AzureMlCloud) -> Iterator[Diagnosis]:
+        from deployer_targets.azureml.doctor import findings
+
+        return findings(cloud)
+
+    def image_repository(self, cloud: AzureMlCloud, container_name: str, *, create: bool) -> Any:
+        """A registry of Azure's makes a repository by itself when something is pushed to it."""
+        from deployer_targets.azureml import images
+
+        return images.repository(cloud, container_name)
+
+    def image_uses(self, cloud: AzureMlCloud) -> Iterator[tuple[str, str]]:
+        from deployer_targets.azureml.listing import image_uses
+
+        return image_uses(cloud)
+
+    def make_packages(self, spec: DeploymentSpec[AzureMlConfig], cloud: AzureMlCloud, report: Report) -> None:
+        from deployer_images.layers.planning import make
+        from deployer_targets.azureml import images
+
+        make(images.repository(cloud).on(spec.image.platform), spec.model, report, trimmed=trims(spec.record.packages))
