@@ -18,7 +18,7 @@ from deployer.core.options import GENERATION, LIVE, TargetConfig
 from deployer.core.plan import Effect, Plan, Progress, Step
 from deployer.core.rollout import Traffic, way
 from deployer.core.state import DeploymentName, Image, Observed, Record, Resource, Share, Status, short
-from deployer.core.target import DeploymentSpec, Diagnosis, Intent, LogLine, Payload, Request, Summary, TargetUri, Verdict, record_of
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Intent, LogLine, Payload, Summary, TargetUri, Verdict, record_of
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, Conflict, DeployerError, DeploymentNotFound, NotOurs, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.events import Report
@@ -49,7 +49,7 @@ class Absent(DeploymentNotFound):
     """There is no such thing."""
 
 
-class Faults(seam.Faults):
+class MemoryFaults(seam.FaultTable):
     """What the cloud's library raises, in our words."""
 
     known: Mapping[str, type[DeployerError]] = {"NotFound": Absent, "Changed": Conflict, "Busy": Conflict, "InUse": Conflict}
@@ -72,7 +72,7 @@ class Client:
 
     def ask(self, verb: str, *given: Any, guard: Callable[[], None] | None = None) -> Any:
         """A call that looks, or makes what is named by its content."""
-        return seam.Seam(Faults()).call(lambda: self.cloud.call(verb, *given), verb, guard=guard)
+        return seam.Seam(MemoryFaults()).call(lambda: self.cloud.call(verb, *given), verb, guard=guard)
 
     def change(self, verb: str, *given: Any) -> Any:
         """Any other: only while no newer run has claimed the name, which is looked at before each try."""
@@ -318,7 +318,7 @@ class Memory:
     def observe(self, name: DeploymentName, cloud: Client) -> Seen | None:
         return observe(name, cloud)
 
-    def resolve(self, request: Request[Options], observed: Seen | None, cloud: Client) -> DeploymentSpec[Options]:
+    def resolve(self, request: DeploymentRequest[Options], observed: Seen | None, cloud: Client) -> DeploymentSpec[Options]:
         image = Image(**cloud.ask("image", request.config.image_url or request.image))
         before = observed.view.environment if observed and observed.view else {}
         stays = request.intent is Intent.UPDATE and "env" not in request.named

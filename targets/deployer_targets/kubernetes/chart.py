@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from deployer.core.target import DeploymentSpec
-from deployer_targets.kubernetes import names
+from deployer_targets.kubernetes import delivery, names
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.manifests import Manifest
 
@@ -18,6 +18,7 @@ _OPTIONS = (
     "env",
     "env_from",
     "image_pull_secrets",
+    "model_delivery",
     "service_account",
     "node_selector",
     "tolerations",
@@ -26,10 +27,17 @@ _OPTIONS = (
     "runtime_class",
     "labels",
     "annotations",
+    "grpc",
     "workers",
     "request_timeout",
     "drain_seconds",
     "progress_deadline",
+    "autoscaling",
+    "pdb",
+    "ingress",
+    "route",
+    "network_policy",
+    "monitoring",
 )
 """The options that are values of the chart, under their own names."""
 
@@ -38,6 +46,8 @@ def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, imag
     """Chart.yaml and values.yaml of the chart that renders to this Deployment. The environment has no value in them: it may be secret."""
     given = spec.config.model_dump(mode="json", include=set(_OPTIONS))
     given |= {"env": {}, "affinity": deployment["spec"]["template"]["spec"]["affinity"]}
+    given |= {"model_delivery": delivery.said(spec), "resources": delivery.resources(spec), "progress_deadline": delivery.deadline(spec)}
+    packages = "at-start" if spec.record.packages == "at-start" else "image"
     return {
         "Chart.yaml": {
             "apiVersion": "v2",
@@ -48,7 +58,7 @@ def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, imag
             "appVersion": spec.generation,
             "annotations": {names.MODEL: spec.record.model.uri},
         },
-        "values.yaml": {"image": image, **{name: given[name] for name in _OPTIONS}},
+        "values.yaml": {"image": image, "packages": packages, **{name: given[name] for name in _OPTIONS}},
     }
 
 
@@ -62,11 +72,27 @@ def texts() -> Mapping[str, str]:
 def _schema() -> Mapping[str, Any]:
     whole = KubernetesConfig.model_json_schema()
     properties = {name: whole["properties"][name] for name in _OPTIONS}
-    image = {"type": "string", "description": "The image with the model, by digest."}
+    own = {
+        "image": {"type": "string", "description": "What the pods run, by digest: with the model, or the list of its files."},
+        "packages": {"enum": ["image", "at-start"], "description": "Where the model's packages are: on the image, or installed when a pod starts."},
+        "model_delivery": {
+            "anyOf": [{"const": "layer"}, {"$ref": "#/$defs/ModelDelivery"}],
+            "description": "How the model comes to the pods: layer, on the image; {uri: ADDRESS}, {pvc: {claim: NAME, path: FOLDER}}. "
+            "The image was made for one of them: another store or claim with the same files will do, another way only by another export.",
+        },
+    }
     return {
         "type": "object",
         "required": ["image"],
         "additionalProperties": False,
-        "properties": {"global": {"type": "object"}, "image": image, **properties},
-        "$defs": {name: each for name, each in whole.get("$defs", {}).items() if f"#/$defs/{name}" in json.dumps(properties)},
+        "properties": {"global": {"type": "object"}, **properties, **own},
+        "$defs": _named({**properties, **own}, whole.get("$defs", {})),
     }
+
+
+def _named(properties: object, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The definitions that these name, and those that such a one names."""
+    found: dict[str, Any] = {}
+    while more := {name: each for name, each in known.items() if name not in found and f'"#/$defs/{name}"' in json.dumps([properties, found])}:
+        found |= more
+    return found

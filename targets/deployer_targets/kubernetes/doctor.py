@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
-from deployer_targets.kubernetes import images
+from deployer_targets.kubernetes import images, pull_secrets
 from deployer_targets.kubernetes.client import Kube
+from deployer_targets.kubernetes.kinds import KINDS
 
 NEEDED = (
     ("apps", "deployments", ("get", "list", "create", "patch", "delete")),
@@ -17,6 +18,7 @@ NEEDED = (
     ("", "configmaps", ("get", "list", "create", "patch", "delete")),
     ("", "secrets", ("get", "list", "create", "patch", "delete")),
     ("", "pods", ("list",)),
+    ("", "events", ("list",)),
     ("", "pods/log", ("get",)),
     ("", "pods/proxy", ("get",)),
     ("", "services/proxy", ("create",)),
@@ -32,21 +34,56 @@ def findings(cloud: Kube) -> Iterator[Diagnosis]:
         yield Diagnosis("cluster", Verdict.WRONG, f"{error.message} {error.why}".strip(), error.advice)
         return
     yield Diagnosis("cluster", Verdict.OK, f"{cloud.connection.context}, Kubernetes {version['gitVersion']}, namespace {cloud.namespace}")
-    yield _namespace(cloud)
+    yield from _namespace(cloud)
     yield _rights(cloud)
+    yield from _kinds(cloud)
     yield from _quotas(cloud)
-    yield _registry(cloud)
+    yield from _registry(cloud)
 
 
-def _namespace(cloud: Kube) -> Diagnosis:
+def _namespace(cloud: Kube) -> Iterator[Diagnosis]:
     try:
         found = cloud.connection.call("get the namespace", "GET", f"api/v1/namespaces/{cloud.namespace}")
     except DeployerError as error:
         if "not found" in error.message:
-            return Diagnosis("namespace", Verdict.WRONG, f"there is no namespace {cloud.namespace}", f"kubectl create namespace {cloud.namespace}")
-        return Diagnosis("namespace", Verdict.WARNING, error.message, error.advice)
-    level = (found["metadata"].get("labels") or {}).get("pod-security.kubernetes.io/enforce", "")
-    return Diagnosis("namespace", Verdict.OK, f"enforces Pod Security {level}, which ours keep" if level else "enforces no Pod Security standard")
+            yield Diagnosis("namespace", Verdict.WRONG, f"there is no namespace {cloud.namespace}", f"kubectl create namespace {cloud.namespace}")
+        else:
+            yield Diagnosis("namespace", Verdict.WARNING, error.message, error.advice)
+        return
+    labels = found["metadata"].get("labels") or {}
+    level = labels.get("pod-security.kubernetes.io/enforce", "")
+    yield Diagnosis("namespace", Verdict.OK, f"enforces Pod Security {level}, which ours keep" if level else "enforces no Pod Security standard")
+    if mesh := mesh_of(labels, found["metadata"].get("annotations") or {}):
+        advice = "deploy predict goes through the API server, which a mesh with strict mTLS refuses: ask the URL, or a port-forward, there"
+        yield Diagnosis("service mesh", Verdict.WARNING, f"{mesh} puts a sidecar into the pods of this namespace", advice)
+
+
+def mesh_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
+    """The mesh that a namespace says its pods belong to; "" for none."""
+    if labels.get("istio-injection") == "enabled" or "istio.io/rev" in labels:
+        return "Istio"
+    return "Linkerd" if annotations.get("linkerd.io/inject") in ("enabled", "ingress") else ""
+
+
+def _kinds(cloud: Kube) -> Iterator[Diagnosis]:
+    """Which of the options for what stands beside the pods the cluster can have."""
+    discovery = cloud.connection.discovery
+    try:
+        found = {kind: discovery.find(kind) for kind, each in KINDS.items() if not each.everywhere}
+        counted = {group: discovery.has_group(group) for group in ("metrics.k8s.io", "custom.metrics.k8s.io")}
+    except DeployerError as error:
+        yield Diagnosis("beside the pods", Verdict.WARNING, error.message, error.advice)
+        return
+    here = ", ".join(f"{kind} ({version})" for kind, version in found.items() if version)
+    lacking = [f"{kind} (it comes with {KINDS[kind].comes_with})" for kind, version in found.items() if not version]
+    yield Diagnosis("beside the pods", Verdict.OK, f"has {here or 'nothing'}" + (f"; lacks {', '.join(lacking)}" if lacking else ""))
+    if counted["metrics.k8s.io"]:
+        told = "autoscaling goes by cpu and memory" + (", and by metrics" if counted["custom.metrics.k8s.io"] else "; by metrics it needs an adapter")
+        yield Diagnosis("metrics server", Verdict.OK, told)
+    else:
+        yield Diagnosis(
+            "metrics server", Verdict.WARNING, "there is none: autoscaling keeps min and max alone", "install metrics-server in the cluster"
+        )
 
 
 def _rights(cloud: Kube) -> Diagnosis:
@@ -81,13 +118,20 @@ def _quotas(cloud: Kube) -> Iterator[Diagnosis]:
             yield Diagnosis(f"quota {quota['metadata']['name']}", Verdict.OK, f"used: {told}")
 
 
-def _registry(cloud: Kube) -> Diagnosis:
+def _registry(cloud: Kube) -> Iterator[Diagnosis]:
     try:
         ours = images.repository(cloud.config)
+    except DeployerError as error:
+        yield Diagnosis("registry", Verdict.WRONG, error.message, error.advice)
+        return
+    yield pull_secrets.told(ours.registry)
+    try:
         count = len(ours.tags())
     except DeployerError as error:
-        return Diagnosis("registry", Verdict.WRONG, error.message, error.advice)
-    if not count:
+        yield Diagnosis("registry", Verdict.WRONG, error.message, error.advice)
+        return
+    if count:
+        yield Diagnosis("registry", Verdict.OK, f"{ours.uri} answers, {count} tags")
+    else:
         advice = "deploy build-and-push-container -t kubernetes makes the scoring image there, without docker"
-        return Diagnosis("registry", Verdict.WARNING, f"{ours.uri} answers, and has no image yet", advice)
-    return Diagnosis("registry", Verdict.OK, f"{ours.uri} answers, {count} tags")
+        yield Diagnosis("registry", Verdict.WARNING, f"{ours.uri} answers, and has no image yet", advice)

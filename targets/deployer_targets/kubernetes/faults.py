@@ -12,6 +12,8 @@ from deployer.core import seam
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+_OF_JSON_PATCH = "the server rejected our request due to an error in our request"
+"""All that is said where a test of a JSON patch fails, or what it changes isn't there."""
 
 
 class Absent(Refused):
@@ -38,7 +40,7 @@ class ApiError(Exception):
         super().__init__(f"{status} {self.reason} {self.message}")
 
 
-class KubernetesFaults(seam.Faults):
+class KubernetesFaults(seam.FaultTable):
     """Kubernetes' table for the seam. `where` is the cluster, for an error's words."""
 
     def __init__(self, where: str) -> None:
@@ -106,7 +108,7 @@ def _said(error: ApiError, operation: str) -> DeployerError:
         )
     if error.status in (404, 410):
         return Absent(f"{operation}: {message}")
-    if error.status == 409:
+    if error.status == 409 or (error.status == 422 and message == _OF_JSON_PATCH):
         return Overtaken(f"{operation}: {message}")
     if error.status in _TRANSIENT and not _definite(error):
         return TargetUnavailable(f"{operation}: the API server can't do it now", why=message)

@@ -9,7 +9,7 @@ from typing import Any
 from deployer.core.seam import Seam
 from deployer.core.state import DeploymentName
 from deployer.core.target import Payload
-from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable
+from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, PermissionDenied, TargetUnavailable
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, status_of
 
@@ -49,6 +49,8 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
         except ApiError as error:
             if status_of(error.body) is None:
                 raise _of_the_model(name, error) from error
+            if error.status == 404 and _is_there(name, cloud):
+                raise ApiError(503, b"its Service has no endpoints yet") from error
             raise
 
     try:
@@ -57,6 +59,14 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
         raise DeploymentNotFound(
             f"there is no deployment {name} in namespace {cloud.namespace}", advice="deploy list shows what is there"
         ) from absent
+
+
+def _is_there(name: DeploymentName, cloud: Kube) -> bool:
+    """Whether there is such a Service: one whose Endpoints a controller has still to make is not found either, by the API server's words."""
+    try:
+        return cloud.find("Service", name) is not None
+    except PermissionDenied:
+        return False
 
 
 def _of_the_model(name: str, error: ApiError) -> DeployerError:

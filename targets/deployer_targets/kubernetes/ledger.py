@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from deployer.core.ledger import Claim, claim_by_comparing, verify_holder
 from deployer.core.state import DeploymentName, Record
@@ -15,7 +14,12 @@ from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import Absent, Overtaken
 
 _RECORD = "record."
+_ATTACHED = "attached"
+"""The kinds of which something was ever put beside this deployment."""
 KIND = "ConfigMap"
+VERSION = "version of the ledger"
+MARKED = "marked"
+"""By which a run remembers the version that it saw last, until it claims, and all that it has marked, until it looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,15 @@ class ConfigMapLedger:
     def look(self) -> Object | None:
         return self.cloud.find(KIND, names.ledger(self.name))
 
+    def known(self) -> Object | None:
+        """As the run that has the claim wrote it last: nobody else writes it as long as that is so, and each of its writes holds it to be so."""
+        return self.cloud.known(KIND, names.ledger(self.name)) or self.look()
+
     def read(self) -> Mapping[str, Record]:
         return records_of(self.look())
 
     def write(self, record: Record) -> bool:
-        data = _data(self.look())
+        data = _data(self.known())
         kept = data.get(f"{_RECORD}{record.generation}")
         if kept is not None and Record.from_json(kept).same(record):
             return False
@@ -40,19 +48,27 @@ class ConfigMapLedger:
         return True
 
     def drop(self, generations: Collection[str]) -> bool:
-        there = [each for each in generations if f"{_RECORD}{each}" in _data(self.look())]
+        there = [each for each in generations if f"{_RECORD}{each}" in _data(self.known())]
         if there:
             self._put([{"op": "remove", "path": f"/data/{_RECORD}{each}"} for each in there])
         return bool(there)
 
+    def attach(self, kind: str) -> bool:
+        """Note a kind before the first of it is made, so that it is looked for from then on."""
+        there = attached(self.known())
+        if kind not in there:
+            self._put([_set(_ATTACHED, " ".join(sorted({*there, kind})))])
+        return kind not in there
+
     def claim(self, run: str) -> None:
-        claim_by_comparing(self.name, run, self._looked, lambda version: self._claimed(run, version))
+        listed = self.cloud.learnt.pop(VERSION, None)
+        claim_by_comparing(self.name, run, self._looked, lambda version: self._claimed(run, version), listed=listed)
 
     def verify(self, run: str) -> None:
         verify_holder(self.name, run, _data(self.look()).get(names.CLAIM))
 
     def history(self) -> str:
-        return _data(self.look()).get(names.HISTORY, "")
+        return _data(self.known()).get(names.HISTORY, "")
 
     def keep_history(self, text: str, before: str) -> None:
         """In place of what was there before.
@@ -69,7 +85,7 @@ class ConfigMapLedger:
     def release(self) -> bool:
         """Clear all of it, while the claim is this run's."""
         try:
-            self.cloud.fenced(KIND, names.ledger(self.name), partial(self.cloud.delete, KIND))
+            self.cloud.remove(KIND, names.ledger(self.name), self.known())
         except (Absent, Conflict):
             if self.look() is not None:
                 raise
@@ -85,7 +101,8 @@ class ConfigMapLedger:
             raise
         except Refused as no:
             self.verify(self.cloud.run)
-            kept = _data(self.look())  # the answer to a try that went through may have been lost
+            found = self.cloud.written(KIND, self.cloud.get(KIND, names.ledger(self.name)))
+            kept = _data(found)  # the answer to a try that went through may have been lost
             if all(kept.get(each["path"].removeprefix("/data/")) == each.get("value") for each in changes if each["op"] != "test"):
                 return
             if any(each["op"] == "test" for each in changes):
@@ -106,22 +123,38 @@ class ConfigMapLedger:
                 free.patch(KIND, where, [{"op": "test", "path": "/metadata/resourceVersion", "value": version}, _set(names.CLAIM, run)])
         except (Overtaken, Absent):
             return False
-        except Refused:
-            if self._looked().version == version:
-                raise
-            return False
         return True
 
 
 def mark(name: DeploymentName, cloud: Kube) -> None:
     """Make the run that claimed the name known to all that it has, so that each of them has another version than an older run saw.
 
-    A write of that run which comes late is refused then, whether or not this run changes the thing as well.
+    A write of that run which comes late is refused then, whether or not this run changes the thing as well. What is there is remembered for the
+    look that follows. Who marks late what a newer run has marked already finds so at the end.
+
+    Raises:
+        Conflict: a newer run has the name.
     """
-    for kind in ("Service", "Deployment"):
-        for found in cloud.list(kind, names.labels(name), metadata=True):
+    beside = served(attached(ConfigMapLedger(cloud, name).known()), cloud)
+    marked: dict[str, list[Object]] = {kind: [] for kind in ("Service", "Deployment", "Secret", *beside)}
+    for kind, found in marked.items():
+        alone = kind == "Secret"  # what is in it is nobody's business here
+        for each in cloud.list(kind, names.labels(name), metadata=alone):
             with suppress(Absent):
-                cloud.merge(kind, found["metadata"]["name"], {"metadata": {"annotations": {names.RUN: cloud.run}}})
+                found.append(cloud.annotate(kind, each["metadata"]["name"], {names.RUN: cloud.run}, metadata=alone))
+    cloud.learnt[MARKED] = marked
+    if any(marked.values()):
+        cloud.check()
+
+
+def attached(ledger: Object | None) -> tuple[str, ...]:
+    """The kinds of which something may stand beside a deployment."""
+    return tuple(_data(ledger).get(_ATTACHED, "").split())
+
+
+def served(kinds: Iterable[str], cloud: Kube) -> Iterator[str]:
+    """Those of the kinds that the cluster has still."""
+    return (kind for kind in kinds if cloud.connection.discovery.find(kind))
 
 
 def records_of(ledger: Object | None) -> Mapping[str, Record]:

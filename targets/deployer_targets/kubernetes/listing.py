@@ -1,4 +1,4 @@
-"""All deployments of a namespace: three lists, however many there are."""
+"""All deployments of a namespace: three lists, however many there are, of as little of each as will do."""
 
 from __future__ import annotations
 
@@ -10,24 +10,27 @@ from deployer.core.state import DeploymentName, Status
 from deployer.core.target import Summary
 from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.client import Kube, Object
-from deployer_targets.kubernetes.observe import labelled, ready_count, traffic_of
+from deployer_targets.kubernetes.observe import labelled, traffic_of
 
 
 def summaries(cloud: Kube) -> Iterator[Summary]:
     """A row each; those without a Service, as an interrupted run leaves them, too."""
     ours = {names.MANAGED_BY: names.MANAGER}
     deployments: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for each in cloud.list("Deployment", ours):
-        counts = int(each["spec"]["replicas"]), ready_count(each)
-        deployments[labelled(each, names.INSTANCE)][labelled(each, names.GENERATION)] = counts
-    left = {labelled(each, names.INSTANCE): each for each in cloud.list("ConfigMap", ours, metadata=True)}
-    for service in cloud.list("Service", ours):
+    for row in cloud.table("Deployment", ours, ("Name", "Ready")):
+        (name, _, generation), (ready, _, wanted) = row["Name"].rpartition("-"), row["Ready"].partition("/")
+        deployments[name][generation] = int(wanted), int(ready)
+    left = {row["Name"].removesuffix(names.ledger(DeploymentName(""))) for row in cloud.table("ConfigMap", ours, ("Name",))}
+    for row in cloud.table("Service", ours, ("Selector",), marks=True):
+        pairs = (each.partition("=") for each in str(row.get("Selector", "")).split(","))
+        service = {"metadata": row["metadata"], "spec": {"selector": {key: value for key, _, value in pairs}}}
+        if labelled(service, names.GENERATION):
+            continue  # a route's
         name = labelled(service, names.INSTANCE)
-        left.pop(name, None)
+        left.discard(name)
         yield _summary(DeploymentName(name), service, deployments[name])
-    for name in sorted(left.keys() | deployments.keys() - {""}):
-        if name in left:
-            yield Summary(DeploymentName(name), Status.FAILED, reason="nothing serves: what an interrupted run left")
+    for name in sorted(left):
+        yield Summary(DeploymentName(name), Status.FAILED, reason="nothing serves: what an interrupted run left")
 
 
 def image_uses(cloud: Kube) -> Iterator[tuple[str, str]]:

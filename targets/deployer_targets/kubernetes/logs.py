@@ -11,13 +11,14 @@ from typing import Any
 
 from deployer.core.state import DeploymentName
 from deployer.core.target import LogLine
-from deployer.errors import DeploymentNotFound
+from deployer.errors import DeploymentNotFound, TargetUnavailable
 from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import ApiError
 from deployer_targets.kubernetes.manifests import CONTAINER
 
 _LOOK_SECONDS = 2.0
+_AGAIN_SECONDS = 1.0
 
 
 def lines(name: DeploymentName, cloud: Kube, *, follow: bool, tail: int) -> Iterator[LogLine]:
@@ -41,33 +42,44 @@ def _of_pod(pod: Object, tail: int, cloud: Kube) -> Iterator[LogLine]:
 def _read(pod: str, cloud: Kube, query: dict[str, str], tail: int) -> Iterator[LogLine]:
     """Nothing where the container hasn't begun, or what it wrote is gone."""
     limits = {"tailLines": str(tail)} if tail else {}
-    with suppress(ApiError):
-        answer = _asked(pod, cloud, {**query, **limits}, stream=False)
-        yield from (_line(text, pod) for text in answer.data.decode(errors="replace").splitlines())
+
+    def read() -> bytes:
+        try:
+            return bytes(_asked(pod, cloud, {**query, **limits}, stream=False).data)
+        except ApiError:
+            return b""
+
+    yield from (_line(text, pod) for text in cloud.connection.seam.call(read, f"read the log of {pod}").decode(errors="replace").splitlines())
 
 
 def _followed(name: DeploymentName, seen: dict[str, str], cloud: Kube) -> Iterator[LogLine]:
-    """One thread for each pod's stream; pods that come are found by looking again."""
+    """One thread for each pod's stream, begun again where it breaks; pods that come and go are found by looking again."""
     arrived: queue.Queue[LogLine] = queue.Queue()
     over = threading.Event()
-    followed: set[str] = set()
+    there = set[str]()
+    followed = set[str]()
 
-    def follow(pod: str, since: str) -> None:
-        with suppress(Exception):  # however a pod's stream ends, those of the others go on
-            answer = _asked(pod, cloud, {"follow": "true", **({"sinceTime": since} if since else {})}, stream=True)
-            for text in _texts(answer):
-                if over.is_set():
-                    return
-                if not since or text.partition(" ")[0] > since:
-                    arrived.put(_line(text, pod))
+    def follow(pod: str, last: str) -> None:
+        while pod in there and not over.is_set():
+            with suppress(Exception):  # however a pod's stream ends, those of the others go on
+                answer = _asked(pod, cloud, {"follow": "true", **({"sinceTime": f"{last}Z"} if last else {})}, stream=True)
+                for text in _texts(answer):
+                    if over.is_set():
+                        return
+                    moment = _moment(text.partition(" ")[0])
+                    if moment[: len(last)] > last:
+                        last = moment
+                        arrived.put(_line(text, pod))
+            over.wait(_AGAIN_SECONDS)
 
     try:
         while True:
-            for pod in cloud.list("Pod", names.labels(name)):
-                each = pod["metadata"]["name"]
-                if each not in followed and (pod.get("status") or {}).get("phase") != "Pending":
-                    followed.add(each)
-                    threading.Thread(target=follow, args=(each, seen.get(each, "")), name=f"logs of {each}", daemon=True).start()
+            with suppress(TargetUnavailable):  # which may be back a moment later, as the streams
+                found = list(cloud.list("Pod", names.labels(name)))
+                there = {pod["metadata"]["name"] for pod in found if (pod.get("status") or {}).get("phase") != "Pending"}
+            for each in there - followed:
+                followed.add(each)
+                threading.Thread(target=follow, args=(each, seen.get(each, "")), name=f"logs of {each}", daemon=True).start()
             with suppress(queue.Empty):
                 yield arrived.get(timeout=_LOOK_SECONDS)
                 while True:
@@ -99,4 +111,10 @@ def _line(text: str, pod: str) -> LogLine:
 
 def _last(pod: Object, found: list[LogLine]) -> str:
     times = [line.time for line in found if line.source == pod["metadata"]["name"] and line.time]
-    return max(times).isoformat().replace("+00:00", "Z") if times else ""
+    return max(times).isoformat(timespec="microseconds").partition("+")[0] if times else ""
+
+
+def _moment(stamp: str) -> str:
+    """A time as the cluster writes it, so that others can be compared with it: zeros at its end are left out there."""
+    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    return f"{whole}.{fraction:0<9}"

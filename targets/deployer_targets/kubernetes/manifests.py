@@ -9,18 +9,19 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.core.container import with_packages
 from deployer.core.state import DeploymentName, Image
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes import names, patching
+from deployer_targets.kubernetes import delivery, names, patching
 from deployer_targets.kubernetes.config import KubernetesConfig
 
-PORT = 8080
+PORT, GRPC_PORT = 8080, 9000
+SERVICE_PORT = {"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}
 CONTAINER = "model"
-MODEL_PATH = "/opt/ml/model"
 LIVE, READY = "/v2/health/live", "/v2/health/ready"
 PENDING = "made-with-the-model"
-"""Stands for the image until the model is on it."""
+"""Stands for the pods' image until it is made."""
 
 _STARTS = 600
 """Seconds that the server's own process may take until it answers that it lives, before the model is loaded."""
@@ -29,7 +30,7 @@ Manifest = dict[str, Any]
 Spec = DeploymentSpec[KubernetesConfig]
 
 
-def deployment(spec: Spec, image: str = PENDING) -> Manifest:
+def deployment(spec: Spec) -> Manifest:
     """One generation, without pods at first: how many it has is said by another field manager, once it is known to be wanted still."""
     name, config, generation = spec.name, spec.config, spec.generation
     own = {**config.labels, **names.labels(name, generation), names.NAME: name}
@@ -44,20 +45,21 @@ def deployment(spec: Spec, image: str = PENDING) -> Manifest:
         "spec": {
             "replicas": 0,
             "revisionHistoryLimit": 0,
-            "progressDeadlineSeconds": config.progress_deadline,
+            "progressDeadlineSeconds": delivery.deadline(spec),
             "selector": {"matchLabels": names.selector(name, generation)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-            "template": {"metadata": {"labels": own, "annotations": dict(config.annotations)}, "spec": pod(spec, image)},
+            "template": {"metadata": {"labels": own, "annotations": dict(config.annotations)}, "spec": pod(spec, PENDING)},
         },
     }
-    return _patched(config, manifest)
+    return patched(config, manifest)
 
 
 def pod(spec: Spec, image: str) -> Manifest:
     """The pod's spec."""
     config = spec.config
+    pull_secrets = (*config.image_pull_secrets, *([names.pull_secret(spec.name)] if config.pull_secret else ()))
     wanted = {
-        "imagePullSecrets": [{"name": each} for each in config.image_pull_secrets],
+        "imagePullSecrets": [{"name": each} for each in pull_secrets],
         "serviceAccountName": config.service_account,
         "nodeSelector": dict(config.node_selector),
         "tolerations": [dict(each) for each in config.tolerations],
@@ -72,9 +74,17 @@ def pod(spec: Spec, image: str) -> Manifest:
         "affinity": _affinity(config.affinity, spec.image),
         "topologySpreadConstraints": [_spread(spec, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")],
         "containers": [_container(spec, image)],
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": [
+            {"name": "tmp", "emptyDir": {}},
+            *delivery.volumes(spec),
+        ],
         **{key: value for key, value in wanted.items() if value},
     }
+
+
+def pending(manifest: Manifest) -> bool:
+    """Whether a Deployment waits for its pods' image."""
+    return any(each["image"] == PENDING for each in manifest["spec"]["template"]["spec"]["containers"])
 
 
 def with_image(manifest: Manifest, image: str) -> Manifest:
@@ -86,6 +96,13 @@ def with_image(manifest: Manifest, image: str) -> Manifest:
     return made
 
 
+def again(manifest: Manifest, found: Mapping[str, Any]) -> Manifest:
+    """A Deployment in place of the one that was found, with as many pods as that has."""
+    version = found["metadata"]["resourceVersion"]
+    spec = {key: value for key, value in manifest["spec"].items() if key != "replicas"}
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": version}, "spec": spec}
+
+
 def service(name: DeploymentName, generation: str, config: KubernetesConfig, annotations: Mapping[str, str]) -> Manifest:
     """The pointer: what it selects is what serves; no generation: all that have pods."""
     manifest = {
@@ -94,10 +111,13 @@ def service(name: DeploymentName, generation: str, config: KubernetesConfig, ann
         "metadata": {"name": name, "labels": {**names.labels(name), names.NAME: name}, "annotations": dict(annotations)},
         "spec": {
             "selector": names.selector(name, generation),
-            "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": "http"}],
+            "ports": [
+                SERVICE_PORT,
+                *([{"name": "grpc", "port": GRPC_PORT, "protocol": "TCP", "targetPort": "grpc"}] if config.grpc else []),
+            ],
         },
     }
-    return _patched(config, manifest)
+    return patched(config, manifest)
 
 
 def secret(spec: Spec) -> Manifest:
@@ -114,17 +134,13 @@ def secret(spec: Spec) -> Manifest:
         "type": "Opaque",
         "stringData": dict(config.env),
     }
-    return _patched(config, manifest)
+    return patched(config, manifest)
 
 
-def replicas(name: DeploymentName, generation: str, count: int, version: str) -> Manifest:
-    """The number of pods of a generation, in place of that which the version has."""
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": names.of_generation(name, generation), "resourceVersion": version},
-        "spec": {"replicas": count},
-    }
+def marked(manifest: Manifest, run: str) -> Manifest:
+    """The same, made by this run."""
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**(metadata.get("annotations") or {}), names.RUN: run}}}
 
 
 def environment(config: KubernetesConfig) -> dict[str, str]:
@@ -134,7 +150,21 @@ def environment(config: KubernetesConfig) -> dict[str, str]:
         "DEPLOYER_GRACE_SECONDS": str(_grace(config)),
         "DEPLOYER_REQUEST_TIMEOUT_SECONDS": str(config.request_timeout),
     }
-    return told | ({"DEPLOYER_WORKERS": str(config.workers)} if config.workers else {})
+    said = {"DEPLOYER_WORKERS": config.workers, "DEPLOYER_GRPC_PORT": GRPC_PORT if config.grpc else None}
+    return told | {name: str(value) for name, value in said.items() if value}
+
+
+def told(spec: Spec) -> dict[str, str]:
+    """What the runtime of a deployment is told."""
+    return with_packages(environment(spec.config), spec.record.packages)
+
+
+def patched(config: KubernetesConfig, manifest: Manifest) -> Manifest:
+    """A manifest with the user's patches of its kind."""
+    try:
+        return patching.patched(manifest, config.patch.get(manifest["kind"], ()))
+    except ValueError as error:
+        raise ConfigInvalid(f"{error} (of the {manifest['kind']})", advice="deploy plan -o yaml shows the manifests that -C patch changes") from error
 
 
 def _grace(config: KubernetesConfig) -> int:
@@ -150,17 +180,20 @@ def _container(spec: Spec, image: str) -> Manifest:
         "imagePullPolicy": "IfNotPresent",
         "args": ["serve"],
         "env": [
-            *({"name": name, "value": value} for name, value in environment(config).items()),
+            *({"name": name, "value": value} for name, value in {**told(spec), **delivery.variables(spec)}.items()),
             *({"name": name, "valueFrom": dict(source)} for name, source in sorted(config.env_from.items())),
         ],
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": config.resources.model_dump(mode="json"),
+        "ports": [
+            {"name": "http", "containerPort": PORT, "protocol": "TCP"},
+            *([{"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"}] if config.grpc else []),
+        ],
+        "resources": delivery.resources(spec),
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True},
         "startupProbe": {"httpGet": {"path": LIVE, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": _STARTS},
         "livenessProbe": {"httpGet": {"path": LIVE, "port": "http"}, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 6},
         "readinessProbe": {"httpGet": {"path": READY, "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 3},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, *delivery.mounts(spec)],
     }
     if config.env:
         container["envFrom"] = [{"secretRef": {"name": names.of_generation(spec.name, spec.generation)}}]
@@ -180,10 +213,3 @@ def _affinity(asked: Mapping[str, Any], image: Image) -> Manifest:
 def _spread(spec: Spec, key: str) -> Manifest:
     chosen = {"matchLabels": names.selector(spec.name, spec.generation)}
     return {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": chosen}
-
-
-def _patched(config: KubernetesConfig, manifest: Manifest) -> Manifest:
-    try:
-        return patching.patched(manifest, config.patch.get(manifest["kind"], ()))
-    except ValueError as error:
-        raise ConfigInvalid(f"{error} (of the {manifest['kind']})", advice="deploy plan -o yaml shows the manifests that -C patch changes") from error

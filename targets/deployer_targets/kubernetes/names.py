@@ -25,8 +25,14 @@ TRAFFIC = "deployer.io/traffic"
 """The shares that a Service is to give, "c0de7741aa=90 5d41402abc=10"."""
 RUN = "deployer.io/run"
 """The run that claimed the name last: what an older one has seen of the thing before isn't its version any more."""
+SPLIT_BY = "deployer.io/split-by"
+"""What splits the traffic while two generations share it, where it isn't the Service, which leads to the first of them meanwhile."""
 COUNTED = "deployer.io/counted"
 """What the pods of the generation that is tried had answered when it was given its share."""
+REPLICAS = "deployer.io/replicas"
+"""How many pods we gave a generation last: where it has others by now, somebody else has them in hand."""
+PODS = "deployer.io/pods"
+"""How many pods there are to be once a generation has all of the traffic again that two share now."""
 MODEL, MADE, IMAGE = "deployer.io/model", "deployer.io/made", "deployer.io/image"
 
 SERVICE, DEPLOYMENT, SECRET, CLAIM, HISTORY, RECORD = "service", "deployment", "secret", "claim", "history", generations.RECORD
@@ -65,6 +71,11 @@ def ledger(name: DeploymentName) -> str:
 def of_generation(name: DeploymentName, generation: str) -> str:
     """The Deployment of a generation, and its Secret."""
     return f"{name}-{generation}"
+
+
+def pull_secret(name: DeploymentName) -> str:
+    """The Secret with the nodes' login to the registry."""
+    return f"{name}-pull"
 
 
 def labels(name: DeploymentName, generation: str = "") -> dict[str, str]:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.core.rollout import Traffic
-from deployer.core.state import DeploymentName, Observed, Resource, Share, Status
+from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer.errors import NotOurs
 from deployer_targets.kubernetes import names, pods
+from deployer_targets.kubernetes.attachment_options import GatewayRoute, Ingress
+from deployer_targets.kubernetes.attachments import AUTOSCALER, resource
 from deployer_targets.kubernetes.client import Kube, Object
-from deployer_targets.kubernetes.ledger import KIND, records_of
+from deployer_targets.kubernetes.ledger import MARKED, VERSION, ConfigMapLedger, attached, records_of, served
+from deployer_targets.kubernetes.owners import drifted, taken
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What only the planner must know: how many pods each generation is to have, and how many what serves has where somebody else says so."""
+    """What only the target's own plans and steps must know.
+
+    Attributes:
+        counts: how many pods each generation is to have.
+        owned: how many what serves has, where somebody else says so.
+        pods: how many it is to have once it has all of the traffic again that two share now.
+        attached: what stands beside the pods and the Service.
+        things: all of these, Deployments and Secrets as they were seen.
+        drifted: the generations in whose Deployment somebody else has set something.
+    """
 
     counts: Mapping[str, int] = field(default_factory=dict)
     owned: int | None = None
+    pods: int | None = None
+    attached: Mapping[Resource, Object] = field(default_factory=dict)
+    things: Mapping[Resource, Object] = field(default_factory=dict, repr=False)
+    drifted: frozenset[str] = frozenset()
 
 
 Seen = Observed[View]
@@ -31,17 +47,27 @@ def observe(name: DeploymentName, cloud: Kube) -> Seen | None:
     Raises:
         NotOurs: there is a Service of that name, and it is somebody else's.
     """
-    service = service_of(name, cloud)
-    ledger = cloud.find(KIND, names.ledger(name))
-    deployments = {labelled(each, names.GENERATION): each for each in cloud.list("Deployment", names.labels(name))}
-    secrets = [labelled(each, names.GENERATION) for each in cloud.list("Secret", names.labels(name), metadata=True)]
+    marked = cloud.learnt.pop(MARKED, None)  # a moment ago
+    service = service_of(name, cloud, marked["Service"] if marked else None)
+    ledger = ConfigMapLedger(cloud, name).known()
+    cloud.learnt[VERSION] = ledger["metadata"]["resourceVersion"] if ledger else ""
+
+    def listed(kind: str) -> Iterable[Object]:
+        return marked[kind] if marked and kind in marked else cloud.list(kind, names.labels(name), metadata=kind == "Secret")
+
+    deployments = {labelled(each, names.GENERATION): each for each in listed("Deployment")}
+    secrets = {Resource(names.SECRET, each["metadata"]["name"]): each for each in listed("Secret")}
     if not (service or ledger or deployments or secrets):
         return None
+    attachments = ({**each, "kind": kind} for kind in served(attached(ledger), cloud) for each in listed(kind))  # a list's items don't say it
+    beside_it = {resource(each): each for each in attachments if resource(each) != names.service(name)}
+    things = {**{names.deployment(name, each): found for each, found in deployments.items()}, **secrets, **beside_it}
     records, traffic = records_of(ledger), traffic_of(service)
     status, reason = _condition(name, traffic, deployments, cloud)
     data = (ledger or {}).get("data") or {}
     beside = [Resource(kind, name) for kind in (names.CLAIM, names.HISTORY) if ledger is not None and (kind in data or kind == names.CLAIM)]
     serving = deployments.get(traffic[0].generation) if traffic else None
+    counts = {each: int(found["spec"]["replicas"]) for each, found in deployments.items()}
     owned = serving["spec"]["replicas"] if serving and not counted_by_us(serving) else None
     return Observed(
         name=name,
@@ -52,26 +78,32 @@ def observe(name: DeploymentName, cloud: Kube) -> Seen | None:
             (
                 *([names.service(name)] if service else ()),
                 *(names.deployment(name, each) for each in deployments),
-                *(names.secret(name, each) for each in secrets),
+                *secrets,
                 *(Resource(names.RECORD, each) for each in records),
+                *beside_it,
                 *beside,
             )
         ),
-        owned_elsewhere={"replicas": owned} if owned is not None else {},
+        owned_elsewhere={
+            **({"replicas": owned} if owned is not None and Resource(AUTOSCALER.lower(), name) not in beside_it else {}),
+            **dict(taken(name, traffic, records, deployments, beside_it)),
+        },
         reason=reason,
-        url=f"http://{name}.{cloud.namespace}.svc" if service else "",
-        view=View({each: int(found["spec"]["replicas"]) for each, found in deployments.items()}, owned),
-        detail={"service": service or {}, "deployments": [*deployments.values()]},
+        url=_url(name, service, records.get(traffic[0].generation) if traffic else None, cloud),
+        view=View(counts, owned, _pods(service), beside_it, things, drifted(traffic, records, deployments)),
+        detail={"service": service or {}, "deployments": [*deployments.values()], "attached": [*beside_it.values()]},
     )
 
 
-def service_of(name: DeploymentName, cloud: Kube) -> Object | None:
-    """The pointer, where it is there.
+def service_of(name: DeploymentName, cloud: Kube, marked: Iterable[Object] | None = None) -> Object | None:
+    """The pointer, where it is there. `marked`: those that were just found to be ours.
 
     Raises:
         NotOurs
     """
-    found = cloud.find("Service", name)
+    found = next((each for each in marked or () if each["metadata"]["name"] == name), None)
+    if found is None and (marked is None or name in cloud.adopts):
+        found = cloud.find("Service", name)
     if found is not None and not is_ours(found, name) and name not in cloud.adopts:
         raise NotOurs(
             f"a Service {name} is in namespace {cloud.namespace}, made by somebody else", advice="choose another name, or take it over: --adopt"
@@ -91,9 +123,12 @@ def traffic_of(service: Object | None) -> Traffic:
     """The shares that a Service gives: what it selects, and, where that is several, what it says of them."""
     if service is None:
         return ()
-    told = (service["metadata"].get("annotations") or {}).get(names.TRAFFIC, "")
+    said = service["metadata"].get("annotations") or {}
+    told = said.get(names.TRAFFIC, "")
     shares = tuple(Share(generation, int(percent)) for generation, _, percent in (each.partition("=") for each in told.split()))
     selected = (service["spec"].get("selector") or {}).get(names.GENERATION)
+    if names.SPLIT_BY in said and shares and shares[0].generation == selected:
+        return shares
     if selected and [each.generation for each in shares if each.percent] != [selected]:
         return (Share(selected),)
     return shares
@@ -105,7 +140,10 @@ def told(traffic: Traffic) -> str:
 
 
 def counted_by_us(deployment: Object) -> bool:
-    """Whether nobody else has said how many pods there are: an autoscaler, or somebody by hand."""
+    """Whether nobody else has said how many pods there are: an autoscaler, or somebody by hand. Not every version notes who has scaled."""
+    ours = (deployment["metadata"].get("annotations") or {}).get(names.REPLICAS)
+    if ours is not None and int(ours) != deployment["spec"]["replicas"]:
+        return False
     for entry in deployment["metadata"].get("managedFields") or ():
         fields: Mapping[str, Any] = entry.get("fieldsV1") or {}
         if "f:replicas" in (fields.get("f:spec") or {}) and entry.get("manager") not in (names.MANAGER, names.COUNTER):
@@ -115,6 +153,21 @@ def counted_by_us(deployment: Object) -> bool:
 
 def ready_count(deployment: Object | None) -> int:
     return int(((deployment or {}).get("status") or {}).get("readyReplicas") or 0)
+
+
+def _url(name: DeploymentName, service: Object | None, record: Record | None, cloud: Kube) -> str:
+    """Where it is asked: from outside, where there is a way in that has a name."""
+    if service is None:
+        return ""
+    options = record.options if record else {}
+    route, ingress = options.get("route"), options.get("ingress")
+    outside = (GatewayRoute(**route).url if route else "") or (Ingress(**ingress).url if ingress else "")
+    return outside or f"http://{name}.{cloud.namespace}.svc"
+
+
+def _pods(service: Object | None) -> int | None:
+    told = ((service or {"metadata": {}})["metadata"].get("annotations") or {}).get(names.PODS)
+    return int(told) if told else None
 
 
 def _condition(name: DeploymentName, traffic: Traffic, deployments: Mapping[str, Object], cloud: Kube) -> tuple[Status, str]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 Pod = Mapping[str, Any]
+Event = Mapping[str, Any]
 
 _CRASHES = 3
 """So often a container may end by itself before it counts as one that can't run."""
 _OWN_CODES = frozenset({1, 2})
 """With these the runtime ends where the model can't be loaded or a setting is wrong: it has said why, and won't say otherwise."""
 _NO_IMAGE = ("not found", "manifest unknown", "unauthorized", "denied", "no basic auth", "name unknown", "forbidden")
+NO_ROOM = "no node has room for it"
+_GROWS, _GROWS_NOT = ("TriggeredScaleUp", "Nominated"), "NotTriggerScaleUp"
+"""What the cluster's autoscaler says of a pod without a node; Karpenter says Nominated."""
 _BUSY = ("429", "toomanyrequests", "timeout", "deadline exceeded", "connection refused", "no route", "i/o timeout")
 
 
@@ -23,6 +27,7 @@ class Trouble:
     Attributes:
         what: a phrase; `why` is the cluster's own sentence, `lines` the container's last ones.
         certain: waiting longer won't help.
+        pod: whose events may say more.
     """
 
     what: str
@@ -30,6 +35,7 @@ class Trouble:
     advice: str = ""
     lines: tuple[str, ...] = ()
     certain: bool = False
+    pod: str = ""
 
 
 def here(pods: Iterable[Pod]) -> list[Pod]:
@@ -51,6 +57,27 @@ def worst(pods: Iterable[Pod], *, ours: bool = True) -> Trouble | None:
     return next((each for each in found if each.certain), found[0] if found else None)
 
 
+def grown(trouble: Trouble, events: Iterable[Event]) -> Trouble:
+    """What an autoscaler says of a pod that no node has room for, if one has."""
+    said = sorted((each for each in events if each.get("reason") in (*_GROWS, _GROWS_NOT)), key=_last_seen)
+    if not said:
+        return trouble
+    message = said[-1].get("message", "")
+    if said[-1]["reason"] in _GROWS:
+        return replace(trouble, what=f"{NO_ROOM} yet, and one is on its way", why=message)
+    return replace(trouble, what=f"{NO_ROOM}, and the cluster's autoscaler makes none", why=f"{message}; {trouble.why}" if trouble.why else message)
+
+
+def probed(events: Iterable[Event]) -> str:
+    """What the last probe that failed was answered; "" where none has failed."""
+    said = sorted((each for each in events if each.get("reason") == "Unhealthy"), key=_last_seen)
+    return str(said[-1].get("message", "")).strip() if said else ""
+
+
+def _last_seen(event: Event) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+
+
 def _trouble(pod: Pod, ours: bool) -> Trouble | None:
     for container in (*(_status(pod).get("initContainerStatuses") or ()), *(_status(pod).get("containerStatuses") or ())):
         if found := _of_container(container, pod, ours):
@@ -58,7 +85,7 @@ def _trouble(pod: Pod, ours: bool) -> Trouble | None:
     for condition in _status(pod).get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False" and condition.get("reason") == "Unschedulable":
             advice = "-C resources asks for less; or more nodes: an autoscaler that acts is waited for until progress_deadline"
-            return Trouble("no node has room for it", condition.get("message", ""), advice)
+            return Trouble(NO_ROOM, condition.get("message", ""), advice, pod=pod["metadata"]["name"])
     if _status(pod).get("reason") == "Evicted":
         return Trouble("the node put it out", _status(pod).get("message", ""))
     return None

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from deployer.core import generations
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.rollout import Traffic
-from deployer.core.state import DeploymentName, Image, Observed, PackagedModel, Record, Resource, Status
+from deployer.core.state import DeploymentName, Observed, Record, Resource, Status
 from deployer.errors import Conflict
-from deployer_targets.kubernetes import manifests, names
+from deployer_targets.kubernetes import attachments, manifests, names
+from deployer_targets.kubernetes.attachments import ROUTE
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.faults import Absent, Overtaken, taken_by_another
+from deployer_targets.kubernetes.faults import Absent
+from deployer_targets.kubernetes.images import PodsImage
 from deployer_targets.kubernetes.ledger import ConfigMapLedger
 from deployer_targets.kubernetes.manifests import Manifest
 from deployer_targets.kubernetes.metrics import Counts, counted
-from deployer_targets.kubernetes.observe import is_ours, observe, service_of, told, traffic_of
+from deployer_targets.kubernetes.observe import View, is_ours, labelled, observe, service_of, told, traffic_of
 from deployer_targets.kubernetes.waiting import AwaitPods
 
-_TRIES = 20
+_MARK = f"/metadata/annotations/{names.RUN.replace('/', '~1')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +48,25 @@ class WriteRecord(Step[Kube]):
 
 
 @dataclass(frozen=True, slots=True)
-class PushModel(Step[Kube]):
-    """The model in a layer on its image. `kept`: an image in service, which may have it already."""
+class PushImage(Step[Kube]):
+    """What the pods run."""
 
-    image: Image
-    model: PackagedModel
-    kept: str
+    image: PodsImage
     effect = Effect.CREATE
 
     def describe(self) -> str:
-        return "model layer"
+        return "model layer" if self.image.has_model else "image"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        from deployer_targets.kubernetes.images import layer_of
-
-        return layer_of(self.image, self.model, self.kept, cloud).push(progress.moved)
+        return self.image.opened(cloud).push(progress.moved)
 
 
 @dataclass(frozen=True, slots=True)
 class MakeSecret(Step[Kube]):
-    """A generation's environment."""
+    """A generation's environment. `there`: the plan saw it."""
 
     manifest: Manifest = field(repr=False)
+    there: bool = False
     effect = Effect.CREATE
 
     @property
@@ -76,22 +77,26 @@ class MakeSecret(Step[Kube]):
         return f"secret {self.manifest['metadata']['name']}"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        if cloud.find("Secret", self.manifest["metadata"]["name"]) is not None:
+        if self.there:
             return False
         cloud.check()
-        cloud.apply("Secret", self.manifest)
+        cloud.apply("Secret", manifests.marked(self.manifest, cloud.run))
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class MakeDeployment(Step[Kube]):
-    """A generation's Deployment, without pods yet: what a run leaves that was overtaken just then costs nothing. Its image is known by now."""
+    """A generation's Deployment, without pods yet: what a run leaves that was overtaken just then costs nothing. Its image is known by now.
 
-    name: DeploymentName
+    Attributes:
+        there: the plan saw it, which is marked: no older run takes it away.
+        again: it is made again as it was to be, whatever somebody else has set in it; its number of pods stays.
+    """
+
     manifest: Manifest
-    image: Image
-    model: PackagedModel
-    kept: str
+    image: PodsImage
+    there: bool = False
+    again: bool = False
     effect = Effect.CREATE
 
     @property
@@ -102,14 +107,20 @@ class MakeDeployment(Step[Kube]):
         return f"deployment {self.manifest['metadata']['name']}"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        from deployer_targets.kubernetes.images import layer_of
-
-        found = cloud.find("Deployment", self.manifest["metadata"]["name"])
-        if found is not None and is_ours(found, self.name):
+        if self.there:
             return False
-        image = layer_of(self.image, self.model, self.kept, cloud).reference()
+        manifest = manifests.marked(self.manifest, cloud.run)
+        if manifests.pending(manifest):
+            manifest = manifests.with_image(manifest, self.image.opened(cloud).reference())
+
+        def change(found: Object) -> bool:
+            cloud.apply("Deployment", manifests.again(manifest, found), force=True)
+            return True
+
+        if self.again:
+            return cloud.fenced("Deployment", manifest["metadata"]["name"], change)
         cloud.check()
-        cloud.apply("Deployment", manifests.with_image(self.manifest, image))
+        cloud.apply("Deployment", manifest)
         return True
 
 
@@ -139,6 +150,7 @@ class Point(Step[Kube]):
     Attributes:
         real: what the shares come to in whole pods, in words.
         there: the plan saw the Service, somebody else's that is taken over or ours.
+        pods: how many a generation is to have once it has all of the traffic again; None where it has.
     """
 
     record: Record
@@ -148,6 +160,7 @@ class Point(Step[Kube]):
     real: str = ""
     back: bool = False
     there: bool = True
+    pods: int | None = None
     effect = Effect.SWITCH
 
     @property
@@ -158,28 +171,29 @@ class Point(Step[Kube]):
         return f"service {self.name}" + (f", {self.to[1].percent} % to {self.to[1].generation}{self.real}" if len(self.to) > 1 else "")
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        for _ in range(_TRIES):
-            service = cloud.find("Service", self.name) if self.there else service_of(self.name, cloud)
-            now = traffic_of(service)
-            if now == self.to:
-                return False
-            leads = tuple(each.generation for each in now)
-            if self.back and self.expecting[-1] not in leads[1:]:
-                return False
-            if leads != self.expecting:
-                raise Conflict(f"{self.name} leads to {' and '.join(leads) or 'nothing'} by now: somebody else changed it meanwhile")
-            if self._selected() == "":
-                park(self.name, frozenset(each.generation for each in self.to), cloud)
-            manifest = self._manifest(counted(self.name, self.to[-1].generation, cloud) if len(self.to) > 1 else {})
+        return cloud.contested("Service", self.name, partial(self._switch, cloud))
+
+    def _switch(self, cloud: Kube, known: Object | None) -> bool:
+        service = known or (cloud.find("Service", self.name) if self.there else service_of(self.name, cloud))
+        now = traffic_of(service)
+        if now == self.to:
+            return False
+        leads = tuple(each.generation for each in now)
+        if self.back and self.expecting[-1] not in leads[1:]:
+            return False
+        if leads != self.expecting:
+            raise Conflict(f"{self.name} leads to {' and '.join(leads) or 'nothing'} by now: somebody else changed it meanwhile")
+        if not self._selected():
+            _park_all_but(self.to, self.name, cloud)
+        manifest = self._manifest(counted(self.name, self.to[-1].generation, cloud) if len(self.to) > 1 else {})
+        if known is None:
             cloud.check()
-            with suppress(Overtaken):
-                if service is not None and not is_ours(service, self.name):
-                    service = self._without_their_selector(service, manifest, cloud)
-                if service is not None:
-                    manifest["metadata"]["resourceVersion"] = service["metadata"]["resourceVersion"]
-                cloud.apply("Service", manifest, force=True)  # where it leads is compared above
-                return True
-        raise taken_by_another(f"Service {self.name}")
+        if service is not None and not is_ours(service, self.name):
+            service = self._without_their_selector(service, manifest, cloud)
+        if service is not None:
+            manifest["metadata"]["resourceVersion"] = service["metadata"]["resourceVersion"]
+        cloud.apply("Service", manifest, force=True)  # where it leads is compared above
+        return True
 
     def _without_their_selector(self, service: Object, manifest: Manifest, cloud: Kube) -> Object:
         """Somebody else's Service, led to our pods at once: applied, their labels would be asked of our pods beside ours."""
@@ -187,12 +201,15 @@ class Point(Step[Kube]):
         return cloud.patch("Service", self.name, [same, {"op": "add", "path": "/spec/selector", "value": manifest["spec"]["selector"]}])
 
     def _selected(self) -> str:
-        """The one generation that has all of the traffic; "" where two share it."""
-        return next((each.generation for each in self.to if each.percent == 100), "")
+        """The one generation that the Service leads to: that with all of the traffic. "" where two share it, unless a route splits it."""
+        alone = next((each.generation for each in self.to if each.percent == 100), "")
+        return alone or (self.to[0].generation if self.config.route else "")
 
     def _manifest(self, before: Counts) -> Manifest:
         said = {names.TRAFFIC: told(self.to), names.MODEL: self.record.model.uri, names.MADE: self.record.provenance.time}
         said[names.COUNTED] = json.dumps(before, sort_keys=True) if before else ""
+        said[names.PODS] = str(self.pods or "")
+        said[names.SPLIT_BY] = ROUTE if self.config.route and len(self.to) > 1 else ""
         return manifests.service(self.name, self._selected(), self.config, {key: value for key, value in said.items() if value})
 
 
@@ -226,8 +243,7 @@ class Park(Step[Kube]):
         return "pods that have no traffic"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        living = frozenset(each.generation for each in traffic_of(service_of(self.name, cloud)))
-        return park(self.name, living, cloud)
+        return _park_all_but(traffic_of(service_of(self.name, cloud)), self.name, cloud)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +255,11 @@ class DeleteService(Step[Kube]):
         return f"service {self.name}"
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
-        if service_of(self.name, cloud) is None:
+        known = cloud.known("Service", self.name)
+        if known is None and service_of(self.name, cloud) is None:
             return False
         with suppress(Absent):
-            cloud.fenced("Service", self.name, partial(cloud.delete, "Service"))
+            cloud.remove("Service", self.name, known)
         return True
 
 
@@ -261,41 +278,57 @@ class Clear(Step[Kube]):
     def run(self, cloud: Kube, progress: Progress) -> bool:
         observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
         free = generations.removable(observed, names.service(self.name), self.resources, beyond=self.beyond)
-        for kind, each in (("Deployment", names.DEPLOYMENT), ("Secret", names.SECRET)):
-            for resource in sorted(one for one in free if one.kind == each):
+        view = observed.view or View()
+        if free:
+            cloud.check()
+        for kind in (*attachments.KINDS, "Deployment", "Secret"):
+            for resource in sorted(one for one in free if one.kind == kind.lower()):
                 with suppress(Absent):
-                    cloud.fenced(kind, resource.name, partial(cloud.delete, kind))
+                    cloud.remove(kind, resource.name, view.things.get(resource))
         ledger = ConfigMapLedger(cloud, self.name)
         if Resource(names.CLAIM, self.name) in free:
             ledger.release()
             return True
         ledger.drop(sorted(one.name for one in free if one.kind == names.RECORD))
-        return park(self.name, generations.alive(observed), cloud) or bool(free)
+        alive = generations.alive(observed)
+        idle = [each for each in view.counts if each not in alive and names.deployment(self.name, each) not in free]
+        return park(self.name, idle, view.counts, cloud) or bool(free)
 
 
-def park(name: DeploymentName, living: frozenset[str], cloud: Kube) -> bool:
-    """No pods for generations other than these; whether any had some."""
-    changed = False
-    for found in cloud.list("Deployment", names.labels(name)):
-        generation = found["metadata"]["labels"].get(names.GENERATION, "")
-        if generation not in living and found["spec"]["replicas"]:
-            changed = scale(name, generation, 0, cloud) or changed
-    return changed
+def _park_all_but(traffic: Traffic, name: DeploymentName, cloud: Kube) -> bool:
+    counts = {labelled(each, names.GENERATION): int(each["spec"]["replicas"]) for each in cloud.list("Deployment", names.labels(name))}
+    return park(name, counts.keys() - {each.generation for each in traffic}, counts, cloud)
+
+
+def park(name: DeploymentName, generations: Iterable[str], counts: Mapping[str, int], cloud: Kube) -> bool:
+    """No pods for these generations; whether any had some."""
+    changed = [scale(name, each, 0, cloud) for each in generations if counts[each]]
+    return any(changed)
 
 
 def scale(name: DeploymentName, generation: str, count: int, cloud: Kube, *, up: bool = False) -> bool:
     """Give a generation so many pods, with `up` at least so many; whether it had others."""
+    where = names.of_generation(name, generation)
 
-    def change(found: Object) -> bool:
+    def attempt(known: Object | None) -> bool:
+        found = known or cloud.get("Deployment", where)
         there = int(found["spec"]["replicas"])
         if there == count or (up and there > count):
-            return False
-        version = found["metadata"]["resourceVersion"]
-        cloud.apply("Deployment", manifests.replicas(name, generation, count, version), manager=names.COUNTER, force=True)
+            return False if known is None else attempt(None)
+        cloud.check()
+        mark = {"op": "test", "path": _MARK, "value": (found["metadata"].get("annotations") or {}).get(names.RUN)}
+        same = {"op": "test", "path": "/spec/replicas", "value": there}
+        cloud.patch("Deployment", where, [mark, same, *_count(count)], manager=names.COUNTER)
         return True
 
     try:
-        return cloud.fenced("Deployment", names.of_generation(name, generation), change)
+        return cloud.contested("Deployment", where, attempt)
     except Absent as gone:
         cloud.check()
         raise Conflict(f"the Deployment of {generation} is gone: somebody else removed it", advice="the same command makes it again") from gone
+
+
+def _count(count: int) -> list[dict[str, Any]]:
+    """So many pods; said beside, too, so that another number is known as another's."""
+    said = {"op": "add", "path": f"/metadata/annotations/{names.REPLICAS.replace('/', '~1')}", "value": str(count)}
+    return [{"op": "replace", "path": "/spec/replicas", "value": count}, said]

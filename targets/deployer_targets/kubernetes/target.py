@@ -8,21 +8,22 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from deployer.core.container import Container, Mount
+from deployer.core.accelerators import Accelerator
+from deployer.core.compatibility import trims
+from deployer.core.container import USER, Container, Mount
 from deployer.core.plan import Plan
-from deployer.core.state import DeploymentName, PackagedModel
-from deployer.core.target import DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Request, Summary, TargetUri
+from deployer.core.state import DeploymentName
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import DeployerError
 from deployer.events import Report
-from deployer_targets.kubernetes import images, manifests, names
+from deployer_targets.kubernetes import delivery, images, manifests, names
 from deployer_targets.kubernetes import plan as planning
-from deployer_targets.kubernetes.client import Connection, Kube
+from deployer_targets.kubernetes.accelerators import accelerator
+from deployer_targets.kubernetes.client import Cluster, Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.ledger import ConfigMapLedger, mark
 from deployer_targets.kubernetes.observe import Seen, observe
-
-_ANY_USER = "10001"
 
 
 class Kubernetes:
@@ -38,7 +39,7 @@ class Kubernetes:
         return names.check_name(name)
 
     def connect(self, uri: TargetUri, config: KubernetesConfig) -> Kube:
-        return Kube(Connection(uri.path), config)
+        return Kube(Cluster(uri.path), config)
 
     def defaults(self, uri: TargetUri, named: Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]]:
         found = os.environ.get(images.VARIABLE)
@@ -75,7 +76,7 @@ class Kubernetes:
     def observe(self, name: DeploymentName, cloud: Kube) -> Seen | None:
         return observe(name, cloud)
 
-    def resolve(self, request: Request[KubernetesConfig], observed: Seen | None, cloud: Kube) -> DeploymentSpec[KubernetesConfig]:
+    def resolve(self, request: DeploymentRequest[KubernetesConfig], observed: Seen | None, cloud: Kube) -> DeploymentSpec[KubernetesConfig]:
         from deployer_targets.kubernetes.resolve import resolve
 
         return resolve(request, observed, cloud)
@@ -85,7 +86,12 @@ class Kubernetes:
 
     def strategies(self) -> Mapping[Strategy, frozenset[str]]:
         held = frozenset({"pause", "checks"})
-        return {Strategy.ALL_AT_ONCE: frozenset({"allow_gap"}), Strategy.BLUE_GREEN: held, Strategy.CANARY: held | {"steps"}}
+        return {
+            Strategy.ALL_AT_ONCE: frozenset({"allow_gap"}),
+            Strategy.BLUE_GREEN: held,
+            Strategy.CANARY: held | {"steps"},
+            Strategy.ROLLING: frozenset({"batch", "pause"}),
+        }
 
     def measure(self, name: DeploymentName, generation: str, cloud: Kube) -> Measured:
         from deployer_targets.kubernetes.metrics import measure
@@ -104,9 +110,9 @@ class Kubernetes:
             image=spec.image.reference,
             command=("serve",),
             port=manifests.PORT,
-            environment={**manifests.environment(spec.config), **spec.config.env},
-            mounts=(Mount(spec.model.directory, manifests.MODEL_PATH),),
-            user=_ANY_USER,
+            environment={**manifests.told(spec), **spec.config.env},
+            mounts=(Mount(spec.model.directory, delivery.PATH),),
+            user=str(USER),
             read_only_root=True,
             health=manifests.READY,
         )
@@ -137,7 +143,15 @@ class Kubernetes:
         return findings(cloud)
 
     def export_forms(self) -> tuple[str, ...]:
-        return ("plain", "kustomize", "helm", "inference-service")
+        return ("plain", "kustomize", "helm", "inference-service", *self.forms_of_no_model())
+
+    def forms_of_no_model(self) -> tuple[str, ...]:
+        return ("serving-runtime",)
+
+    def export_of_no_model(self, config: KubernetesConfig, form: str, cloud: Kube) -> Exported:
+        from deployer_targets.kubernetes import serving_runtimes
+
+        return serving_runtimes.of_registry(cloud)
 
     def export(self, spec: DeploymentSpec[KubernetesConfig], form: str, cloud: Kube, report: Report) -> Exported:
         from deployer_targets.kubernetes.export import exported
@@ -152,7 +166,11 @@ class Kubernetes:
 
         return image_uses(cloud)
 
-    def make_packages(self, model: PackagedModel, cloud: Kube, report: Report) -> None:
+    def accelerator(self, config: KubernetesConfig) -> Accelerator | None:
+        return accelerator(config)
+
+    def make_packages(self, spec: DeploymentSpec[KubernetesConfig], cloud: Kube, report: Report) -> None:
         from deployer_images.layers.planning import make
 
-        make(cloud.learnt.get("repository") or images.repository(cloud.config), model, report)
+        repository = cloud.learnt.get("repository") or images.repository(cloud.config)
+        make(repository.on(spec.image.platform), spec.model, report, trimmed=trims(spec.record.packages), accelerator=accelerator(spec.config))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName
-from deployer.errors import Conflict, RolloutFailed, TimedOut
+from deployer.errors import Conflict, PermissionDenied, RolloutFailed, TimedOut
 from deployer_targets.kubernetes import faults, names, pods
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import Absent
@@ -41,18 +43,22 @@ class AwaitPods(Step[Kube]):
 
     def run(self, cloud: Kube, progress: Progress) -> bool:
         begin, labelled, trouble = time.monotonic(), names.labels(self.name, self.generation), None
+        looked = False  # pods that were asked for just now may not be there yet
         for found in poll(lambda: pods.here(cloud.list("Pod", labelled)), seconds=self.timeout_seconds, pauses=_PAUSES):
             ready = sum(map(pods.ready, found))
             if ready >= self.count:
                 return False
-            if len(found) < self.count:
+            if len(found) < self.count and looked:
                 self._refused(cloud)
+            looked = True
             trouble = pods.worst(found, ours=self.ours)
             if trouble and trouble.certain:
                 raise self._failed(trouble)
+            if trouble and trouble.pod:
+                trouble = pods.grown(trouble, _events_of(trouble.pod, cloud))
             progress.note(self._phrase(ready, trouble))
             if time.monotonic() - begin > self.deadline_seconds:
-                raise self._failed(trouble or Trouble("it is not ready", f"its model was not loaded within {self.deadline_seconds:.0f} s"))
+                raise self._failed(trouble or self._unready(found, cloud))
         raise TimedOut(
             f"{self.name}: {self._phrase(0, trouble)}; nothing was undone, and {'nothing serves' if self.gap else 'what served still serves'}",
             why=trouble.why if trouble else "",
@@ -62,6 +68,11 @@ class AwaitPods(Step[Kube]):
     def _phrase(self, ready: int, trouble: Trouble | None) -> str:
         what = trouble.what if trouble else "the container loads the model"
         return f"{ready} of {self.count} pods are ready, {what}" if self.count > 1 else what
+
+    def _unready(self, found: Sequence[Object], cloud: Kube) -> Trouble:
+        answers = [pods.probed(_events_of(each["metadata"]["name"], cloud)) for each in found if not pods.ready(each)]
+        why = f"its model was not loaded within {self.deadline_seconds:.0f} s"
+        return Trouble("it is not ready", "; ".join([why, *dict.fromkeys(filter(None, answers))]))
 
     def _failed(self, trouble: Trouble) -> RolloutFailed:
         why = trouble.why
@@ -83,6 +94,13 @@ class AwaitPods(Step[Kube]):
             raise Conflict(f"the Deployment {where} is gone: somebody else removed it", advice="the same command makes it again") from gone
         if message := replica_failure(found):
             raise faults.refusal(message, f"making the pods of {where}")
+
+
+def _events_of(pod: str, cloud: Kube) -> list[Object]:
+    """What was said of a pod; nothing to who may not look."""
+    with suppress(PermissionDenied):
+        return list(cloud.list("Event", {}, fields=f"involvedObject.kind=Pod,involvedObject.name={pod}"))
+    return []
 
 
 def replica_failure(deployment: Object) -> str:

@@ -53,11 +53,20 @@ def test_the_same_model_gives_the_same_files(tmp_path: Path, cluster_repository:
     assert all((tmp_path / "one" / each).read_bytes() == (tmp_path / "two" / each).read_bytes() for each in files)
 
 
-def _exported(model: str, directory: Path, repository: Repository) -> None:
-    options = {"image_repository": repository.uri, "resources": RESOURCES, "replicas": 2, "drain_seconds": 3, "patch": ON_THE_NODE}
+@pytest.mark.usefixtures("cluster_image")
+def test_grpc_is_refused_where_the_image_can_t_answer_it(tmp_path: Path, cluster_repository: Repository) -> None:  # noqa: F811
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        _exported("doubler", tmp_path, cluster_repository, grpc=True)
+    assert failed.value.returncode == 2
+    assert "has no grpcio and protobuf" in failed.value.stderr
+    assert "--with grpcio --with protobuf" in failed.value.stderr
+
+
+def _exported(model: str, directory: Path, repository: Repository, **more: object) -> None:
+    options = {"image_repository": repository.uri, "resources": RESOURCES, "replicas": 2, "drain_seconds": 3, "patch": ON_THE_NODE, **more}
     pairs = [word for key, value in options.items() for word in ("-C", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]
     where = ("-t", "kubernetes", "-n", "churn", "-m", str(saved_model(model)), "-o", str(directory), "--format", "kustomize")
-    subprocess.run([DEPLOY, "export", *where, *pairs], check=True)
+    subprocess.run([DEPLOY, "export", *where, *pairs], check=True, stderr=subprocess.PIPE, text=True)
 
 
 def _synced(directory: Path, namespace: str) -> None:  # noqa: F811

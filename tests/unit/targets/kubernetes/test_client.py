@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import yaml
 
-from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes.client import Connection, Kube
+from deployer.errors import ConfigInvalid, Conflict
+from deployer_targets.kubernetes.client import Cluster, Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.faults import Absent
+from deployer_targets.kubernetes.faults import Absent, Overtaken
 
 
 def kubeconfig(file: Path, context: str, server: str, namespace: str = "") -> Path:
@@ -42,14 +43,14 @@ def test_the_kubeconfigs_are_those_named_now(tmp_path: Path, monkeypatch: pytest
         (f"{one}{os.pathsep}{two}", "team/one/other", ("team/one", "other", "https://one.example")),
     ):
         monkeypatch.setenv("KUBECONFIG", named)
-        connection = Connection(path)
+        connection = Cluster(path)
         assert (connection.context, connection.namespace, connection.client().configuration.host) == found
 
 
 def test_a_context_of_no_kubeconfig_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", "https://one.example")))
     with pytest.raises(ConfigInvalid, match="no context won; did you mean one"):
-        Connection("won").client()
+        Cluster("won").client()
 
 
 EXPIRED = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "The provided continue parameter is too old"}
@@ -101,7 +102,7 @@ def test_a_list_has_each_once_as_of_one_moment(
 ) -> None:
     with answering(answers) as (address, asked):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", address)))
-        cloud = Kube(Connection(""), KubernetesConfig())
+        cloud = Kube(Cluster(""), KubernetesConfig())
         assert "".join(each["metadata"]["name"] for each in cloud.list("Service", {"team": "a"})) == found
     assert len(asked) == len(answers)
     assert all(each["labelSelector"] == "team=a" for each in asked)
@@ -112,4 +113,22 @@ def test_a_list_of_what_the_cluster_has_not_got_is_told(tmp_path: Path, monkeypa
     with answering([(404, {"message": "the server could not find the requested resource"})]) as (address, _):
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", address)))
         with pytest.raises(Absent, match="could not find"):
-            list(Kube(Connection(""), KubernetesConfig()).list("Service", {}))
+            list(Kube(Cluster(""), KubernetesConfig()).list("Service", {}))
+
+
+def test_what_a_run_wrote_is_tried_on_first_and_then_what_is_there_until_it_is_clear_that_somebody_else_is_always_faster() -> None:
+    cloud, tried = Kube(Cluster(""), KubernetesConfig()), list[object]()
+    written = cloud.written("Service", {"metadata": {"name": "churn"}})
+
+    def attempt(known: object, *, succeeds_at: int) -> str:
+        tried.append(known)
+        if len(tried) < succeeds_at:
+            raise Overtaken("it isn't as it was")
+        return "done"
+
+    assert cloud.contested("Service", "churn", partial(attempt, succeeds_at=3)) == "done"
+    assert tried == [written, None, None]
+    tried.clear()
+    with pytest.raises(Conflict, match="Service churn is changed by somebody else, again and again"):
+        cloud.contested("Service", "churn", partial(attempt, succeeds_at=99))
+    assert len(tried) < 99

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,17 +15,36 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deployer_targets.kubernetes import manifests, names
+from deployer_targets.kubernetes import attachments, manifests, names
 from deployer_targets.kubernetes.export import files_of
 from tests.unit.targets.kubernetes.builders import NAME, spec
+from tests.unit.targets.kubernetes.test_attachments import ALL as ATTACHED
+from tests.unit.targets.kubernetes.test_attachments import OTHERS
 from tests.unit.targets.kubernetes.test_manifests import ALL, VERSIONS
 
 IMAGE = "registry.example/scoring@sha256:" + "5d" * 32
 HELM = Path(sys.executable).with_name("helm")
+ALL_BUT_SECRET = {key: value for key, value in ALL.items() if key not in ("env", "patch")}
 OPTIONS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "environment": {"env": {"PASSWORD": "hunter2", "NUMBER": "007"}},
-    "all options": {key: value for key, value in ALL.items() if key not in ("env", "patch")},
+    "all options": ALL_BUT_SECRET,
+    "autoscaled": {"autoscaling": {"max": 9}},
+    "with all beside it": ATTACHED,
+    "with all beside it, over gRPC": {**ATTACHED, "grpc": True},
+    "with little beside it": {
+        "pdb": {},
+        "route": {"parent_refs": [{"name": "public"}]},
+        "ingress": {},
+        "network_policy": {"allow_from": [{"podSelector": {}}], "scrapers": [{"podSelector": {}}]},
+        "monitoring": {"kind": "ServiceMonitor"},
+    },
+    "fetched": {"model_delivery": {"uri": "s3://models/churn"}},
+    "fetched as an archive, from where the model is": {"model_delivery": "uri", "uri": "https://files.example/churn.tar.gz"},
+    "fetched, with room asked for": {**ALL_BUT_SECRET, "model_delivery": {"uri": "gs://models/churn"}},
+    "on a volume": {"model_delivery": {"pvc": {"claim": "models", "path": "churn/3"}}},
+    "on a volume's root": {"model_delivery": {"pvc": {"claim": "models", "check": False}}, "env_from": {"A": {"fieldRef": {"fieldPath": "b"}}}},
+    "installed at the start": {"packages": "at-start", "grpc": True, "model_delivery": {"uri": "s3://models/churn"}},
 }
 
 
@@ -54,12 +74,26 @@ def test_kserves_predictor_has_a_creates_pods(options: dict[str, Any]) -> None:
     service, plain = yaml.safe_load(text), _objects(files_of(wanted, "plain", IMAGE).files)["Deployment"]
     predictor, template = service["spec"]["predictor"], plain["spec"]["template"]
     assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
-    assert (predictor.pop("minReplicas"), predictor.pop("maxReplicas")) == (plain["spec"]["replicas"],) * 2
+    bounds = wanted.config.autoscaling
+    assert (predictor.pop("minReplicas"), predictor.pop("maxReplicas")) == ((bounds.min, bounds.max) if bounds else (plain["spec"]["replicas"],) * 2)
+    assert ("cpu" in {predictor.pop("scaleMetric", None)}) == (predictor.pop("scaleTarget", None) is not None) == bool(bounds)
     assert predictor.pop("timeout") == wanted.config.request_timeout
     assert predictor.pop("labels") == template["metadata"]["labels"]
     assert predictor["containers"][0].pop("name") == "kserve-container"
     del template["spec"]["containers"][0]["name"]
     assert predictor == template["spec"]
+
+
+def test_what_stands_beside_is_for_the_one_deployment_and_leaves_its_pods_to_the_autoscaler() -> None:
+    for form in ("plain", "kustomize"):
+        made = _objects(files_of(spec(**ATTACHED), form, IMAGE).files)
+        assert made.keys() >= set(attachments.KINDS) - {"ServiceMonitor"}
+        assert {each["metadata"]["name"] for kind, each in made.items() if kind != "Kustomization"} == {"churn"}
+        assert made["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "churn"
+        assert [each["name"] for each in made["HTTPRoute"]["spec"]["rules"][0]["backendRefs"]] == ["churn"]
+        assert made["PodDisruptionBudget"]["spec"]["selector"] == made["Deployment"]["spec"]["selector"]
+        assert "replicas" not in made["Deployment"]["spec"]
+    assert "edit-last-applied" in files_of(spec(**ATTACHED), "plain", IMAGE).needs[0]
 
 
 def test_a_deployment_lasts_from_model_to_model_and_rolls() -> None:
@@ -85,6 +119,13 @@ def test_no_value_of_the_environment_is_in_any_file(form: str) -> None:
     assert "PASSWORD" in made.needs[0]
 
 
+@pytest.mark.parametrize("form", ["plain", "kustomize", "helm", "inference-service"])
+@pytest.mark.parametrize(("path", "said"), [("churn/3", "the claim models .* in churn/3"), ("", "the claim models .* in its root")])
+def test_a_claim_that_is_in_no_file_is_told(form: str, path: str, said: str) -> None:
+    (need,) = files_of(spec(model_delivery={"pvc": {"claim": "models", "path": path}}), form, IMAGE).needs
+    assert re.search(said, need)
+
+
 def test_nothing_exported_counts_as_a_deployment_of_ours() -> None:
     for each in _objects(files_of(spec(), "plain", IMAGE).files).values():
         assert names.MANAGED_BY not in each["metadata"]["labels"]
@@ -94,7 +135,9 @@ def test_nothing_exported_counts_as_a_deployment_of_ours() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_files_are_valid(version: str, options: dict[str, Any]) -> None:
-    for each in _objects(files_of(spec(**options), "plain", IMAGE).files).values():
+    for kind, each in _objects(files_of(spec(**options), "plain", IMAGE).files).items():
+        if kind in OTHERS:
+            continue
         kubernetes_validate.validate(each, version, strict=True)
 
 
@@ -135,8 +178,23 @@ def test_a_chart_takes_the_options_as_values_and_refuses_others(tmp_path: Path) 
         == manifests.pod(spec(drain_seconds=20), IMAGE)["terminationGracePeriodSeconds"]
     )
     assert rendered["Service"]["spec"]["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
-    for wrong in ("replicas=none", "drain_seconds=9000", "replica=2"):
+    assert "packages" not in json.dumps(deployment)
+    for wrong in ("packages=auto", "model_delivery=uri", "model_delivery.pvc.path=churn", "replicas=none", "drain_seconds=9000", "replica=2"):
         assert "values don't meet the specifications of the schema" in _helm("template", "other", chart, "--set", wrong, check=False).stderr
+
+
+def test_a_chart_s_model_comes_from_another_store_or_volume_where_its_values_say_so(tmp_path: Path) -> None:
+    for given, value, wanted in (
+        ({"uri": "s3://models/churn"}, "uri=gs://mirror/churn", {"uri": "gs://mirror/churn"}),
+        ({"pvc": {"claim": "models", "path": "3"}}, "pvc.claim=others", {"pvc": {"claim": "others", "path": "3"}}),
+    ):
+        chart = _written(files_of(spec(model_delivery=given), "helm", IMAGE).files, tmp_path)
+        rendered = _parsed(_helm("template", NAME, chart, "--set", f"model_delivery.{value}").stdout)["Deployment"]["spec"]["template"]["spec"]
+        pod = manifests.pod(spec(model_delivery=wanted), IMAGE)
+        assert rendered["volumes"] == pod["volumes"]
+        assert [rendered["containers"][0][each] for each in ("env", "volumeMounts")] == [
+            pod["containers"][0][each] for each in ("env", "volumeMounts")
+        ]
 
 
 def _written(files: Mapping[str, str], directory: Path) -> Path:

@@ -32,6 +32,7 @@ ALL: dict[str, Any] = {
     "runtime_class": "nvidia",
     "labels": {"team": "churn"},
     "annotations": {"note": "größe"},
+    "grpc": True,
     "workers": 2,
     "patch": {"Deployment": [{"op": "add", "path": "/spec/template/spec/hostNetwork", "value": False}]},
 }
@@ -46,16 +47,38 @@ def test_manifests_are_valid(version: str, options: dict[str, Any]) -> None:
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
-@pytest.mark.parametrize("options", [{}, {key: value for key, value in ALL.items() if key != "patch"}], ids=["defaults", "all options"])
+VOLUME = {"model_delivery": {"pvc": {"claim": "models", "path": "churn/3"}}}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {key: value for key, value in ALL.items() if key != "patch"}, VOLUME], ids=["defaults", "all options", "from a volume"]
+)
 def test_pods_keep_the_restricted_standard_and_any_uid_does(options: dict[str, Any]) -> None:
     pod = manifests.pod(spec(**options), "image")
     (container,) = pod["containers"]
     assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     assert pod["automountServiceAccountToken"] is False
-    assert {volume.keys() <= {"name", "emptyDir"} for volume in pod["volumes"]} == {True}
+    assert {volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim"} for volume in pod["volumes"]} == {True}
     assert not {"hostNetwork", "hostPID", "hostIPC"} & pod.keys()
     assert container["resources"]["limits"]["memory"]
+
+
+def test_grpc_has_a_port_of_pods_and_service_where_it_is_on() -> None:
+    for on in (False, True):
+        wanted = spec(grpc=on)
+        (container,) = manifests.pod(wanted, "image")["containers"]
+        service = manifests.service(NAME, wanted.generation, wanted.config, {})
+        told = {each["name"]: each["value"] for each in container["env"]}
+        found = [
+            *(each["name"] for each in container["ports"]),
+            *(each["targetPort"] for each in service["spec"]["ports"]),
+            "DEPLOYER_GRPC_PORT" in told,
+        ]
+        assert found == (["http", "grpc", "http", "grpc", True] if on else ["http", "http", False])
+    assert {(each.get("containerPort") or each["port"]) for each in (container["ports"][1], service["spec"]["ports"][1])} == {
+        int(told["DEPLOYER_GRPC_PORT"])
+    }
 
 
 def test_a_pod_is_given_time_to_drain_and_to_finish() -> None:
@@ -133,3 +156,11 @@ def test_a_patch_that_does_not_fit_is_refused_with_its_path(operation: dict[str,
 def test_options_that_cannot_be_are_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigInvalid, match=said):
         spec(**options)
+
+
+def test_packages_of_each_start_are_told_to_the_server_and_make_another_generation() -> None:
+    once, each = spec(), spec(packages="at-start")
+    assert once.generation != each.generation
+    (container,) = manifests.pod(each, "image")["containers"]
+    assert {"name": "DEPLOYER_PACKAGES", "value": "at-start"} in container["env"]
+    assert "DEPLOYER_PACKAGES" not in str(manifests.pod(once, "image"))

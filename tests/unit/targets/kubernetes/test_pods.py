@@ -80,3 +80,37 @@ def test_what_is_certain_comes_first() -> None:
     finding = pods.worst([pod(conditions=[NO_ROOM]), pod(ended(1, message=NOT_LOADED))])
     assert finding is not None
     assert finding.certain
+
+
+def event(reason: str, message: str, last: str, **fields: Any) -> dict[str, Any]:
+    return {"reason": reason, "message": message, "lastTimestamp": last, "metadata": {"creationTimestamp": "2026-01-01T00:00:00Z"}, **fields}
+
+
+SCALES = event("TriggeredScaleUp", "pod triggered scale-up: [{group-1 1->2 (max: 3)}]", "2026-01-01T00:00:02Z")
+SCALES_NOT = event("NotTriggerScaleUp", "pod didn't trigger scale-up: 1 max node group size reached", "2026-01-01T00:00:01Z")
+NOMINATED = event("Nominated", "Pod should schedule on: nodeclaim/default-x", "", lastTimestamp=None, eventTime="2026-01-01T00:00:03.000000Z")
+NOT_READY = event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", "2026-01-01T00:00:04Z")
+SCHEDULING = event("FailedScheduling", "0/1 nodes are available: 1 Insufficient memory.", "2026-01-01T00:00:09Z")
+
+
+@pytest.mark.parametrize(
+    ("events", "what", "why"),
+    [
+        ([SCHEDULING], "no node has room for it", "0/1 nodes are available: 1 Insufficient memory."),
+        ([SCALES_NOT, SCHEDULING], "and the cluster's autoscaler makes none", "max node group size reached; 0/1 nodes"),
+        ([SCALES, SCALES_NOT], "yet, and one is on its way", "group-1 1->2"),
+        ([NOMINATED, SCALES_NOT], "yet, and one is on its way", "nodeclaim/default-x"),
+        ([{**SCALES_NOT, "lastTimestamp": "2026-01-01T00:01:00Z"}, SCALES], "and the cluster's autoscaler makes none", "max node group size"),
+    ],
+)
+def test_what_an_autoscaler_says_last_is_told(events: list[dict[str, Any]], what: str, why: str) -> None:
+    finding = pods.worst([pod(conditions=[NO_ROOM])])
+    assert finding is not None
+    told = pods.grown(finding, events)
+    assert (what in told.what, why in told.why, told.certain, told.advice) == (True, True, False, finding.advice), told
+
+
+def test_a_probe_is_told_with_its_last_answer() -> None:
+    older = event("Unhealthy", "Startup probe failed: connection refused", "2026-01-01T00:00:01Z")
+    assert pods.probed([NOT_READY, older, SCHEDULING]) == "Readiness probe failed: HTTP probe failed with statuscode: 503"
+    assert pods.probed([SCHEDULING]) == ""

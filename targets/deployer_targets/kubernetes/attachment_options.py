@@ -1,0 +1,204 @@
+"""The options that have parts of their own: what stands beside a deployment's pods and Service, and how the model comes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from deployer_scoring.masking import without_secrets
+
+_QUANTITY = r"^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$"
+
+
+def _quantity(value: Any) -> Any:
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+Quantity = Annotated[str, BeforeValidator(_quantity), Field(pattern=_QUANTITY)]
+Percent = Annotated[int, Field(ge=1)]
+Path = Annotated[str, Field(pattern="^/")]
+GatewayDuration = Annotated[str, Field(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")]
+"""A time as the Gateway API and the Prometheus operator both read it."""
+Objects = tuple[Mapping[str, Any], ...]
+
+
+class OptionPart(BaseModel):
+    """An option with parts of its own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Autoscaling(OptionPart):
+    """How many pods there are, by what they do."""
+
+    min: int = Field(1, ge=1, description="At least so many pods.")
+    max: int = Field(ge=1, description="At most so many.")
+    cpu: Percent | None = Field(
+        None, description="The CPU that pods use on average, in percent of resources.requests.cpu; 80 where nothing is named."
+    )
+    memory: Percent | None = Field(None, description="The memory that they use, in percent of resources.requests.memory.")
+    metrics: Mapping[str, Quantity] = Field(
+        default_factory=dict, description="Metrics of the pods' own, by a metrics adapter, each with its average: {requests_per_second: 20}."
+    )
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"max is {self.max}, less than min, {self.min}")
+        return self
+
+    @property
+    def shares(self) -> Mapping[str, int]:
+        """The shares of requests that are aimed at, by resource."""
+        if not (self.cpu or self.memory or self.metrics):
+            return {"cpu": 80}
+        return {name: share for name, share in (("cpu", self.cpu), ("memory", self.memory)) if share}
+
+    def within(self, count: int) -> int:
+        """The nearest number that it allows."""
+        return min(max(count, self.min), self.max)
+
+
+class Disruption(OptionPart):
+    """What may be taken from a generation's pods at once, when nodes are drained."""
+
+    max_unavailable: Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d{1,2}%$")] = Field(
+        1, description="So many pods, or a share of them (25%); 0 lets nobody drain a node that has one."
+    )
+
+
+class Ingress(OptionPart):
+    """A way in from outside by an ingress controller."""
+
+    host: str | None = Field(None, description="The name that it is asked by; any where none is named.")
+    path: Path = Field("/", description="What a request's path begins with. The server answers below /: another one has to be taken off on the way.")
+    class_name: str | None = Field(None, description="The ingressClassName; the cluster's default where none is named.")
+    tls_secret: str | None = Field(None, description="The Secret with the certificate of the host.")
+    annotations: Mapping[str, str] = Field(default_factory=dict, description="What the controller reads besides.")
+
+    @model_validator(mode="after")
+    def _keeps_its_targets(self) -> Self:
+        if self.class_name in _TO_PODS or self.annotations.get(_TARGETS) == "ip":
+            raise ValueError(
+                "such a load balancer sends to the pods themselves, and has no healthy ones for a while when the Service selects others: "
+                "take route, which moves weights between Services that stay, or targets by instance"
+            )
+        if self.tls_secret and not self.host:
+            raise ValueError("tls_secret goes with a host")
+        return self
+
+    @property
+    def url(self) -> str:
+        """Where it is asked; "" where that is known to the controller alone."""
+        return _url("https" if self.tls_secret else "http", self.host or "", self.path)
+
+
+class Timeouts(OptionPart):
+    """How long a gateway waits."""
+
+    request: GatewayDuration | None = Field(None, description="For the whole of an answer.")
+    backend_request: GatewayDuration | None = Field(None, description="For one try of it.")
+
+
+class GatewayRoute(OptionPart):
+    """A way in from outside by a gateway, which splits requests while two generations share the traffic."""
+
+    parent_refs: Objects = Field(min_length=1, description="The gateways: [{name: public, namespace: gateways, sectionName: https}].")
+    hostnames: tuple[str, ...] = Field((), description="The names that it is asked by; those of the gateway where none is named.")
+    path: Path = Field("/", description="What a request's path begins with; it is taken off on the way.")
+    timeouts: Timeouts | None = Field(None, description="How long the gateway waits: request, backend_request (60s).")
+
+    @field_validator("parent_refs")
+    @classmethod
+    def _references(cls, value: Objects) -> Objects:
+        for each in value:
+            if "name" not in each or each.keys() - _PARENT:
+                raise ValueError(f"each names a gateway: {', '.join(_PARENT)}; name is required")
+        return value
+
+    @property
+    def url(self) -> str:
+        """Where it is asked, by the first name that is one."""
+        secure = any("https" in str(each.get("sectionName", "")) or each.get("port") == 443 for each in self.parent_refs)
+        return _url("https" if secure else "http", next((each for each in self.hostnames if "*" not in each), ""), self.path)
+
+
+class NetworkPolicy(OptionPart):
+    """Who may ask the pods, and what they may ask; names are always resolved."""
+
+    allow_from: Objects = Field(
+        min_length=1, description="Who asks, as NetworkPolicy's peers: [{namespaceSelector: ..., podSelector: ..., ipBlock: ...}]."
+    )
+    scrapers: Objects = Field((), description="Who reads metrics, as peers.")
+    egress: Objects = Field((), description="What the pods may ask, as NetworkPolicy's egress rules: [{to: [...], ports: [...]}].")
+
+    @field_validator("allow_from", "scrapers")
+    @classmethod
+    def _peers(cls, value: Objects) -> Objects:
+        for each in value:
+            if not each or each.keys() - _PEER:
+                raise ValueError(f"a peer is {', '.join(sorted(_PEER))}")
+        return value
+
+    @field_validator("egress")
+    @classmethod
+    def _rules(cls, value: Objects) -> Objects:
+        for each in value:
+            if each.keys() - {"to", "ports"}:
+                raise ValueError("an egress rule has to and ports")
+        return value
+
+
+class Monitoring(OptionPart):
+    """What the Prometheus operator reads metrics by."""
+
+    kind: Literal["PodMonitor", "ServiceMonitor"] = Field(
+        "PodMonitor", description="PodMonitor, of every pod, or ServiceMonitor, of those that serve."
+    )
+    interval: GatewayDuration = Field("30s", description="How often they are read.")
+    labels: Mapping[str, str] = Field(default_factory=dict, description="What the operator's Prometheus selects it by: {release: prometheus}.")
+
+
+class VolumeClaim(OptionPart):
+    """A PersistentVolumeClaim of the namespace that has the model."""
+
+    claim: str = Field(min_length=1, description="Its name.")
+    path: str = Field("", description="The model's directory in it, from its root; the root itself where none is named.")
+    check: bool = Field(
+        True,
+        description="Whether each pod reads all of the files first, to compare their digests with those of what was deployed; another one ends it.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("a path from the volume's root, without a slash first and without ..")
+        return value.rstrip("/")
+
+
+class ModelDelivery(OptionPart):
+    """Where the pods have the model from, where it isn't on their image."""
+
+    pvc: VolumeClaim | None = Field(None, description="A volume, mounted for reading alone: claim, path.")
+    uri: str | None = Field(None, min_length=1, description="The address of the model's directory, or of an archive of it, that each pod fetches.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.pvc is None) == (self.uri is None):
+            raise ValueError("one of pvc and uri")
+        if self.uri and ("?" in self.uri or self.uri != without_secrets(self.uri)):
+            raise ValueError("an address with a password or a query would be in the pods' specs: give the pods' service account the right to read")
+        return self
+
+
+_PARENT = ("name", "namespace", "sectionName", "port", "group", "kind")
+_PEER = frozenset({"namespaceSelector", "podSelector", "ipBlock"})
+_TO_PODS = frozenset({"gce", "gce-internal"})
+_TARGETS = "alb.ingress.kubernetes.io/target-type"
+
+
+def _url(scheme: str, host: str, path: str) -> str:
+    return f"{scheme}://{host}{path.rstrip('/')}" if host else ""
