@@ -13,8 +13,8 @@ from enum import StrEnum
 from deployer.core.container import Container
 from deployer.errors import DeployerError
 from deployer_images import runtimes
-from deployer_targets.local.handover import Handover
-from deployer_targets.local.lines import Lines
+from deployer_targets.local.handover import SocketHandover
+from deployer_targets.local.lines import LineRing
 from deployer_targets.local.shares import Answers
 
 STOP_SECONDS = 30
@@ -65,10 +65,10 @@ class _Died(Exception):
     """The container is gone, or never came to answer; the text says how."""
 
 
-class Backend:
+class ServingContainer:
     """Belongs to the event loop; what blocks in a runtime runs in threads."""
 
-    def __init__(self, order: Order, limits: Limits, lines: Lines, changed: Callable[[], None], returned: Callable[[socket.socket], None]) -> None:
+    def __init__(self, order: Order, limits: Limits, lines: LineRing, changed: Callable[[], None], returned: Callable[[socket.socket], None]) -> None:
         self.order = order
         self.state = State.STARTING
         self.reason = ""
@@ -78,8 +78,8 @@ class Backend:
         self.limits = limits
         self.answers = Answers()
         self._lines, self._changed, self._returned = lines, changed, returned
-        self._handover: Handover | None = None
-        self._running: runtimes.Running | None = None
+        self._handover: SocketHandover | None = None
+        self._running: runtimes.RunningContainer | None = None
         self._in_progress = 0
         self._leaving = asyncio.Event()
         self._life = asyncio.create_task(self._live())
@@ -185,7 +185,7 @@ class Backend:
         log = self._lines.writer(self.order.generation)
         try:
             runtime = runtimes.find(self.order.runtime)
-            self._handover = Handover(self._changed, self._returned) if self.order.runtime == runtimes.PROCESS else None
+            self._handover = SocketHandover(self._changed, self._returned) if self.order.runtime == runtimes.PROCESS else None
             inherited = self._handover.inherited if self._handover else None
             starting = asyncio.ensure_future(
                 asyncio.to_thread(runtime.start, self.order.container, name=self.order.name, log=log, port=self.order.port, inherited=inherited)
@@ -263,7 +263,7 @@ class Backend:
         self._changed()
 
 
-def _stop_late(starting: asyncio.Future[runtimes.Running]) -> None:
+def _stop_late(starting: asyncio.Future[runtimes.RunningContainer]) -> None:
     """Stop a container that came to be when it wasn't wanted any more."""
     if not starting.cancelled() and starting.exception() is None:
         starting.get_loop().run_in_executor(None, starting.result().stop, 0.0)

@@ -19,9 +19,9 @@ from typing import Any
 from deployer.core.state import Record, short
 from deployer.errors import Conflict, DeploymentNotFound, MachineFault, Refused
 from deployer_targets.local import home, wire
-from deployer_targets.local.backend import STOP_SECONDS, Backend, Limits, Order, State
+from deployer_targets.local.backend import STOP_SECONDS, Limits, Order, ServingContainer, State
 from deployer_targets.local.ledger import MemoryLedger
-from deployer_targets.local.lines import Lines
+from deployer_targets.local.lines import LineRing
 from deployer_targets.local.names import StateDirectories
 from deployer_targets.local.shares import Answers
 from deployer_targets.local.traffic import Traffic
@@ -36,15 +36,15 @@ _GONE = ".gone"
 """Ends the name of a model's directory that is being removed."""
 
 
-class Deployment:
+class SupervisedDeployment:
     """The state of one deployment and the verbs that change it. All of it belongs to the event loop."""
 
     def __init__(self, name: str, place: StateDirectories) -> None:
         self.name, self.place = name, place
         self.coming: Mapping[str, int] = {}  # the shares that are to be as soon as the last of them is ready
         self.ledger = MemoryLedger(name)
-        self.backends: dict[str, Backend] = {}
-        self.lines = Lines()
+        self.backends: dict[str, ServingContainer] = {}
+        self.lines = LineRing()
         self.traffic = Traffic(name, self.backends)
         self.gone = asyncio.Event()
         self.last_used = time.monotonic()
@@ -144,7 +144,7 @@ class Deployment:
         if changed := found is None or found.state is State.STOPPED:
             port = self.traffic.publish(generation) if publish else 0
             order = Order(generation, f"deployer-{self.name}-{generation}", wire.container_from(container), runtime, port)
-            self.backends[generation] = Backend(order, Limits(**limits), self.lines, self._tell, self.traffic.go_on)
+            self.backends[generation] = ServingContainer(order, Limits(**limits), self.lines, self._tell, self.traffic.go_on)
         return {"changed": changed}
 
     async def wait(self, generation: str, seconds: float) -> dict[str, Any]:
@@ -310,7 +310,7 @@ class Deployment:
         return sorted(path.name for path in directory.iterdir()) if directory.is_dir() else []
 
 
-def _state(backend: Backend) -> wire.ContainerState:
+def _state(backend: ServingContainer) -> wire.ContainerState:
     return wire.ContainerState(
         state=backend.state,
         reason=backend.reason,

@@ -26,7 +26,7 @@ class _Worker:
         self.behind = False  # it was told of other sockets, and has not answered yet
 
 
-class Handover:
+class SocketHandover:
     """One container's. Belongs to the event loop."""
 
     def __init__(self, changed: Callable[[], None], returned: Callable[[socket.socket], None]) -> None:

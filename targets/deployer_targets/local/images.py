@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from deployer.core.compatibility import fit, left_out
+from deployer.core.compatibility import fit, left_out, makes, trims
 from deployer.core.requirements import python_too_old
 from deployer.core.state import Digest, Image, ModelFacts, Observed, PackagedModel, digest_of
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ConfigInvalid, DeployerError, ExtraMissing, MachineFault, TargetUnavailable
 from deployer.events import Report
-from deployer.oci import general_tag, labels, model_tag, python_of
+from deployer.oci import general_tag, labels, python_of, tags_for
 from deployer_images import engine, scoring
 from deployer_images.builder import CONTAINER_NAME
+from deployer_images.builds import builds_for, in_several_builds
 from deployer_images.faults import NeedsBuild
 from deployer_images.layers.engine_images import make_here, planned_here
 from deployer_images.layers.wheels import NoWheel
@@ -23,6 +23,7 @@ from deployer_images.locks import locked
 from deployer_images.uv import OURS
 from deployer_images.wanted import Wanted
 from deployer_scoring.model.own_paths import path_of
+from deployer_targets.local.accelerators import of_processes
 from deployer_targets.local.config import LocalConfig
 
 if TYPE_CHECKING:
@@ -75,16 +76,17 @@ def outdated(image: Image) -> bool:
 
 
 def built_image(model: PackagedModel, packages: str) -> Image:
-    """The scoring image of this version that docker has here: the first that fits the model; else, by `auto`, what `make` will make on the general
-    one; else that.
+    """The scoring image of this version that docker has here: the first that fits the model; else, where packages are to be made, what `make` will
+    make on the general one; else that.
 
     Raises:
         MachineFault: it has none. TargetUnavailable, ExtraMissing: docker can't be asked. NoWheel, ModelInvalid: none can be made.
     """
-    if found := _fitting(model.facts, packages, *_names(model.facts)):
+    names = _names(model.facts, packages)
+    if found := _fitting(model.facts, packages, *names):
         return found
-    shared = docker_image(_names(model.facts)[-1])
-    return planned_here(shared, model, CONTAINER_NAME) if packages == "auto" else shared
+    shared = docker_image(names[-1])
+    return planned_here(shared, model, CONTAINER_NAME, trimmed=trims(packages)) if makes(packages) else shared
 
 
 def own_image(model: PackagedModel, packages: str, *, build: bool = False) -> Image:
@@ -96,13 +98,13 @@ def own_image(model: PackagedModel, packages: str, *, build: bool = False) -> Im
     return stand_in(model, packages, build=build)
 
 
-def make(model: PackagedModel, report: Report) -> Image:
+def make(model: PackagedModel, packages: str, report: Report) -> Image:
     """Make the image that `built_image` planned.
 
     Raises:
         What `built_image` raises.
     """
-    return make_here(docker_image(_names(model.facts)[-1]), model, CONTAINER_NAME, report)
+    return make_here(docker_image(_names(model.facts, packages)[-1]), model, CONTAINER_NAME, report, trimmed=trims(packages))
 
 
 def stand_in(model: PackagedModel, packages: str, kept: str | None = None, *, build: bool = False) -> Image:
@@ -144,6 +146,7 @@ def docker_image(reference: str) -> Image:
         python_version=said.get(labels.PYTHON, ""),
         runtime=said.get(labels.RUNTIME, ""),
         packages=labels.package_versions(said),
+        trimmed=said.get(labels.TRIMMED) == "true",
         stand_in=labels.STAND_IN in said,
     )
 
@@ -161,10 +164,9 @@ def doctor() -> Iterator[Diagnosis]:
         yield Diagnosis("docker", Verdict.WARNING, f"{error.message}: models run as processes", error.advice)
 
 
-def _names(model: ModelFacts) -> tuple[str, ...]:
+def _names(model: ModelFacts, packages: str) -> tuple[str, ...]:
     """What the images for this model are called on this machine, and, the last, the general one."""
-    tags = (model_tag(model), model_tag(replace(model, needs_mlflow=True)), general_tag(model.python_version))
-    return tuple(f"{CONTAINER_NAME}:{tag}" for tag in dict.fromkeys(tags))
+    return tuple(f"{CONTAINER_NAME}:{tag}" for tag in tags_for(model, packages))
 
 
 def _fitting(model: ModelFacts, packages: str, *references: str) -> Image | None:
@@ -185,7 +187,10 @@ def _packages(model: PackagedModel, python: str, without: frozenset[str], build:
         return None, "what is installed is not known without the model's directory, which has packages of its own"
     try:
         wanted = Wanted.of_model(model.path) if model.path else Wanted(model.facts.requirements)
-        lock = locked(wanted.without(without), python, build=build)
+        wanted = wanted.without(without)
+        lock = locked(wanted, python, build=build)
+        if in_several_builds(lock.all):
+            lock = locked(builds_for(wanted, python, "", of_processes()).wanted, python, build=build)
     except TargetUnavailable:
         return None, ""
     except NeedsBuild as refusal:

@@ -26,7 +26,7 @@ class Line(NamedTuple):
     text: str
 
 
-class Lines:
+class LineRing:
     """A ring of lines. `writer` may be called from any thread; the rest belongs to the event loop."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:

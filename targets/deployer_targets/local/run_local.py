@@ -28,7 +28,7 @@ from deployer.core.plan import Step
 from deployer.core.requirements import refuse_old_python
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName, Image, PackagedModel, Share, digest_of
-from deployer.core.target import ConfigT, DeploymentSpec, Intent, Request, Target, record_of
+from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Intent, Target, record_of
 from deployer.errors import DeployerError, EnvironmentMisfit, Interrupted, MachineFault, RolloutFailed
 from deployer.events import Report, silent
 from deployer.oci import labels
@@ -145,8 +145,8 @@ def local_spec(
     name = target.name_for(model.path.name if model.path else model.facts.uri)
     image = _image(config, model, runtime, packages)
     if image.planned:
-        image = images.make(model, report)
-    request = Request(name=name, intent=Intent.APPLY, model=model, config=config)
+        image = images.make(model, packages, report)
+    request = DeploymentRequest(name=name, intent=Intent.APPLY, model=model, config=config)
     return DeploymentSpec(record_of(request, image, config, ()), config, image, model.path)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from deployer.core.seam import Pauses, poll
 from deployer.errors import DeployerError
 from deployer_targets.local import home, wire
-from deployer_targets.local.deployment import Deployment
+from deployer_targets.local.deployment import SupervisedDeployment
 from deployer_targets.local.names import StateDirectories
 
 Verb = Callable[..., Any]
@@ -30,10 +30,10 @@ _PROMPT = Pauses(shortest=0.02, longest=0.02)
 _LAST_ANSWERS_SECONDS = 2.0
 
 
-class Control:
+class ControlSocket:
     """Reads requests from the control socket, one a connection, and answers them."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: SupervisedDeployment) -> None:
         self._deployment = deployment
         self._streams: Mapping[str, Verb] = {"logs": self._logs}
         free = (deployment.describe, deployment.environments, deployment.history, deployment.take)
@@ -113,8 +113,8 @@ async def _result(value: Any) -> Any:
 
 async def supervise(name: str, place: StateDirectories, listener: socket.socket, leash: int | None) -> None:
     """Serve until stopped: by a client, by SIGTERM or SIGINT, by the end of who holds the leash, or for want of anything to do."""
-    deployment = Deployment(name, place)
-    control = Control(deployment)
+    deployment = SupervisedDeployment(name, place)
+    control = ControlSocket(deployment)
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, deployment.begin_to_end)

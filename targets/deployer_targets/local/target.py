@@ -13,15 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from deployer.core.accelerators import Accelerator
 from deployer.core.container import Container
 from deployer.core.plan import Plan, Progress
 from deployer.core.seam import Pauses, poll
-from deployer.core.state import DeploymentName, Generation, Observed, PackagedModel
-from deployer.core.target import ConfigT, DeploymentSpec, Diagnosis, Intent, LogLine, Payload, Request, Summary, Target, TargetUri, Verdict, record_of
+from deployer.core.state import DeploymentName, Observed, PackagedModel
+from deployer.core.target import (
+    ConfigT,
+    DeploymentRequest,
+    DeploymentSpec,
+    Diagnosis,
+    Intent,
+    LogLine,
+    Payload,
+    Summary,
+    Target,
+    TargetUri,
+    Verdict,
+    generation_of,
+    record_of,
+)
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable, TimedOut
 from deployer.events import Report
-from deployer_targets.local import home, images, names, observe, plan
+from deployer_targets.local import accelerators, home, images, names, observe, plan
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
 
@@ -86,7 +101,10 @@ class Local:
         found = cloud.describe(name)
         return observe.observed(found, cloud.environments(name)) if found else None
 
-    def resolve(self, request: Request[LocalConfig], observed: Observed | None, cloud: LocalCloud) -> DeploymentSpec[LocalConfig]:
+    def accelerator(self, config: LocalConfig) -> Accelerator | None:
+        return accelerators.accelerator(config)
+
+    def resolve(self, request: DeploymentRequest[LocalConfig], observed: Observed | None, cloud: LocalCloud) -> DeploymentSpec[LocalConfig]:
         environments = cloud.environments(request.name) if observed else {}
         config = request.config
         if request.intent is Intent.UPDATE and observed and observed.serving and "env" not in request.named:
@@ -97,15 +115,15 @@ class Local:
         secret_id = _secret_id(config, observed, environments)
         image_for = partial(images.image_for, config, request.model, packages=request.packages, build=request.allow_build)
         image = image_for(kept=request.image)
-        generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
+        generation = generation_of(request, image, config, secret_id)
         if images.outdated(image) and not (observed and observed.serving == generation):
             image = image_for(kept=None)
-            generation = Generation(request.model.digest, image.digest, config.revision(secret_id)).id
+            generation = generation_of(request, image, config, secret_id)
         record = record_of(request, image, config, [names.model(request.model.digest)], secrets=secret_id)
         return DeploymentSpec(record, config, image, request.model.path)
 
-    def make_packages(self, model: PackagedModel, cloud: LocalCloud, report: Report) -> None:
-        images.make(model, report)
+    def make_packages(self, spec: DeploymentSpec[LocalConfig], cloud: LocalCloud, report: Report) -> None:
+        images.make(spec.model, spec.record.packages, report)
 
     def plan(self, spec: DeploymentSpec[LocalConfig], observed: Observed | None) -> Plan[LocalCloud]:
         return plan.plan(spec, observed, self)

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Mapping
 
 from deployer_targets.local.address import Address
-from deployer_targets.local.backend import Backend, State
+from deployer_targets.local.backend import ServingContainer, State
 from deployer_targets.local.proxy import Proxy, Unavailable
 from deployer_targets.local.shares import Answers, Turns
 
@@ -19,7 +19,7 @@ from deployer_targets.local.shares import Answers, Turns
 class Traffic:
     """A deployment's. Belongs to the event loop."""
 
-    def __init__(self, name: str, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, name: str, backends: Mapping[str, ServingContainer]) -> None:
         """Make it.
 
         Args:
@@ -100,7 +100,7 @@ class Traffic:
         """Cut what is still open."""
         self._proxy.abort()
 
-    def _whole(self) -> Backend | None:
+    def _whole(self) -> ServingContainer | None:
         """The container of the generation that has the traffic alone."""
         return self._backends.get(next(iter(self.shares))) if len(self.shares) == 1 else None
 
@@ -111,7 +111,7 @@ class Traffic:
             backend.lend("", ())
             await backend.obeyed()
 
-    def _route(self) -> Backend:
+    def _route(self) -> ServingContainer:
         """The container for the next request. One whose turn it is and that isn't there has failed it, and another answers."""
         if not self.shares:
             raise Unavailable(f"{self._name} has no generation that serves yet")

@@ -7,12 +7,12 @@ import functools
 import os
 import socket
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from deployer.core.interruption import pause
 from deployer.core.retry import DEADLINE_SECONDS, retried
 from deployer.core.seam import Seam
 from deployer.errors import ConfigInvalid, ExtraMissing
@@ -38,7 +38,7 @@ class Identity:
     arn: str
 
 
-class Connection:
+class RegionClients:
     """Clients to one region, made when first used and shared by all threads of a run."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Connection:
         role_arn: str | None = None,
         external_id: str | None = None,
         deadline_seconds: float = DEADLINE_SECONDS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = pause,
     ) -> None:
         self.sleep = sleep
         self._role_arn, self._external_id = role_arn, external_id
@@ -114,9 +114,9 @@ class Connection:
             advice="-t sagemaker:/REGION, region_name, or AWS_REGION",
         )
 
-    def in_region(self, region: str) -> Connection:
+    def in_region(self, region: str) -> RegionClients:
         """The same access to another region."""
-        return Connection(
+        return RegionClients(
             region,
             endpoint_url=self.endpoint_url,
             role_arn=self._role_arn,
@@ -202,7 +202,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldName:
     """A deployment's name as one run holds it; `verify` raises Conflict once it doesn't any more; `kms_key` encrypts its history."""
 
     home: Home
@@ -221,9 +221,9 @@ class Aws:
         adopts: names whose endpoint counts as ours though it lacks our tag.
     """
 
-    connection: Connection
+    connection: RegionClients
     config: SageMakerConfig
-    held: Held | None = None
+    held: HeldName | None = None
     adopts: frozenset[str] = frozenset()
 
     @property
@@ -239,7 +239,7 @@ class Aws:
         """The named one, else the SageMaker SDK's: AmazonSageMakerFullAccess reaches only buckets with `sagemaker` in their name."""
         return self.config.bucket or f"sagemaker-{self.region}-{self.connection.account}"
 
-    def holding(self, held: Held) -> Aws:
+    def holding(self, held: HeldName) -> Aws:
         return replace(self, held=held)
 
     def adopting(self, name: str) -> Aws:
@@ -300,7 +300,7 @@ def connect(region: str | None, *, endpoint_url: str | None, role_arn: str | Non
         ExtraMissing: botocore isn't installed.
     """
     learn(endpoint_url, *(value for name, value in os.environ.items() if name.startswith("AWS_ENDPOINT_URL")))
-    connection = Connection(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
+    connection = RegionClients(region, endpoint_url=endpoint_url, role_arn=role_arn, external_id=external_id)
     try:
         connection.check_region()
     except _botocore("exceptions").BotoCoreError as error:

@@ -15,7 +15,7 @@ DIGEST = "deployer-model"
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class ModelDestination:
     """Where a model's data goes: the key of its tar.gz, or of a folder (ending in a slash) of its files."""
 
     home: Home
@@ -33,7 +33,7 @@ class Destination:
         return {"Metadata": {DIGEST: self.model}, **store.encryption(self.kms_key)}
 
 
-def is_there(cloud: Aws, to: Destination) -> bool:
+def is_there(cloud: Aws, to: ModelDestination) -> bool:
     """Whether the whole model is there: uploads become visible at once or not at all."""
     found = cloud.find("s3", "head_object", Bucket=to.home.bucket, Key=to.proof)
     return found is not None and found.get("Metadata", {}).get(DIGEST) == to.model

@@ -162,7 +162,7 @@ def _bytecode(cloud: Aws) -> Diagnosis:
     repository = registry(cloud).repository(CONTAINER_NAME, create=False)
     own = sorted(tag for tag in repository.tags() if re.search(r"-py\d+-[0-9a-f]{10}$", tag))[-_LAST_IMAGES:]
     known = {tag: repository.config(repository.manifest(tag)).labels for tag in own}
-    without = [tag for tag, said in known.items() if labels.LAYER in said and labels.STAND_IN not in said and said.get(labels.BYTECODE) != "true"]
+    without = [tag for tag, said in known.items() if said.get(labels.BYTECODE) == "false" and labels.STAND_IN not in said]
     if not without:
         return Diagnosis("bytecode", Verdict.OK, "no image compiles its packages when it starts")
     cost = "each start compiles what it imports, for scikit-learn with pandas 2 s of a processor"

@@ -8,7 +8,7 @@ from typing import Any
 from deployer.core.state import Digest
 from deployer.errors import Refused
 from deployer.oci import Login, Repository
-from deployer_targets.sagemaker.client import Connection
+from deployer_targets.sagemaker.client import RegionClients
 from deployer_targets.sagemaker.faults import Absent
 
 _AT_ONCE = 100
@@ -17,7 +17,7 @@ _AT_ONCE = 100
 class EcrRepository(Repository):
     """A repository that is listed and cleaned by ECR's own API."""
 
-    def __init__(self, address: str, name: str, login: Login, connection: Connection) -> None:
+    def __init__(self, address: str, name: str, login: Login, connection: RegionClients) -> None:
         super().__init__(address, name, login)
         self._connection = connection
 

@@ -1,13 +1,18 @@
-"""What is known of instance types without asking AWS: their processors and their disks."""
+"""What is known of instance types without asking AWS: their processors, their GPUs and their disks."""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
+from deployer.core.accelerators import Accelerator
 from deployer.core.state import Image
 from deployer.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from deployer_targets.sagemaker.config import SageMakerConfig
 
 EBS_GB = 30
 """The volume of an instance without a disk of its own, unless volume_size_in_gb says otherwise (AWS: "SageMaker AI endpoint parameters for
@@ -24,6 +29,34 @@ UNPACKED = 2.5
 _ARM = re.compile(r"ml\.(?:[cmrtx]\d+g[dn]*|g5g|[a-z]\d+e-gb\d+)\.")
 # A d in the suffix (m5d, c6gd, g4dn, p4de), and the accelerated families whose every size has NVMe.
 _LOCAL_DISK = re.compile(r"ml\.(?:[cmr]\d+[a-z]*d[a-z]*|g4dn|g5|g6e?|g7e?|p3dn|p4de?|p5e?n?|p6[-a-z0-9]*|trn\d+n?|dl1)\.")
+# NVIDIA's; g4ad has another's.
+_GPU = re.compile(r"ml\.(?:g(?!4ad)|gr|p)\d")
+_OF_ANOTHER_KIND = re.compile(r"ml\.(?:inf|trn|dl|eia|g4ad)")
+
+_DRIVERS = {
+    "al2-ami-sagemaker-inference-gpu-2": 535,
+    "al2-ami-sagemaker-inference-gpu-2-1": 535,
+    "al2-ami-sagemaker-inference-gpu-3-1": 550,
+    "al2023-ami-sagemaker-inference-gpu-4-1": 580,
+}
+"""NVIDIA's drivers in the host images (AWS: ProductionVariant, InferenceAmiVersion)."""
+_DRIVERS_BY_DEFAULT = {470: ("p2", "p3", "p4d", "p4de", "g4dn", "g5"), 535: ("p5", "g6"), 550: ("p5e", "p5en")}
+"""Where none is named, by family (AWS: "Best practices to minimize interruptions during GPU driver upgrades"); of others AWS says nothing."""
+
+
+def accelerator(config: SageMakerConfig) -> Accelerator | None:
+    """What a container has beside processors; None for what isn't NVIDIA's."""
+    if config.serverless_config is not None:
+        return Accelerator("serverless inference", gpu=False)
+    if _OF_ANOTHER_KIND.match(config.instance_type):
+        return None
+    if not _GPU.match(config.instance_type):
+        return Accelerator(config.instance_type, gpu=False)
+    family, named = config.instance_type.split(".")[1], config.inference_ami_version
+    if named:
+        return Accelerator(config.instance_type, gpu=True, driver=_DRIVERS.get(named, 0))
+    driver = next((driver for driver, families in _DRIVERS_BY_DEFAULT.items() if family in families), 0)
+    return Accelerator(config.instance_type, gpu=True, driver=driver, advice="-C inference_ami_version names a host image with a newer one")
 
 
 def check_type(instance_type: str, known: Collection[str]) -> None:
@@ -49,6 +82,11 @@ def platform_of(instance_type: str) -> str:
     return "linux/arm64" if _ARM.match(instance_type) else "linux/amd64"
 
 
+def platform_for(config: SageMakerConfig) -> str:
+    """That of the deployment's instances; serverless inference has amd64 alone."""
+    return "linux/amd64" if config.serverless_config is not None else platform_of(config.instance_type)
+
+
 def has_local_disk(instance_type: str) -> bool:
     """Whether the instance has NVMe of its own: then there is no EBS volume to size or to encrypt."""
     return _LOCAL_DISK.match(instance_type) is not None
@@ -65,7 +103,7 @@ def check_platform(image: Image, instance_type: str) -> None:
     if found and found != wanted:
         raise ConfigInvalid(
             f"the image {image.tag or image.reference} is for {found}, and {instance_type} runs {wanted}",
-            advice=f"deploy build-and-push-container --platform {wanted}, or choose an instance_type for {found}",
+            advice=f"deploy build-and-push-container --platform {found},{wanted} makes one for each, or choose an instance_type for {found}",
         )
 
 

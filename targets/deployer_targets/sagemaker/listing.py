@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.ledger import ROOT
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
 from deployer.errors import MachineFault
@@ -20,7 +21,7 @@ BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ListedName:
     """What the two listings say of one name."""
 
     home: Home
@@ -35,7 +36,7 @@ def summaries(cloud: Aws) -> Iterator[Summary]:
         return
     listed = cloud.pages("sagemaker", "list_endpoints", "Endpoints", MaxResults=100, SortBy="Name", SortOrder="Ascending")
     endpoints = {each["EndpointName"]: each for each in listed if each["EndpointName"] in generations}
-    entries = [Entry(Home(cloud.default_bucket, name), tuple(found), endpoints.get(name)) for name, found in sorted(generations.items())]
+    entries = [ListedName(Home(cloud.default_bucket, name), tuple(found), endpoints.get(name)) for name, found in sorted(generations.items())]
     with ThreadPoolExecutor(8, thread_name_prefix="list") as pool:
         for start in range(0, len(entries), BATCH):
             yield from pool.map(lambda entry: _summary(entry, cloud), entries[start : start + BATCH])
@@ -54,8 +55,8 @@ def _generations(cloud: Aws) -> dict[str, list[str]]:
     """The generations of each name that has a record."""
     found: dict[str, list[str]] = {}
     try:
-        for page in cloud.pages("s3", "list_objects_v2", "Contents", Bucket=cloud.default_bucket, Prefix=names.ROOT):
-            name, _, rest = page["Key"].removeprefix(names.ROOT).partition("/")
+        for page in cloud.pages("s3", "list_objects_v2", "Contents", Bucket=cloud.default_bucket, Prefix=ROOT):
+            name, _, rest = page["Key"].removeprefix(ROOT).partition("/")
             resource = Home(cloud.default_bucket, name).resource_of(page["Key"])
             if rest and resource.kind == names.RECORD:
                 found.setdefault(name, []).append(resource.name)
@@ -64,7 +65,7 @@ def _generations(cloud: Aws) -> dict[str, list[str]]:
     return found
 
 
-def _summary(entry: Entry, cloud: Aws) -> Summary:
+def _summary(entry: ListedName, cloud: Aws) -> Summary:
     name = DeploymentName(entry.home.deployment)
     try:
         records = {each: record for each in entry.generations if (record := store.read_record(cloud, entry.home, each))}

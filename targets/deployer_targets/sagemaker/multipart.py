@@ -21,7 +21,7 @@ from deployer.artifacts.package import Filler
 from deployer.errors import Conflict, CredentialsInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer_targets.sagemaker import store
 from deployer_targets.sagemaker.client import Aws
-from deployer_targets.sagemaker.destination import Destination, is_there
+from deployer_targets.sagemaker.destination import ModelDestination, is_there
 from deployer_targets.sagemaker.faults import Absent
 
 IN_FLIGHT = 4
@@ -42,7 +42,7 @@ class Counter:
             self._progress(self.total)
 
 
-def send(cloud: Aws, to: Destination, first: bytearray, rest: Filler, progress: Progress) -> int:
+def send(cloud: Aws, to: ModelDestination, first: bytearray, rest: Filler, progress: Progress) -> int:
     """Send a stream whose first part is filled already; its size in bytes.
 
     What was sent stays where the outcome isn't known, or the deployment is another run's by now: who goes on finds it. Anything else that
@@ -68,7 +68,7 @@ def send(cloud: Aws, to: Destination, first: bytearray, rest: Filler, progress: 
 class _Upload:
     """One multipart upload: its id once it began, the parts that an earlier run has sent as S3 lists them, and what completing it takes."""
 
-    def __init__(self, cloud: Aws, to: Destination, progress: Progress) -> None:
+    def __init__(self, cloud: Aws, to: ModelDestination, progress: Progress) -> None:
         self._cloud, self._to, self._counter = cloud, to, Counter(progress)
         self._place = {"Bucket": to.home.bucket, "Key": to.key}
         self._id = ""

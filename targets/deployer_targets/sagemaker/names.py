@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.ledger import LedgerKeys
 from deployer.core.state import DeploymentName, Digest, Resource, digest_of, short
 from deployer.errors import ConfigInvalid
 
 LIMIT = 63
-ROOT = "deployer/"
-"""All of ours in a bucket is below this key."""
 
 MODEL = "model"
 CONFIG = "endpoint-config"
@@ -76,34 +75,15 @@ def made_for(deployment: str, name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
-    """Where a deployment keeps its objects: below one prefix of one bucket. Keys end the name with a slash: `churn` never reaches into `churn-eu`."""
+class Home(LedgerKeys):
+    """Where a deployment keeps its objects: below one prefix of one bucket."""
 
     bucket: str
     deployment: str
 
     @property
-    def prefix(self) -> str:
-        return f"{ROOT}{self.deployment}/"
-
-    @property
-    def claim(self) -> str:
-        return f"{self.prefix}claim"
-
-    @property
-    def history(self) -> str:
-        return f"{self.prefix}history.json"
-
-    @property
     def scaling(self) -> str:
         return f"{self.prefix}scaling.json"
-
-    @property
-    def records(self) -> str:
-        return f"{self.prefix}generations/"
-
-    def record(self, generation: str) -> str:
-        return f"{self.records}{generation}.json"
 
     def data(self, model: Digest, form: str, kms_key: str | None) -> str:
         """The key of a model's tar.gz, or of the folder (ending in a slash) of its files. What is encrypted otherwise is another object."""

@@ -27,7 +27,7 @@ Description = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class StoredObjects:
     """What lies under a deployment's prefix: records by generation, and everything there as resources."""
 
     records: Mapping[str, Record] = field(default_factory=dict)
@@ -47,14 +47,14 @@ class Stock:
         buckets: those that models and configs without a record are tagged with.
     """
 
-    shelf: Shelf
+    shelf: StoredObjects
     resources: frozenset[Resource]
     buckets: frozenset[str] = frozenset()
 
     def without(self, gone: frozenset[Resource]) -> Stock:
         """The same, once these are removed."""
         records = {each: record for each, record in self.shelf.records.items() if generations.record_resource(each) not in gone}
-        return Stock(Shelf(records, self.shelf.resources - gone), self.resources - gone)
+        return Stock(StoredObjects(records, self.shelf.resources - gone), self.resources - gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +208,13 @@ def observe(name: DeploymentName, cloud: Aws, bucket: str | None = None) -> Seen
     )
 
 
-def read_shelf(cloud: Aws, home: Home) -> Shelf:
+def read_shelf(cloud: Aws, home: Home) -> StoredObjects:
     """Records, data, the claim and unfinished uploads; empty where the bucket isn't there."""
     found = store.keys(cloud, home)
     cloud.connection.learnt[history_listed(home)] = home.history in found
     cloud.connection.learnt[claim_listed(home)] = found.get(home.claim, "")
     unfinished = {Resource(names.UPLOAD, f"{home.url(key)}#{upload}") for key, upload in store.uploads(cloud, home)}
-    return Shelf(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
+    return StoredObjects(S3Ledger(cloud, home).among(found), frozenset(map(home.resource_of, found)) | unfinished)
 
 
 def take_stock(name: str, home: Home, cloud: Aws) -> Stock:
@@ -259,7 +259,7 @@ def counts_of(description: Description) -> int | None:
     return None
 
 
-def in_use(name: str, shelf: Shelf, cloud: Aws, doomed: frozenset[Resource]) -> frozenset[Resource]:
+def in_use(name: str, shelf: StoredObjects, cloud: Aws, doomed: frozenset[Resource]) -> frozenset[Resource]:
     """What the endpoint (current or incoming) or a record outside the doomed set leads to."""
     endpoint = describe(name, cloud)
     configs = endpoint.configs if endpoint else ()
@@ -271,7 +271,7 @@ def in_use(name: str, shelf: Shelf, cloud: Aws, doomed: frozenset[Resource]) -> 
     return frozenset(used)
 
 
-def _refuse_foreign(name: str, endpoint: Endpoint, shelf: Shelf, cloud: Aws) -> None:
+def _refuse_foreign(name: str, endpoint: Endpoint, shelf: StoredObjects, cloud: Aws) -> None:
     ours = endpoint.tags.get(names.TAG_DEPLOYMENT) == name or any(
         Resource(names.CONFIG, each) in shelf.named for each in (endpoint.carried, *endpoint.configs)
     )
@@ -282,7 +282,7 @@ def _refuse_foreign(name: str, endpoint: Endpoint, shelf: Shelf, cloud: Aws) -> 
         )
 
 
-def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: frozenset[Resource], saved: Any) -> Seen:
+def _endpointless(name: DeploymentName, home: Home, shelf: StoredObjects, resources: frozenset[Resource], saved: Any) -> Seen:
     """A deployment that was archived whole is paused; anything else was left half-made."""
     whole = [each for each in shelf.records.values() if resources.issuperset(each.resources)]
     view = View(home.bucket, saved_scaling=saved)
@@ -297,7 +297,7 @@ def _endpointless(name: DeploymentName, home: Home, shelf: Shelf, resources: fro
     )
 
 
-def _standing(shelf: Shelf, listed: Mapping[Resource, str], cloud: Aws) -> frozenset[Resource]:
+def _standing(shelf: StoredObjects, listed: Mapping[Resource, str], cloud: Aws) -> frozenset[Resource]:
     """Models and configs that a record names and that are there. Lists lag behind: what they don't have may be there all the same."""
     named = (resource for resource in shelf.named if resource.kind in (names.MODEL, names.CONFIG))
     return frozenset(resource for resource in named if resource in listed or _exists(resource, cloud))
@@ -326,7 +326,7 @@ def _listed(name: str, cloud: Aws) -> dict[Resource, str]:
     }
 
 
-def _strays(name: str, shelf: Shelf, listed: Mapping[Resource, str], cloud: Aws) -> dict[Resource, str]:
+def _strays(name: str, shelf: StoredObjects, listed: Mapping[Resource, str], cloud: Aws) -> dict[Resource, str]:
     """Models and configs with our tag that no record names, and the bucket that each is tagged with.
 
     They were made by a run that was slower than the one that swept its record; or the records are in another bucket.

@@ -16,7 +16,7 @@ from deployer.version import __version__
 from deployer_targets.sagemaker import instances, names
 from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.config import SageMakerConfig
-from deployer_targets.sagemaker.destination import Destination
+from deployer_targets.sagemaker.destination import ModelDestination
 from deployer_targets.sagemaker.guardrails import guardrails
 from deployer_targets.sagemaker.live import ResumeScaling, SetInstanceCount, SetTags, SuspendScaling
 from deployer_targets.sagemaker.names import CLAIM, CONFIG, DATA, ENDPOINT, HISTORY, MODEL, SCALING, Home
@@ -155,7 +155,7 @@ def _forward(spec: Spec, wanted: _Wanted, observed: Seen | None, path: Way[Aws])
         return (
             record,
             UploadModel(
-                Destination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key),
+                ModelDestination(wanted.home, names.split_url(wanted.data)[1], spec.model.digest, config.kms_key),
                 spec.model.path,
                 spec.model.facts.size,
                 Resource(DATA, wanted.data) not in there,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from deployer.errors import ConfigInvalid
-from deployer_targets.sagemaker.client import Aws, Connection
+from deployer_targets.sagemaker.client import Aws, RegionClients
 from deployer_targets.sagemaker.faults import AlreadyThere
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _NAME = re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]
 class Registry:
     """The ECR of one region as a run sees it."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: RegionClients) -> None:
         self._connection = connection
         self._unused: dict[str, Any] | None = None
         self._opened_already: dict[tuple[str, str], Repository] = {}

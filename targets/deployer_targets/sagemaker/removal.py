@@ -14,7 +14,7 @@ from deployer_targets.sagemaker.client import Aws
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
-from deployer_targets.sagemaker.observe import Shelf, describe, in_use, read_shelf, swept, tags_if_there, take_stock
+from deployer_targets.sagemaker.observe import StoredObjects, describe, in_use, read_shelf, swept, tags_if_there, take_stock
 from deployer_targets.sagemaker.steps import changed_by_another
 from deployer_targets.sagemaker.waiting import looks
 
@@ -85,7 +85,7 @@ class Remove(Step[Aws]):
     def run(self, cloud: Aws, progress: Progress) -> bool:
         return bool(self.resources and self.unused(read_shelf(cloud, self.home), cloud, progress))
 
-    def unused(self, shelf: Shelf, cloud: Aws, progress: Progress) -> frozenset[Resource]:
+    def unused(self, shelf: StoredObjects, cloud: Aws, progress: Progress) -> frozenset[Resource]:
         """Remove those that nothing else leads to, by what lies under the prefix now; which they were."""
         free = self.resources - in_use(self.name, shelf, cloud, self.resources)
         configs = {resource for resource in free if resource.kind == names.CONFIG}

@@ -7,9 +7,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from deployer.core.compatibility import fit
-from deployer.core.state import Digest, Generation, Image, Record, digest_of
-from deployer.core.target import DeploymentSpec, Intent, Request, record_of, secrets_of
+from deployer.core.container import with_packages
+from deployer.core.state import Digest, Image, Record, digest_of
+from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied, TargetUnavailable
 from deployer_targets.sagemaker import defaults, instances, places, plan
 from deployer_targets.sagemaker.client import Aws, values_of
@@ -18,10 +18,7 @@ from deployer_targets.sagemaker.names import MODEL, Home
 from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
 from deployer_targets.sagemaker.view import Seen, view_of
 
-AT_START = {"DEPLOYER_PACKAGES": "at-start"}
-"""Asks the runtime to install the model's packages when the container starts."""
-
-Ask = Request[SageMakerConfig]
+Ask = DeploymentRequest[SageMakerConfig]
 
 
 def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
@@ -32,10 +29,8 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
             a bucket, role or image of another region or account.
     """
     _check_instance_type(request.config, observed)
-    environment = dict(request.config.env)
-    if request.intent is Intent.UPDATE and "env" not in request.named and observed and observed.record:
-        environment = _environment_of(observed.record, cloud) or {}
-    environment = {key: value for key, value in environment.items() if key not in AT_START} | (AT_START if request.packages == "at-start" else {})
+    kept = partial(_kept_environment, cloud=cloud)
+    environment = with_packages(environment_of(request, observed, kept), request.packages)
     config = request.config.model_copy(
         update={
             "bucket": _bucket(request.config, observed, cloud),
@@ -61,9 +56,9 @@ def resolve(request: Ask, observed: Seen | None, cloud: Aws) -> DeploymentSpec[S
         serverless=config.serverless_config is not None,
     )
     image = _with_warnings(image, request, config)
-    secrets = secrets_of(environment, observed, partial(_environment_of, cloud=cloud))
+    secrets = secrets_of(environment, observed, kept)
     # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
-    generation = Generation(request.model.digest, image.digest, config.revision(secrets)).id
+    generation = generation_of(request, image, config, secrets)
     known = observed.records.get(generation) if observed else None
     resources = known.resources if known else plan.resources_of(Home(str(config.bucket), request.name), request.model, image, config, secrets)
     record = record_of(request, image, config, resources, secrets=secrets)
@@ -130,10 +125,11 @@ def _refuse_at_start_without_network(request: Ask, config: SageMakerConfig) -> N
 
 
 def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
-    from deployer.oci import DOCKER_MANIFEST, NoSharedImage, Reference, choose, is_elsewhere
+    from deployer.oci import DOCKER_MANIFEST, Reference, is_elsewhere
+    from deployer_images import choosing
 
     found = registry(cloud)
-    ours = found.repository(CONTAINER_NAME, create=False)
+    ours = found.repository(CONTAINER_NAME, create=False).on(instances.platform_for(config))
     private = config.image_config is not None and config.image_config.repository_access_mode == "Vpc"
     named = config.image_url
     if named and private:
@@ -143,23 +139,19 @@ def _image(request: Ask, config: SageMakerConfig, cloud: Aws) -> Image:
             f"SageMaker can't pull {Reference.parse(named)}: it takes images from ECR alone",
             advice="push it to ECR, or, where a VPC reaches the registry, image_config={RepositoryAccessMode: Vpc} and vpc_config",
         )
-    try:
-        image = choose(ours, request.model.facts, recorded=request.image, named=named, packages=request.packages, elsewhere=found.elsewhere)
-    except NoSharedImage:
-        from deployer_images.layers.planning import planned, shared_planned
-
-        shared = shared_planned(ours, request.model.facts) if request.packages == "auto" else None
-        if shared is None:
-            raise
-        return planned(ours, shared, request.model)
+    image = choosing.image_for(
+        ours,
+        request.model,
+        recorded=request.image,
+        named=named,
+        packages=request.packages,
+        elsewhere=found.elsewhere,
+        accelerator=instances.accelerator(config),
+    )
     if named:
         # CreateModel refuses OCI manifests and indexes, after minutes; this says so at once.
         reference = Reference.parse(image.reference)
         found.elsewhere(reference).describe(reference.which, formats={DOCKER_MANIFEST})
-    elif request.packages == "auto" and not fit(request.model.facts, image, "auto").fits:
-        from deployer_images.layers.planning import planned
-
-        return planned(ours, image, request.model)
     return image
 
 
@@ -174,7 +166,7 @@ def _with_warnings(image: Image, request: Ask, config: SageMakerConfig) -> Image
         volume_size_in_gb=config.volume_size_in_gb,
         serverless=config.serverless_config is not None,
     )
-    return replace(image, planned=replace(image.planned, warnings=(warning,))) if warning else image
+    return replace(image, planned=replace(image.planned, warnings=(*image.planned.warnings, warning))) if warning else image
 
 
 def _private(named: str, reference: Any, elsewhere: Any) -> Image:
@@ -186,7 +178,7 @@ def _private(named: str, reference: Any, elsewhere: Any) -> Image:
         return Image(named, Digest(reference.digest or digest_of(named)), tag=reference.tag, platform="")
 
 
-def _environment_of(record: Record, cloud: Aws) -> dict[str, str] | None:
+def _kept_environment(record: Record, cloud: Aws) -> dict[str, str] | None:
     """The environment of a generation as AWS keeps it, or None where its model is gone."""
     if not record.secrets:
         return {}

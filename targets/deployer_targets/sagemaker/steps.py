@@ -13,7 +13,7 @@ from deployer.core.state import DeploymentName, Record, Resource
 from deployer.errors import Conflict, DeployerError, ModelInvalid, Refused, TargetUnavailable
 from deployer_targets.sagemaker import names, upload
 from deployer_targets.sagemaker.client import Aws
-from deployer_targets.sagemaker.destination import Destination, is_there
+from deployer_targets.sagemaker.destination import ModelDestination, is_there
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.ledger import S3Ledger
 from deployer_targets.sagemaker.names import Home
@@ -51,7 +51,7 @@ class WriteRecord(Step[Aws]):
 class UploadModel(Step[Aws]):
     """The model's data: not sent again where it is there by digest, copied where another deployment has it, gone on with where it was begun."""
 
-    to: Destination
+    to: ModelDestination
     path: Path | None
     size: int = 0
     new: bool = False

@@ -9,16 +9,18 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from deployer.core.accelerators import Accelerator
+from deployer.core.compatibility import trims
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan, Progress
-from deployer.core.state import DeploymentName, ModelFacts, Observed, PackagedModel
-from deployer.core.target import DeploymentSpec, Diagnosis, LogLine, Payload, Request, Summary, TargetUri
+from deployer.core.state import DeploymentName, ModelFacts, Observed
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, LogLine, Payload, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
 from deployer.errors import ConfigInvalid, DeployerError
 from deployer.events import Report, silent
 from deployer_targets.sagemaker import buckets, client, defaults, instances, names, places, traffic
 from deployer_targets.sagemaker import plan as planning
-from deployer_targets.sagemaker.client import Aws, Held
+from deployer_targets.sagemaker.client import Aws, HeldName
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import Home
 
@@ -87,7 +89,7 @@ class SageMaker:
             buckets.ensure(cloud, home.bucket)
         cloud.connection.learnt.pop(observe.swept(home), None)
         ledger = S3Ledger(cloud, home, config.kms_key)
-        held = cloud.holding(Held(home, run, partial(ledger.verify, run), config.kms_key))
+        held = cloud.holding(HeldName(home, run, partial(ledger.verify, run), config.kms_key))
         try:
             ledger.claim(run)
         except KeyboardInterrupt:
@@ -115,7 +117,7 @@ class SageMaker:
         """The cloud as it is for a run that takes over an endpoint of that name that isn't ours."""
         return cloud.adopting(name)
 
-    def resolve(self, request: Request[SageMakerConfig], observed: Observed | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
+    def resolve(self, request: DeploymentRequest[SageMakerConfig], observed: Observed | None, cloud: Aws) -> DeploymentSpec[SageMakerConfig]:
         from deployer_targets.sagemaker.resolve import resolve
 
         return resolve(request, observed, cloud)
@@ -182,11 +184,15 @@ class SageMaker:
 
         return image_uses(cloud)
 
-    def make_packages(self, model: PackagedModel, cloud: Aws, report: Report) -> None:
+    def accelerator(self, config: SageMakerConfig) -> Accelerator | None:
+        return instances.accelerator(config)
+
+    def make_packages(self, spec: DeploymentSpec[SageMakerConfig], cloud: Aws, report: Report) -> None:
         from deployer_images.layers.planning import make
         from deployer_targets.sagemaker.registry import CONTAINER_NAME, registry
 
-        make(registry(cloud).repository(CONTAINER_NAME, create=False), model, report)
+        repository = registry(cloud).repository(CONTAINER_NAME, create=False).on(spec.image.platform)
+        make(repository, spec.model, report, trimmed=trims(spec.record.packages), accelerator=self.accelerator(spec.config))
 
 
 def _place(uri: TargetUri) -> tuple[str | None, str | None]:

@@ -9,12 +9,12 @@ from dataclasses import replace
 
 from deployer.artifacts.content import ModelFile, unreadable
 from deployer.artifacts.package import Chunk, Filler
+from deployer.core.ledger import ROOT
 from deployer_targets.sagemaker import multipart
 from deployer_targets.sagemaker.client import Aws
-from deployer_targets.sagemaker.destination import Destination, is_there
+from deployer_targets.sagemaker.destination import ModelDestination, is_there
 from deployer_targets.sagemaker.faults import Absent
 from deployer_targets.sagemaker.multipart import Counter, Progress
-from deployer_targets.sagemaker.names import ROOT
 
 PART = 5 << 20
 """Bytes of a part: S3's least, unless the whole would need more parts than S3's ten thousand."""
@@ -25,7 +25,7 @@ MAX_COPY = 5 << 30
 SMALL_AT_ONCE = 4
 
 
-def copied(cloud: Aws, to: Destination, size: int) -> str | None:
+def copied(cloud: Aws, to: ModelDestination, size: int) -> str | None:
     """Copy the model inside S3 from another deployment that has it; whose, or None where nobody does."""
     if not size >= WORTH_LOOKING or to.key.endswith("/"):
         return None
@@ -39,7 +39,7 @@ def copied(cloud: Aws, to: Destination, size: int) -> str | None:
     return None
 
 
-def send_tar(cloud: Aws, to: Destination, chunks: Iterable[Chunk], estimate: int, progress: Progress) -> int:
+def send_tar(cloud: Aws, to: ModelDestination, chunks: Iterable[Chunk], estimate: int, progress: Progress) -> int:
     """Send a stream as one object; its size in bytes. Seen by others once it is whole; goes on where an earlier run was stopped."""
     filler, part = Filler(chunks), bytearray(max(PART, -(-estimate // MAX_PARTS)))
     if filler.fill(part):
@@ -49,7 +49,7 @@ def send_tar(cloud: Aws, to: Destination, chunks: Iterable[Chunk], estimate: int
     return len(part)
 
 
-def send_files(cloud: Aws, to: Destination, files: Iterable[ModelFile], progress: Progress) -> None:
+def send_files(cloud: Aws, to: ModelDestination, files: Iterable[ModelFile], progress: Progress) -> None:
     """Send files as they are, below the folder: small ones at once, large ones in parts unless they are there. `seal` says then that all are."""
     counter = Counter(progress)
     todo = list(files)
@@ -73,7 +73,7 @@ def send_files(cloud: Aws, to: Destination, files: Iterable[ModelFile], progress
             done.result()
 
 
-def seal(cloud: Aws, to: Destination) -> None:
+def seal(cloud: Aws, to: ModelDestination) -> None:
     """Write the object that says that a folder's files are all there."""
     cloud.call("s3", "put_object", Bucket=to.home.bucket, Key=to.proof, Body=b"{}", **to.extra)
 

@@ -20,7 +20,7 @@ import pytest
 
 from deployer.client import DeployClient
 from deployer_targets.local.client import LocalCloud
-from deployer_targets.local.handover import Handover
+from deployer_targets.local.handover import SocketHandover
 from tests.e2e.local.conftest import QUESTION, Kept, ask, containers, eventually, scoring_processes, stopped, stream
 from tests.environments import oldest_python
 from tests.models import saved_model
@@ -143,10 +143,10 @@ def test_what_is_under_way_is_answered_before_a_deletion(client: DeployClient) -
 
 
 @asynccontextmanager
-async def server(python: str, path: str) -> AsyncIterator[tuple[Handover, list[socket.socket]]]:
+async def server(python: str, path: str) -> AsyncIterator[tuple[SocketHandover, list[socket.socket]]]:
     """A server alone, with what a supervisor has of it, and the connections that it gave back."""
     returned: list[socket.socket] = []
-    handover = Handover(lambda: None, returned.append)
+    handover = SocketHandover(lambda: None, returned.append)
     environment = {"DEPLOYER_MODEL": str(saved_model("doubler")), "DEPLOYER_HANDOVER_FD": str(handover.inherited.fileno()), "PYTHONPATH": path}
     command = [python, "-m", "deployer_scoring", "serve", "--host", "127.0.0.1", "--port", "0", "--workers", "1"]
     with subprocess.Popen(command, env=environment, pass_fds=[handover.inherited.fileno()], stderr=subprocess.DEVNULL) as process:

@@ -96,6 +96,7 @@ def test_no_request_is_lost_on_the_way_to_shares_and_back(client: DeployClient, 
     pair = two(client, cloud)
     url = pair.description.url
     with stream(url, 4) as kept, stream(url, 2, connection="close") as new:
+        eventually(lambda: bool(kept.answers and new.answers))
         for percent in (10, 50, 0, 30, 100):
             seen = len(kept.answers), len(new.answers)
             pair.shift(percent)

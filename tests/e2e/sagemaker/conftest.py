@@ -11,7 +11,8 @@ import pytest
 
 from deployer.client import DeployClient, get_deploy_client
 from deployer.events import Event
-from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, model_in, started
+from tests.e2e.sagemaker.cloud import REGION, ROLE, AwsHere, started
+from tests.local_clouds import model_in
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from deployer.errors import RolloutFailed
-from tests.e2e.sagemaker.cloud import QUESTION, AwsHere
+from tests.e2e.sagemaker.cloud import AwsHere
 from tests.e2e.sagemaker.conftest import Models, User
+from tests.local_clouds import QUESTION
 
 
 @pytest.fixture

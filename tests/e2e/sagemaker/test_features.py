@@ -14,8 +14,9 @@ from deployer.errors import ConfigInvalid, NotOurs
 from deployer.events import StepProgressed
 from deployer.oci import Descriptor, docker_manifest, labels
 from deployer.oci.manifest import DOCKER_CONFIG
-from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
+from tests.e2e.sagemaker.cloud import BUCKET, REGION, ROLE, AwsHere
 from tests.e2e.sagemaker.conftest import Models, User
+from tests.local_clouds import QUESTION, model_in
 
 ANSWER = b'{"predictions": [2.0, 4.0]}'
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
@@ -284,7 +285,7 @@ def test_doctor_looks_at_everything_and_never_raises(user: User, here: AwsHere):
 def test_doctor_names_images_that_compile_at_each_start(user: User, here: AwsHere):
     repository = here.target.image_repository(here.connect(), "deployer-scoring", create=True)
     for tag, compiled in (("0.1.0-py311-ffffffff01", "true"), ("0.1.0-py311-ffffffff02", "false")):
-        said = {labels.LAYER: "sha256:1", labels.BYTECODE: compiled}
+        said = {labels.BYTECODE: compiled}
         config = json.dumps({"os": "linux", "architecture": "amd64", "config": {"Labels": said}, "rootfs": {"diff_ids": []}}).encode()
         repository.put_manifest(docker_manifest(Descriptor(DOCKER_CONFIG, repository.upload(config), len(config)), ()), tag)
     (found,) = [finding for finding in user.client().doctor() if finding.subject == "bytecode"]

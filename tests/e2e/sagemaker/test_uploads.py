@@ -12,9 +12,10 @@ import pytest
 from deployer.artifacts import TarGz
 from deployer.core.state import PackagedModel
 from deployer_targets.sagemaker.upload import PART
-from tests.e2e.sagemaker.cloud import BUCKET, QUESTION, REGION, ROLE, AwsHere, model_in
+from tests.e2e.sagemaker.cloud import BUCKET, REGION, ROLE, AwsHere
 from tests.e2e.sagemaker.conftest import Models, User
 from tests.e2e.stranger import DEPLOY
+from tests.local_clouds import QUESTION, model_in
 
 ANSWER = b'{"predictions": [2.0, 4.0]}'
 PARTS = 12

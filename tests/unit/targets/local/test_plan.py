@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, Image, ModelFacts, Observed, PackagedModel, Record, Resource, Share, Status, digest_of, short
-from deployer.core.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Intent, record_of
 from deployer_targets.local import names, plan, steps
 from deployer_targets.local.client import LocalCloud
 from deployer_targets.local.config import LocalConfig
@@ -21,7 +21,7 @@ def spec(model: str = "first", secrets: str = "", **options: Any) -> DeploymentS
     config = LocalConfig.parse({"runtime": "process", **options}, target="local")
     wanted = PackagedModel(ModelFacts(uri=model, digest=digest_of(model)), Path("/models") / model)
     image = Image("process/deployer-scoring:1-py311", digest_of("image"), stand_in=True)
-    record = record_of(Request(NAME, Intent.APPLY, wanted, config), image, config, [names.model(wanted.digest)], secrets=secrets)
+    record = record_of(DeploymentRequest(NAME, Intent.APPLY, wanted, config), image, config, [names.model(wanted.digest)], secrets=secrets)
     return DeploymentSpec(record, config, image, wanted.path)
 
 

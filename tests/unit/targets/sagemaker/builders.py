@@ -20,7 +20,7 @@ from deployer.core.state import (
     Status,
     digest_of,
 )
-from deployer.core.target import DeploymentSpec, Intent, Request, record_of
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Intent, record_of
 from deployer_targets.sagemaker import names
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.names import Home
@@ -48,7 +48,7 @@ def config(**options: Any) -> SageMakerConfig:
 
 def spec(of: str = "one", *, secrets: str = "", in_image: str = "image", name: str = NAME, **options: Any) -> DeploymentSpec[SageMakerConfig]:
     wanted, made_of, runs = config(**options), model(of), image(in_image)
-    request: Request[SageMakerConfig] = Request(DeploymentName(name), Intent.APPLY, made_of, wanted)
+    request: DeploymentRequest[SageMakerConfig] = DeploymentRequest(DeploymentName(name), Intent.APPLY, made_of, wanted)
     resources = resources_of(Home(BUCKET, name), made_of, runs, wanted, secrets)
     record = record_of(request, runs, wanted, resources, secrets=secrets)
     return DeploymentSpec(record, wanted, runs, made_of.path)

@@ -14,7 +14,7 @@ from deployer.core.target import TargetUri
 from deployer.errors import ConfigInvalid, Conflict, CredentialsInvalid, Refused, TargetUnavailable
 from deployer.oci import Reference
 from deployer_targets.sagemaker import buckets, store
-from deployer_targets.sagemaker.client import Aws, Connection
+from deployer_targets.sagemaker.client import Aws, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.registry import Registry
 from deployer_targets.sagemaker.target import SageMaker
@@ -36,7 +36,7 @@ def cloud() -> Iterator[Aws]:
 
 
 def aws(region: str = "us-west-2", **options: Any) -> Aws:
-    return Aws(Connection(region, deadline_seconds=0.3, sleep=lambda _: None), SageMakerConfig.parse(options, target="sagemaker"))
+    return Aws(RegionClients(region, deadline_seconds=0.3, sleep=lambda _: None), SageMakerConfig.parse(options, target="sagemaker"))
 
 
 def connected(uri: str, **options: Any) -> Aws:

@@ -39,7 +39,7 @@ def test_local_disks_by_family():
 def test_an_image_for_the_other_processor_is_refused_with_the_build_command():
     with pytest.raises(ConfigInvalid, match=r"linux/amd64, and ml\.c7g\.large runs linux/arm64") as refused:
         instances.check_platform(image(), "ml.c7g.large")
-    assert "build-and-push-container --platform linux/arm64" in refused.value.advice
+    assert "build-and-push-container --platform linux/amd64,linux/arm64" in refused.value.advice
     with pytest.raises(ConfigInvalid, match="runs linux/amd64"):
         instances.check_platform(replace(image(), platform="linux/arm64/v8"), "ml.m5.large")
     instances.check_platform(replace(image(), platform="linux/arm64/v8"), "ml.c7g.large")
@@ -108,3 +108,42 @@ def test_packages_that_are_too_large_are_told_before_they_are_made(wheels: int, 
     how = {"instance_type": "ml.m5.large", "volume_size_in_gb": None, "serverless": False} | where
     found = instances.too_large(wheels, model, **how)
     assert said in found if said else not found
+
+
+def there(instance_type: str, **options: Any) -> Any:
+    from deployer_targets.sagemaker.config import SageMakerConfig
+
+    return instances.accelerator(SageMakerConfig.parse({"instance_type": instance_type, **options}, target="sagemaker"))
+
+
+def test_every_type_that_botocore_knows_has_a_gpu_or_none_or_something_else():
+    found = {each.split(".")[1]: there(each) for each in TYPES}
+    assert {name for name, each in found.items() if each is None} == {"inf1", "inf2", "trn1", "trn1n", "trn2", "dl1"}
+    gpus = {name for name, each in found.items() if each is not None and each.gpu}
+    assert gpus == {name for name in found if name[0] in "gp"}
+    assert {"m5", "c7g", "c6gn", "r8g", "t2"}.isdisjoint(gpus)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "driver"),
+    [
+        ("g5", {}, 470),
+        ("p5", {}, 535),
+        ("p5en", {}, 550),
+        ("g6e", {}, 0),
+        ("g5", {"inference_ami_version": "al2-ami-sagemaker-inference-gpu-3-1"}, 550),
+        ("g5", {"inference_ami_version": "al2023-ami-sagemaker-inference-gpu-4-1"}, 580),
+        ("g5", {"inference_ami_version": "of-next-year"}, 0),
+    ],
+)
+def test_the_driver_is_the_host_image_s_where_it_is_known(family: str, options: dict[str, Any], driver: int):
+    assert there(f"ml.{family}.xlarge", **options).driver == driver
+
+
+def test_the_host_images_are_those_that_botocore_knows():
+    known = botocore.session.get_session().get_service_model("sagemaker").shape_for("ProductionVariantInferenceAmiVersion").enum
+    assert set(instances._DRIVERS) == {each for each in known if "gpu" in each}
+
+
+def test_serverless_inference_has_no_gpu():
+    assert not there("ml.g5.xlarge", serverless_config={"MemorySizeInMB": 2048, "MaxConcurrency": 2}).gpu

@@ -9,14 +9,14 @@ from moto import mock_aws
 
 from deployer.core.state import DeploymentName, Resource, Status
 from deployer_targets.sagemaker import buckets, names, store
-from deployer_targets.sagemaker.client import Aws, Connection
+from deployer_targets.sagemaker.client import Aws, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.listing import summaries
 from deployer_targets.sagemaker.names import Home
 from tests.unit.targets.sagemaker.builders import BUCKET, ROLE, spec
 
 
-class Counted(Connection):
+class Counted(RegionClients):
     """Counts calls by operation."""
 
     def __init__(self) -> None:

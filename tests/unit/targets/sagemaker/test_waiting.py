@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from deployer.core.plan import Progress
 from deployer.errors import Conflict, RollbackFailed, RolloutFailed, TimedOut
 from deployer.events import silent
-from deployer_targets.sagemaker.client import Aws, Connection
+from deployer_targets.sagemaker.client import Aws, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.steps import PointEndpoint
 from deployer_targets.sagemaker.waiting import AwaitServing, explained, settle
@@ -53,7 +53,7 @@ def endpoint(status: str, config: str, *, reason: str = "", pending: str = "", m
 
 def aws(*descriptions: dict[str, Any] | None) -> tuple[Aws, SageMakerApi]:
     api = SageMakerApi(*descriptions)
-    connection = Connection("us-west-2", sleep=lambda _: None)
+    connection = RegionClients("us-west-2", sleep=lambda _: None)
     connection._clients.update({"sagemaker": api, "logs": NoLogs()})
     return Aws(connection, SageMakerConfig.parse({}, target="sagemaker")), api
 
