@@ -8,6 +8,8 @@
     older_mlflow_python() one with MLflow 2.22
     format_python()      one with what our distribution needs and no MLflow, to save and load models in
     spark_python()       one with PySpark and MLflow
+    inference_clients_python() one with the clients of KServe, Triton and gRPC
+    azure_python()       one with Azure ML's SDK and its siblings
     environment(...)     any other, by its requirements
 
 Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
@@ -45,7 +47,7 @@ def cache_directory() -> Path:
     return directory
 
 
-_USED = ("pyyaml", "orjson", "uvloop", "cloudpickle", "pydantic", "pytest", "hypothesis", "prometheus-client")
+_USED = ("pyyaml", "orjson", "uvloop", "protobuf", "cloudpickle", "pydantic", "pytest", "hypothesis", "prometheus-client")
 # openapi-spec-validator 0.7.2 says that it runs on Python 3.8, and doesn't.
 OLDEST = ("numpy==1.19.5", "pandas==1.2.5", "msgspec==0.18.0", "openapi-spec-validator==0.7.1", *_USED)
 """What `oldest_python` has."""
@@ -104,6 +106,26 @@ SPARK = ("mlflow==3.17.2", "pyspark>=4.0.1,<4.1", "pyarrow", "orjson", "uv")
 def spark_python() -> Path:
     """The interpreter of an environment with PySpark and the real MLflow (1.1 GB); Spark runs on the machine's Java."""
     return environment(SPARK)
+
+
+CLIENTS = ("kserve==0.21.0", "tritonclient[http,grpc]==2.73.0", "grpcio-health-checking", "grpcio-reflection")
+"""What `inference_clients_python` has."""
+
+
+@cache
+def inference_clients_python() -> Path:
+    """The interpreter of an environment with KServe's and Triton's clients, and gRPC's own of health and reflection."""
+    return environment(CLIENTS)
+
+
+AZURE = ("azure-ai-ml==1.35.2", "azure-identity==1.27.0", "azure-storage-blob==12.31.1")
+"""What `azure_python` has."""
+
+
+@cache
+def azure_python() -> Path:
+    """The interpreter of an environment with the SDKs that are the judges of the local Azure."""
+    return environment(AZURE)
 
 
 @cache

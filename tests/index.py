@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -52,9 +53,14 @@ class Index:
     def sdist(self, name: str, version: str, setup: str, more: Mapping[str, str] | None = None) -> Path:
         return sdist(self.directory, name, version, setup, more)
 
-    def page(self, name: str) -> tuple[str, bytes]:
+    def build(self, which: str, name: str, version: str, requires: Sequence[str] = (), *, tag: str = ANY) -> Path:
+        """A wheel that isn't on the project's page but on one of its own, /WHICH/NAME/, as PyTorch has them."""
+        return wheel(self.directory / which, name, version, requires, tag=tag)
+
+    def page(self, name: str, folder: str = "") -> tuple[str, bytes]:
         """The page of a project and its content type."""
-        files = sorted(file for file in self.directory.iterdir() if file.name.partition("-")[0].replace("_", "-") == name)
+        place = self.directory / folder
+        files = sorted(file for file in (place.iterdir() if place.is_dir() else ()) if file.name.partition("-")[0].replace("_", "-") == name)
         digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         if self.json:
             listed = [
@@ -70,7 +76,8 @@ class Index:
             document = {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": listed}
             return "application/vnd.pypi.simple.v1+json", json.dumps(document).encode() if files else b""
         marks = {each: f"#sha256={digest}" if self.hashes else "" for each, digest in digests.items()}
-        return "text/html", "".join(f'<a href="/files/{each}{mark}">{each}</a>' for each, mark in marks.items()).encode()
+        where = f"/files/{folder}/" if folder else "/files/"
+        return "text/html", "".join(f'<a href="{where}{quote(each)}{mark}">{each}</a>' for each, mark in marks.items()).encode()
 
 
 @contextmanager
@@ -87,12 +94,14 @@ def serving_index(directory: Path) -> Iterator[Index]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            kind, _, name = self.path.strip("/").partition("/")
+            kind, _, name = unquote(self.path).strip("/").partition("/")
             while name in index.held:
                 time.sleep(0.05)
             file = index.directory / name
             if kind == "simple":
                 content_type, body = index.page(name)
+            elif kind != "files":
+                content_type, body = index.page(name, kind)
             else:
                 content_type, body = "application/octet-stream", file.read_bytes() if file.is_file() else b""
             if name in index.broken:

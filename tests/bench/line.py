@@ -14,7 +14,7 @@ from statistics import median
 import boto3
 
 from deployer_images import runtimes
-from deployer_localstack import Control
+from deployer_localstack import ControlClient
 from tests.bench.local_cloud import local_cloud
 from tests.bench.processes import run
 from tests.bench.tables import Table
@@ -87,7 +87,7 @@ def _image(environment: Mapping[str, str]) -> Table:
 
 def _calls(body: Path, environment: Mapping[str, str]) -> Table:
     """What each verb asks of AWS, from the cloud's own journal."""
-    control, rows = Control(environment["AWS_ENDPOINT_URL"], environment["DEPLOYER_LOCALSTACK_TOKEN"]), []
+    control, rows = ControlClient(environment["AWS_ENDPOINT_URL"], environment["DEPLOYER_LOCALSTACK_TOKEN"]), []
     verbs = {
         "create": ["create", "-n", "calls", "-m", str(saved_model("doubler"))],
         "create again, nothing to do": ["create", "-n", "calls", "-m", str(saved_model("doubler"))],

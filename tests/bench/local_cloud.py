@@ -18,7 +18,7 @@ def local_cloud() -> Iterator[Mapping[str, str]]:
     """This process's environment, pointed at a fresh cloud on a free port; other settings of the user's own are left out."""
     with tempfile.TemporaryDirectory(prefix="deployer-bench-") as room:
         directory = Path(room)
-        localstack.up(localstack.Options(port=0, directory=directory))
+        localstack.up(localstack.StartOptions(port=0, directory=directory))
         try:
             clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DEPLOYER_"))}
             kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

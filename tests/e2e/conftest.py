@@ -11,12 +11,24 @@ from tests.e2e.stranger import stranger, untouched
 
 __all__ = ["stranger", "untouched"]
 
-_LONGEST = ("tests/e2e/test_spark_udf.py", "tests/e2e/documentation/", "tests/e2e/test_scoring_on_pythons.py")
+_LONGEST = (
+    "tests/e2e/documentation/",
+    "tests/conformance/test_kubernetes.py",
+    "tests/conformance/test_sagemaker.py",
+    "tests/conformance/test_azureml.py",
+    "tests/e2e/test_main_line.py",
+    "tests/e2e/test_images_layers.py",
+    "tests/conformance/test_local.py",
+    "tests/e2e/localstack/test_scoring_containers.py",
+    "tests/e2e/test_spark_udf.py",
+    "tests/e2e/test_scoring_on_pythons.py",
+    "tests/e2e/kubernetes/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the modules that take minutes: the last one runs alone, while every other process has nothing to do."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+    items.sort(key=lambda item: next((place for place, module in enumerate(_LONGEST) if item.nodeid.startswith(module)), len(_LONGEST)))
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.sagemaker.cloud import BUCKET, AwsHere, model_in, running
+from tests.e2e.sagemaker.cloud import BUCKET, AwsHere, running
+from tests.local_clouds import model_in
 
 DEPLOY = str(Path(sys.executable).with_name("deploy"))
 QUESTION = '{"dataframe_split": {"columns": ["x"], "data": [[1], [2]]}}'

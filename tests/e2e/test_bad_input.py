@@ -23,8 +23,9 @@ import pytest
 from deployer.oci import labels
 from tests.disks import tiny_disk
 from tests.docker import free_port, unavailable
-from tests.e2e.sagemaker.cloud import ACCOUNT, BUCKET, MINOR
+from tests.e2e.sagemaker.cloud import ACCOUNT, BUCKET
 from tests.e2e.stranger import DEPLOY, Ended, Stranger, refusal_of
+from tests.local_clouds import MINOR
 
 SECRET = "hunter2-s3cr3t-value"
 FULL = Path("/dev/full")

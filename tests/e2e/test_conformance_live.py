@@ -22,7 +22,7 @@ REGION = "us-east-1"
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """The environment of somebody who has an AWS account."""
     directory = tmp_path_factory.mktemp("account")
-    localstack.up(localstack.Options(directory=directory, port=0, runtime="process", registry="python"))
+    localstack.up(localstack.StartOptions(directory=directory, port=0, runtime="process", registry="python"))
     try:
         own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "DEPLOYER_"))}
         yield {**own, **localstack.environment(directory), "XDG_CONFIG_HOME": str(directory / "config"), "DEPLOYER_LOCALSTACK_DIR": str(directory)}

@@ -12,6 +12,7 @@ import pytest
 from deployer.artifacts.download import fetch_artifact
 from deployer.errors import ConfigInvalid, ModelNotFound
 from tests.e2e.test_model_uris import _put, python_for_s3, web  # noqa: F401  the last two are fixtures
+from tests.servers import aws
 
 _FETCH = """
 import json, pathlib, sys, tempfile
@@ -42,21 +43,14 @@ def test_an_artifact_of_the_web_is_fetched(web: tuple[str, Path], tmp_path: Path
 
 
 def test_files_and_prefixes_are_fetched_from_s3(python_for_s3: Path) -> None:  # noqa: F811
-    from moto.server import ThreadedMotoServer
-
     root = Path(__file__).parents[2]
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    store.start()
-    try:
-        host, port = store.get_host_and_port()
-        _put(f"http://{host}:{port}", "things", {"w.txt": b"w", "tree/a.txt": b"a", "tree/deep/b.txt": b"b"})
+    with aws() as endpoint:
+        _put(endpoint, "things", {"w.txt": b"w", "tree/a.txt": b"a", "tree/deep/b.txt": b"b"})
         keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
-        variables = {**os.environ, **keys, "PYTHONPATH": f"{root}:{root}/images", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
+        variables = {**os.environ, **keys, "PYTHONPATH": f"{root}:{root}/images", "AWS_ENDPOINT_URL": endpoint}
         uris = ["s3://things/w.txt", "s3://things/tree", "s3://things/tree/", "s3://things/absent"]
         command = [str(python_for_s3), "-c", _FETCH, *uris]
         done = subprocess.run(command, env=variables, check=False, capture_output=True, text=True)
-    finally:
-        store.stop()
     assert done.returncode == 0, done.stderr
     tree = {"tree/a.txt": "a", "tree/deep/b.txt": "b"}
     assert [json.loads(line) for line in done.stdout.splitlines()] == [{"w.txt": "w"}, tree, tree, "model-not-found"]

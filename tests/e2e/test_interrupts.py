@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import time as clock
@@ -146,6 +147,29 @@ def test_ctrl_c_while_the_cloud_is_asked_changes_nothing(untouched: Stranger) ->
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert "interrupted before anything was changed" in Ended(process.returncode, "", err).refused("interrupted", 130)
+
+
+def test_of_many_each_ends_as_it_would_alone_and_the_same_command_finishes_them(untouched: Stranger) -> None:
+    """A dozen, one of which can't serve, where every fifth answer of SageMaker is that it is asked too often."""
+    names, fleet = [f"many-{number}" for number in range(12)], untouched.directory / "fleet.yaml"
+    models = [("broken" if name == "many-3" else "doubler") for name in names]
+    fleet.write_text(json.dumps([{"name": name, "model": model, "targets": {"sagemaker": {}}} for name, model in zip(names, models, strict=True)]))
+    command = ("-f", str(fleet), "--concurrency", "6")
+    with untouched.here.struck("throttle", service="sagemaker", every=5, count=None):
+        ended = untouched.interrupted("apply", *command, at=_at("deployed", time=3))
+        assert ended.exit_code == 130, ended.said
+        ends = {each["name"]: each["event"] for each in ended.events if each["event"] in ("deployed", "failed", "not_begun")}
+        assert ends.keys() == set(names)
+        assert "not_begun" in ends.values()
+        assert "Traceback" not in ended.said
+        done = untouched.deploy("apply", *command, "-o", "json", timeout=120)
+    assert done.exit_code == 5, done.said
+    found = {each["name"]: each.get("error", {}).get("code", each.get("status")) for each in json.loads(done.out)}
+    assert found == {name: "rollout-failed" if name == "many-3" else "ready" for name in names}
+    listed = untouched.deploy("list", "-t", "sagemaker", "-o", "name").out.split()
+    assert [name for name in listed if name in names] == sorted(set(names) - {"many-3"})
+    assert untouched.answer("many-11") == [2.0, 4.0]
+    assert untouched.deploy("delete", *command).exit_code == 0
 
 
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

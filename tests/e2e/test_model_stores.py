@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from deployer.artifacts import content_digest, files
-from tests.docker import free_port, unavailable
-from tests.environments import cache_directory, environment, made_once
-from tests.models import saved_model
+import pytest
 
-_AZURITE = "azurite@3.35.0"
+from deployer.artifacts import content_digest, digested, files
+from deployer_images.layers.model_images import wanted_files
+from deployer_scoring.fetching.fetch import fetch_model
+from tests.azurite import ACCOUNT, KEY, azurite
+from tests.docker import free_port
+from tests.environments import environment
+from tests.models import saved_model
+from tests.servers import running
+
 _STORES = ("adlfs>=2024.7", "gcsfs>=2024.6", "gcp-storage-emulator", "httpx", "isal", "packaging", "pydantic", "pyyaml", "tenacity")
-# The account and the key that every Azurite has.
-_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _FETCH = """
 import json, sys
 import fsspec
@@ -40,24 +39,6 @@ for uri in uris:
 """
 
 
-@contextmanager
-def running(command: list[str], port: int, log: Path) -> Iterator[None]:
-    """A process that listens on a port, for as long as the block runs."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, cwd=log.parent)
-    try:
-        for _ in range(600):
-            assert process.poll() is None, log.read_text()
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def fetched(protocol: str, bucket: str, uris: list[str], variables: Mapping[str, str]) -> list[object]:
     """What becomes of URIs, once a model is put into a bucket under models/churn."""
     root = Path(__file__).parents[2]
@@ -74,7 +55,7 @@ def fetched(protocol: str, bucket: str, uris: list[str], variables: Mapping[str,
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_model_is_fetched_from_google_s_store(tmp_path: Path) -> None:
+def test_a_model_is_fetched_from_google_s_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     emulator = str(environment(_STORES).with_name("gcp-storage-emulator"))
     variables = {
@@ -87,17 +68,20 @@ def test_a_model_is_fetched_from_google_s_store(tmp_path: Path) -> None:
     with running([emulator, "start", "--host=127.0.0.1", f"--port={port}", "--in-memory", "--default-bucket=stored"], port, tmp_path / "log"):
         uris = ["gs://stored/models/churn", "gs://stored/models/churn/", "gs://stored/absent", "gs://no-such-bucket/x"]
         whole, slashed, absent, bucket = fetched("gs", "stored", uris, variables)
-    assert whole == slashed == content_digest(files(saved_model("sklearn")))
+        wanted = wanted_files(digested(files(saved_model("sklearn"))))
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", variables["STORAGE_EMULATOR_HOST"])
+        monkeypatch.setenv("GCE_METADATA_HOST", "127.0.0.1:1")
+        fetch_model(uris[0], wanted, tmp_path / "model", lambda _: None)  # as a container does
+    assert whole == slashed == content_digest(files(saved_model("sklearn"))) == content_digest(files(tmp_path / "model"))
     assert absent == ["model-not-found", "there is nothing at gs://stored/absent"]
     assert bucket == ["model-not-found", "there is nothing at gs://no-such-bucket/x"]
 
 
 def test_a_model_is_fetched_from_azure_s_store_by_either_address(tmp_path: Path) -> None:
     port = free_port()
-    blobs = f"BlobEndpoint=http://127.0.0.1:{port}/devstoreaccount1"
-    account = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={_KEY};{blobs}"
-    options = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"]
-    with running([azurite(), *options], port, tmp_path / "log"):
+    blobs = f"BlobEndpoint=http://127.0.0.1:{port}/{ACCOUNT}"
+    account = f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};{blobs}"
+    with running(azurite(port), port, tmp_path / "log"):
         uris = [
             "wasbs://stored@devstoreaccount1.blob.core.windows.net/models/churn",
             "abfss://stored@devstoreaccount1.dfs.core.windows.net/models/churn/",
@@ -108,14 +92,3 @@ def test_a_model_is_fetched_from_azure_s_store_by_either_address(tmp_path: Path)
     assert blob == lake == content_digest(files(saved_model("sklearn")))
     assert absent == ["model-not-found", f"there is nothing at {uris[2]}"]
     assert container == ["model-not-found", f"there is nothing at {uris[3]}"]
-
-
-def azurite() -> str:
-    """Azure's own emulator, installed by npm once."""
-    npm = shutil.which("npm")
-    if npm is None:
-        unavailable("Azure's emulator comes by npm, which is not here: apt-get install npm")
-    command = [npm, "install", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]
-    name = _AZURITE.replace("@", "-")
-    directory = made_once(cache_directory() / name, lambda made: subprocess.run([*command, str(made), _AZURITE], check=True))
-    return str(directory / "node_modules" / ".bin" / "azurite-blob")

@@ -22,11 +22,14 @@ from typing import Any
 import httpx
 import pytest
 
-from deployer.artifacts import TarGz, content_digest, fetch, files
+from deployer.artifacts import TarGz, content_digest, digested, fetch, files
 from deployer.errors import ModelInvalid, ModelNotFound, PermissionDenied, TargetUnavailable
 from deployer.events import Event, StepProgressed
+from deployer_images.layers.model_images import wanted_files
+from deployer_scoring.fetching.fetch import fetch_model
 from tests.environments import environment, mlflow_python
 from tests.models import saved_model
+from tests.servers import aws
 
 _REGISTER = """
 import json, logging, sys, warnings
@@ -149,6 +152,16 @@ def test_a_logged_model_is_the_same_by_its_id_and_by_its_run(server: str, regist
     by_run = fetch(f"runs:/{registered['other']}/logged", tracking_uri=server)
     assert by_id.digest == by_run.digest
     assert by_id.facts.run_id == by_run.facts.run_id == registered["other"]
+
+
+@pytest.mark.mlflow
+@pytest.mark.parametrize("uri", ["models:/churn@champion", "runs:/{run}/doubler", "models:/{model_id}", "runs:/{other}/logged"])
+def test_a_container_fetches_the_same_from_where_the_server_has_it(server: str, registered: dict[str, str], uri: str, tmp_path: Path) -> None:
+    model = fetch(uri.format(**registered), tracking_uri=server)
+    assert model.facts.location.startswith(f"{server}/api/2.0/mlflow-artifacts/artifacts/")
+    wanted = wanted_files(digested(files(model.directory)))
+    fetch_model(model.facts.location, wanted, tmp_path / "model", lambda _: None)
+    assert content_digest(files(tmp_path / "model")) == model.digest
 
 
 @pytest.mark.mlflow
@@ -324,14 +337,8 @@ def python_for_s3(request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_prefix_and_an_archive_are_fetched_from_s3(python_for_s3: Path, saved: dict[str, Path]) -> None:
-    from moto.server import ThreadedMotoServer
-
     model = saved["sklearn"]
-    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    store.start()
-    try:
-        host, port = store.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
+    with aws() as endpoint:
         _put(endpoint, "models", {f"churn/{file.path}": file.source.read_bytes() for file in files(model)})
         _put(endpoint, "models", {"churn2/MLmodel": b"another's", "churn/": b""})
         _put(endpoint, "models", {"churn.tar.gz": gzip.decompress(b"".join(TarGz(model)))})
@@ -351,8 +358,6 @@ def test_a_prefix_and_an_archive_are_fetched_from_s3(python_for_s3: Path, saved:
                 "AWS_DEFAULT_REGION": "us-east-1",
             },
         )
-    finally:
-        store.stop()
     assert done.returncode == 0, done.stderr
     prefix, slashed, archive, absent, bucket = (json.loads(line) for line in done.stdout.splitlines())
     assert prefix == slashed

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
 
+from tests.docker import free_port
 from tests.models import saved_model
 
 DEPLOY = str(Path(sys.executable).with_name("deploy"))
@@ -51,8 +53,12 @@ def test_it_answers_the_printed_curl_until_it_is_interrupted(tmp_path: Path, man
 
 
 def test_its_flags_reach_the_server(tmp_path: Path) -> None:
-    flags = ("--env-manager", "local", "--workers", "2", "--timeout", "1", "--host", "127.0.0.1", "--batching", "off")
+    grpc_port = free_port()
+    flags = ("--env-manager", "local", "--workers", "2", "--timeout", "1", "--host", "127.0.0.1", "--batching", "off", "--grpc-port", str(grpc_port))
     with serving(tmp_path, "-m", str(saved_model("slow")), *flags) as (_, url, _):
+        with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+            ready = channel.unary_unary("/inference.GRPCInferenceService/ServerReady")(b"", timeout=30, wait_for_ready=True)
+        assert ready == b"\x08\x01"
         body = {"dataframe_split": {"columns": ["x"], "data": [[20]]}}
         late = httpx.post(f"{url}/invocations", json=body, timeout=30, trust_env=False)
         assert late.status_code == 504

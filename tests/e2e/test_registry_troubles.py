@@ -339,7 +339,8 @@ def test_a_layer_that_arrives_with_other_bytes_is_refused_and_removed(trouble: T
     assert fetch().read_bytes() == content
 
 
-def test_a_layer_that_breaks_off_is_told_and_not_kept(trouble: Trouble) -> None:
+def test_a_layer_that_breaks_off_is_told_and_not_kept(trouble: Trouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # of others, one may be under way
     content = os.urandom(100_000)
     repository = pushed(trouble.host, content)
     trouble.strike = lambda method, path, _: method == "GET" and "/blobs/" in path

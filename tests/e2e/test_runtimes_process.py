@@ -20,7 +20,7 @@ from deployer.core.container import Container, Mount
 from deployer.errors import ConfigInvalid, MachineFault, RolloutFailed, TargetUnavailable, TimedOut
 from deployer.oci import labels
 from deployer_images import locks, uv
-from deployer_images.runtimes import Running, find, wait_healthy
+from deployer_images.runtimes import RunningContainer, find, wait_healthy
 from deployer_images.runtimes.process import Process
 from deployer_images.wanted import Wanted
 from tests.models import copied_model, saved_model
@@ -32,7 +32,7 @@ def container(model: Path, **more: object) -> Container:
     return Container("none", ("serve",), 8080, mounts=(Mount(model, "/opt/ml/model"),), **more)  # type: ignore[arg-type]
 
 
-def predictions(running: Running, body: object) -> object:
+def predictions(running: RunningContainer, body: object) -> object:
     host, port = running.address
     request = urllib.request.Request(f"http://{host}:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request) as answer:
