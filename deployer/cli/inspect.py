@@ -1,4 +1,4 @@
-"""list, get, plan, diff, logs, doctor: what changes nothing."""
+"""get, plan, diff, logs, doctor: what changes nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from deployer.cli.session import Session
 from deployer.core.state import short
 from deployer.core.target import Diagnosis, Intent, LogLine, Verdict
 from deployer.errors import ConfigInvalid, DeployerError
-from deployer.words import age, rfc3339, shortened, size, table
+from deployer.words import rfc3339, shortened, size, table
 from deployer_scoring.printable import one_line
 
 if TYPE_CHECKING:
@@ -28,25 +28,6 @@ CHANGES = 8
 WRONG = 2
 _apply = click.option("--apply", is_flag=True, help="As apply would: what is given is the whole of it. Default with a file (-f).")
 _DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
-
-
-@click.command(name="list")
-@options.place
-@options.endpoint
-@options.output()
-@options.run
-def list_deployments(session: Session, place: ChosenTarget, endpoint: str | None, output: str | None) -> None:
-    """List the deployments on a target."""
-    client = place.client()
-    found = client.list_deployments(endpoint)
-    if not found and (output or "") in TEXT:
-        say(f"There are no deployments on {client.uri}.", err=True)
-    emit(
-        output or "",
-        [each.document() for each in found],
-        [each.name for each in found],
-        lambda: list_table(found, width_of(output or ""), whole=output == "wide"),
-    )
 
 
 @click.command()
@@ -178,25 +159,6 @@ def doctor(ctx: click.Context, session: Session, place: ChosenTarget, output: st
         emit(output, [asdict(each) for each in found], [], str)
     if any(each.verdict is Verdict.WRONG for each in found):
         ctx.exit(WRONG)
-
-
-def list_table(found: list[Deployment], width: int | None = None, *, whole: bool = False) -> str:
-    """One row a deployment; the target's own columns between generation and age, a reason at the end where something is wrong."""
-    if not found:
-        return ""
-    own = list(dict.fromkeys(column for each in found for column in each.columns))
-    rows = [["NAME", "STATUS", "MODEL", "GENERATION", *own, "AGE"]]
-    for each in found:
-        row = [
-            each.name,
-            str(each.status),
-            each.model if whole else shortened(each.model),
-            each.generation,
-            *(each.columns.get(column, "") for column in own),
-            age(each.created),
-        ]
-        rows.append([*row, " ".join(each.reason.split())] if each.reason else row)
-    return table(rows, width=width, hide=("GENERATION", *reversed(own), "AGE", "MODEL"))
 
 
 def description(deployment: Deployment, rows: list[OptionRow], width: int | None = None) -> Iterator[str]:

@@ -125,14 +125,20 @@ def _text(outcomes: Sequence[TaskOutcome[Result]], errors: Sequence[DeployerErro
 
 
 def _close(outcomes: Sequence[TaskOutcome[Any]], errors: Sequence[DeployerError]) -> None:
-    """End as one: by the exit code that all failures share, else by that of several; an interrupt is one whatever else failed."""
-    unbegun = [each for each in outcomes if not each.begun]
+    """Say how many went how, unless all went well, and end."""
+    unbegun = sum(not each.begun for each in outcomes)
     if not errors and not unbegun:
         return
-    interrupted = [error for error in errors if isinstance(error, Interrupted)]
-    counts = {"failed": len(errors) - len(interrupted), "interrupted": len(interrupted), UNBEGUN: len(unbegun)}
+    interrupted = sum(isinstance(error, Interrupted) for error in errors)
+    counts = {"failed": len(errors) - interrupted, "interrupted": interrupted, UNBEGUN: unbegun}
     told_apart = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     say(f"Of {len(outcomes)} deployments: {told_apart}. {SomeFailed.usual_advice.capitalize()}.", err=True)
-    codes = {error.exit_code for error in errors} - {Interrupted.exit_code}
-    code = codes.pop() if len(codes) == 1 else SomeFailed.exit_code
-    click.get_current_context().exit(Interrupted.exit_code if interrupted or not errors else code)
+    click.get_current_context().exit(exit_code_of(errors))
+
+
+def exit_code_of(errors: Sequence[DeployerError]) -> int:
+    """The one that all failures share, else that of several; an interrupt is one whatever else failed, and so is what was not begun."""
+    if not errors or any(isinstance(error, Interrupted) for error in errors):
+        return Interrupted.exit_code
+    codes = {error.exit_code for error in errors}
+    return codes.pop() if len(codes) == 1 else SomeFailed.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "export": ("export:export", "Write a deployment as files, for GitOps."),
     },
     "Look": {
-        "list": ("inspect:list_deployments", "List the deployments on a target."),
+        "list": ("listing:list_deployments", "List the deployments on a target, or on several."),
         "get": ("inspect:get", "Show one deployment, its history and its options."),
         "history": ("inspect:history", "Show who changed a deployment, and what came of it."),
         "plan": ("inspect:plan", "Show what would be done, and do nothing."),
@@ -122,6 +123,8 @@ class Program(LazyGroup):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         session = Session()
+        # The clouds' libraries silence urllib3 about what it could use, but only as long as no two of them are imported at once.
+        warnings.filterwarnings("ignore", module=r"urllib3\.")
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=session, **extra)
         except BaseException as error:  # only here do errors become words and codes

@@ -166,7 +166,7 @@ def test_a_file_names_model_name_and_options_for_each_target(deploy: Run, churn:
         ("prod-churn", "memory:/there", 1, "large"),
     ]
     assert list(deployed(CLOUDS["there"])) == ["prod-churn"]
-    several = deploy("list", "-f", "churn.yaml", target=False)
+    several = deploy("get", "-n", "prod-churn", "-f", "churn.yaml", target=False)
     assert several.exit_code == 2
     assert "-t with one of memory:/here, memory:/there" in several.stderr
     assert deploy("get", "-n", "prod-churn", "-f", "churn.yaml", "-t", "memory:/there").exit_code == 0
