@@ -104,7 +104,8 @@ def cluster_repository(cluster: str, tmp_path_factory: pytest.TempPathFactory) -
     if os.environ.get("KUBE_CONTEXT"):
         if not (named := os.environ.get("DEPLOYER_IMAGE_REPOSITORY")):
             unavailable("the nodes of KUBE_CONTEXT don't reach a registry of this machine: DEPLOYER_IMAGE_REPOSITORY names one that they do")
-        yield Repository(*named.split("/", 1))
+        host, _, path = named.partition("/")
+        yield Repository(host, path)
         return
     with serving_registry(tmp_path_factory.mktemp("registry")) as host:
         yield Repository(host, "scoring")
