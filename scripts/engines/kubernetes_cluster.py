@@ -242,7 +242,9 @@ def clean(directory: Path) -> None:
 
 def undone(saved: str) -> str:
     """What takes Kubernetes' rules and chains, and ours, out of the tables that iptables-save has shown; all others stay."""
-    lines = []
+    lines: list[str] = []
+    emptied: list[str] = []
+    deleted: list[str] = []
     for line in saved.splitlines():
         if line.startswith("*"):
             lines, emptied, deleted = [*lines, line], [], []
