@@ -12,6 +12,7 @@ import certifi
 
 from deployer_localstack.azure.account import BLOB_CONTAINER, HOME, STORAGE_ACCOUNT
 from deployer_localstack.azure.arm.api import ResourceManager
+from deployer_localstack.azure.arm.computes import Computes
 from deployer_localstack.azure.arm.deployments import OnlineDeployments
 from deployer_localstack.azure.arm.endpoints import OnlineEndpoints
 from deployer_localstack.azure.arm.store import Workspace
@@ -46,8 +47,8 @@ class Azure:
         dataplane = AzureDataplane(options.directory, self.settings, self._registry, self._store)
         endpoints = OnlineEndpoints(self.settings, self._operations, entra)
         deployments = OnlineDeployments(self.settings, self._operations, dataplane)
-        self._metrics = EndpointMetrics()
-        parts = (endpoints.operations, deployments.operations, self._metrics.operations)
+        self._metrics, self._computes = EndpointMetrics(), Computes(self.settings, self._operations)
+        parts = (endpoints.operations, deployments.operations, self._metrics.operations, self._computes.operations)
         manager = ResourceManager(self.settings, self._workspace, self._operations, *parts)
         scoring = Scoring(self.settings, self._workspace, entra, self._metrics)
         gateway = Gateway(entra, manager, BlobService(self._store, entra), scoring)
@@ -57,9 +58,9 @@ class Azure:
         self._server = Server(options.azure_port, Gate(gateway, journal=journal, faults=faults), tls=authority.server_context())
         self.ports = [self._server.port, self._registry.front.port]
         self.url = gateway.url = entra.url = f"https://127.0.0.1:{self._server.port}"
-        self._furnish()
 
     def start(self) -> None:
+        self._furnish()
         self._registry.front.start("azure registry")
         self._server.start("azure endpoint")
 
@@ -98,6 +99,8 @@ class Azure:
     def _furnish(self) -> None:
         """What a workspace has from the start."""
         self._store.create(STORAGE_ACCOUNT, BLOB_CONTAINER)
+        if self.settings.azure_compute:
+            self._computes.attach(self._workspace, self.settings.azure_compute)
 
 
 def _trusted_already(bundle: Path) -> bytes:

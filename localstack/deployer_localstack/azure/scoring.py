@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer_localstack.azure.answers import AzureError, send
-from deployer_localstack.azure.arm.deployments import seconds
+from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.endpoints import audience_of
 from deployer_localstack.azure.arm.online import OnlineDeployment, OnlineEndpoint
 from deployer_localstack.azure.arm.store import Workspace

@@ -19,6 +19,7 @@ class AzureSettings(CloudSettings):
         azure_deployment_seconds: likewise a deployment's; the container's start comes on top only where it takes longer.
         azure_startup_timeout_seconds: the longest wait for the first probe that succeeds.
         azure_container_exits: a container that exits this many times before it answers fails its deployment.
+        azure_compute: name of the attached cluster of Kubernetes that is there from the start and after a reset; none where it is empty.
         azure_payload_limit_bytes: of requests to a scoring URI.
         azure_drain_seconds: how long an old container is given to finish the requests in flight.
     """
@@ -30,5 +31,6 @@ class AzureSettings(CloudSettings):
     azure_deployment_seconds: float = 0.0
     azure_startup_timeout_seconds: float = 600.0
     azure_container_exits: int = 3
+    azure_compute: str = "aks"
     azure_payload_limit_bytes: int = 10 * 1024 * 1024
     azure_drain_seconds: float = 30.0

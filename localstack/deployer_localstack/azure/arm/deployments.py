@@ -1,4 +1,4 @@
-"""Deployments of managed online endpoints: a container each, exchanged by the next one once that answers.
+"""Deployments of online endpoints: a container each, exchanged by the next one once that answers.
 
 Documented: "Troubleshoot online endpoint deployment", "Manage and increase quotas", "CLI (v2) managed online deployment YAML schema"; words
 assumed. That the old container serves on where an update fails is assumed, too.
@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
-from deployer_localstack.azure.arm import polling
+from deployer_localstack.azure.arm import kubernetes, polling
 from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS, Assets
 from deployer_localstack.azure.arm.documents import page
+from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.endpoints import found
 from deployer_localstack.azure.arm.online import OnlineDeployment, OnlineEndpoint, deployment_document, refuse_name, refuse_under_way
 from deployer_localstack.azure.arm.requests import ResourceRequest
@@ -24,7 +25,6 @@ from deployer_localstack.azure.operations import Operations
 from deployer_localstack.azure.settings import AzureSettings
 
 _ASSET = re.compile(r".*/workspaces/[^/]+/(?P<kind>models|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.IGNORECASE)
-_DURATION = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?")
 _MOST, _MOST_INSTANCES, _LONGEST_REQUEST = 20, 50, 180.0
 # What Azure ML's own inference server has.
 _USUAL = {
@@ -62,11 +62,11 @@ class OnlineDeployments:
         refuse_under_way(*([endpoint] if endpoint.state == "Deleting" else []), *([present] if present else []))
         if not present and len(endpoint.deployments) >= _MOST:
             raise AzureError("QuotaExceeded", f"Endpoint {endpoint.name} has {_MOST} deployments, and may have no more.")
-        _refuse(name, asked)
+        _refuse(workspace, endpoint, name, asked)
         plan = _plan(workspace, endpoint.name, name, asked.properties)
         deployment = present or OnlineDeployment(name, {})
         same = bool(present and present.serving) and _runs_the_same(deployment.document, asked.document)
-        deployment.document, deployment.state = dict(asked.document), "Updating" if present else "Creating"
+        deployment.document, deployment.state = _filled(endpoint, asked.document), "Updating" if present else "Creating"
         endpoint.deployments[name.lower()] = deployment
         document, began = deployment_document(workspace.address, endpoint, deployment), time.monotonic()
 
@@ -126,35 +126,30 @@ def _deployment(endpoint: OnlineEndpoint, asked: ResourceRequest) -> OnlineDeplo
     return deployment
 
 
-def _refuse(name: str, asked: ResourceRequest) -> None:
-    properties, sku = asked.properties, asked.document.get("sku") or {}
+def _refuse(workspace: Workspace, endpoint: OnlineEndpoint, name: str, asked: ResourceRequest) -> None:
+    properties, capacity = asked.properties, (asked.document.get("sku") or {}).get("capacity", 1)
     refuse_name(name, "A deployment")
-    if str(properties.get("endpointComputeType", "Managed")).lower() != "managed":
-        raise AzureError("NotImplemented", "The local Azure has managed deployments alone.", 501, target="endpointComputeType")
+    kind, given = ("Kubernetes" if endpoint.compute else "Managed"), str(properties.get("endpointComputeType", "Managed"))
+    if given.lower() != kind.lower():
+        raise AzureError("BadRequest", f"endpointComputeType is {given}: endpoint {endpoint.name} is {kind}.", target="endpointComputeType")
     if properties.get("codeConfiguration"):
         message = "The local Azure runs own containers alone: an environment with an image and an inference configuration, no scoring script."
         raise AzureError("NotImplemented", message, 501, target="codeConfiguration")
+    longest = kubernetes.LONGEST_REQUEST if endpoint.compute else _LONGEST_REQUEST
+    timeout = seconds((properties.get("requestSettings") or {}).get("requestTimeout") or "PT5S")
+    if not 0 < timeout <= longest:
+        raise AzureError("BadRequest", f"requestTimeout is {timeout:g} s: up to {longest:g}.", target="requestSettings.requestTimeout")
+    if endpoint.compute:
+        kubernetes.refuse_deployment(workspace, endpoint, name, properties, capacity)
+    else:
+        _refuse_managed(properties, capacity)
+
+
+def _refuse_managed(properties: Mapping[str, Any], capacity: Any) -> None:
     if not properties.get("instanceType"):
         raise AzureError("BadRequest", "instanceType is required.", target="instanceType")
-    capacity = sku.get("capacity", 1)
     if not isinstance(capacity, int) or not 1 <= capacity <= _MOST_INSTANCES:
         raise AzureError("BadRequest", f"The instance count is {capacity!r}: from 1 to {_MOST_INSTANCES}.", target="sku.capacity")
-    timeout = seconds((properties.get("requestSettings") or {}).get("requestTimeout") or "PT5S")
-    if not 0 < timeout <= _LONGEST_REQUEST:
-        raise AzureError("BadRequest", f"requestTimeout is {timeout:g} s: up to {_LONGEST_REQUEST:g}.", target="requestSettings.requestTimeout")
-
-
-def seconds(duration: str) -> float:
-    """Of a duration as ISO 8601 writes it.
-
-    Raises:
-        AzureError: it isn't one.
-    """
-    match = _DURATION.fullmatch(str(duration))
-    if match is None:
-        raise AzureError("BadRequest", f"{duration} is not a duration, such as PT5S.")
-    hours, minutes, rest = (float(each or 0) for each in match.groups())
-    return hours * 3600 + minutes * 60 + rest
 
 
 def _plan(workspace: Workspace, endpoint: str, name: str, properties: Mapping[str, Any]) -> ContainerPlan:
@@ -192,7 +187,17 @@ def _asset(workspace: Workspace, assets: Assets, identity: str | None, target: s
     return (match["name"], match["version"]), version
 
 
+def _filled(endpoint: OnlineEndpoint, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What is put, with what the service says for what is left out."""
+    if not endpoint.compute:
+        return dict(document)
+    scaling = kubernetes.scaling_of(document["properties"])
+    sku = document.get("sku") or {}
+    count = sku.get("capacity") if scaling["scaleType"] == "Default" else scaling["minInstances"]
+    return {**document, "sku": {"name": "Default", **sku, "capacity": count}, "properties": {**document["properties"], "scaleSettings": scaling}}
+
+
 def _runs_the_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a change needs no other container: an instance stands for all of them."""
-    fields = ("model", "environmentId", "environmentVariables", "livenessProbe")
+    fields = ("model", "environmentId", "environmentVariables", "livenessProbe", "containerResourceRequirements", "instanceType")
     return all((before["properties"].get(field) or None) == (after["properties"].get(field) or None) for field in fields)

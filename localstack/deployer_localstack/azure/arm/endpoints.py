@@ -1,4 +1,4 @@
-"""Managed online endpoints: made, their traffic moved, their keys, deleted with all that they have.
+"""Online endpoints: made, their traffic moved, their keys, deleted with all that they have.
 
 Documented: "Online endpoints and deployments for inference", "Manage and increase quotas" (names); words assumed.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
-from deployer_localstack.azure.arm import polling, traffic
+from deployer_localstack.azure.arm import kubernetes, polling, traffic
 from deployer_localstack.azure.arm.documents import page
 from deployer_localstack.azure.arm.online import OnlineEndpoint, endpoint_document, refuse_name, refuse_under_way
 from deployer_localstack.azure.arm.requests import ResourceRequest
@@ -51,16 +51,15 @@ class OnlineEndpoints:
         mode = _AUTH_MODES.get(str(properties.get("authMode") or "Key").lower())
         if mode is None:
             raise AzureError("BadRequest", f"authMode {properties['authMode']}: there are {', '.join(_AUTH_MODES.values())}.", target="authMode")
-        if properties.get("compute"):
-            raise AzureError("NotImplemented", "The local Azure has managed endpoints alone, none on a compute target.", 501, target="compute")
         if present:
             refuse_under_way(present)
             if present.auth_mode != mode:
                 raise AzureError("BadRequest", "authMode of an endpoint can't be changed.", target="authMode")
+        compute = kubernetes.compute_of(workspace, present, properties)
         states = {key: each.state for key, each in present.deployments.items()} if present else {}
         properties |= {"authMode": mode, "traffic": traffic.checked(properties.get("traffic"), states)}
         properties["mirrorTraffic"] = traffic.checked_mirror(properties.get("mirrorTraffic"), properties["traffic"], states)
-        endpoint = present or OnlineEndpoint(name, {})
+        endpoint = present or OnlineEndpoint(name, {}, compute=compute)
         endpoint.document = {**asked.document, "properties": properties}
         if given := properties.get("keys"):
             endpoint.primary, endpoint.secondary = given.get("primaryKey") or endpoint.primary, given.get("secondaryKey") or endpoint.secondary

@@ -30,11 +30,16 @@ class OnlineDeployment:
 
 @dataclass(slots=True)
 class OnlineEndpoint:
-    """An endpoint with its keys and its deployments."""
+    """An endpoint with its keys and its deployments.
+
+    Attributes:
+        compute: the attached cluster that it is on, in small letters; "" where it is managed.
+    """
 
     name: str
     document: dict[str, Any]
     state: str = "Creating"
+    compute: str = ""
     primary: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     secondary: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     deployments: dict[str, OnlineDeployment] = field(default_factory=dict)
@@ -97,7 +102,7 @@ def endpoint_document(workspace: WorkspaceAddress, endpoint: OnlineEndpoint, url
     }
     told.pop("keys", None)
     identity = {"type": "SystemAssigned", "principalId": CLIENT_ID, "tenantId": TENANT_ID}
-    more = {"location": given.get("location") or LOCATION, "tags": given.get("tags") or {}, "kind": "Managed"}
+    more = {"location": given.get("location") or LOCATION, "tags": given.get("tags") or {}, "kind": "K8S" if endpoint.compute else "Managed"}
     place = f"{workspace.id}/onlineEndpoints/{endpoint.name}"
     return resource(place, "/onlineEndpoints", endpoint.name, told, identity=identity, **more)
 
@@ -105,13 +110,12 @@ def endpoint_document(workspace: WorkspaceAddress, endpoint: OnlineEndpoint, url
 def deployment_document(workspace: WorkspaceAddress, endpoint: OnlineEndpoint, deployment: OnlineDeployment) -> dict[str, Any]:
     """As GET answers it: with the values of its variables, which the real one gives to who may read deployments."""
     given = deployment.document
+    managed = {"endpointComputeType": "Managed", "scaleSettings": {"scaleType": "Default"}, "egressPublicNetworkAccess": "Enabled"}
     told = {
-        "endpointComputeType": "Managed",
-        "scaleSettings": {"scaleType": "Default"},
+        **({"endpointComputeType": "Kubernetes", "containerResourceRequirements": {}} if endpoint.compute else managed),
         "environmentVariables": {},
         "properties": {},
         "appInsightsEnabled": False,
-        "egressPublicNetworkAccess": "Enabled",
         "requestSettings": {"requestTimeout": "PT5S", "maxConcurrentRequestsPerInstance": 1, "maxQueueWait": "PT0.5S"},
         **_present(given["properties"]),
         "provisioningState": deployment.state,

@@ -15,12 +15,11 @@ from deployer_localstack.azure.operations import LongOperation, Operations
 
 
 def accepted(asked: ResourceRequest, operation: LongOperation, retry_after: float, document: Any, status: int) -> JsonAnswer:
-    """The first answer: the resource as it is now, or nothing where it is to go."""
+    """The first answer: the resource as it is now, or nothing where it is to go. azure-ai-ml reads its Retry-After as a whole number."""
     root = f"{asked.url}/subscriptions/{SUBSCRIPTION}/providers/Microsoft.MachineLearningServices/locations/{LOCATION}"
     query = f"?api-version={asked.api_version}"
-    headers = {"Azure-AsyncOperation": f"{root}/mfeOperationsStatus/{operation.id}{query}", "Retry-After": f"{retry_after:g}"}
+    headers = {"Azure-AsyncOperation": f"{root}/mfeOperationsStatus/{operation.id}{query}", "Retry-After": str(math.ceil(retry_after))}
     if document is None:
-        headers["Retry-After"] = str(math.ceil(retry_after))  # azure-core reads that of the first 202 as a whole number
         headers["Location"] = f"{root}/mfeOperationResults/{operation.id}{query}"
     return JsonAnswer(document, status, headers)
 

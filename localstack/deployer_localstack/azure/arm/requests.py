@@ -34,6 +34,10 @@ _ROUTES: Mapping[tuple[str, str], str] = {
             ("DELETE", path + "/{name}/versions/{version}"): "Versions_Delete",
         }.items()
     },
+    ("GET", "computes"): "Compute_List",
+    ("GET", "computes/{compute}"): "Compute_Get",
+    ("PUT", "computes/{compute}"): "Compute_CreateOrUpdate",
+    ("DELETE", "computes/{compute}"): "Compute_Delete",
     ("GET", "onlineendpoints"): "OnlineEndpoints_List",
     ("GET", "onlineendpoints/{endpoint}"): "OnlineEndpoints_Get",
     ("PUT", "onlineendpoints/{endpoint}"): "OnlineEndpoints_CreateOrUpdate",

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from deployer_localstack.azure.account import WorkspaceAddress
+from deployer_localstack.azure.arm.clusters import AttachedCompute
 from deployer_localstack.azure.arm.documents import now
 from deployer_localstack.azure.arm.online import OnlineEndpoint
 
@@ -44,6 +45,7 @@ class Workspace:
     lock: threading.RLock = field(default_factory=threading.RLock)
     storage_key: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(64)).decode())
     endpoints: dict[str, OnlineEndpoint] = field(default_factory=dict)
+    computes: dict[str, AttachedCompute] = field(default_factory=dict)
     _assets: dict[str, dict[str, Asset]] = field(default_factory=dict)
 
     def assets(self, path: str) -> dict[str, Asset]:
@@ -54,6 +56,7 @@ class Workspace:
         with self.lock:
             self._assets.clear()
             self.endpoints.clear()
+            self.computes.clear()
 
     def holds(self) -> dict[str, int]:
         with self.lock:

@@ -109,7 +109,7 @@ def test_deployments_that_can_not_be_are_refused_or_fail(arm: Arm, user: User, n
         ({"model": f"{arm.workspace}/models/none/versions/1"}, (404, "ResourceNotFound")),
         ({"environmentId": f"{arm.workspace}/environments/none/versions/1"}, (404, "ResourceNotFound")),
         ({"codeConfiguration": {"codeId": "x", "scoringScript": "score.py"}}, (501, "NotImplemented")),
-        ({"endpointComputeType": "Kubernetes"}, (501, "NotImplemented")),
+        ({"endpointComputeType": "Kubernetes"}, (400, "BadRequest")),
         ({"requestSettings": {"requestTimeout": "PT181S"}}, (400, "BadRequest")),
         ({"requestSettings": {"requestTimeout": "5"}}, (400, "BadRequest")),
     ):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deployer_localstack.azure.answers import AzureError
-from deployer_localstack.azure.arm.deployments import seconds
+from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.traffic import checked, checked_mirror
 
 STATES = {"blue": "Succeeded", "green": "Succeeded", "next": "Creating", "lost": "Failed", "moving": "Updating"}
