@@ -31,6 +31,9 @@ simulation: env ## the engine and the planner under every fault
 conformance: env ## the target contract, every target
 	@scripts/test conformance
 
+conformance-full: env ## the same whole: every suite's every promise, clients killed at every step (an hour and more)
+	@scripts/test conformance-full
+
 e2e: env ## real docker, registry, MLflow server, over sockets
 	@scripts/test e2e
 
@@ -58,4 +61,4 @@ format: env ## let ruff put the code in order
 clean: ## remove the environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help env demo test check unit simulation conformance e2e bench dist site test-flavors test-sagemaker-live test-kubernetes format clean
+.PHONY: help env demo test check unit simulation conformance conformance-full e2e bench dist site test-flavors test-sagemaker-live test-kubernetes format clean

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import requests
 
 import deployer_localstack as localstack
+from deployer.core.state import DeploymentName
 from deployer.oci import general_tag
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.target import AzureMl
-from tests.local_clouds import MINOR, CloudHere
+from tests.local_clouds import MINOR, CloudHere, ScorerPlace
 
 _ML = "Microsoft.MachineLearningServices"
 
@@ -116,6 +117,54 @@ class AzureHere(CloudHere):
             answer = self._session.post(f"{self.url}/{self.environment['AZURE_TENANT_ID']}/oauth2/v2.0/token", data=form)
             self._tokens[audience] = str(answer.json()["access_token"])
         return self._tokens[audience]
+
+
+class AzureMlPlace(ScorerPlace):
+    """Azure ML's online endpoints, for the contract."""
+
+    options: ClassVar[Mapping[str, Any]] = {"timeout_seconds": 120}
+    generation_option: Mapping[str, Any] = {"instance_type": "Standard_F4s_v2"}
+    live_option: ClassVar[Mapping[str, Any]] = {"instance_count": 2}
+    shortest, longest = "abc", "c" * 32
+    stride = 4
+
+    here: AzureHere
+
+    @contextmanager
+    def everything_struck(self) -> Iterator[None]:
+        control = self.here.control
+        called = {
+            (entry["service"], entry["operation"]) for entry in control.journal() if entry["service"] in ("arm", "storage", "entra", "metadata")
+        }
+        for service, operation in sorted(called):
+            control.add_fault("throttle", service=service, operation=operation, count=1)
+        try:
+            yield
+            assert sum(fault["hits"] for fault in control.faults()) > 15
+        finally:
+            control.clear_faults()
+
+    @contextmanager
+    def slow_rollouts(self, seconds: float) -> Iterator[None]:
+        with self.here.settings(azure_endpoint_seconds=seconds):
+            yield
+
+    @contextmanager
+    def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
+        here = self.here
+        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key"}})
+        routes = {route: {"port": 8080, "path": "/ping"} for route in ("livenessRoute", "readinessRoute", "scoringRoute")}
+        environment = here.arm("PUT", "environments/theirs/versions/1", {"properties": {"image": self.other_image, "inferenceConfig": routes}})
+        path = "LocalUpload/theirs"
+        here.put_blob(f"{path}/factor.txt", b"7")
+        model = here.arm("PUT", "models/theirs/versions/1", {"properties": {"modelUri": f"azureml://datastores/workspaceblobstore/paths/{path}"}})
+        body = {"instanceType": "Standard_F2s_v2", "environmentId": environment["id"], "model": model["id"]}
+        here.arm("PUT", f"onlineEndpoints/{name}/deployments/theirs", {"location": "eastus", "properties": body})
+        here.wait(f"onlineEndpoints/{name}/deployments/theirs")
+        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key", "traffic": {"theirs": 100}}})
+        here.wait(f"onlineEndpoints/{name}")
+        yield lambda: here.arm("GET", f"onlineEndpoints/{name}")["properties"]["traffic"] == {"theirs": 100}
+        here.arm("DELETE", f"onlineEndpoints/{name}")
 
 
 @contextmanager

@@ -18,7 +18,20 @@ pytest.register_assert_rewrite(
 from deployer.conformance.clients import Ended, Origin, Stream, UserCommand  # noqa: E402
 from deployer.conformance.contract import TargetContract  # noqa: E402
 from deployer.conformance.place import Place, Sample  # noqa: E402
+from deployer.conformance.sampling import sampled  # noqa: E402
 from deployer.conformance.side_by_side import SideBySide, waiting_for_its_own  # noqa: E402
 from deployer.conformance.traffic import TrafficContract  # noqa: E402
 
-__all__ = ["Ended", "Origin", "Place", "Sample", "SideBySide", "Stream", "TargetContract", "TrafficContract", "UserCommand", "waiting_for_its_own"]
+__all__ = [
+    "Ended",
+    "Origin",
+    "Place",
+    "Sample",
+    "SideBySide",
+    "Stream",
+    "TargetContract",
+    "TrafficContract",
+    "UserCommand",
+    "sampled",
+    "waiting_for_its_own",
+]

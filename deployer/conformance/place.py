@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from deployer.conformance.clients import Ended, HeldUp, Origin, Stream, UserCommand, run, run_apart
+from deployer.conformance.sampling import whole
 from deployer.core.state import DeploymentName, Observed, PackagedModel
 from deployer.core.target import Payload, Target
 
@@ -38,7 +39,7 @@ class Place(ABC):
         question: a request that `first` and `second` answer differently.
         shortest, longest: valid names at both limits; the suite makes them unique by nothing, and deletes what they name.
         stride: more than one where a rollout takes long: a client is killed at one step of each kind, and, where only what comes afterwards differs,
-            at every so many of these.
+            at every so many of these. DEPLOYER_CONFORMANCE=whole: at all.
         packages: how strictly images must fit: what `--packages` says.
     """
 
@@ -144,7 +145,7 @@ class Place(ABC):
 
     def boundaries(self, steps: Sequence[str], *, strided: bool = False) -> tuple[int, ...]:
         """The numbers of the steps at which a client that goes through these kinds of them is killed."""
-        if self.stride == 1:
+        if self.stride == 1 or whole():
             return tuple(range(len(steps)))
         first = tuple(number for number, kind in enumerate(steps) if kind not in steps[:number])
         return first[:: self.stride] if strided else first

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from deployer.core.state import digest_of, short
-from deployer_targets.azureml.config import AzureMlConfig, ProbeSettings, RequestSettings
+from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE, AzureMlConfig, ProbeSettings, RequestSettings
+from deployer_targets.azureml.kubernetes_options import ResourceRequirements
 
 PORT = 8080
 LIVE, READY, SCORING = "/v2/health/live", "/v2/health/ready", "/invocations"
@@ -14,6 +16,37 @@ LIVE, READY, SCORING = "/v2/health/live", "/v2/health/ready", "/invocations"
 
 _AUTH = {"key": "Key", "aml_token": "AMLToken", "aad_token": "AADToken"}
 _NETWORK = {"enabled": "Enabled", "disabled": "Disabled"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many instances a deployment has.
+
+    Attributes:
+        count: how many; where Azure scales by itself, the least.
+        settings: as Azure has them.
+    """
+
+    count: int
+    settings: Mapping[str, Any]
+
+    @property
+    def fixed(self) -> bool:
+        return self.settings.get("scaleType") == "Default"
+
+
+def scaling(config: AzureMlConfig) -> Scaling:
+    wanted = config.scale_settings
+    if wanted.type == "default":
+        return Scaling(config.instance_count, {"scaleType": "Default"})
+    settings = {
+        "scaleType": "TargetUtilization",
+        "minInstances": wanted.min_instances,
+        "maxInstances": wanted.max_instances,
+        "targetUtilizationPercentage": wanted.target_utilization_percentage,
+        "pollingInterval": _duration(wanted.polling_interval),
+    }
+    return Scaling(wanted.min_instances, settings)
 
 
 def environment(image: str) -> dict[str, Any]:
@@ -26,13 +59,14 @@ def environment_version(image: str) -> str:
     return short(digest_of(environment(image)))
 
 
-def endpoint(location: str, config: AzureMlConfig, tags: Mapping[str, str]) -> dict[str, Any]:
-    """A new endpoint, without traffic."""
+def endpoint(location: str, config: AzureMlConfig, tags: Mapping[str, str], compute: str) -> dict[str, Any]:
+    """A new endpoint, without traffic. `compute` is the ARM id of the cluster that it is on, or ""."""
+    on_cluster = {"compute": compute} if compute else {}
     return {
         "location": location,
         "identity": {"type": "SystemAssigned"},
         "tags": dict(tags),
-        "properties": {"authMode": _AUTH[config.auth_mode], "publicNetworkAccess": network_access(config), "traffic": {}},
+        "properties": {"authMode": _AUTH[config.auth_mode], "publicNetworkAccess": network_access(config), "traffic": {}, **on_cluster},
     }
 
 
@@ -42,23 +76,39 @@ def network_access(config: AzureMlConfig) -> str:
 
 def deployment(location: str, model: str, environment_id: str, config: AzureMlConfig, variables: Mapping[str, str]) -> dict[str, Any]:
     """A deployment. `model` and `environment_id` are ARM ids of versions."""
-    egress = {"egressPublicNetworkAccess": _NETWORK[config.egress_public_network_access]} if config.egress_public_network_access else {}
+    size, wanted = _size(config), scaling(config)
     return {
         "location": location,
-        "sku": {"name": "Default", "capacity": config.instance_count},
+        "sku": {"name": "Default", "capacity": wanted.count},
         "properties": {
-            "endpointComputeType": "Managed",
+            **size,
             "model": model,
             "environmentId": environment_id,
             "environmentVariables": dict(variables),
-            "instanceType": config.instance_type,
             "requestSettings": _requests(config.request_settings),
             "livenessProbe": _probe(config.liveness_probe),
             "readinessProbe": _probe(config.readiness_probe),
-            "scaleSettings": {"scaleType": "Default"},
+            "scaleSettings": dict(wanted.settings),
             "appInsightsEnabled": config.app_insights_enabled,
-            **egress,
         },
+    }
+
+
+def _size(config: AzureMlConfig) -> dict[str, Any]:
+    """What a deployment runs on."""
+    if config.compute == "aks":
+        kind = {"instanceType": config.instance_type} if config.instance_type else {}
+        required = {"containerResourceRequirements": _resources(config.resources)} if config.resources else {}
+        return {"endpointComputeType": "Kubernetes", **kind, **required}
+    egress = {"egressPublicNetworkAccess": _NETWORK[config.egress_public_network_access]} if config.egress_public_network_access else {}
+    return {"endpointComputeType": "Managed", "instanceType": config.instance_type or DEFAULT_INSTANCE_TYPE, **egress}
+
+
+def _resources(given: ResourceRequirements) -> dict[str, Any]:
+    limits = given.limits.model_dump(exclude_none=True) if given.limits else {}
+    return {
+        "containerResourceRequests": given.requests.model_dump(),
+        **({"containerResourceLimits": {name: str(value) for name, value in limits.items()}} if limits else {}),
     }
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
+from deployer_targets.azureml.kubernetes_options import ResourceRequirements, ScaleSettings
 from deployer_targets.azureml.names import TAG_CANDIDATE, TAG_DEPLOYMENT, TAG_SERVING, TAG_SINCE
 
 MOST_INSTANCES = 50
-LONGEST_REQUEST_MS = 180_000
+LONGEST_REQUEST_MS: Mapping[str, int] = {"managed": 180_000, "aks": 300_000}
+"""By compute."""
+DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
+"""Of managed deployments; a cluster has its own."""
 MOST_TAGS = 45
 """Of Azure's fifty, ours left out."""
 _UNTAGGABLE = frozenset("<>%&\\?/")
@@ -27,7 +31,7 @@ class RequestSettings(OptionGroup):
     """How long a request may take, and how many an instance takes at once."""
 
     request_timeout_ms: int = Field(
-        default=60_000, ge=1, le=LONGEST_REQUEST_MS, description="How long a request may take; Azure's own default is 5000."
+        default=60_000, ge=1, le=LONGEST_REQUEST_MS["aks"], description="How long a request may take; Azure's own default is 5000."
     )
     max_concurrent_requests_per_instance: int = Field(
         default=32,
@@ -49,7 +53,12 @@ class ProbeSettings(OptionGroup):
 class AzureMlConfig(TargetConfig):
     """All options of a deployment to Azure ML."""
 
-    compute: Annotated[Literal["managed"], ANOTHER] = Field("managed", description="What it runs on: managed online endpoints.")
+    compute: Annotated[Literal["managed", "aks"], ANOTHER] = Field(
+        "managed", description="What it runs on: managed online endpoints, or aks: a cluster of Kubernetes that is attached to the workspace."
+    )
+    compute_target: Annotated[str | None, ANOTHER] = Field(
+        None, pattern=r"^[a-zA-Z][a-zA-Z0-9-]*$", description="aks: the attached cluster's name in the workspace."
+    )
     cloud: Annotated[str | None, NOTHING] = Field(
         None, description="AzureCloud, AzureUSGovernment or AzureChinaCloud; default: AZURE_CLOUD, ARM_CLOUD_METADATA_URL, the public one."
     )
@@ -65,12 +74,21 @@ class AzureMlConfig(TargetConfig):
     public_network_access: Annotated[Literal["enabled", "disabled"], LIVE] = Field(
         "enabled", description="Whether the scoring URI answers outside the workspace's network."
     )
-    instance_type: Annotated[str, GENERATION] = Field(
-        "Standard_DS3_v2", pattern=r"^(?:Standard|Basic)_[A-Za-z0-9_-]+$", description="The size of each instance, as az vm list-sizes names it."
+    instance_type: Annotated[str | None, GENERATION] = Field(
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+        description="The size of each instance, as az vm list-sizes names it; default: Standard_DS3_v2. aks: an InstanceType of the cluster.",
     )
-    instance_count: Annotated[int, LIVE] = Field(1, ge=1, le=MOST_INSTANCES, description="How many instances.")
+    instance_count: Annotated[int, LIVE] = Field(1, ge=1, description="How many instances; managed: at most 50.")
+    resources: Annotated[ResourceRequirements | None, GENERATION] = Field(
+        None, description="aks: requests and limits of each container; default: the instance type's."
+    )
+    scale_settings: Annotated[ScaleSettings, LIVE] = Field(
+        ScaleSettings(),
+        description="aks: type default, or target_utilization with min_instances, max_instances, target_utilization_percentage, polling_interval.",
+    )
     request_settings: Annotated[RequestSettings, GENERATION] = Field(
-        RequestSettings(), description="request_timeout_ms (at most 180000), max_concurrent_requests_per_instance."
+        RequestSettings(), description="request_timeout_ms (at most 180000; aks: 300000), max_concurrent_requests_per_instance."
     )
     liveness_probe: Annotated[ProbeSettings, GENERATION] = Field(
         ProbeSettings(), description="initial_delay, period, timeout, success_threshold, failure_threshold. It goes well while the model loads."
@@ -86,10 +104,21 @@ class AzureMlConfig(TargetConfig):
 
     @field_validator("compute", mode="before")
     @classmethod
-    def _managed_alone(cls, value: object) -> object:
-        if value in ("aks", "aci"):
-            raise ValueError(f"{value} is not there yet: managed online endpoints alone")
+    def _not_yet(cls, value: object) -> object:
+        if value == "aci":
+            raise ValueError(f"{value} is not there yet: managed and aks alone")
         return value
+
+    @model_validator(mode="after")
+    def _of_this_compute(self) -> Self:
+        # Without a compute it is that of what is deployed, which isn't known here.
+        if "compute" in self.model_fields_set and (wrong := self.misplaced()):
+            raise ValueError(wrong)
+        return self
+
+    def misplaced(self) -> str:
+        """What doesn't go with the compute that was chosen, and why; "" where all does."""
+        return _on_cluster(self) if self.compute == "aks" else _managed(self)
 
     @field_validator("tags")
     @classmethod
@@ -104,3 +133,31 @@ class AzureMlConfig(TargetConfig):
             if len(value) > 256:
                 raise ValueError(f"the value of tag {name} has {len(value)} characters: at most 256")
         return tags
+
+
+def _managed(config: AzureMlConfig) -> str:
+    given = {"compute_target": config.compute_target, "resources": config.resources}
+    if names := [name for name, value in given.items() if value is not None]:
+        return f"{names[0]} is for compute aks alone; instance_type says how large managed instances are"
+    if config.scale_settings.type != "default":
+        return "scale_settings.type target_utilization is for compute aks alone: managed deployments go by instance_count"
+    if config.instance_type and not config.instance_type.startswith(("Standard_", "Basic_")):
+        return f"instance_type {config.instance_type} is not a size of Azure's, such as {DEFAULT_INSTANCE_TYPE}"
+    if config.instance_count > MOST_INSTANCES:
+        return f"instance_count is {config.instance_count}: managed deployments have at most {MOST_INSTANCES} instances"
+    return _too_long(config)
+
+
+def _on_cluster(config: AzureMlConfig) -> str:
+    if config.compute_target is None:
+        return "compute aks needs compute_target: the name under which the cluster is attached to the workspace"
+    if config.auth_mode == "aad_token":
+        return "auth_mode aad_token is for compute managed alone; aks has key and aml_token"
+    if config.egress_public_network_access is not None or config.public_network_access != "enabled":
+        return "public_network_access and egress_public_network_access are for compute managed alone: the cluster's network decides"
+    return _too_long(config)
+
+
+def _too_long(config: AzureMlConfig) -> str:
+    given, most = config.request_settings.request_timeout_ms, LONGEST_REQUEST_MS[config.compute]
+    return f"request_settings.request_timeout_ms is {given}: at most {most} with compute {config.compute}" if given > most else ""

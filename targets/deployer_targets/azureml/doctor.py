@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from deployer.core.ledger import ROOT
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
-from deployer_targets.azureml import blobs, images, names
+from deployer_targets.azureml import blobs, cluster, images, names
 from deployer_targets.azureml.client import AzureMlCloud
 
 _MOST_ENDPOINTS = 100
@@ -24,6 +24,8 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
     if workspace.verdict is Verdict.WRONG:
         return
     yield _looked("endpoints", lambda: _endpoints(cloud))
+    if cloud.config.compute == "aks":
+        yield _looked("compute", lambda: cluster.finding(cloud))
     yield _looked("store", lambda: _store(cloud))
     yield _looked("container registry", lambda: f"{images.registry_answers(cloud)} answers")
 

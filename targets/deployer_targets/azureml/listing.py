@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from deployer.core.ledger import ROOT
 from deployer.core.state import DeploymentName, Record, Status
@@ -11,6 +12,7 @@ from deployer.core.target import Summary
 from deployer.errors import MachineFault
 from deployer_targets.azureml import blobs, names
 from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.names import Shelf
 from deployer_targets.azureml.observe import status_of
@@ -60,9 +62,19 @@ def _summary(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mappi
         model=record.model.uri if record else "",
         generation=record.generation if record and endpoint else "",
         created=record.provenance.made if record else None,
-        columns={"INSTANCES": f"{options.get('instance_count', '')} {options.get('instance_type', '')}".strip()},
+        columns={"INSTANCES": _instances(options)},
         reason=reason if status is not Status.READY else "",
     )
+
+
+def _instances(options: Mapping[str, Any]) -> str:
+    """How many and how large, in few words."""
+    cluster, scaling = options.get("compute_target"), options.get("scale_settings") or {}
+    count = options.get("instance_count", "")
+    if scaling.get("type") == "target_utilization":
+        count = f"{scaling['min_instances']}-{scaling['max_instances']}"
+    usual = DEFAULT_INSTANCE_TYPE if count and not cluster else ""
+    return " ".join(filter(None, (str(count), options.get("instance_type") or usual, f"on {cluster}" if cluster else "")))
 
 
 def _record(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mapping[str, str], cloud: AzureMlCloud) -> Record | None:

@@ -12,6 +12,7 @@ from deployer.core.state import DeploymentName, Share
 from deployer.errors import DeployerError, TimedOut
 from deployer.words import duration
 from deployer_targets.azureml import names
+from deployer_targets.azureml.bodies import Scaling
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.faults import Absent, Overtaken, reason_of
 
@@ -62,6 +63,11 @@ class AzureEndpoint(AzureResource):
         return str(self.properties.get("scoringUri") or "")
 
     @property
+    def compute(self) -> str:
+        """The ARM id of the cluster that it is on; "" where it is managed."""
+        return str(self.properties.get("compute") or "")
+
+    @property
     def auth_mode(self) -> str:
         """As the options call it."""
         return {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}.get(str(self.properties.get("authMode")).lower(), "key")
@@ -90,9 +96,16 @@ class AzureDeployment(AzureResource):
         """Its variables, which may be secret."""
         return dict(self.properties.get("environmentVariables") or {})
 
-    def scaled(self, count: int) -> dict[str, Any]:
+    def is_scaled(self, to: Scaling) -> bool:
+        """Whether it has as many instances as that says, or scales by itself as that says."""
+        now = self.properties.get("scaleSettings") or {"scaleType": "Default"}
+        return all(now.get(name) == value for name, value in to.settings.items()) and (not to.fixed or self.count == to.count)
+
+    def scaled(self, to: Scaling) -> dict[str, Any]:
         """The body that changes the number of instances alone."""
-        return {**self._kept("location", "kind", "tags", "identity"), "sku": {"name": "Default", "capacity": count}}
+        kept = self._kept("location", "kind", "tags", "identity")
+        properties = {**kept["properties"], "scaleSettings": dict(to.settings)}
+        return {**kept, "sku": {"name": "Default", "capacity": to.count}, "properties": properties}
 
 
 def endpoint_path(name: str) -> str:

@@ -61,7 +61,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
         found,
         observed,
         make=make,
-        live=(ChangeLive(found.record, config.instance_count, config.tags, network, seconds),) if changed else (),
+        live=(ChangeLive(found.record, bodies.scaling(config), config.tags, network, seconds),) if changed else (),
         back=(
             DeleteEndpoint(name, seconds, idle=True),
             *((WriteRecord(found.earlier),) if found.earlier else ()),
@@ -80,7 +80,7 @@ def _with(planned: Plan[AzureMlCloud], after: int, ready: Steps) -> Plan[AzureMl
 def _made(spec: Spec) -> Steps:
     name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
     if spec.made:
-        return (CreateDeployment(name, spec.generation, config.instance_count, seconds),)
+        return (CreateDeployment(name, spec.generation, bodies.scaling(config), seconds),)
     named = {each.kind: each.name for each in spec.record.resources}
     return (
         UploadModel(name, spec.model.digest, spec.path),
@@ -88,7 +88,7 @@ def _made(spec: Spec) -> Steps:
         RegisterAsset(name, names.ENVIRONMENT, named[names.ENVIRONMENT].rpartition(":")[2], image=spec.image.reference),
         CreateEndpoint(name, config, seconds),
         CreateDeployment(
-            name, spec.generation, config.instance_count, seconds, config, named[names.MODEL], named[names.ENVIRONMENT], dict(config.env)
+            name, spec.generation, bodies.scaling(config), seconds, config, named[names.MODEL], named[names.ENVIRONMENT], dict(config.env)
         ),
     )
 

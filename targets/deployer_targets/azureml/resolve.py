@@ -8,7 +8,7 @@ from deployer.core.container import with_packages
 from deployer.core.state import Record
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import images, plan
+from deployer_targets.azureml import cluster, images, plan
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.observe import Seen
@@ -28,7 +28,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     kept = partial(_kept_environment, observed=observed)
     environment = with_packages(environment_of(request, observed, kept), request.packages)
     config = request.config.model_copy(update={"env": environment})
-    _refuse_what_cannot_be(request, config, observed)
+    _refuse_what_cannot_be(request, config, observed, cloud)
     image = images.image_for(request, cloud)
     secrets = secrets_of(environment, observed, kept)
     generation = generation_of(request, image, config, secrets)
@@ -39,7 +39,11 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     return DeploymentSpec(record, config, image, request.model.path)
 
 
-def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen | None) -> None:
+def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen | None, cloud: AzureMlCloud) -> None:
+    if wrong := config.misplaced():
+        raise ConfigInvalid(wrong, advice="deploy help -t azureml says what each option takes")
+    if config.compute == "aks":
+        cluster.refuse_what_it_lacks(config, cloud)
     if not config.synchronous:
         raise ConfigInvalid("traffic goes to a deployment once it is ready, so a deploy has to be waited for", advice="leave synchronous out")
     if config.keep > MOST_DEPLOYMENTS - 2 and not config.archive:
@@ -48,6 +52,11 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
             advice=f"keep at most {MOST_DEPLOYMENTS - 2}",
         )
     endpoint = observed.view.endpoint if observed and observed.view else None
+    if endpoint is not None and endpoint.compute.lower() != cluster.compute_id(config, cloud).lower():
+        raise ConfigInvalid(
+            f"the endpoint {request.name} is {'on ' + endpoint.compute if endpoint.compute else 'managed'}, which Azure can't change",
+            advice="name its compute, or deploy under another name",
+        )
     if endpoint is not None and "auth_mode" in request.named and endpoint.auth_mode != config.auth_mode:
         raise ConfigInvalid(
             f"the endpoint {request.name} has auth_mode {endpoint.auth_mode}, which Azure can't change to {config.auth_mode}",

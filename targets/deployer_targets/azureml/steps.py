@@ -13,7 +13,7 @@ from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import ensure, poll
 from deployer.core.state import DeploymentName, Digest, Record, Resource, Share, short
 from deployer.errors import Conflict, ModelInvalid, Refused, RolloutFailed
-from deployer_targets.azureml import bodies, names, online, upload
+from deployer_targets.azureml import bodies, cluster, names, online, upload
 from deployer_targets.azureml.blobs import DATASTORE
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
@@ -142,7 +142,8 @@ class CreateEndpoint(Step[AzureMlCloud]):
         found = online.endpoint(self.name, cloud)
         made = found is None or found.state == "Failed"
         if made:
-            body = bodies.endpoint(location_of(cloud), self.config, names.tags_for(self.name, (), self.config.tags))
+            tags = names.tags_for(self.name, (), self.config.tags)
+            body = bodies.endpoint(location_of(cloud), self.config, tags, cluster.compute_id(self.config, cloud))
             online.put(self.name, cloud, online.endpoint_path(self.name), body, self.timeout_seconds)
             found = None
         if found is None or found.busy:
@@ -152,7 +153,7 @@ class CreateEndpoint(Step[AzureMlCloud]):
 
 @dataclass(frozen=True, slots=True)
 class CreateDeployment(Step[AzureMlCloud]):
-    """The Azure deployment of a generation, with so many instances.
+    """The Azure deployment of a generation, with as many instances as `scaling` says.
 
     Attributes:
         config: None for one that is there: the number of instances alone is seen to.
@@ -161,7 +162,7 @@ class CreateDeployment(Step[AzureMlCloud]):
 
     name: DeploymentName
     generation: str
-    count: int
+    scaling: bodies.Scaling
     timeout_seconds: float
     config: AzureMlConfig | None = None
     model: str = ""
@@ -179,10 +180,10 @@ class CreateDeployment(Step[AzureMlCloud]):
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         called = names.deployment_of(self.generation)
         found = online.deployment(self.name, called, cloud)
-        if found is not None and (found.busy or (found.state != "Failed" and found.count == self.count)):
+        if found is not None and (found.busy or (found.state != "Failed" and found.is_scaled(self.scaling))):
             return False
         if found is not None and found.state != "Failed":
-            body = found.scaled(self.count)
+            body = found.scaled(self.scaling)
         elif self.config is not None:
             body = self._body(cloud, self.config)
         else:
@@ -318,7 +319,7 @@ class ChangeLive(Step[AzureMlCloud]):
     """What changes in place: instances, tags, the way to the scoring URI. The record comes last: where Azure refuses, it keeps saying what is."""
 
     record: Record
-    count: int
+    scaling: bodies.Scaling
     tags: Mapping[str, str]
     network: str
     timeout_seconds: float
@@ -329,7 +330,7 @@ class ChangeLive(Step[AzureMlCloud]):
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         name, generation = self.record.deployment, self.record.generation
-        CreateDeployment(name, generation, self.count, self.timeout_seconds).run(cloud, progress)
+        CreateDeployment(name, generation, self.scaling, self.timeout_seconds).run(cloud, progress)
         AwaitDeployment(name, generation, self.timeout_seconds).run(cloud, progress)
         found = online.endpoint(name, cloud)
         wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, "")) if found else {}
