@@ -25,6 +25,7 @@ from deployer_targets.azureml.address import AzureWorkspace
 from deployer_targets.azureml.clouds import CloudAddresses, addresses, credential
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.faults import Absent, ApiError, AzureFaults
+from deployer_targets.azureml.names import Shelf
 
 API = "2024-04-01"
 """The version of Azure ML's published API."""
@@ -161,6 +162,7 @@ class AzureMlCloud:
         config: the options of this run.
         held: the name that this run has claimed; `verify` raises Conflict once it hasn't any more.
         adopts: names whose endpoint counts as ours though it lacks our tag.
+        endpoint: the one that it is seen through: names are those of deployments inside it. None where a deployment is an endpoint of its own.
     """
 
     connection: WorkspaceConnection
@@ -168,6 +170,7 @@ class AzureMlCloud:
     held: DeploymentName | None = None
     verify: Callable[[], None] = field(default=lambda: None, compare=False)
     adopts: frozenset[str] = frozenset()
+    endpoint: str | None = None
 
     @property
     def workspace(self) -> AzureWorkspace:
@@ -182,6 +185,14 @@ class AzureMlCloud:
 
     def adopting(self, name: str) -> AzureMlCloud:
         return replace(self, adopts=self.adopts | {name})
+
+    def endpoint_of(self, name: str) -> str:
+        """The endpoint that the deployment of a name is, or is behind."""
+        return self.endpoint or name
+
+    def shelf(self, name: DeploymentName) -> Shelf:
+        """Where the blobs of a deployment are."""
+        return Shelf(name, self.endpoint)
 
     def check(self) -> None:
         """Look whether this run still holds the name.

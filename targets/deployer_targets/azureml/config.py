@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, TargetConfig
+from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, ROLLOUT, TargetConfig
 from deployer_targets.azureml.kubernetes_options import ResourceRequirements, ScaleSettings
-from deployer_targets.azureml.names import TAG_CANDIDATE, TAG_DEPLOYMENT, TAG_SERVING, TAG_SINCE
+from deployer_targets.azureml.names import OUR_TAGS
 
 MOST_INSTANCES = 50
 LONGEST_REQUEST_MS: Mapping[str, int] = {"managed": 180_000, "aks": 300_000}
@@ -100,6 +100,11 @@ class AzureMlConfig(TargetConfig):
     egress_public_network_access: Annotated[Literal["enabled", "disabled"] | None, GENERATION] = Field(
         None, description="Whether containers reach the internet; only in a workspace without a managed network."
     )
+    in_place: Annotated[bool, ROLLOUT] = Field(
+        False,
+        description="Azure updates the deployment that serves, where the quota can't hold two: nothing is asked before it has traffic, "
+        "and a way back is another such update.",
+    )
     tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Tags of the endpoint.")
 
     @field_validator("compute", mode="before")
@@ -126,7 +131,7 @@ class AzureMlConfig(TargetConfig):
         if len(tags) > MOST_TAGS:
             raise ValueError(f"{len(tags)} tags: at most {MOST_TAGS}")
         for name, value in tags.items():
-            if name in (TAG_DEPLOYMENT, TAG_SERVING, TAG_CANDIDATE, TAG_SINCE):
+            if name in OUR_TAGS:
                 raise ValueError(f"the tag {name} is kept for what it says of the deployment itself")
             if not name or len(name) > 512 or _UNTAGGABLE & set(name):
                 raise ValueError(f"{name!r} can't name a tag: up to 512 characters without < > % & \\ ? /")

@@ -59,7 +59,7 @@ def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payl
     return Payload(answer.body, content_type=answer.headers.get("Content-Type") or payload.accept, accept=payload.accept)
 
 
-def probe(name: DeploymentName, deployment: str, path: str, cloud: AzureMlCloud) -> int:
+def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
     """Ask one deployment by its name for a path of its server; the status that it answers with."""
 
     def send() -> int:
@@ -73,7 +73,7 @@ def probe(name: DeploymentName, deployment: str, path: str, cloud: AzureMlCloud)
     return cloud.connection.seam.call(send, f"a request to {deployment} of {name}")
 
 
-def _sent(name: DeploymentName, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
+def _sent(name: str, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
     """One request; a key that isn't taken any more is asked for once more."""
     known = ("door", name) in cloud.learnt
     try:
@@ -97,7 +97,7 @@ def _below(uri: str, path: str) -> str:
     return base + path
 
 
-def _door(name: DeploymentName, cloud: AzureMlCloud) -> Door:
+def _door(name: str, cloud: AzureMlCloud) -> Door:
     known = cloud.learnt.get(("door", name))
     if isinstance(known, Door):
         return known
@@ -110,7 +110,7 @@ def _door(name: DeploymentName, cloud: AzureMlCloud) -> Door:
     return found
 
 
-def _secret(name: DeploymentName, endpoint: online.AzureEndpoint, cloud: AzureMlCloud) -> str:
+def _secret(name: str, endpoint: online.AzureEndpoint, cloud: AzureMlCloud) -> str:
     path = online.endpoint_path(name)
     match endpoint.auth_mode:
         case "aml_token":
@@ -121,7 +121,7 @@ def _secret(name: DeploymentName, endpoint: online.AzureEndpoint, cloud: AzureMl
             return str(cloud.ask("POST", f"{path}/listKeys").document["primaryKey"])
 
 
-def _translated(name: DeploymentName, error: ApiError) -> DeployerError | None:
+def _translated(name: str, error: ApiError) -> DeployerError | None:
     """What Azure's front says of the container; None for what is Azure's own."""
     match error.status:
         case 424:
@@ -138,7 +138,7 @@ def _translated(name: DeploymentName, error: ApiError) -> DeployerError | None:
             return None
 
 
-def _of_container(name: DeploymentName, error: ApiError) -> DeployerError:
+def _of_container(name: str, error: ApiError) -> DeployerError:
     status, said, advice = int(error.model_status or 0), _words_of(error.body), f"deploy logs -n {name} has the container's side of it"
     if status == 503:
         return TargetUnavailable(f"the container of {name} isn't ready", why=said, advice="ask again; more instances take more requests")

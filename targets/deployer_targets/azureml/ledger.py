@@ -23,7 +23,7 @@ class BlobLedger:
 
     @property
     def shelf(self) -> Shelf:
-        return Shelf(self.name)
+        return self.cloud.shelf(self.name)
 
     def read(self) -> Mapping[str, Record]:
         return self.among(blobs.names(self.cloud, self.shelf.records))
@@ -61,10 +61,10 @@ class BlobLedger:
         return bool(there)
 
     def claim(self, run: str) -> None:
-        claim_by_comparing(self.name, run, self._look, lambda version: self._put(run, version))
+        claim_by_comparing(self.cloud.endpoint_of(self.name), run, self._look, lambda version: self._put(run, version))
 
     def verify(self, run: str) -> None:
-        verify_holder(self.name, run, self._look().holder)
+        verify_holder(self.cloud.endpoint_of(self.name), run, self._look().holder)
 
     def history(self) -> str:
         """The document; "" where there is none. Its version is kept for `keep_history`."""

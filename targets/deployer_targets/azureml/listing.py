@@ -10,7 +10,7 @@ from deployer.core.ledger import ROOT
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
 from deployer.errors import MachineFault
-from deployer_targets.azureml import blobs, names
+from deployer_targets.azureml import blobs, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE
 from deployer_targets.azureml.ledger import BlobLedger
@@ -81,6 +81,6 @@ def _record(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mappin
     """Of what serves; where nothing does, any."""
     shelf, ledger = Shelf(name), BlobLedger(cloud, name)
     if endpoint is not None and endpoint.traffic:
-        serving = endpoint.traffic[0].generation
+        serving = (endpoint.holding(online.deployments(name, cloud)) if endpoint.in_place else endpoint).traffic[0].generation
         return ledger.record(serving, listed.get(shelf.record(serving), "")) if shelf.record(serving) in listed else None
     return next(iter(ledger.among(listed).values()), None)

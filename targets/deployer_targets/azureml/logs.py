@@ -36,7 +36,7 @@ def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int)
             yield from (LogLine(text, source) for text in _fresh(name, source, cloud, seen))
 
 
-def last_lines(name: DeploymentName, deployment: str, cloud: AzureMlCloud) -> tuple[str, ...]:
+def last_lines(name: str, deployment: str, cloud: AzureMlCloud) -> tuple[str, ...]:
     """The last lines of a deployment, of its container or, where that never started, of what fetches the model; none where Azure gives none."""
     for container in ("InferenceServer", "StorageInitializer"):
         with suppress(DeployerError):
@@ -62,6 +62,6 @@ def _fresh(name: DeploymentName, source: str, cloud: AzureMlCloud, seen: dict[st
     return now
 
 
-def _content(name: DeploymentName, deployment: str, cloud: AzureMlCloud, container: str, tail: int) -> list[str]:
+def _content(name: str, deployment: str, cloud: AzureMlCloud, container: str, tail: int) -> list[str]:
     path = f"{online.deployment_path(name, deployment)}/getLogs"
     return str(cloud.ask("POST", path, {"containerType": container, "tail": tail}).document.get("content") or "").splitlines()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deployer.core import generations
-from deployer.core.ledger import LedgerKeys
+from deployer.core.ledger import ROOT, LedgerKeys
 from deployer.core.state import DeploymentName, Digest, Resource, Share, short
 from deployer.errors import ConfigInvalid
 
@@ -20,6 +20,9 @@ RECORD, HISTORY, CLAIM = generations.RECORD, "history", "claim"
 ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA, RECORD, HISTORY, CLAIM)
 """In which things go: what is recorded is never out of sight."""
 
+ENDPOINTS = "deployer-endpoints/"
+"""Below which the blobs of endpoints are that several named deployments share."""
+
 TAG_DEPLOYMENT = "deployer-deployment"
 """The tag of what is ours; its value is the deployment's name."""
 TAG_SERVING, TAG_CANDIDATE = "deployer-serving", "deployer-candidate"
@@ -27,6 +30,14 @@ TAG_SERVING, TAG_CANDIDATE = "deployer-serving", "deployer-candidate"
 
 TAG_SINCE = "deployer-since"
 """When an endpoint was given the traffic that it has, RFC 3339."""
+TAG_GENERATION = "deployer-generation"
+"""Of an Azure deployment that is updated in place, and so isn't named by its generation: which one it is."""
+TAG_IN_PLACE = "deployer-in-place"
+"""Of an endpoint in which a deployment was updated in place, so that its name alone doesn't tell the generation."""
+TAG_ENDPOINT = "deployer-endpoint"
+"""Of an endpoint that several named deployments share; its value is the endpoint's name."""
+
+OUR_TAGS = frozenset({TAG_DEPLOYMENT, TAG_SERVING, TAG_CANDIDATE, TAG_SINCE, TAG_GENERATION, TAG_IN_PLACE, TAG_ENDPOINT})
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,30}[a-z0-9])")
 _LONGEST = 32
@@ -70,29 +81,34 @@ def is_ours(deployment: str) -> bool:
     return _GENERATION.fullmatch(deployment) is not None
 
 
-def asset_of(name: DeploymentName) -> str:
-    """What the models and environments of a deployment are called; the version tells them apart."""
-    return f"deployer-{name}"
+def asset_of(name: DeploymentName, endpoint: str | None = None) -> str:
+    """What the models and environments of a deployment are called; the version tells them apart. No endpoint has an underscore in its name."""
+    return f"deployer-{endpoint}_{name}" if endpoint else f"deployer-{name}"
 
 
-def endpoint(name: DeploymentName) -> Resource:
+def endpoint(name: str) -> Resource:
     return Resource(ENDPOINT, name)
 
 
-def beside(name: DeploymentName) -> frozenset[Resource]:
-    """What is the deployment's, and no generation's."""
-    return frozenset({Resource(CLAIM, name), Resource(HISTORY, name)})
+def beside(name: DeploymentName, endpoint: str | None = None) -> frozenset[Resource]:
+    """What is the deployment's, and no generation's; behind an endpoint the claim is that one's."""
+    return frozenset({Resource(HISTORY, name)} | ({Resource(CLAIM, name)} if endpoint is None else set()))
 
 
-def tags_for(name: DeploymentName, traffic: tuple[Share, ...], own: Mapping[str, str], since: str = "") -> dict[str, str]:
+def tags_for(name: DeploymentName, traffic: tuple[Share, ...], own: Mapping[str, str], since: str = "", *, in_place: bool = False) -> dict[str, str]:
     """An endpoint's tags: the user's own, and ours."""
     shared = {TAG_SERVING: traffic[0].generation, TAG_CANDIDATE: traffic[1].generation} if len(traffic) > 1 else {}
-    return {**own, TAG_DEPLOYMENT: name, **shared, **({TAG_SINCE: since} if since else {})}
+    told = {TAG_SINCE: since} if since else {}
+    return {**own, TAG_DEPLOYMENT: name, **shared, **told, **({TAG_IN_PLACE: "true"} if in_place else {})}
 
 
-def traffic_of(shares: Mapping[str, int], tags: Mapping[str, str]) -> tuple[Share, ...]:
-    """The traffic of an endpoint: percentages by Azure deployment, and its tags. Azure may leave zeros out."""
-    by_generation = {generation_of(deployment): percent for deployment, percent in shares.items()}
+def traffic_of(shares: Mapping[str, int], tags: Mapping[str, str], held: Mapping[str, str] | None = None) -> tuple[Share, ...]:
+    """The traffic of an endpoint: percentages by Azure deployment, and its tags. Azure may leave zeros out.
+
+    Args:
+        held: the generation that each Azure deployment is, where that was looked at; the others are those that they are named by.
+    """
+    by_generation = {(held or {}).get(deployment) or generation_of(deployment): percent for deployment, percent in shares.items()}
     serving, candidate = tags.get(TAG_SERVING), tags.get(TAG_CANDIDATE)
     total = sum(by_generation.values())
     if serving and candidate and total and total == sum(by_generation.get(each, 0) for each in (serving, candidate)):
@@ -103,9 +119,18 @@ def traffic_of(shares: Mapping[str, int], tags: Mapping[str, str]) -> tuple[Shar
 
 @dataclass(frozen=True, slots=True)
 class Shelf(LedgerKeys):
-    """A deployment's blobs, by their names."""
+    """A deployment's blobs, by their names. Behind an endpoint that several share they are below that, and the claim is the endpoint's."""
 
     deployment: DeploymentName
+    endpoint: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        return f"{ENDPOINTS}{self.endpoint}/{self.deployment}/" if self.endpoint else f"{ROOT}{self.deployment}/"
+
+    @property
+    def claim(self) -> str:
+        return f"{ENDPOINTS}{self.endpoint}.claim" if self.endpoint else f"{self.prefix}claim"
 
     def data(self, model: Digest | str) -> str:
         """The folder of a model's files; the last part is what Azure mounts it as."""

@@ -42,11 +42,12 @@ def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
     if endpoint is not None and endpoint.tags.get(names.TAG_DEPLOYMENT) != name and name not in cloud.adopts:
         raise NotOurs(f"an endpoint {name} is there, made by somebody else", advice="choose another name, or take it over: --adopt")
     ledger = BlobLedger(cloud, name)
-    listed = blobs.names(cloud, Shelf(name).prefix)
+    listed = blobs.names(cloud, cloud.shelf(name).prefix)
     if endpoint is None and not listed:
         return None
     records = ledger.among(listed)
-    inside = {names.generation_of(each.name): each for each in online.deployments(name, cloud)} if endpoint else {}
+    inside = {each.generation: each for each in online.deployments(name, cloud)} if endpoint else {}
+    endpoint = endpoint.holding(inside.values()) if endpoint else None
     status, reason = status_of(endpoint, inside)
     return Observed(
         name=name,
@@ -83,7 +84,7 @@ def _resources(
     """What is there. A record's model and environment count as there as long as it is: it goes after them, and steps look for themselves."""
     shelf = Shelf(name)
     found = {shelf.resource_of(blob) for blob in listed}
-    found |= {Resource(names.DEPLOYMENT, each.name) for each in inside.values() if names.is_ours(each.name)}
+    found |= {Resource(names.DEPLOYMENT, each.name) for each in inside.values() if names.is_ours(each.name) and not each.half_updated}
     assets = {resource for record in records.values() for resource in own(record) if resource.kind in (names.MODEL, names.ENVIRONMENT)}
     return frozenset(found | assets | ({names.endpoint(name)} if there else set()))
 

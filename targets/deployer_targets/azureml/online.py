@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from deployer.core.seam import Pauses, poll
@@ -48,7 +49,26 @@ class AzureResource:
 
 @dataclass(frozen=True, slots=True)
 class AzureEndpoint(AzureResource):
-    """An online endpoint."""
+    """An online endpoint.
+
+    Attributes:
+        held: the generation that each deployment in it is, by the deployment's name; empty where they weren't looked at.
+    """
+
+    held: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a deployment in it was ever updated in place."""
+        return names.TAG_IN_PLACE in self.tags
+
+    def holding(self, inside: Iterable[AzureDeployment]) -> AzureEndpoint:
+        """The same with its deployments known."""
+        return replace(self, held={each.name: each.generation for each in inside})
+
+    def place_of(self, generation: str) -> str:
+        """What the deployment of a generation is called."""
+        return next((name for name, held in self.held.items() if held == generation), names.deployment_of(generation))
 
     @property
     def tags(self) -> Mapping[str, str]:
@@ -56,7 +76,15 @@ class AzureEndpoint(AzureResource):
 
     @property
     def traffic(self) -> tuple[Share, ...]:
-        return names.traffic_of(self.properties.get("traffic") or {}, self.tags)
+        return names.traffic_of(self.properties.get("traffic") or {}, self.tags, self.held)
+
+    def percent_of(self, called: str) -> int:
+        """The share of the traffic that a deployment has."""
+        return int((self.properties.get("traffic") or {}).get(called) or 0)
+
+    def mirrored_to(self, called: str) -> int:
+        """The share of the traffic that a deployment gets a copy of."""
+        return int((self.properties.get("mirrorTraffic") or {}).get(called) or 0)
 
     @property
     def scoring_uri(self) -> str:
@@ -88,6 +116,19 @@ class AzureDeployment(AzureResource):
         return str(self.document["name"]).rpartition("/")[2]
 
     @property
+    def tags(self) -> Mapping[str, str]:
+        return self.document.get("tags") or {}
+
+    @property
+    def generation(self) -> str:
+        return self.tags.get(names.TAG_GENERATION) or names.generation_of(self.name)
+
+    @property
+    def half_updated(self) -> bool:
+        """Whether an update in place has failed: what serves isn't known, and a run that wants this generation has to bring it again."""
+        return self.state == "Failed" and names.TAG_GENERATION in self.tags
+
+    @property
     def count(self) -> int:
         return int((self.document.get("sku") or {}).get("capacity") or 0)
 
@@ -100,6 +141,10 @@ class AzureDeployment(AzureResource):
         """Whether it has as many instances as that says, or scales by itself as that says."""
         now = self.properties.get("scaleSettings") or {"scaleType": "Default"}
         return all(now.get(name) == value for name, value in to.settings.items()) and (not to.fixed or self.count == to.count)
+
+    def as_it_is(self) -> dict[str, Any]:
+        """The body that brings all of it back."""
+        return self._kept("location", "kind", "tags", "identity", "sku")
 
     def scaled(self, to: Scaling) -> dict[str, Any]:
         """The body that changes the number of instances alone."""
@@ -143,14 +188,17 @@ def settle(name: DeploymentName, cloud: AzureMlCloud, seconds: float, note: Call
         TimedOut: it isn't yet.
     """
 
+    at = cloud.endpoint_of(name)
+
     def look() -> tuple[AzureEndpoint | None, str]:
-        found = endpoint(name, cloud)
+        found = endpoint(at, cloud)
         if found is None or found.busy:
             return found, f"the endpoint is {found.state}" if found else ""
-        busy = next((each for each in deployments(name, cloud) if each.busy), None)
-        return found, f"deployment {busy.name} is {busy.state}" if busy else ""
+        inside = deployments(at, cloud)
+        busy = next((each for each in inside if each.busy), None)
+        return found.holding(inside), f"deployment {busy.name} is {busy.state}" if busy else ""
 
-    for found, busy in poll(look, seconds=seconds, late=lambda seen: late(name, seen[1], seconds), pauses=LOOKS, sleep=cloud.connection.sleep):
+    for found, busy in poll(look, seconds=seconds, late=lambda seen: late(at, seen[1], seconds), pauses=LOOKS, sleep=cloud.connection.sleep):
         if not busy:
             return found
         note(busy)
@@ -176,6 +224,22 @@ def when_free(name: str, cloud: AzureMlCloud, send: Callable[[], object], second
 
     for busy in poll(refused, seconds=seconds, late=out_of_time, pauses=LOOKS, sleep=cloud.connection.sleep):
         if busy is None:
+            return
+
+
+def remove(name: str, these: Collection[str], cloud: AzureMlCloud, seconds: float) -> None:
+    """Remove deployments of an endpoint, all at once, and wait until they are gone."""
+    for each in these:
+        when_free(name, cloud, partial(cloud.change, "DELETE", deployment_path(name, each)), seconds)
+    looks = poll(
+        lambda: [each.name for each in deployments(name, cloud) if each.name in these],
+        seconds=seconds,
+        late=lambda left: late(name, f"{', '.join(left)} is being removed", seconds),
+        pauses=LOOKS,
+        sleep=cloud.connection.sleep,
+    )
+    for left in looks:
+        if not left:
             return
 
 

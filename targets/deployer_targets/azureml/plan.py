@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from deployer.core import generations
 from deployer.core.capabilities import SupportsStrategies
-from deployer.core.plan import Plan, Step
+from deployer.core.plan import Plan
 from deployer.core.rollout import way
 from deployer.core.state import DeploymentName, Image, PackagedModel, Resource, short
-from deployer.core.target import DeploymentSpec
 from deployer_targets.azureml import bodies, names
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.in_place import Spec, Steps, assets, deployment, deployment_of, in_place, replaced
 from deployer_targets.azureml.observe import Seen
 from deployer_targets.azureml.removal import DeleteEndpoint, Remove
 from deployer_targets.azureml.steps import (
@@ -21,30 +21,33 @@ from deployer_targets.azureml.steps import (
     CreateDeployment,
     CreateEndpoint,
     ProbeDeployment,
-    RegisterAsset,
     SetTraffic,
     Traffic,
-    UploadModel,
     WriteRecord,
 )
 
-Spec = DeploymentSpec[AzureMlConfig]
-Steps = tuple[Step[AzureMlCloud], ...]
 
+def resources_of(name: DeploymentName, model: PackagedModel, image: Image, called: str, endpoint: str | None) -> tuple[Resource, ...]:
+    """What a generation is made of; files, model and environment may be those of other generations too.
 
-def resources_of(name: DeploymentName, model: PackagedModel, image: Image, generation: str) -> tuple[Resource, ...]:
-    """What a generation is made of; files, model and environment may be those of other generations too."""
-    asset = names.asset_of(name)
+    Args:
+        called: its Azure deployment.
+        endpoint: the one that it is behind.
+    """
+    asset = names.asset_of(name, endpoint)
     return (
         Resource(names.DATA, short(model.digest)),
         Resource(names.MODEL, f"{asset}:{short(model.digest)}"),
         Resource(names.ENVIRONMENT, f"{asset}:{bodies.environment_version(image.reference)}"),
-        Resource(names.DEPLOYMENT, names.deployment_of(generation)),
+        Resource(names.DEPLOYMENT, called),
     )
 
 
 def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlCloud]) -> Plan[AzureMlCloud]:
     """The steps from what is there to what is wanted; empty where they are the same."""
+    called = deployment_of(spec.record)
+    if spec.endpoint or replaced(spec, observed):
+        return in_place(spec, observed)
     name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
     found = generations.succession(spec.record, observed, generations.depth(config), names.endpoint(name), names.beside(name))
     make: Steps = (WriteRecord(found.record), *_made(spec))
@@ -54,14 +57,15 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
         return (SetTraffic(name, to, now, config.tags, network, seconds, back),)
 
     changed = found.whole and found.earlier is not None and not found.earlier.same(found.record)
-    ready: Steps = (AwaitDeployment(name, spec.generation, seconds), *(() if spec.made else (ProbeDeployment(name, spec.generation),)))
+    probe: Steps = () if spec.made else (ProbeDeployment(name, spec.generation, called),)
+    ready: Steps = (AwaitDeployment(name, spec.generation, called, seconds), *probe)
     course = way(spec, observed, shift, meter)
     planned = course.plan(
         spec,
         found,
         observed,
         make=make,
-        live=(ChangeLive(found.record, bodies.scaling(config), config.tags, network, seconds),) if changed else (),
+        live=(ChangeLive(found.record, called, bodies.scaling(config), config.tags, network, seconds),) if changed else (),
         back=(
             DeleteEndpoint(name, seconds, idle=True),
             *((WriteRecord(found.earlier),) if found.earlier else ()),
@@ -80,17 +84,8 @@ def _with(planned: Plan[AzureMlCloud], after: int, ready: Steps) -> Plan[AzureMl
 def _made(spec: Spec) -> Steps:
     name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
     if spec.made:
-        return (CreateDeployment(name, spec.generation, bodies.scaling(config), seconds),)
-    named = {each.kind: each.name for each in spec.record.resources}
-    return (
-        UploadModel(name, spec.model.digest, spec.path),
-        RegisterAsset(name, names.MODEL, named[names.MODEL].rpartition(":")[2], model=spec.model.digest),
-        RegisterAsset(name, names.ENVIRONMENT, named[names.ENVIRONMENT].rpartition(":")[2], image=spec.image.reference),
-        CreateEndpoint(name, config, seconds),
-        CreateDeployment(
-            name, spec.generation, bodies.scaling(config), seconds, config, named[names.MODEL], named[names.ENVIRONMENT], dict(config.env)
-        ),
-    )
+        return (CreateDeployment(name, spec.generation, deployment_of(spec.record), bodies.scaling(config), seconds),)
+    return (*assets(spec), CreateEndpoint(name, config, seconds), deployment(spec, dict(config.env)))
 
 
 def plan_delete(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 from deployer.core import generations
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Observed, Resource, Status
+from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import blobs, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
-from deployer_targets.azureml.names import Shelf
 from deployer_targets.azureml.observe import observe
-from deployer_targets.azureml.steps import asset_path
+from deployer_targets.azureml.online import AzureEndpoint
+from deployer_targets.azureml.steps import asset_path, await_endpoint, set_endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,51 @@ class DeleteEndpoint(Step[AzureMlCloud]):
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteDeployment(Step[AzureMlCloud]):
+    """One Azure deployment, waited for until it is gone. One that has all of the traffic leaves its endpoint without any.
+
+    Attributes:
+        generation: only where it is this one; "": whichever it is.
+    """
+
+    name: DeploymentName
+    called: str
+    timeout_seconds: float
+    generation: str = ""
+    effect = Effect.DELETE
+
+    def describe(self) -> str:
+        return f"deployment {self.called}"
+
+    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        at = cloud.endpoint_of(self.name)
+        endpoint = online.settle(self.name, cloud, self.timeout_seconds, progress.note)
+        found = online.deployment(at, self.called, cloud)
+        if endpoint is None or found is None or (self.generation and found.generation != self.generation):
+            return False
+        if endpoint.percent_of(self.called) or endpoint.mirrored_to(self.called):
+            self._without_traffic(endpoint, cloud, progress)
+        online.remove(at, [self.called], cloud, self.timeout_seconds)
+        return True
+
+    def _without_traffic(self, endpoint: AzureEndpoint, cloud: AzureMlCloud, progress: Progress) -> None:
+        at, share = cloud.endpoint_of(self.name), endpoint.percent_of(self.called)
+        if share not in (0, 100):
+            raise still_has_traffic(self.called, share, at)
+        keeps = {key: endpoint.properties.get(key) or {} for key in ("traffic", "mirrorTraffic")}
+        without = {key: {name: percent for name, percent in shares.items() if name != self.called} for key, shares in keeps.items()}
+        set_endpoint(at, cloud, endpoint, self.timeout_seconds, tags=endpoint.tags, **without)
+        await_endpoint(at, cloud, self.timeout_seconds, progress)
+
+
+def still_has_traffic(called: str, share: int, endpoint: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        f"{called} has {share} % of the traffic of endpoint {endpoint}, which others share",
+        advice=f"deploy update-endpoint --endpoint {endpoint} --traffic NAME=100 gives all of it to another first",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Step[AzureMlCloud]):
     """What of these no generation needs, as things stand then: deployments first, records and the claim last. `beyond`: all but these instead."""
 
@@ -64,7 +109,7 @@ class Remove(Step[AzureMlCloud]):
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
-        free = generations.removable(observed, names.endpoint(self.name), self.resources, beyond=self.beyond)
+        free = generations.removable(observed, names.endpoint(cloud.endpoint_of(self.name)), self.resources, beyond=self.beyond)
         for kind in names.ORDER:
             these = sorted(each.name for each in free if each.kind == kind)
             if these:
@@ -74,10 +119,10 @@ class Remove(Step[AzureMlCloud]):
         return bool(free)
 
     def _remove(self, kind: str, these: list[str], cloud: AzureMlCloud) -> None:
-        shelf = Shelf(self.name)
+        shelf = cloud.shelf(self.name)
         match kind:
             case names.DEPLOYMENT:
-                self._deployments(these, cloud)
+                online.remove(cloud.endpoint_of(self.name), these, cloud, self.timeout_seconds)
             case names.MODEL | names.ENVIRONMENT:
                 for each in these:
                     archive(Resource(kind, each), cloud)
@@ -93,26 +138,11 @@ class Remove(Step[AzureMlCloud]):
             case names.CLAIM:
                 release(self.name, cloud)
 
-    def _deployments(self, these: list[str], cloud: AzureMlCloud) -> None:
-        """All at once, then waited for."""
-        for each in these:
-            path = online.deployment_path(self.name, each)
-            online.when_free(self.name, cloud, partial(cloud.change, "DELETE", path), self.timeout_seconds)
-        looks = poll(
-            lambda: [each.name for each in online.deployments(self.name, cloud) if each.name in these],
-            seconds=self.timeout_seconds,
-            late=lambda left: online.late(self.name, f"{', '.join(left)} is being removed", self.timeout_seconds),
-            pauses=online.LOOKS,
-            sleep=cloud.connection.sleep,
-        )
-        for left in looks:
-            if not left:
-                return
-
 
 def release(name: DeploymentName, cloud: AzureMlCloud) -> None:
-    """Give up the claim, if this run has it."""
-    blobs.remove(cloud, [Shelf(name).claim])
+    """Give up the claim, if this run has it; one of an endpoint that others share goes with that."""
+    if cloud.endpoint is None:
+        blobs.remove(cloud, [cloud.shelf(name).claim])
 
 
 def archive(asset: Resource, cloud: AzureMlCloud) -> None:

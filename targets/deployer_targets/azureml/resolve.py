@@ -5,10 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from deployer.core.container import with_packages
-from deployer.core.state import Record
+from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
+from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import cluster, images, plan
+from deployer_targets.azureml import cluster, images, names, plan
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.observe import Seen
@@ -34,9 +35,16 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     generation = generation_of(request, image, config, secrets)
     # Made already, perhaps by another version of this tool: then its resources keep the names that they have.
     known = observed.records.get(generation) if observed else None
-    resources = known.resources if known else plan.resources_of(request.name, request.model, image, generation)
+    called = names.deployment_of(generation)
+    if request.endpoint:
+        called = request.name
+    elif config.in_place and observed and observed.record and observed.view and observed.serving in observed.view.deployments:
+        called = observed.view.deployments[observed.record.generation].name
+    resources = known.resources if known else plan.resources_of(request.name, request.model, image, called, request.endpoint)
     record = record_of(request, image, config, resources, secrets=secrets)
-    return DeploymentSpec(record, config, image, request.model.path)
+    told = f"Azure updates deployment {called} in place: nothing is asked before it has traffic, and the way back is another update of it"
+    warnings = () if request.endpoint or Resource(names.DEPLOYMENT, names.deployment_of(generation)) in resources else (told,)
+    return DeploymentSpec(record, config, image, request.model.path, warnings=warnings)
 
 
 def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen | None, cloud: AzureMlCloud) -> None:
@@ -46,7 +54,18 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
         cluster.refuse_what_it_lacks(config, cloud)
     if not config.synchronous:
         raise ConfigInvalid("traffic goes to a deployment once it is ready, so a deploy has to be waited for", advice="leave synchronous out")
-    if config.keep > MOST_DEPLOYMENTS - 2 and not config.archive:
+    if (request.endpoint or config.in_place) and config.strategy is not Strategy.ALL_AT_ONCE:
+        how = f"behind an endpoint Azure updates {request.name} in place" if request.endpoint else "with in_place Azure updates what serves"
+        raise ConfigInvalid(
+            f"{how}, and strategy {config.strategy} keeps two generations",
+            advice="create another deployment behind it, and move the traffic: deploy update-endpoint" if request.endpoint else "leave in_place out",
+        )
+    if config.in_place and observed and observed.candidate:
+        raise ConfigInvalid(
+            f"a rollout of {request.name} is under way, and with in_place Azure updates what serves",
+            advice=f"deploy update -n {request.name} --promote or --abort ends it first",
+        )
+    if config.keep > MOST_DEPLOYMENTS - 2 and not config.archive and not request.endpoint:
         raise ConfigInvalid(
             f"keep is {config.keep}, and an endpoint has at most {MOST_DEPLOYMENTS} deployments, the one in service and the next among them",
             advice=f"keep at most {MOST_DEPLOYMENTS - 2}",

@@ -20,7 +20,6 @@ from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.invoke import probe
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.logs import last_lines
-from deployer_targets.azureml.names import Shelf
 
 Traffic = tuple[Share, ...]
 
@@ -78,12 +77,14 @@ class RegisterAsset(Step[AzureMlCloud]):
 
     Attributes:
         kind: names.MODEL or names.ENVIRONMENT.
+        asset: what it is called.
         model: of a model: its digest, whose files are in the store.
         image: of an environment.
     """
 
     name: DeploymentName
     kind: str
+    asset: str
     version: str
     model: Digest | None = None
     image: str = ""
@@ -91,10 +92,10 @@ class RegisterAsset(Step[AzureMlCloud]):
 
     @property
     def makes(self) -> Resource:
-        return Resource(self.kind, f"{names.asset_of(self.name)}:{self.version}")
+        return Resource(self.kind, f"{self.asset}:{self.version}")
 
     def describe(self) -> str:
-        return f"{self.kind} {names.asset_of(self.name)}:{self.version}"
+        return f"{self.kind} {self.asset}:{self.version}"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         if self._agreed(cloud):
@@ -110,7 +111,7 @@ class RegisterAsset(Step[AzureMlCloud]):
         common = {"tags": {names.TAG_DEPLOYMENT: self.name}, "isArchived": False}
         if self.model is None:
             return {**bodies.environment(self.image), **common}
-        folder = Shelf(self.name).data(self.model).rstrip("/")
+        folder = cloud.shelf(self.name).data(self.model).rstrip("/")
         return {"modelUri": f"{cloud.workspace.uri}/datastores/{DATASTORE}/paths/{folder}", "modelType": "custom_model", **common}
 
     def _agreed(self, cloud: AzureMlCloud) -> bool:
@@ -156,47 +157,59 @@ class CreateDeployment(Step[AzureMlCloud]):
     """The Azure deployment of a generation, with as many instances as `scaling` says.
 
     Attributes:
+        called: what it is called.
+        replaces: the generation that it is now, where Azure updates it in place.
         config: None for one that is there: the number of instances alone is seen to.
         variables: of the container; they may be secret and are never printed.
     """
 
     name: DeploymentName
     generation: str
+    called: str
     scaling: bodies.Scaling
     timeout_seconds: float
     config: AzureMlConfig | None = None
     model: str = ""
     environment: str = ""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
-    effect = Effect.CREATE
+    replaces: str = ""
 
     @property
-    def makes(self) -> Resource:
-        return Resource(names.DEPLOYMENT, names.deployment_of(self.generation))
+    def effect(self) -> Effect:
+        return Effect.SWITCH if self.replaces else Effect.CREATE
+
+    @property
+    def makes(self) -> Resource | None:
+        return None if self.replaces else Resource(names.DEPLOYMENT, self.called)
 
     def describe(self) -> str:
-        return f"deployment {names.deployment_of(self.generation)}"
+        return f"deployment {self.called}" + (f" in place of {self.replaces}" if self.replaces else "")
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        called = names.deployment_of(self.generation)
-        found = online.deployment(self.name, called, cloud)
-        if found is not None and (found.busy or (found.state != "Failed" and found.is_scaled(self.scaling))):
+        at = cloud.endpoint_of(self.name)
+        found = online.deployment(at, self.called, cloud)
+        if found is not None and found.generation not in (self.generation, self.replaces):
+            raise changed_by_another(at, f"its deployment {self.called} is {found.generation}")
+        there = found if found is not None and found.generation == self.generation else None
+        if there is not None and (there.busy or (there.state != "Failed" and there.is_scaled(self.scaling))):
             return False
-        if found is not None and found.state != "Failed":
-            body = found.scaled(self.scaling)
+        if there is not None and there.state != "Failed":
+            body = there.scaled(self.scaling)
         elif self.config is not None:
             body = self._body(cloud, self.config)
         else:
-            raise Conflict(f"{self.describe()} of {self.name} is gone", advice="deploy get shows what is there")
-        online.put(self.name, cloud, online.deployment_path(self.name, called), body, self.timeout_seconds)
+            raise Conflict(f"{self.describe()} of {at} is gone", advice="deploy get shows what is there")
+        online.put(at, cloud, online.deployment_path(at, self.called), body, self.timeout_seconds)
         return True
 
     def _body(self, cloud: AzureMlCloud, config: AzureMlConfig) -> dict[str, Any]:
+        """One that its name tells the generation of needs no tag that does."""
         places = [
             f"{cloud.workspace.id}/{asset_path(Resource(kind, each))}"
             for kind, each in ((names.MODEL, self.model), (names.ENVIRONMENT, self.environment))
         ]
-        return bodies.deployment(location_of(cloud), places[0], places[1], config, self.variables)
+        tags = {} if self.called == names.deployment_of(self.generation) else {names.TAG_GENERATION: self.generation}
+        return {**bodies.deployment(location_of(cloud), places[0], places[1], config, self.variables), "tags": tags}
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,30 +218,33 @@ class AwaitDeployment(Step[AzureMlCloud]):
 
     name: DeploymentName
     generation: str
+    called: str
     timeout_seconds: float
     effect = Effect.READ
 
     def describe(self) -> str:
-        return f"deployment {names.deployment_of(self.generation)} is ready"
+        return f"deployment {self.called} is ready"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        called, begin = names.deployment_of(self.generation), time.monotonic()
-        path, why = online.deployment_path(self.name, called), ""
+        at, called, begin = cloud.endpoint_of(self.name), self.called, time.monotonic()
+        path, why = online.deployment_path(at, called), ""
         for status, reason in online.followed(cloud, path, self.timeout_seconds):
             why = reason
             if status == "Succeeded":
                 return False
             progress.note(f"{status}, the container is started and loads the model")
         looks = poll(
-            lambda: online.deployment(self.name, called, cloud),
+            lambda: online.deployment(at, called, cloud),
             seconds=begin + self.timeout_seconds - time.monotonic(),
-            late=lambda found: online.late(self.name, f"deployment {called} is {found.state if found else 'gone'}", self.timeout_seconds),
+            late=lambda found: online.late(at, f"deployment {called} is {found.state if found else 'gone'}", self.timeout_seconds),
             pauses=online.LOOKS,
             sleep=cloud.connection.sleep,
         )
         for found in looks:
             if found is None or found.state == "Deleting":
-                raise Conflict(f"deployment {called} of {self.name} was removed by somebody else", advice="deploy get shows what is there")
+                raise Conflict(f"deployment {called} of {at} was removed by somebody else", advice="deploy get shows what is there")
+            if found.generation != self.generation:
+                raise changed_by_another(at, f"its deployment {called} is {found.generation}")
             if found.state == "Succeeded":
                 return False
             if not found.busy:
@@ -241,7 +257,7 @@ class AwaitDeployment(Step[AzureMlCloud]):
             f"{self.name} can't serve {self.generation}",
             why=why,
             advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
-            lines=last_lines(self.name, names.deployment_of(self.generation), cloud),
+            lines=last_lines(cloud.endpoint_of(self.name), self.called, cloud),
         )
 
 
@@ -251,19 +267,20 @@ class ProbeDeployment(Step[AzureMlCloud]):
 
     name: DeploymentName
     generation: str
+    called: str
     effect = Effect.READ
 
     def describe(self) -> str:
-        return f"{names.deployment_of(self.generation)} answers by its name"
+        return f"{self.called} answers by its name"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        called = names.deployment_of(self.generation)
-        status = probe(self.name, called, bodies.READY, cloud)
+        at = cloud.endpoint_of(self.name)
+        status = probe(at, self.called, bodies.READY, cloud)
         if status != 200:
             raise RolloutFailed(
                 f"{self.name} can't serve {self.generation}",
                 why=f"asked by its name, it answers {bodies.READY} with HTTP {status}",
-                lines=last_lines(self.name, called, cloud),
+                lines=last_lines(at, self.called, cloud),
             )
         return False
 
@@ -300,13 +317,13 @@ class SetTraffic(Step[AzureMlCloud]):
             return False
         if {share.generation for share in found.traffic} != {share.generation for share in self.expecting}:
             raise changed_by_another(self.name, f"its traffic goes to {_words(found.traffic)}")
-        shares = {names.deployment_of(share.generation): share.percent for share in self.to}
+        shares = {found.place_of(share.generation): share.percent for share in self.to}
         set_endpoint(
             self.name,
             cloud,
             found,
             self.timeout_seconds,
-            tags=names.tags_for(self.name, self.to, self.tags, since=datetime.now(UTC).isoformat(timespec="seconds")),
+            tags=names.tags_for(self.name, self.to, self.tags, datetime.now(UTC).isoformat(timespec="seconds"), in_place=found.in_place),
             traffic=shares,
             publicNetworkAccess=self.network,
         )
@@ -319,6 +336,7 @@ class ChangeLive(Step[AzureMlCloud]):
     """What changes in place: instances, tags, the way to the scoring URI. The record comes last: where Azure refuses, it keeps saying what is."""
 
     record: Record
+    called: str
     scaling: bodies.Scaling
     tags: Mapping[str, str]
     network: str
@@ -330,10 +348,10 @@ class ChangeLive(Step[AzureMlCloud]):
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         name, generation = self.record.deployment, self.record.generation
-        CreateDeployment(name, generation, self.scaling, self.timeout_seconds).run(cloud, progress)
-        AwaitDeployment(name, generation, self.timeout_seconds).run(cloud, progress)
-        found = online.endpoint(name, cloud)
-        wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, "")) if found else {}
+        CreateDeployment(name, generation, self.called, self.scaling, self.timeout_seconds).run(cloud, progress)
+        AwaitDeployment(name, generation, self.called, self.timeout_seconds).run(cloud, progress)
+        found = online.endpoint(name, cloud) if cloud.endpoint is None else None  # one that others share keeps what update-endpoint gave it
+        wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, ""), in_place=found.in_place) if found else {}
         if found and (dict(found.tags) != wanted or found.properties.get("publicNetworkAccess") != self.network):
             set_endpoint(name, cloud, found, self.timeout_seconds, tags=wanted, publicNetworkAccess=self.network)
             await_endpoint(name, cloud, self.timeout_seconds, progress)
@@ -341,13 +359,13 @@ class ChangeLive(Step[AzureMlCloud]):
 
 
 def set_endpoint(
-    name: DeploymentName, cloud: AzureMlCloud, found: online.AzureEndpoint, timeout_seconds: float, *, tags: Mapping[str, str], **properties: Any
+    name: str, cloud: AzureMlCloud, found: online.AzureEndpoint, timeout_seconds: float, *, tags: Mapping[str, str], **properties: Any
 ) -> None:
     """Change an endpoint as it was found: Azure compares nothing, so the claim is read just before."""
     online.put(name, cloud, online.endpoint_path(name), found.changed(tags=tags, **properties), timeout_seconds)
 
 
-def await_endpoint(name: DeploymentName, cloud: AzureMlCloud, timeout_seconds: float, progress: Progress) -> None:
+def await_endpoint(name: str, cloud: AzureMlCloud, timeout_seconds: float, progress: Progress) -> None:
     """Until Azure is done with what this run has changed of an endpoint.
 
     Raises:

@@ -11,7 +11,6 @@ from deployer.core.state import DeploymentName, Digest
 from deployer.errors import ModelInvalid
 from deployer_targets.azureml import blobs
 from deployer_targets.azureml.client import AzureMlCloud
-from deployer_targets.azureml.names import Shelf
 
 _LARGE = 8 << 20
 _SMALL_AT_ONCE = 4
@@ -19,7 +18,7 @@ _SMALL_AT_ONCE = 4
 
 def is_there(cloud: AzureMlCloud, name: DeploymentName, model: Digest) -> bool:
     """Whether all files of a model are in the store."""
-    found = blobs.read(cloud, Shelf(name).seal(model))
+    found = blobs.read(cloud, cloud.shelf(name).seal(model))
     return found is not None and found[0].decode() == model
 
 
@@ -31,7 +30,7 @@ def send(cloud: AzureMlCloud, name: DeploymentName, model: Digest, path: Path, p
     """
     from deployer.artifacts.content import content_digest, files
 
-    shelf, found = Shelf(name), files(path)
+    shelf, found = cloud.shelf(name), files(path)
     total, sent, lock = sum(file.size for file in found), 0, threading.Lock()
 
     def told(more: int) -> None:

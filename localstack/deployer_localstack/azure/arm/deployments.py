@@ -65,7 +65,7 @@ class OnlineDeployments:
         _refuse(workspace, endpoint, name, asked)
         plan = _plan(workspace, endpoint.name, name, asked.properties)
         deployment = present or OnlineDeployment(name, {})
-        same = bool(present and present.serving) and _runs_the_same(deployment.document, asked.document)
+        same = bool(present and present.serving) and _runs_the_same(deployment.served, asked.document)
         deployment.document, deployment.state = _filled(endpoint, asked.document), "Updating" if present else "Creating"
         endpoint.deployments[name.lower()] = deployment
         document, began = deployment_document(workspace.address, endpoint, deployment), time.monotonic()
@@ -75,6 +75,7 @@ class OnlineDeployments:
             self._running.wait(self._settings.azure_deployment_seconds, began)
             with workspace.lock:
                 old, deployment.serving = (deployment.serving, fresh) if fresh else (None, deployment.serving)
+                deployment.served = asked.document
                 deployment.state = "Succeeded"
             if old:
                 old.retire(self._settings.azure_drain_seconds)

@@ -19,12 +19,13 @@ _UNDER_WAY = frozenset({"Creating", "Updating", "Deleting"})
 
 @dataclass(slots=True)
 class OnlineDeployment:
-    """A deployment: what was put, its state, and what serves it."""
+    """A deployment: what was put, its state, what serves it, and what that was started by: an update that failed leaves the old one."""
 
     name: str
     document: dict[str, Any]
     state: str = "Creating"
     serving: DeploymentContainer | None = None
+    served: Mapping[str, Any] = field(default_factory=dict)
     log: DeploymentLog = field(default_factory=DeploymentLog)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.core.state import DeploymentName, Share
+from deployer.core.state import DeploymentName, Resource, Share
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import names
 
@@ -52,3 +52,18 @@ def test_tags_that_say_otherwise_than_the_traffic_do_not_count() -> None:
     assert names.traffic_of({"theirs": 100}, tags) == (Share("theirs"),)
     assert names.traffic_of({}, tags) == ()
     assert names.traffic_of({"blue": 30, "green": 70}, {}) == (Share("green", 70), Share("blue", 30))
+
+
+def test_a_deployment_that_was_updated_in_place_is_the_generation_that_it_was_looked_at_to_be() -> None:
+    tags = names.tags_for(DeploymentName("churn"), (), {}, in_place=True)
+    held = {names.deployment_of(OLD): NEW}
+    assert names.traffic_of({names.deployment_of(OLD): 100}, tags, held) == (Share(NEW),)
+
+
+def test_what_is_behind_an_endpoint_shares_no_place_with_a_deployment_of_its_own() -> None:
+    own, behind = names.Shelf(DeploymentName("blue")), names.Shelf(DeploymentName("blue"), "churn")
+    assert not behind.prefix.startswith(own.prefix)
+    assert not behind.prefix.startswith(names.Shelf(DeploymentName("churn")).prefix)
+    assert behind.claim == names.Shelf(DeploymentName("green"), "churn").claim
+    assert names.asset_of(DeploymentName("blue"), "churn") != names.asset_of(DeploymentName("churn-blue"))
+    assert Resource(names.CLAIM, "blue") not in names.beside(DeploymentName("blue"), "churn")
