@@ -118,7 +118,7 @@ def inference_clients_python() -> Path:
     return environment(CLIENTS)
 
 
-AZURE = ("azure-ai-ml==1.35.2", "azure-identity==1.27.0", "azure-storage-blob==12.31.1")
+AZURE = ("azure-ai-ml==1.35.2", "azure-identity==1.27.0", "azure-storage-blob==12.31.1", "azure-mgmt-containerinstance==10.1.0")
 """What `azure_python` has."""
 
 

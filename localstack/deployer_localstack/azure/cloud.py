@@ -11,6 +11,8 @@ from typing import Any
 import certifi
 
 from deployer_localstack.azure.account import BLOB_CONTAINER, HOME, STORAGE_ACCOUNT
+from deployer_localstack.azure.aci.api import ContainerGroups
+from deployer_localstack.azure.aci.dataplane import GroupDataplane
 from deployer_localstack.azure.arm.api import ResourceManager
 from deployer_localstack.azure.arm.computes import Computes
 from deployer_localstack.azure.arm.deployments import OnlineDeployments
@@ -49,7 +51,8 @@ class Azure:
         deployments = OnlineDeployments(self.settings, self._operations, dataplane)
         self._metrics, self._computes = EndpointMetrics(), Computes(self.settings, self._operations)
         parts = (endpoints.operations, deployments.operations, self._metrics.operations, self._computes.operations)
-        manager = ResourceManager(self.settings, self._workspace, self._operations, *parts)
+        self._groups = ContainerGroups(self.settings, self._operations, GroupDataplane(options.directory, self.settings, self._registry))
+        manager = ResourceManager(self.settings, self._workspace, self._operations, *parts, elsewhere=self._groups.operations)
         scoring = Scoring(self.settings, self._workspace, entra, self._metrics)
         gateway = Gateway(entra, manager, BlobService(self._store, entra), scoring)
         authority = Authority.kept(options.directory, "deployer local Azure")
@@ -69,7 +72,7 @@ class Azure:
 
     def holds(self) -> dict[str, int]:
         """What going down or a reset forgets, by kind."""
-        return {**self._workspace.holds(), **self._store.holds()}
+        return {**self._workspace.holds(), **self._groups.holds(), **self._store.holds()}
 
     def reset(self) -> None:
         self._end()
@@ -88,6 +91,7 @@ class Azure:
     def _end(self) -> None:
         """All containers, and what waits for them, at once."""
         self._operations.close()
+        self._groups.clear()
         with self._workspace.lock:
             serving = [each.serving for endpoint in self._workspace.endpoints.values() for each in endpoint.deployments.values() if each.serving]
         stopping = [threading.Thread(target=each.container.stop, args=(2.0,)) for each in serving]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -30,6 +30,7 @@ class FoundImage:
     reference: str
     repository: RepositoryAddress
     labels: Mapping[str, str]
+    digest: str = ""
 
 
 class ContainerRegistry:
@@ -60,7 +61,15 @@ class ContainerRegistry:
             raise AzureError("BadArgument", f"Unable to download user container image: {reference} is not in the registry.")
         config = found.document.get("config") or {}
         status, content = self._upstream.ask("GET", f"{self._index.stored_name(repository)}/blobs/{config.get('digest', '')}")
-        return FoundImage(f"{self.host}/{repository.name}@{found.digest}", repository, labels_in(content) if status == 200 else {})
+        return FoundImage(f"{self.host}/{repository.name}@{found.digest}", repository, labels_in(content) if status == 200 else {}, found.digest)
+
+    def layers(self, image: FoundImage) -> Iterator[bytes]:
+        """The layers of an image of this registry, as they are stored, lowest first."""
+        found = self._index.find(image.repository, digest=image.digest)
+        for layer in found.document.get("layers", ()) if found else ():
+            status, content = self._upstream.ask("GET", f"{self._index.stored_name(image.repository)}/blobs/{layer['digest']}")
+            if status == 200:
+                yield content
 
     def clear(self) -> None:
         self._index.clear()

@@ -20,6 +20,7 @@ class AzureSettings(CloudSettings):
         azure_startup_timeout_seconds: the longest wait for the first probe that succeeds.
         azure_container_exits: a container that exits this many times before it answers fails its deployment.
         azure_compute: name of the attached cluster of Kubernetes that is there from the start and after a reset; none where it is empty.
+        azure_backoff_seconds: before a container of a group that has ended is started again for the first time; then twice as long each time.
         azure_payload_limit_bytes: of requests to a scoring URI.
         azure_drain_seconds: how long an old container is given to finish the requests in flight.
     """
@@ -32,5 +33,6 @@ class AzureSettings(CloudSettings):
     azure_startup_timeout_seconds: float = 600.0
     azure_container_exits: int = 3
     azure_compute: str = "aks"
+    azure_backoff_seconds: float = 1.0
     azure_payload_limit_bytes: int = 10 * 1024 * 1024
     azure_drain_seconds: float = 30.0

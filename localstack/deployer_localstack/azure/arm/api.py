@@ -15,6 +15,8 @@ from deployer_localstack.azure.settings import AzureSettings
 
 Operation = Callable[[Workspace, ResourceRequest, int], JsonAnswer]
 """Does what is asked of a workspace, whose lock is held; the number is the size of a page."""
+OperationElsewhere = Callable[[ResourceRequest], JsonAnswer]
+"""Does what is asked beside the workspace, in its resource group."""
 
 
 class ResourceManager:
@@ -26,9 +28,11 @@ class ResourceManager:
         workspace: Workspace,
         running: Operations,
         *parts: Mapping[str, Operation],
+        elsewhere: Mapping[str, OperationElsewhere],
     ) -> None:
-        """Make it; `parts` are the operations on what can be deployed there, by name."""
+        """Make it; `parts` are the operations on what can be deployed there, by name; `elsewhere`, those outside of a workspace."""
         self._settings, self._workspace, self._running = settings, workspace, running
+        self._elsewhere = elsewhere
         always = (datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations)
         self._operations: Mapping[str, Operation] = {name: operation for part in (*always, *parts) for name, operation in part.items()}
 
@@ -43,12 +47,15 @@ class ResourceManager:
             raise AzureError("MissingApiVersionParameter", message)
         if polled := polling.answer(asked, self._running, self._settings.azure_retry_after_seconds):
             return polled
+        if "" in asked.document:
+            raise AzureError("InvalidRequestContent", "The request content was invalid and could not be deserialized.")
+        if (outside := self._elsewhere.get(asked.operation)) is not None:
+            _refuse_place(asked.names["subscription"], asked.names.get("group", RESOURCE_GROUP))
+            return outside(asked)
         _refuse_elsewhere(asked)
         operation = self._operations.get(asked.operation)
         if operation is None:
             raise AzureError("NotImplemented", f"The local Azure doesn't do this: {asked.method} {asked.path}", 501)
-        if "" in asked.document:
-            raise AzureError("InvalidRequestContent", "The request content was invalid and could not be deserialized.")
         with self._workspace.lock:
             return operation(self._workspace, asked, self._settings.azure_page_size)
 
@@ -72,10 +79,14 @@ def _refuse_elsewhere(asked: ResourceRequest) -> None:
     place = asked.workspace
     if place is None:
         raise AzureError("NotImplemented", f"The local Azure doesn't do this: {asked.method} {asked.path}", 501)
-    if place.subscription.lower() != SUBSCRIPTION:
-        raise AzureError("SubscriptionNotFound", f"The subscription '{place.subscription}' could not be found.", 404)
-    if place.group.lower() != RESOURCE_GROUP:
-        raise AzureError("ResourceGroupNotFound", f"Resource group '{place.group}' could not be found.", 404)
+    _refuse_place(place.subscription, place.group)
     if place.name.lower() != HOME.name:
         named = f"Microsoft.MachineLearningServices/workspaces/{place.name}"
         raise AzureError("ResourceNotFound", f"The Resource '{named}' under resource group '{place.group}' was not found.", 404)
+
+
+def _refuse_place(subscription: str, group: str) -> None:
+    if subscription.lower() != SUBSCRIPTION:
+        raise AzureError("SubscriptionNotFound", f"The subscription '{subscription}' could not be found.", 404)
+    if group.lower() != RESOURCE_GROUP:
+        raise AzureError("ResourceGroupNotFound", f"Resource group '{group}' could not be found.", 404)

@@ -52,11 +52,26 @@ _ROUTES: Mapping[tuple[str, str], str] = {
     ("DELETE", _DEPLOYMENTS + "/{deployment}"): "OnlineDeployments_Delete",
     ("POST", _DEPLOYMENTS + "/{deployment}/getlogs"): "OnlineDeployments_GetLogs",
 }
+_GROUP = "subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.containerinstance/containergroups"
+# Of Azure/azure-rest-api-specs, containerinstance.
+_ELSEWHERE: Mapping[tuple[str, str], str] = {
+    ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/containergroups"): "ContainerGroups_List",
+    ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/locations/{location}/usages"): "Location_ListUsage",
+    ("GET", _GROUP): "ContainerGroups_ListByResourceGroup",
+    **{
+        (method, _GROUP + "/{containergroup}"): f"ContainerGroups_{operation}"
+        for method, operation in (("GET", "Get"), ("PUT", "CreateOrUpdate"), ("PATCH", "Update"), ("DELETE", "Delete"))
+    },
+    **{("POST", _GROUP + "/{containergroup}/" + each): f"ContainerGroups_{each.title()}" for each in ("restart", "start", "stop")},
+    ("GET", _GROUP + "/{containergroup}/containers/{container}/logs"): "Containers_ListLogs",
+}
 # How the addresses of operations read: seen in public logs of Azure ML.
 _POLL = re.compile(r"/subscriptions/[^/]+/providers/[^/]+/locations/[^/]+/mfeoperations?(status|results)/([^/]+)", re.IGNORECASE)
 STATUS, RESULT = "OperationStatus_Get", "OperationResult_Get"
 _POLLS = {"status": STATUS, "results": RESULT}
-_SPLIT = [(method, template.split("/"), operation) for (method, template), operation in _ROUTES.items()]
+_Routes = list[tuple[str, list[str], str]]
+_SPLIT: _Routes = [(method, template.split("/"), operation) for (method, template), operation in _ROUTES.items()]
+_SPLIT_ELSEWHERE: _Routes = [(method, template.split("/"), operation) for (method, template), operation in _ELSEWHERE.items()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +119,17 @@ def asked_of(method: str, raw_path: str, query: str, body: bytes, url: str) -> R
     operation, names, workspace = "", dict[str, str](), None
     if lower[0::2][:4] == ["subscriptions", "resourcegroups", "providers", "workspaces"] and lower[5:6] == [_PROVIDER] and len(parts) > 7:
         workspace = WorkspaceAddress(parts[1], parts[3], parts[7])
-        operation, names = _matched(method, parts[8:], lower[8:])
+        operation, names = _matched(_SPLIT, method, parts[8:], lower[8:])
     elif match := _POLL.fullmatch(path):
         operation, names = _POLLS[match[1].lower()], {"id": match[2]}
+    else:
+        operation, names = _matched(_SPLIT_ELSEWHERE, method, parts, lower)
     parameters = {key if key.startswith("$") else key.lower(): value for key, value in parse_qsl(query, keep_blank_values=True)}
     return ResourceRequest(method, operation, path, workspace, names, parameters, url, _document(body))
 
 
-def _matched(method: str, parts: list[str], lower: list[str]) -> tuple[str, dict[str, str]]:
-    for wanted, template, operation in _SPLIT:
+def _matched(routes: _Routes, method: str, parts: list[str], lower: list[str]) -> tuple[str, dict[str, str]]:
+    for wanted, template, operation in routes:
         template_parts = [part for part in template if part]
         if wanted == method and len(template_parts) == len(parts) and all(a[0] == "{" or a == b for a, b in zip(template_parts, lower, strict=True)):
             named = zip(template_parts, parts, strict=True)
