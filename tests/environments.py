@@ -12,7 +12,7 @@
     azure_python()       one with Azure ML's SDK and its siblings
     environment(...)     any other, by its requirements
 
-Each is made once by uv, with bytecode compiled, in the user's cache directory under a digest of its requirements, and kept: the first
+Each is made once by uv in the user's cache directory under a digest of its requirements, and kept: the first
 call on a machine takes some 30 s with a warm package cache, later ones a millisecond. Several test processes may ask at once.
 """
 
@@ -140,13 +140,12 @@ def newest_python() -> Path:
     return environment(NEWEST, python=str(interpreter("3.13")))
 
 
-def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}", *, bytecode: bool = True) -> Path:
+def environment(requirements: Sequence[str], python: str = f"{sys.version_info.major}.{sys.version_info.minor}") -> Path:
     """The interpreter of an environment that has these requirements, made on first use.
 
     Args:
         requirements: As pip writes them; their order means nothing.
         python: Version or path of the interpreter, as `uv venv --python` takes it.
-        bytecode: Whether all is compiled at once; else it is when it is first imported.
 
     Raises:
         subprocess.CalledProcessError: uv could not make it; what it said is on stderr.
@@ -162,15 +161,14 @@ def environment(requirements: Sequence[str], python: str = f"{sys.version_info.m
         if not (done.exists() and interpreter.exists()):
             shutil.rmtree(directory, ignore_errors=True)
             uv("venv", "--quiet", "--no-project", "--python", python, str(directory))
-            compiled = ["--compile-bytecode"] if bytecode else []
-            uv("pip", "install", "--quiet", *compiled, "--python", str(interpreter), *requirements)
+            # Not compiled: what is imported is, once; compiling all of MLflow takes a processor for 20 s.
+            uv("pip", "install", "--quiet", "--python", str(interpreter), *requirements)
             done.write_text("\n".join(requirements))
     return interpreter
 
 
 def uv(*arguments: str) -> None:
     """Run uv; what it says goes to stderr."""
-    # Without bytecode MLflow takes three times as long to import.
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV", "PYTHONPATH"}}
     subprocess.run([find_uv_bin(), *arguments], check=True, env=clean)
 

@@ -16,7 +16,9 @@ from tests.environments import cache_directory, made_once, spark_python
 
 _HERE = Path(__file__).parent
 _CASES = _HERE / "spark_cases.py"
+_RECORDED = _HERE / "spark_outcomes.json"
 _PACKAGES = _HERE.parents[1] / "images"
+_BY = ("mlflow", "pyspark", "pandas", "numpy", "pyarrow")
 
 # What MLflow fails at, while ours gives what the result type says: its signatures take no numpy arrays within objects, its lists of lists may
 # not be ragged, its structs not hold structs or maps where they come in several batches, and tensors of two dimensions and more have no
@@ -52,13 +54,33 @@ def _run(work: Path, script: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Of each case what MLflow makes of it, which is kept as long as neither the cases nor its version change, and what ours does."""
-    key = hashlib.sha256(_CASES.read_bytes() + str(spark_python()).encode()).hexdigest()[:16]
-    kept = made_once(cache_directory() / f"spark-cases-{key}", lambda directory: _run(directory, _CASES.name, "mlflow"))
+    """Of each case what MLflow makes of it and what ours does. MLflow's are recorded, and asked anew where the cases or a version have changed."""
+    recorded = json.loads(_RECORDED.read_text())
+    mlflow = recorded["outcomes"] if recorded["of"] == (asked := _asked()) else _of_mlflow(asked)
     work = tmp_path_factory.mktemp("spark")
     _run(work, _CASES.name, "ours")
-    mlflow, ours = (json.loads((each / "outcomes.json").read_text()) for each in (kept, work))
+    ours = json.loads((work / "outcomes.json").read_text())
     return {name: {"mlflow": mlflow[name], "ours": found} for name, found in ours.items()}
+
+
+def _asked() -> dict[str, str]:
+    """What MLflow's outcomes are of: the cases, and the versions that they go by."""
+    script = f"import importlib.metadata as m, json; print(json.dumps({{each: m.version(each) for each in {_BY}}}))"
+    versions = subprocess.run([str(spark_python()), "-c", script], capture_output=True, text=True, check=True).stdout
+    return {"cases": hashlib.sha256(_CASES.read_bytes()).hexdigest(), **json.loads(versions)}
+
+
+def _of_mlflow(asked: dict[str, str]) -> Any:
+    key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+    kept = made_once(cache_directory() / f"spark-cases-{key}", lambda directory: _run(directory, _CASES.name, "mlflow"))
+    return json.loads((kept / "outcomes.json").read_text())
+
+
+def _record() -> None:
+    """Write the outcomes of the versions that are here, one case a line: python -m tests.e2e.test_spark_udf."""
+    asked = _asked()
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(found)}" for name, found in _of_mlflow(asked).items())
+    _RECORDED.write_text(f'{{"of": {json.dumps(asked)},\n"outcomes": {{\n{lines}\n}}}}\n')
 
 
 @pytest.mark.mlflow
@@ -142,3 +164,7 @@ def test_a_model_gets_an_environment_of_its_own_from_uv(place: Path) -> None:
     said = _executor(place, 4)["isolated"]
     assert "deployer-environments-" in said
     assert "False" in said, "no pyspark there"
+
+
+if __name__ == "__main__":
+    _record()

@@ -67,7 +67,7 @@ def tried(name: str) -> Result:
     """Save, ask and serve one flavor; whatever fails becomes the outcome."""
     begun = time.monotonic()
     try:
-        python = environment([_MLFLOW.get(name, "mlflow==3.17.2"), "orjson", "uvicorn[standard]", *LIBRARIES[name]], bytecode=False)
+        python = environment([_MLFLOW.get(name, "mlflow==3.17.2"), "orjson", "uvicorn[standard]", *LIBRARIES[name]])
     except subprocess.CalledProcessError as error:
         return Result(name, ", ".join(LIBRARIES[name]), f"does not install: {error}")
     library, size = _installed(python, ("mlflow", *LIBRARIES[name])), _gigabytes(python.parents[1])
