@@ -286,14 +286,15 @@ class DeployClient(TrafficVerbs):
 
     def predict(
         self,
-        deployment_name: str,
+        deployment_name: str | None,
         inputs: Any,
         endpoint: str | None = None,
         *,
         params: Mapping[str, Any] | None = None,
         content_type: str | None = None,
     ) -> Any:
-        """Predictions for `inputs`; see `deployer.requests.payloads` for what may be sent and what comes back for it.
+        """Predictions for `inputs`; see `deployer.requests.payloads` for what may be sent and what comes back for it. Behind an endpoint, where no
+        deployment is named, the one answers that its traffic chooses.
 
         Raises:
             ConfigInvalid: the model refuses the input; its own words say why.
@@ -301,8 +302,12 @@ class DeployClient(TrafficVerbs):
         payload = payloads.encode(inputs, params=params, content_type=content_type)
         return payloads.decode(self.query(deployment_name, payload, endpoint), inputs)
 
-    def query(self, deployment_name: str, payload: Payload, endpoint: str | None = None) -> Payload:
+    def query(self, deployment_name: str | None, payload: Payload, endpoint: str | None = None) -> Payload:
         """One request's body for one answer's, both as they go over the wire."""
+        if deployment_name is None:
+            if endpoint is None:
+                raise ConfigInvalid("which deployment is not said", advice="name it, or an endpoint whose traffic says which answers")
+            return self._endpoints().predict_by_traffic(endpoint, payload, self._cloud())
         return self.target.predict(self.target.check_name(deployment_name), payload, self._reached(endpoint))
 
     # On this machine
@@ -406,9 +411,12 @@ class DeployClient(TrafficVerbs):
     def _model_uri(self, given: str | None) -> str | None:
         return given or (self._file.model_uri if self._file else None)
 
+    def _given(self, config: Config) -> Options:
+        """The options of a call, and under them the client's."""
+        return Options.of(config, "the call's config").over(self._config)
+
     def _settings(self, config: Config) -> RunOptions:
-        given = Options.of(config, "the call's config").over(self._config)
-        return gather(self.target, self.uri, given, file=self._file)
+        return gather(self.target, self.uri, self._given(config), file=self._file)
 
     def _parse(self, settings: RunOptions) -> TargetConfig:
         config: TargetConfig = self.target.config.parse(settings.all.values, settings.all.origins, target=self.uri.scheme)

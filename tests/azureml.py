@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import requests
 
 import deployer_localstack as localstack
+from deployer.conformance import Origin
 from deployer.core.state import DeploymentName
 from deployer.oci import general_tag
 from deployer_targets.azureml.client import AzureMlCloud
@@ -90,10 +92,20 @@ class AzureHere(CloudHere):
         found += [f"deployment/{each['name']}" for each in self.all(f"onlineEndpoints/{name}/deployments") if each["name"] != "theirs"]
         for kind in ("models", "environments"):
             found += [f"{kind}/{each['name']}" for each in self.all(f"{kind}/deployer-{name}/versions")]
-        for blob in self.blobs(f"deployer/{name}/"):
-            kind, _, rest = blob.removeprefix(f"deployer/{name}/").partition("/")
-            found.append(f"{kind}/{rest}")
-        return tuple(sorted(found))
+        return tuple(sorted([*found, *self._below(f"deployer/{name}/")]))
+
+    def everything_behind(self, endpoint: str, name: str) -> tuple[str, ...]:
+        """The same of a deployment behind an endpoint."""
+        deployment = self.arm("GET", f"onlineEndpoints/{endpoint}/deployments/{name}")
+        found = [f"deployment/{name}"] if deployment and deployment["tags"].get("deployer-generation") else []
+        for kind in ("models", "environments"):
+            found += [f"{kind}/{each['name']}" for each in self.all(f"{kind}/deployer-{endpoint}_{name}/versions")]
+        return tuple(sorted([*found, *self._below(f"deployer-endpoints/{endpoint}/{name}/")]))
+
+    def _below(self, prefix: str) -> list[str]:
+        """Blobs by their kind: the first part of what follows a prefix."""
+        parts = [blob.removeprefix(prefix).partition("/") for blob in self.blobs(prefix)]
+        return [f"{kind}/{rest}" for kind, _, rest in parts]
 
     @contextmanager
     def named(self) -> Iterator[None]:
@@ -153,18 +165,46 @@ class AzureMlPlace(ScorerPlace):
     def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
         here = self.here
         here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key"}})
-        routes = {route: {"port": 8080, "path": "/ping"} for route in ("livenessRoute", "readinessRoute", "scoringRoute")}
-        environment = here.arm("PUT", "environments/theirs/versions/1", {"properties": {"image": self.other_image, "inferenceConfig": routes}})
-        path = "LocalUpload/theirs"
-        here.put_blob(f"{path}/factor.txt", b"7")
-        model = here.arm("PUT", "models/theirs/versions/1", {"properties": {"modelUri": f"azureml://datastores/workspaceblobstore/paths/{path}"}})
-        body = {"instanceType": "Standard_F2s_v2", "environmentId": environment["id"], "model": model["id"]}
-        here.arm("PUT", f"onlineEndpoints/{name}/deployments/theirs", {"location": "eastus", "properties": body})
-        here.wait(f"onlineEndpoints/{name}/deployments/theirs")
+        self.theirs(f"onlineEndpoints/{name}/deployments/theirs")
         here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key", "traffic": {"theirs": 100}}})
         here.wait(f"onlineEndpoints/{name}")
         yield lambda: here.arm("GET", f"onlineEndpoints/{name}")["properties"]["traffic"] == {"theirs": 100}
         here.arm("DELETE", f"onlineEndpoints/{name}")
+
+    def theirs(self, path: str) -> None:
+        """A deployment there that isn't ours, and serves."""
+        here = self.here
+        routes = {route: {"port": 8080, "path": "/ping"} for route in ("livenessRoute", "readinessRoute", "scoringRoute")}
+        environment = here.arm("PUT", "environments/theirs/versions/1", {"properties": {"image": self.other_image, "inferenceConfig": routes}})
+        folder = "LocalUpload/theirs"
+        here.put_blob(f"{folder}/factor.txt", b"7")
+        model = here.arm("PUT", "models/theirs/versions/1", {"properties": {"modelUri": f"azureml://datastores/workspaceblobstore/paths/{folder}"}})
+        body = {"instanceType": "Standard_F2s_v2", "environmentId": environment["id"], "model": model["id"]}
+        here.arm("PUT", path, {"location": "eastus", "properties": body})
+        here.wait(path)
+
+
+class BehindAzureEndpoint(AzureMlPlace):
+    """Several named deployments behind one endpoint."""
+
+    endpoint = "conformance-shared"
+
+    def connect(self) -> AzureMlCloud:
+        return self.here.target.behind(self.endpoint, self.here.connect())
+
+    def everything_of_ours(self, name: DeploymentName) -> tuple[str, ...]:
+        return self.here.everything_behind(self.endpoint, name)
+
+    def origin(self) -> Origin:
+        return replace(super().origin(), endpoint=self.endpoint)
+
+    @contextmanager
+    def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
+        path = f"onlineEndpoints/{self.endpoint}/deployments/{name}"
+        self.theirs(path)
+        yield lambda: not self.here.arm("GET", path)["tags"]
+        if not self.here.arm("GET", path)["tags"]:
+            self.here.arm("DELETE", path)
 
 
 @contextmanager

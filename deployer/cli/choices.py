@@ -30,6 +30,10 @@ class Many:
     concurrency: int = CONCURRENCY
     fail_fast: bool = False
 
+    def behind(self, endpoint: str | None) -> Many:
+        """The same, one after the other where all are behind one endpoint: a run claims that for itself."""
+        return replace(self, concurrency=1) if endpoint else self
+
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:

@@ -158,7 +158,7 @@ def _deploy(
         return
     chains = [[_task(intent, partial(each.client_of, target, models=model), rollout, name, model) for target in each.targets()] for each in places]
     if sum(map(len, chains)) > 1:
-        run_many(session, chains, _DONE, many, quiet=quiet)
+        run_many(session, chains, _DONE, many.behind(rollout.endpoint), quiet=quiet)
         return
     ((task,),) = chains
     with reporting(session, task.target, quiet=quiet) as report:

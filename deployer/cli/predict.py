@@ -66,17 +66,19 @@ def predict(
     CSV and Parquet with named columns; JSON lines; JSON in MLflow's forms (dataframe_split, dataframe_records, inputs, instances), and bare:
     a list of records, one record, columns with their values, columns and data. What was sent is said on standard error.
     """
+    if stream and endpoint and not (name or place.files):
+        raise ConfigInvalid("--stream asks one deployment", advice="name it: -n NAME")
     if stream and output:
         raise ConfigInvalid("-o can't be had with --stream, which prints the answer as it comes", advice="leave one of them out")
     client = place.client()
-    deployment = client.name_for(name, None)
+    deployment = None if endpoint and not (name or place.files) else client.name_for(name, None)
     request = _request(_body(source, data, place), source, content_type, accept, as_is)
     payload = request.payload
     if not quiet:
         click.echo(f"Sends {request.form}.", err=True)
     with output_path.open("wb") if output_path else click.open_file("-", "wb") as sink:
         if stream:
-            for piece in client.predict_stream(deployment, payload.body, endpoint, content_type=payload.content_type, accept=accept):
+            for piece in client.predict_stream(deployment or "", payload.body, endpoint, content_type=payload.content_type, accept=accept):
                 sink.write(piece)
                 sink.flush()
         else:

@@ -22,6 +22,13 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "prune": ("remove:prune", "Remove generations that are no longer needed."),
         "export": ("export:export", "Write a deployment as files, for GitOps."),
     },
+    "Endpoints that several deployments share": {
+        "create-endpoint": ("endpoints:create_endpoint", "Make an endpoint, without deployments."),
+        "update-endpoint": ("endpoints:update_endpoint", "Share its traffic among its deployments; change its options."),
+        "delete-endpoint": ("endpoints:delete_endpoint", "Remove an endpoint and all deployments behind it."),
+        "list-endpoints": ("endpoints:list_endpoints", "List the endpoints that several deployments share."),
+        "get-endpoint": ("endpoints:get_endpoint", "Show one endpoint."),
+    },
     "Look": {
         "list": ("listing:list_deployments", "List the deployments on a target, or on several."),
         "get": ("inspect:get", "Show one deployment, its history and its options."),

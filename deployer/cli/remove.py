@@ -49,7 +49,7 @@ def delete(
         return
     tasks = [(_removal(each, name, endpoint),) for each, name in found]
     if len(tasks) > 1:
-        run_many(session, tasks, _REMOVED, many, quiet=quiet)
+        run_many(session, tasks, _REMOVED, many.behind(endpoint), quiet=quiet)
         return
     ((task,),) = tasks
     with reporting(session, task.target, quiet=quiet) as report:

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+from deployer.core.capabilities import SupportsEndpoints
 from deployer.core.state import DeploymentName, PackagedModel
 from deployer.core.target import Intent, Target, TargetUri
 from deployer.errors import DeployerError
@@ -41,6 +42,7 @@ class UserCommand:
     options: Mapping[str, Any] = field(default_factory=dict)
     packages: str = "image"
     adopt: bool = False
+    endpoint: str | None = None
 
     def __str__(self) -> str:
         words = [self.verb, self.name, self.model.facts.uri if self.model else "", *(f"{key}={value}" for key, value in self.options.items())]
@@ -83,19 +85,22 @@ class Origin:
         uri: as after -t.
         options: what `connect` reads of the target's options.
         environment: variables to set first (endpoints, credentials).
+        endpoint: the one that the cloud is seen through, where deployments are behind one.
     """
 
     target: str
     uri: str
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    endpoint: str | None = None
 
     def reach(self) -> tuple[Target[Any, Any], Any]:
         """The target and a client of its cloud."""
         os.environ.update(self.environment)
         module, _, name = self.target.partition(":")
         target: Target[Any, Any] = getattr(importlib.import_module(module), name)()
-        return target, target.connect(TargetUri.parse(self.uri), target.config.parse(self.options, target=target.scheme))
+        cloud = target.connect(TargetUri.parse(self.uri), target.config.parse(self.options, target=target.scheme))
+        return target, target.behind(self.endpoint, cloud) if self.endpoint and isinstance(target, SupportsEndpoints) else cloud
 
 
 def execute(target: Target[Any, Any], cloud: Any, command: UserCommand, report: Report) -> bool:
@@ -123,6 +128,7 @@ def wish(target: Target[Any, Any], command: UserCommand) -> Wish:
         config=_config(target, command),
         packages=command.packages,
         adopt=command.adopt,
+        endpoint=command.endpoint,
     )
 
 

@@ -6,12 +6,13 @@ import functools
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance.clients import Ended, UserCommand, wish
+from deployer.conformance.clients import Ended, wish
 from deployer.conformance.looks import done, flawless, present, serves, steps
 from deployer.conformance.place import Place
 from deployer.conformance.removal import Removal
@@ -329,7 +330,7 @@ class TargetContract(Removal, WayBackContract, HistoryContract):
     def test_somebody_elses_endpoint_is_taken_over_when_asked(self, place: Place, name: DeploymentName) -> None:
         with place.foreign(name):
             plain = place.command("apply", name, place.first.model)
-            done(place.run(UserCommand(plain.verb, plain.name, plain.model, plain.options, plain.packages, adopt=True)))
+            done(place.run(replace(plain, adopt=True)))
             serves(place, name, place.first)
             done(place.run(place.command("update", name, place.second.model)))
             serves(place, name, place.second)

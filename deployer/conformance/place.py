@@ -41,6 +41,7 @@ class Place(ABC):
         stride: more than one where a rollout takes long: a client is killed at one step of each kind, and, where only what comes afterwards differs,
             at every so many of these. DEPLOYER_CONFORMANCE=whole: at all.
         packages: how strictly images must fit: what `--packages` says.
+        endpoint: the one that all deployments are behind, where that is tried.
     """
 
     target: Target[Any, Any]
@@ -56,6 +57,7 @@ class Place(ABC):
     shortest: str = "c"
     longest: str = "c" * 63
     packages: str = "image"
+    endpoint: str | None = None
     stride: int = 1
 
     _numbers = itertools.count()
@@ -103,7 +105,7 @@ class Place(ABC):
         return DeploymentName(f"conformance-{secrets.token_hex(3)}-{next(self._numbers)}")
 
     def command(self, verb: str, name: DeploymentName, model: PackagedModel | None = None, /, **options: Any) -> UserCommand:
-        return UserCommand(verb, name, model, {**self.options, **options}, self.packages)
+        return UserCommand(verb, name, model, {**self.options, **options}, self.packages, endpoint=self.endpoint)
 
     def run(self, command: UserCommand) -> Ended:
         """A client that nothing happens to."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from deployer.core.accelerators import Accelerator
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
 from deployer.core.target import ConfigT, DeploymentSpec, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
+
+if TYPE_CHECKING:
+    from deployer.core.options import TargetConfig  # pydantic, which no completion of a command line waits for
 
 Cloud = TypeVar("Cloud")
 Cloud_contra = TypeVar("Cloud_contra", contravariant=True)
@@ -26,24 +29,34 @@ class SupportsEndpoints(Protocol[Cloud]):
         Asks nothing. What is observed there has its `endpoint`.
         """
 
-    def create_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Any:
-        """An endpoint without deployments; what is told of it."""
+    def endpoint_options(self) -> type[TargetConfig]:
+        """The options that an endpoint is made with or changed, beside those that say how the cloud is reached."""
 
-    def update_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Any:
-        """Other options of the endpoint itself."""
+    def create_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Mapping[str, Any]:
+        """An endpoint without deployments; what is told of it, its `name` at least. `config` is of the class that `endpoint_options` gives."""
 
-    def delete_endpoint(self, endpoint: str, cloud: Cloud) -> Any:
-        """The endpoint, with all deployments behind it."""
-
-    def list_endpoints(self, cloud: Cloud) -> Any:
-        """All endpoints of ours."""
-
-    def get_endpoint(self, endpoint: str, cloud: Cloud) -> Any:
-        """One of them.
+    def update_endpoint(self, endpoint: str, config: Any, cloud: Cloud) -> Mapping[str, Any]:
+        """Other options of the endpoint itself: those that are set; what is told of it then.
 
         Raises:
             DeploymentNotFound: there is none.
         """
+
+    def delete_endpoint(self, endpoint: str, cloud: Cloud) -> bool:
+        """The endpoint, with all deployments behind it. False where there was none: that is done, not an error."""
+
+    def list_endpoints(self, cloud: Cloud) -> list[Mapping[str, Any]]:
+        """All endpoints of ours."""
+
+    def get_endpoint(self, endpoint: str, cloud: Cloud) -> Mapping[str, Any]:
+        """One endpoint.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+
+    def predict_by_traffic(self, endpoint: str, payload: Payload, cloud: Cloud) -> Payload:
+        """One request to whichever deployment the endpoint's traffic gives it to; raises as `predict` does."""
 
 
 @runtime_checkable

@@ -7,8 +7,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deployer.core import targets
-from deployer.core.capabilities import SupportsEndpoints, SupportsExplanations, SupportsExport, SupportsImageRegistry, SupportsStreaming
-from deployer.core.options import TargetConfig
+from deployer.core.capabilities import (
+    SupportsAdoption,
+    SupportsEndpoints,
+    SupportsExplanations,
+    SupportsExport,
+    SupportsImageRegistry,
+    SupportsStreaming,
+)
+from deployer.core.options import Takes, TargetConfig
+from deployer.core.state import DeploymentName
 from deployer.core.target import Exported, Intent, Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
@@ -29,6 +37,9 @@ class OptionalVerbs(ABC):
     uri: TargetUri
     target: Target[Any, Any]
     on_event: Report
+
+    @abstractmethod
+    def _given(self, config: Config) -> Options: ...
 
     @abstractmethod
     def _settings(self, config: Config) -> RunOptions: ...
@@ -132,22 +143,50 @@ class OptionalVerbs(ABC):
         cloud = self._cloud(options)
         return self.target.export(spec_of(self.target, cloud, wish, self.on_event), form or forms[0], cloud, self.on_event)
 
-    def create_endpoint(self, name: str, config: Config = None) -> Any:
-        options = self._parse(self._settings(config))
-        return self._endpoints().create_endpoint(name, options, self._cloud(options))
+    def create_endpoint(self, name: str, config: Config = None) -> dict[str, Any]:
+        """An endpoint for several named deployments, without any yet; what is told of it. Where it is there already, nothing is done.
 
-    def update_endpoint(self, endpoint: str, config: Config = None) -> Any:
-        options = self._parse(self._settings(config))
-        return self._endpoints().update_endpoint(endpoint, options, self._cloud(options))
+        Raises:
+            DeploymentExists: with what can't be changed. NotOurs: somebody else made it.
+            ConfigInvalid: an option that isn't an endpoint's; this target's deployments are their own endpoints.
+        """
+        options = self._endpoint_options(config)
+        return dict(self._endpoints().create_endpoint(name, options, self._cloud(options)))
 
-    def delete_endpoint(self, endpoint: str) -> Any:
+    def update_endpoint(self, endpoint: str, config: Config = None, *, adopt: bool = False) -> dict[str, Any]:
+        """Change what is named of an endpoint: who gets which share of its traffic, ...; the rest stays. What is told of it then.
+
+        Raises:
+            DeploymentNotFound: there is none. NotOurs: somebody else made it, and it isn't to be taken over.
+        """
+        options = self._endpoint_options(config)
+        cloud = self._cloud(options)
+        if adopt and isinstance(self.target, SupportsAdoption):
+            cloud = self.target.adopt(DeploymentName(endpoint), cloud)
+        return dict(self._endpoints().update_endpoint(endpoint, options, cloud))
+
+    def delete_endpoint(self, endpoint: str) -> bool:
+        """Remove an endpoint, with all deployments behind it. False where there was none: that is done, not an error."""
         return self._endpoints().delete_endpoint(endpoint, self._cloud())
 
-    def list_endpoints(self) -> Any:
-        return self._endpoints().list_endpoints(self._cloud())
+    def list_endpoints(self) -> list[dict[str, Any]]:
+        """All endpoints of ours that several deployments may share."""
+        return [dict(each) for each in self._endpoints().list_endpoints(self._cloud())]
 
-    def get_endpoint(self, endpoint: str) -> Any:
-        return self._endpoints().get_endpoint(endpoint, self._cloud())
+    def get_endpoint(self, endpoint: str) -> dict[str, Any]:
+        """One endpoint.
+
+        Raises:
+            DeploymentNotFound: there is none.
+        """
+        return dict(self._endpoints().get_endpoint(endpoint, self._cloud()))
+
+    def _endpoint_options(self, config: Config) -> TargetConfig:
+        """The options of an endpoint: those that this call names, and of what stands for all how the cloud is reached."""
+        kind, given, called = self._endpoints().endpoint_options(), self._settings(config).all, self._given(config).values
+        reach = kind.taken(Takes.NOTHING)
+        kept = {key: value for key, value in given.values.items() if key in reach or key in called}
+        return kind.parse(kept, given.origins, target=self.uri.scheme)
 
     def _reached(self, endpoint: str | None, config: TargetConfig | None = None) -> Any:
         """The cloud, seen through an endpoint where one is named: every call that names a deployment goes through here.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployer.conformance import Place, SideBySide, TargetContract, TrafficContract, waiting_for_its_own
-from tests.azureml import AzureMlPlace, running
+from tests.azureml import AzureMlPlace, BehindAzureEndpoint, running
 
 THREADS = 4
 
@@ -80,5 +80,18 @@ class TestInPlace(TargetContract, TrafficContract):
         return InPlace(place.here, tmp_path_factory.mktemp("models"))
 
 
+class TestBehindAnEndpoint(TargetContract, TrafficContract):
+    gaps: ClassVar[Mapping[str, str]] = TestInPlace.gaps
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def place(cls, place: Place, tmp_path_factory: pytest.TempPathFactory) -> Place:
+        assert isinstance(place, AzureMlPlace)
+        behind = BehindAzureEndpoint(place.here, tmp_path_factory.mktemp("models"))
+        place.target.create_endpoint(behind.endpoint, place.target.endpoint_options().parse({}, target="azureml"), place.connect())
+        return behind
+
+
 sampled(TestInPlace)
+sampled(TestBehindAnEndpoint)
 waiting_for_its_own(TestAzureMl, alone={"test_every_call_throttled_once", "test_a_rollout_whose_outcome_is_not_known_is_left_alone"})

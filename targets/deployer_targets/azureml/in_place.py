@@ -17,7 +17,6 @@ from deployer.errors import ConfigInvalid, Conflict
 from deployer_targets.azureml import bodies, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
-from deployer_targets.azureml.observe import Seen
 from deployer_targets.azureml.online import AzureDeployment
 from deployer_targets.azureml.removal import DeleteDeployment, Remove
 from deployer_targets.azureml.steps import (
@@ -32,6 +31,7 @@ from deployer_targets.azureml.steps import (
     changed_by_another,
     set_endpoint,
 )
+from deployer_targets.azureml.view import Seen
 
 Spec = DeploymentSpec[AzureMlConfig]
 Steps = tuple[Step[AzureMlCloud], ...]
@@ -102,7 +102,7 @@ def in_place(spec: Spec, observed: Seen | None) -> Plan[AzureMlCloud]:
     mark: Steps = (MarkInPlace(name, seconds),) if before and not spec.endpoint else ()
     steps: Steps = (*mark, bring, AwaitDeployment(name, spec.generation, called, seconds), ProbeDeployment(name, spec.generation, called))
     back: Steps = ()
-    if before is not None:
+    if before is not None and observed is not None and observed.traffic:
         back = (RestoreDeployment(name, spec.generation, before, seconds),)
     elif observed is None or not observed.traffic:
         back = (DeleteDeployment(name, called, seconds, generation=spec.generation),)

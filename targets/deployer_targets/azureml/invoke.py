@@ -45,11 +45,12 @@ def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payl
         DeploymentNotFound, TargetUnavailable.
         ConfigInvalid: the container refuses the request, in its own words.
     """
-    question = Question("POST", {"Content-Type": payload.content_type, "Accept": payload.accept}, payload.body)
+    headers = {"Content-Type": payload.content_type, "Accept": payload.accept, **({NAMED: name} if cloud.endpoint else {})}
+    question = Question("POST", headers, payload.body)
 
     def send() -> AzureAnswer:
         try:
-            return _sent(name, question, cloud)
+            return _sent(cloud.endpoint_of(name), question, cloud)
         except ApiError as error:
             if (ours := _translated(name, error)) is None:
                 raise
@@ -128,7 +129,7 @@ def _translated(name: str, error: ApiError) -> DeployerError | None:
             return _of_container(name, error)
         case 404:
             advice = f"deploy get -n {name} shows how it is"
-            return DeploymentNotFound(f"{name} doesn't serve: no deployment has traffic", why=error.message, advice=advice)
+            return DeploymentNotFound(f"{name} doesn't serve: it isn't there, or has no traffic", why=error.message, advice=advice)
         case 408:
             advice = "request_settings.request_timeout_ms gives a request up to 180000 ms"
             return TargetUnavailable(f"{name} did not answer in time", why=error.message, advice=advice)

@@ -10,7 +10,7 @@ from deployer.core.ledger import ROOT
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
 from deployer.errors import MachineFault
-from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml import behind, blobs, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE
 from deployer_targets.azureml.ledger import BlobLedger
@@ -20,7 +20,10 @@ from deployer_targets.azureml.online import AzureEndpoint
 
 
 def summaries(cloud: AzureMlCloud) -> Iterator[Summary]:
-    """By name."""
+    """By name; of an endpoint that several share, those behind it."""
+    if cloud.endpoint:
+        yield from behind.summaries(cloud)
+        return
     found = (AzureEndpoint(each) for each in cloud.pages("onlineEndpoints"))
     endpoints = {str(each.document["name"]): each for each in found if each.tags.get(names.TAG_DEPLOYMENT) == str(each.document["name"]).lower()}
     listed = _by_deployment(blobs.names(cloud, ROOT))

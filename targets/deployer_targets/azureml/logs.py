@@ -24,7 +24,7 @@ def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int)
     Raises:
         DeploymentNotFound: there is no endpoint of that name.
     """
-    if online.endpoint(name, cloud) is None:
+    if not (online.deployment(cloud.endpoint, name, cloud) if cloud.endpoint else online.endpoint(name, cloud)):
         raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there")
     seen: dict[str, list[str]] = {}
     found = [LogLine(text, source) for source in _sources(name, cloud) for text in _fresh(name, source, cloud, seen)]
@@ -47,6 +47,8 @@ def last_lines(name: str, deployment: str, cloud: AzureMlCloud) -> tuple[str, ..
 
 def _sources(name: DeploymentName, cloud: AzureMlCloud) -> list[str]:
     """The deployments of an endpoint, that with the most traffic last."""
+    if cloud.endpoint:
+        return [name]
     endpoint = online.endpoint(name, cloud)
     traffic = dict(endpoint.properties.get("traffic") or {}) if endpoint else {}
     return sorted((each.name for each in online.deployments(name, cloud)), key=lambda each: traffic.get(each, 0))
@@ -54,7 +56,7 @@ def _sources(name: DeploymentName, cloud: AzureMlCloud) -> list[str]:
 
 def _fresh(name: DeploymentName, source: str, cloud: AzureMlCloud, seen: dict[str, list[str]]) -> list[str]:
     """What a deployment wrote since it was looked at last: Azure tells no times, so what repeats the end of what was seen is left out."""
-    now = _content(name, source, cloud, "InferenceServer", _MOST)
+    now = _content(cloud.endpoint_of(name), source, cloud, "InferenceServer", _MOST)
     before, seen[source] = seen.get(source, []), now
     for length in range(min(len(before), len(now)), 0, -1):
         if before[-length:] == now[:length]:

@@ -3,33 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from deployer.core.generations import own
 from deployer.core.state import DeploymentName, Observed, Resource, Status
 from deployer.errors import NotOurs
-from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml import behind, blobs, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.names import Shelf
 from deployer_targets.azureml.online import AzureDeployment, AzureEndpoint
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What only this target's planner must know.
-
-    Attributes:
-        endpoint: None where there is none.
-        deployments: by generation.
-    """
-
-    endpoint: AzureEndpoint | None = None
-    deployments: Mapping[str, AzureDeployment] = field(default_factory=dict, repr=False)
-
-
-Seen = Observed[View]
+from deployer_targets.azureml.view import Seen, View, described
 
 
 def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
@@ -38,6 +22,8 @@ def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
     Raises:
         NotOurs: an endpoint of that name is somebody else's.
     """
+    if cloud.endpoint:
+        return behind.observe(name, cloud)
     endpoint = online.endpoint(name, cloud)
     if endpoint is not None and endpoint.tags.get(names.TAG_DEPLOYMENT) != name and name not in cloud.adopts:
         raise NotOurs(f"an endpoint {name} is there, made by somebody else", advice="choose another name, or take it over: --adopt")
@@ -58,7 +44,7 @@ def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
         reason=reason,
         url=endpoint.scoring_uri if endpoint else "",
         view=View(endpoint, inside),
-        detail=_detail(endpoint, inside),
+        detail=described(endpoint, inside),
     )
 
 
@@ -87,15 +73,3 @@ def _resources(
     found |= {Resource(names.DEPLOYMENT, each.name) for each in inside.values() if names.is_ours(each.name) and not each.half_updated}
     assets = {resource for record in records.values() for resource in own(record) if resource.kind in (names.MODEL, names.ENVIRONMENT)}
     return frozenset(found | assets | ({names.endpoint(name)} if there else set()))
-
-
-def _detail(endpoint: AzureEndpoint | None, inside: Mapping[str, AzureDeployment]) -> dict[str, Any]:
-    """Azure's own description. Variables may be secret, and are left out."""
-    if endpoint is None:
-        return {}
-
-    def public(found: AzureDeployment) -> dict[str, Any]:
-        kept = {key: value for key, value in found.properties.items() if key != "environmentVariables"}
-        return {**found.document, "properties": kept}
-
-    return {"endpoint": dict(endpoint.document), "deployments": [public(each) for each in inside.values()]}

@@ -13,8 +13,7 @@ from deployer_targets.azureml import bodies, names
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.in_place import Spec, Steps, assets, deployment, deployment_of, in_place, replaced
-from deployer_targets.azureml.observe import Seen
-from deployer_targets.azureml.removal import DeleteEndpoint, Remove
+from deployer_targets.azureml.removal import DeleteDeployment, DeleteEndpoint, Remove, still_has_traffic
 from deployer_targets.azureml.steps import (
     AwaitDeployment,
     ChangeLive,
@@ -25,6 +24,7 @@ from deployer_targets.azureml.steps import (
     Traffic,
     WriteRecord,
 )
+from deployer_targets.azureml.view import Seen
 
 
 def resources_of(name: DeploymentName, model: PackagedModel, image: Image, called: str, endpoint: str | None) -> tuple[Resource, ...]:
@@ -91,11 +91,27 @@ def _made(spec: Spec) -> Steps:
 def plan_delete(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
     """The steps to nothing of ours left but archived assets. Pure."""
     seconds = config.timeout_seconds
+    if observed.endpoint:
+        return Plan(forward=(_without(name, observed, seconds), Remove(name, seconds, beyond=frozenset())), removes=observed.resources)
     return Plan(forward=(DeleteEndpoint(name, seconds), Remove(name, seconds, beyond=frozenset())), removes=observed.resources)
+
+
+def _without(name: DeploymentName, observed: Seen, seconds: float) -> DeleteDeployment:
+    """The step that removes a deployment behind an endpoint.
+
+    Raises:
+        ConfigInvalid: it shares the traffic with others.
+    """
+    endpoint = observed.view.endpoint if observed.view else None
+    share = endpoint.percent_of(name) if endpoint else 0
+    if share not in (0, 100):
+        raise still_has_traffic(name, share, str(observed.endpoint))
+    return DeleteDeployment(name, name, seconds)
 
 
 def plan_prune(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
     """The steps after which only what serves and the kept generations before it are there. Pure."""
-    removes = generations.prunable(observed, generations.depth(config)) - names.beside(name) - {names.endpoint(name)}
+    apart = names.beside(name, observed.endpoint) | {names.endpoint(name)}
+    removes = generations.prunable(observed, generations.depth(config)) - apart
     forward: Steps = (Remove(name, config.timeout_seconds, removes),) if removes else ()
     return Plan(forward=forward, keep=observed.resources - removes, removes=removes)

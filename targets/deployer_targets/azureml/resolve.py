@@ -9,10 +9,10 @@ from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import cluster, images, names, plan
+from deployer_targets.azureml import behind, cluster, images, names, online, plan
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
-from deployer_targets.azureml.observe import Seen
+from deployer_targets.azureml.view import Seen
 
 MOST_DEPLOYMENTS = 20
 """Of one endpoint."""
@@ -71,14 +71,17 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
             advice=f"keep at most {MOST_DEPLOYMENTS - 2}",
         )
     endpoint = observed.view.endpoint if observed and observed.view else None
+    if request.endpoint and endpoint is None and (endpoint := online.endpoint(request.endpoint, cloud)) is None:
+        raise behind.no_endpoint(request.endpoint)
+    at = request.endpoint or request.name
     if endpoint is not None and endpoint.compute.lower() != cluster.compute_id(config, cloud).lower():
         raise ConfigInvalid(
-            f"the endpoint {request.name} is {'on ' + endpoint.compute if endpoint.compute else 'managed'}, which Azure can't change",
+            f"the endpoint {at} is {'on ' + endpoint.compute if endpoint.compute else 'managed'}, which Azure can't change",
             advice="name its compute, or deploy under another name",
         )
     if endpoint is not None and "auth_mode" in request.named and endpoint.auth_mode != config.auth_mode:
         raise ConfigInvalid(
-            f"the endpoint {request.name} has auth_mode {endpoint.auth_mode}, which Azure can't change to {config.auth_mode}",
+            f"the endpoint {at} has auth_mode {endpoint.auth_mode}, which Azure can't change to {config.auth_mode}",
             advice="leave it out, or deploy under another name",
         )
 

@@ -17,9 +17,12 @@ from deployer.errors import DeployerError
 from deployer.events import Report
 from deployer_targets.azureml import bodies, client, names
 from deployer_targets.azureml.address import workspace_at
+from deployer_targets.azureml.behind import behind
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
-from deployer_targets.azureml.observe import Seen, observe
+from deployer_targets.azureml.endpoint_config import EndpointConfig
+from deployer_targets.azureml.observe import observe
+from deployer_targets.azureml.view import Seen
 
 MODEL_PATH = "/var/azureml-app/azureml-models/model/1"
 
@@ -80,6 +83,42 @@ class AzureMl:
 
     def adopt(self, name: DeploymentName, cloud: AzureMlCloud) -> AzureMlCloud:
         return cloud.adopting(name)
+
+    def behind(self, endpoint: str, cloud: AzureMlCloud) -> AzureMlCloud:
+        return behind(endpoint, cloud)
+
+    def endpoint_options(self) -> type[EndpointConfig]:
+        return EndpointConfig
+
+    def create_endpoint(self, endpoint: str, config: EndpointConfig, cloud: AzureMlCloud) -> dict[str, Any]:
+        from deployer_targets.azureml import endpoints
+
+        return endpoints.create(endpoint, config, behind(endpoint, cloud))
+
+    def update_endpoint(self, endpoint: str, config: EndpointConfig, cloud: AzureMlCloud) -> dict[str, Any]:
+        from deployer_targets.azureml import endpoints
+
+        return endpoints.update(endpoint, config, behind(endpoint, cloud))
+
+    def delete_endpoint(self, endpoint: str, cloud: AzureMlCloud) -> bool:
+        from deployer_targets.azureml import endpoints
+
+        return endpoints.delete(endpoint, behind(endpoint, cloud))
+
+    def list_endpoints(self, cloud: AzureMlCloud) -> list[dict[str, Any]]:
+        from deployer_targets.azureml import endpoints
+
+        return endpoints.listed(cloud)
+
+    def get_endpoint(self, endpoint: str, cloud: AzureMlCloud) -> dict[str, Any]:
+        from deployer_targets.azureml import endpoints
+
+        return endpoints.described(endpoint, cloud)
+
+    def predict_by_traffic(self, endpoint: str, payload: Payload, cloud: AzureMlCloud) -> Payload:
+        from deployer_targets.azureml.invoke import predict
+
+        return predict(DeploymentName(endpoint), payload, cloud)
 
     def resolve(self, request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cloud: AzureMlCloud) -> DeploymentSpec[AzureMlConfig]:
         from deployer_targets.azureml.resolve import resolve

@@ -8,7 +8,7 @@ from typing import Any
 
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, Observed
-from deployer.core.target import DeploymentRequest, DeploymentSpec, Summary, TargetUri
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Payload, Summary, TargetUri
 from deployer.errors import Conflict, DeploymentNotFound
 from docs.examples.memory_cloud import Cloud
 from docs.examples.memory_target import Client, Memory, Options
@@ -74,9 +74,15 @@ class Shared(Memory):
     def update_endpoint(self, endpoint: str, config: Options, cloud: SharedClient) -> Any:
         return self.get_endpoint(endpoint, cloud)
 
-    def delete_endpoint(self, endpoint: str, cloud: SharedClient) -> Any:
-        self.get_endpoint(endpoint, cloud)
-        del cloud.cloud.behind[endpoint]
+    def delete_endpoint(self, endpoint: str, cloud: SharedClient) -> bool:
+        return cloud.cloud.behind.pop(endpoint, None) is not None
+
+    def endpoint_options(self) -> type[Options]:
+        return Options
+
+    def predict_by_traffic(self, endpoint: str, payload: Payload, cloud: SharedClient) -> Payload:
+        behind = self.behind(endpoint, cloud)
+        return self.predict(next(each.name for each in self.list(behind)), payload, behind)
 
     def list_endpoints(self, cloud: SharedClient) -> Any:
         return [{"name": each} for each in cloud.cloud.behind]

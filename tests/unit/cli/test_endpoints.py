@@ -89,7 +89,12 @@ def test_endpoints_have_verbs_of_their_own(client: deployer.DeployClient) -> Non
     assert client.create_endpoint("red") == {"name": "red"}
     assert client.list_endpoints() == [{"name": "red"}]
     assert client.update_endpoint("red", {"keep": 2}) == client.get_endpoint("red") == {"name": "red"}
-    client.delete_endpoint("red")
+    client.create_deployment("churn", "churn", endpoint="red")
+    assert client.predict(None, {"inputs": [1]}, "red") == client.predict("churn", {"inputs": [1]}, "red")
+    with pytest.raises(ConfigInvalid, match="which deployment is not said"):
+        client.predict(None, {"inputs": [1]})
+    assert client.delete_endpoint("red") is True
+    assert client.delete_endpoint("red") is False
     with pytest.raises(DeploymentNotFound):
         client.get_endpoint("red")
 
