@@ -61,6 +61,7 @@ class DeploymentRequest(Generic[ConfigT]):
         config: validated options; `named` are those that this run names itself.
         image: the reference in service (update), which stays where it still fits and no image_url is named.
         packages: where the model's packages come from, and so how the image must fit, as `deployer.core.compatibility.MODES` has it.
+        exported: it is only written down as files: no cloud that it may go to is asked what it can.
         allow_build: whether packages may be built, which runs their code, to learn what would be installed.
     """
 
@@ -74,6 +75,7 @@ class DeploymentRequest(Generic[ConfigT]):
     provenance: Provenance = field(default_factory=Provenance)
     adopt: bool = False
     allow_build: bool = False
+    exported: bool = False
     endpoint: str | None = None
 
 

@@ -32,7 +32,7 @@ def spec_of(target: Target[Any, Any], cloud: Any, wish: Wish, report: Report) ->
 
 
 def _prospect(target: Target[Any, Any], cloud: Any, wish: Wish) -> Prospect[Any, Any]:
-    request = requested(target, replace(wish, intent=Intent.CREATE), None)
+    request = replace(requested(target, replace(wish, intent=Intent.CREATE), None), exported=True)
     spec = target.resolve(request, None, cloud)
     verdict = fit(spec.model.facts, spec.image, spec.record.packages, accelerator_of(target, spec.config))
     return Prospect(Intent.CREATE, None, spec, Plan(), verdict, SchemaChanges())

@@ -123,12 +123,12 @@ def _packages_parts(packages: PackageSet, wanted: Wanted, report: Report, reposi
     return [Part(name, layer, partial(file, number), repository) for number, (name, layer) in enumerate(zip(called(packages), layers, strict=False))]
 
 
-def model_part(model: PackagedModel, compression: Compression = Compression.GZIP) -> Part:
-    """A model's files as a layer, where the runtime looks for them."""
+def model_part(model: PackagedModel, compression: Compression = Compression.GZIP, place: str = f"{_PLACE}/") -> Part:
+    """A model's files as a layer, where the runtime looks for them, or in another `place`: "" for the root."""
     directory = model.directory
 
     def entries() -> Iterator[ArchiveEntry]:
-        return (ArchiveEntry(f"{_PLACE}/{each.path}", each.source, executable=each.executable) for each in files(directory))
+        return (ArchiveEntry(f"{place}{each.path}", each.source, executable=each.executable) for each in files(directory))
 
     file, layer = blobs.made(lambda stream: write_layer(entries(), stream, compression, quickly=True))
     return Part("model", layer, lambda: file)

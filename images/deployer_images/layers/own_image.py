@@ -16,7 +16,7 @@ from deployer.oci import Compression, Manifest, Reference, Repository, labels
 from deployer_images.layers.archive import Layer
 from deployer_images.layers.bases import in_repository
 from deployer_images.layers.model_images import files_part, model_part
-from deployer_images.layers.parts import Part, assembled, move_parts
+from deployer_images.layers.parts import Part, assembled, put
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,7 @@ class OwnImage:
         model = {labels.MODEL: self.model.digest} if self.model else {}
         said = {"Env": [], "ExposedPorts": {}, "Labels": {labels.OWN: "files" if self.listed else "true", **model}, "User": f"{USER}:{USER}"}
         made = assembled(base, [self._part(self.model)] if self.model else [], said)
-        done: dict[Digest, int] = {}
-
-        def upload(part: Part) -> None:
-            layer, file = part.layer, part.file()
-
-            def progress(so_far: int) -> None:
-                done[layer.digest] = so_far
-                sent(sum(done.values()), sum(each.layer.size for each in made.parts if each.layer.digest in done))
-
-            self.repository.upload_blob(layer.digest, layer.size, lambda: file.open("rb"), progress, absent=True)
-
-        move_parts(made.parts, self.repository, upload)
-        self.repository.upload(made.image.config)
-        self.repository.put_manifest(made.image.manifest, self.tag)
+        put(made, self.repository, self.tag, sent)
         return True
 
     def _part(self, model: PackagedModel) -> Part:

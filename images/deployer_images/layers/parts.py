@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deployer.core.state import Digest
 from deployer.events import Report
 from deployer.oci import Descriptor, Repository
 from deployer_images.layers.archive import Layer
@@ -68,6 +69,24 @@ def move_parts(parts: Iterable[Part], repository: Repository, upload: Callable[[
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for done in [pool.submit(moved, part) for part in parts]:
             done.result()
+
+
+def put(made: Assembled, repository: Repository, tag: str, sent: Callable[[int, int], None]) -> None:
+    """Have the whole image there under a tag. `sent`: bytes of the layers that the registry lacked, done and in total."""
+    done: dict[Digest, int] = {}
+
+    def upload(part: Part) -> None:
+        layer, file = part.layer, part.file()
+
+        def progress(so_far: int) -> None:
+            done[layer.digest] = so_far
+            sent(sum(done.values()), sum(each.layer.size for each in made.parts if each.layer.digest in done))
+
+        repository.upload_blob(layer.digest, layer.size, lambda: file.open("rb"), progress, absent=True)
+
+    move_parts(made.parts, repository, upload)
+    repository.upload(made.image.config)
+    repository.put_manifest(made.image.manifest, tag)
 
 
 def _of_base(base: BaseImage) -> tuple[Part, ...]:

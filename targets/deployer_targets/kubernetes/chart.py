@@ -42,7 +42,7 @@ _OPTIONS = (
 """The options that are values of the chart, under their own names."""
 
 
-def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, image: str) -> Mapping[str, Any]:
+def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, image: str, model: str = "") -> Mapping[str, Any]:
     """Chart.yaml and values.yaml of the chart that renders to this Deployment. The environment has no value in them: it may be secret."""
     given = spec.config.model_dump(mode="json", include=set(_OPTIONS))
     given |= {"env": {}, "affinity": deployment["spec"]["template"]["spec"]["affinity"]}
@@ -58,7 +58,12 @@ def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, imag
             "appVersion": spec.generation,
             "annotations": {names.MODEL: spec.record.model.uri},
         },
-        "values.yaml": {"image": image, "packages": packages, **{name: given[name] for name in _OPTIONS}},
+        "values.yaml": {
+            "image": image,
+            **({"model_image": model} if model else {}),
+            "packages": packages,
+            **{name: given[name] for name in _OPTIONS},
+        },
     }
 
 
@@ -74,10 +79,12 @@ def _schema() -> Mapping[str, Any]:
     properties = {name: whole["properties"][name] for name in _OPTIONS}
     own = {
         "image": {"type": "string", "description": "What the pods run, by digest: with the model, or the list of its files."},
+        "model_image": {"type": "string", "description": "The model's own image, by digest, where model_delivery is image_volume."},
         "packages": {"enum": ["image", "at-start"], "description": "Where the model's packages are: on the image, or installed when a pod starts."},
         "model_delivery": {
-            "anyOf": [{"const": "layer"}, {"$ref": "#/$defs/ModelDelivery"}],
-            "description": "How the model comes to the pods: layer, on the image; {uri: ADDRESS}, {pvc: {claim: NAME, path: FOLDER}}. "
+            "anyOf": [{"enum": ["layer", delivery.IMAGE_VOLUME]}, {"$ref": "#/$defs/ModelDelivery"}],
+            "description": "How the model comes to the pods: layer, on the image; image_volume, as model_image; "
+            "{uri: ADDRESS}, {pvc: {claim: NAME, path: FOLDER}}. "
             "The image was made for one of them: another store or claim with the same files will do, another way only by another export.",
         },
     }

@@ -62,10 +62,10 @@ class KubernetesConfig(TargetConfig):
         False,
         description="Give the nodes docker's login to the image's registry, and no other, in a Secret; tokens that last for hours are refused.",
     )
-    model_delivery: Annotated[Literal["layer", "uri"] | ModelDelivery, GENERATION] = Field(
+    model_delivery: Annotated[Literal["layer", "uri", "image_volume"] | ModelDelivery, GENERATION] = Field(
         "layer",
         description="How the model comes to the pods: layer, on the image; uri, each fetches it from where -m has it, or {uri: ADDRESS}, "
-        "from there; {pvc: {claim: NAME, path: FOLDER}}, on a volume already.",
+        "from there; {pvc: {claim: NAME, path: FOLDER}}, on a volume already; image_volume, as an image of its own that the nodes mount.",
     )
     service_account: Annotated[str | None, GENERATION] = Field(None, description="The service account of the pods; its token is not mounted.")
     env_from: Annotated[Mapping[str, Mapping[str, Any]], GENERATION] = Field(

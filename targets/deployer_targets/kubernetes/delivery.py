@@ -1,4 +1,4 @@
-"""How the model comes to the pods: on their image, from a volume, or fetched by each; what its size asks for. Pure."""
+"""How the model comes to the pods: on their image, from a volume, as an image that is mounted, or fetched by each; what its size asks for. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from deployer_targets.kubernetes.config import KubernetesConfig
 
 Spec = DeploymentSpec[KubernetesConfig]
 PATH = "/opt/ml/model"
+PENDING = "made-of-the-model"
+"""Stands for the model's own image until it is made."""
+IMAGE_VOLUME = "image_volume"
 LARGE, HUGE = 5 * 10**9, 20 * 10**9
 _SECONDS, _BYTES_A_SECOND = 600, 20 * 10**6
 _ROOM = 256 * 1024**2
@@ -24,6 +27,16 @@ _ROOM = 256 * 1024**2
 def volume_of(config: KubernetesConfig) -> VolumeClaim | None:
     """The volume that has the model; None where it comes otherwise."""
     return config.model_delivery.pvc if isinstance(config.model_delivery, ModelDelivery) else None
+
+
+def mounted(config: KubernetesConfig) -> bool:
+    """Whether the model is an image of its own, which the nodes mount."""
+    return config.model_delivery == IMAGE_VOLUME
+
+
+def image_volume(reference: str) -> dict[str, Any]:
+    """An image as the volume that has the model."""
+    return {"name": "model", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
 
 
 def source_of(spec: Spec) -> str:
@@ -41,13 +54,15 @@ def said(spec: Spec) -> str | dict[str, Any]:
     """The way as the option names it, and where from."""
     if volume := volume_of(spec.config):
         return {"pvc": {"claim": volume.claim, "path": volume.path}}
-    return {"uri": source} if (source := source_of(spec)) else "layer"
+    return {"uri": source} if (source := source_of(spec)) else IMAGE_VOLUME if mounted(spec.config) else "layer"
 
 
 def volumes(spec: Spec) -> list[dict[str, Any]]:
     """Those that have the model."""
     if volume := volume_of(spec.config):
         return [{"name": "model", "persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}]
+    if mounted(spec.config):
+        return [image_volume(PENDING)]
     return [{"name": "model", "emptyDir": {}}] if source_of(spec) else []
 
 
@@ -56,6 +71,8 @@ def mounts(spec: Spec) -> list[dict[str, Any]]:
     if volume := volume_of(spec.config):
         mount = {"name": "model", "mountPath": PATH, "readOnly": True}
         return [{**mount, "subPath": volume.path} if volume.path else mount]
+    if mounted(spec.config):
+        return [{"name": "model", "mountPath": PATH, "readOnly": True}]
     return [{"name": "model", "mountPath": PATH}] if source_of(spec) else []
 
 

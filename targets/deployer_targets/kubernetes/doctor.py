@@ -23,7 +23,7 @@ NEEDED = (
     ("", "pods/proxy", ("get",)),
     ("", "services/proxy", ("create",)),
 )
-"""What all verbs together take: API group, resource, verbs. docs/examples/kubernetes-role.yaml says the same."""
+"""What all verbs together take: API group, resource, verbs. docs/examples/kubernetes-role.yaml says the same, and what an image volume takes."""
 
 
 def findings(cloud: Kube) -> Iterator[Diagnosis]:

@@ -20,7 +20,7 @@ from deployer.events import Report, stepping
 from deployer_targets.kubernetes import attachments, chart, delivery, kserve, manifests, names, serving_runtimes
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.images import PodsImage, pods_image
+from deployer_targets.kubernetes.images import PodsImage, models_image, pods_image
 from deployer_targets.kubernetes.manifests import Manifest
 
 Spec = DeploymentSpec[KubernetesConfig]
@@ -38,18 +38,18 @@ def exported(spec: Spec, form: str, cloud: Kube, report: Report) -> Exported:
         return serving_runtimes.service_of(spec)
     if form == serving_runtimes.FORM:
         return serving_runtimes.of_model(spec, _image(PodsImage(spec.image), cloud, report))
-    return files_of(spec, form, _image(pods_image(spec), cloud, report))
+    return files_of(spec, form, _image(pods_image(spec), cloud, report), _models_image(spec, cloud, report))
 
 
-def files_of(spec: Spec, form: str, image: str) -> Exported:
-    """The files of a spec. Pure."""
+def files_of(spec: Spec, form: str, image: str, model: str = "") -> Exported:
+    """The files of a spec, whose pods run `image` and have `model` mounted where that is an image of its own. Pure."""
     needs, spec = _needs(spec, form), _lasting(_without_login(spec))
     if form == "helm":
-        documents, others = chart.documents(spec, deployment(spec, image), image), chart.texts()
+        documents, others = chart.documents(spec, deployment(spec, image, model), image, model), chart.texts()
     elif form == "inference-service":
-        documents, others = {"inferenceservice.yaml": kserve.inference_service(deployment(spec, image), spec.config)}, {}
+        documents, others = {"inferenceservice.yaml": kserve.inference_service(deployment(spec, image, model), spec.config)}, {}
     else:
-        documents, others = {"deployment.yaml": deployment(spec, image), "service.yaml": service(spec)}, {}
+        documents, others = {"deployment.yaml": deployment(spec, image, model), "service.yaml": service(spec)}, {}
         documents |= {f"{each['kind'].lower()}.yaml": each for each in beside(spec)}
     if form == "kustomize":
         head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
@@ -57,9 +57,9 @@ def files_of(spec: Spec, form: str, image: str) -> Exported:
     return Exported({path: _text(each) for path, each in documents.items()} | dict(others), needs)
 
 
-def deployment(spec: Spec, image: str) -> Manifest:
+def deployment(spec: Spec, image: str, model: str = "") -> Manifest:
     """The one Deployment, whose pods are a create's."""
-    made = manifests.with_image(manifests.deployment(spec), image)
+    made = manifests.with_image(manifests.deployment(spec), image, model)
     own = made["spec"]
     del own["revisionHistoryLimit"]
     if spec.config.autoscaling:
@@ -128,6 +128,18 @@ def _image(wanted: PodsImage, cloud: Kube, report: Report) -> str:
     return outcome.resource
 
 
+def _models_image(spec: Spec, cloud: Kube, report: Report) -> str:
+    """The model's own image, where it is mounted; else ""."""
+    wanted = models_image(spec)
+    if wanted is None:
+        return ""
+    image = wanted.opened(cloud)
+    with stepping(report, "model-image", "model image") as outcome:
+        outcome.changed = image.push(lambda done, total: None)
+        outcome.resource = image.reference()
+    return outcome.resource
+
+
 def _secret(spec: Spec) -> str:
     return f"{spec.name}-env"
 
@@ -147,8 +159,10 @@ def _needs(spec: Spec, form: str) -> tuple[str, ...]:
         if volume
         else ""
     )
+    mounts = "the nodes have to mount images as volumes: Kubernetes 1.33 (1.31 with the feature gate ImageVolume), containerd 2.1 or CRI-O 1.31"
     said = (
         *filter(None, (claim,)),
+        *((mounts,) if delivery.mounted(spec.config) else ()),
         *((counted,) if spec.config.autoscaling and form != "inference-service" else ()),
         *((logins,) if spec.config.pull_secret else ()),
     )

@@ -13,12 +13,13 @@ from deployer.errors import ConfigInvalid
 from deployer_targets.kubernetes.accelerators import accelerator
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.delivery import listed, volume_of
+from deployer_targets.kubernetes.delivery import listed, mounted, volume_of
 from deployer_targets.kubernetes.observe import Seen
 
 if TYPE_CHECKING:
     from deployer.oci import Reference, Repository
     from deployer_images.layers.own_image import OwnImage
+    from deployer_images.layers.volume_image import VolumeImage
 
 VARIABLE = "DEPLOYER_IMAGE_REPOSITORY"
 
@@ -126,4 +127,25 @@ class PodsImage:
 def pods_image(spec: DeploymentSpec[KubernetesConfig], kept: str = "") -> PodsImage:
     """What the pods of a deployment run."""
     by_list = listed(spec.config, spec.record.model)
-    return PodsImage(spec.image, None if volume_of(spec.config) and not by_list else spec.model, kept, by_list)
+    elsewhere = mounted(spec.config) or (volume_of(spec.config) and not by_list)
+    return PodsImage(spec.image, None if elsewhere else spec.model, kept, by_list)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsImage:
+    """The model as an image of its own, beside that which the pods run. `kept`: as of `PodsImage`."""
+
+    image: Image
+    model: PackagedModel
+    kept: str = ""
+
+    def opened(self, cloud: Kube) -> VolumeImage:
+        """The same in the repository of the run."""
+        from deployer_images.layers.volume_image import VolumeImage
+
+        return VolumeImage(self.model, repository(cloud.config, self.kept or self.image.reference), self.image.platform)
+
+
+def models_image(spec: DeploymentSpec[KubernetesConfig], kept: str = "") -> ModelsImage | None:
+    """The model's own image, where pods have it mounted."""
+    return ModelsImage(spec.image, spec.model, kept) if mounted(spec.config) else None

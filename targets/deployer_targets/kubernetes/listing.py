@@ -34,11 +34,14 @@ def summaries(cloud: Kube) -> Iterator[Summary]:
 
 
 def image_uses(cloud: Kube) -> Iterator[tuple[str, str]]:
-    """What the Deployments of the namespace run, whoever made them: of ours the image with the model, which no record names."""
+    """What the Deployments of the namespace run and mount, whoever made them: of ours the image with the model, which no record names."""
     for each in cloud.list("Deployment", {}):
         pod = each["spec"]["template"]["spec"]
         for container in (*pod["containers"], *(pod.get("initContainers") or ())):
             yield container["image"], f"deployment {each['metadata']['name']}"
+        for volume in pod.get("volumes") or ():
+            if "image" in volume:
+                yield volume["image"]["reference"], f"deployment {each['metadata']['name']}"
 
 
 def _summary(name: DeploymentName, service: Object, counts: Mapping[str, tuple[int, int]]) -> Summary:

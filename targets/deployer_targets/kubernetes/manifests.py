@@ -34,6 +34,7 @@ def deployment(spec: Spec) -> Manifest:
     """One generation, without pods at first: how many it has is said by another field manager, once it is known to be wanted still."""
     name, config, generation = spec.name, spec.config, spec.generation
     own = {**config.labels, **names.labels(name, generation), names.NAME: name}
+    mounts = {names.MOUNTS: "image"} if delivery.mounted(config) else {}
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -48,7 +49,7 @@ def deployment(spec: Spec) -> Manifest:
             "progressDeadlineSeconds": delivery.deadline(spec),
             "selector": {"matchLabels": names.selector(name, generation)},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
-            "template": {"metadata": {"labels": own, "annotations": dict(config.annotations)}, "spec": pod(spec, PENDING)},
+            "template": {"metadata": {"labels": {**own, **mounts}, "annotations": dict(config.annotations)}, "spec": pod(spec, PENDING)},
         },
     }
     return patched(config, manifest)
@@ -84,15 +85,20 @@ def pod(spec: Spec, image: str) -> Manifest:
 
 def pending(manifest: Manifest) -> bool:
     """Whether a Deployment waits for its pods' image."""
-    return any(each["image"] == PENDING for each in manifest["spec"]["template"]["spec"]["containers"])
+    pod = manifest["spec"]["template"]["spec"]
+    mounted = any(each.get("image", {}).get("reference") == delivery.PENDING for each in pod["volumes"])
+    return mounted or any(each["image"] == PENDING for each in pod["containers"])
 
 
-def with_image(manifest: Manifest, image: str) -> Manifest:
-    """A Deployment whose container runs this image; what a patch has put there stays."""
+def with_image(manifest: Manifest, image: str, model: str = "") -> Manifest:
+    """A Deployment whose container runs this image, with the model's own mounted where it has one; what a patch has put there stays."""
     made = copy.deepcopy(manifest)
     for each in made["spec"]["template"]["spec"]["containers"]:
         if each["image"] == PENDING:
             each["image"] = image
+    for each in made["spec"]["template"]["spec"]["volumes"]:
+        if each.get("image", {}).get("reference") == delivery.PENDING:
+            each["image"]["reference"] = model
     return made
 
 

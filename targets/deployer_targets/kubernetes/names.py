@@ -33,6 +33,8 @@ REPLICAS = "deployer.io/replicas"
 """How many pods we gave a generation last: where it has others by now, somebody else has them in hand."""
 PODS = "deployer.io/pods"
 """How many pods there are to be once a generation has all of the traffic again that two share now."""
+MOUNTS = "deployer.io/mounts"
+"""Of pods: that their model is an image which the node mounts; those that run show that nodes can."""
 MODEL, MADE, IMAGE = "deployer.io/model", "deployer.io/made", "deployer.io/image"
 
 SERVICE, DEPLOYMENT, SECRET, CLAIM, HISTORY, RECORD = "service", "deployment", "secret", "claim", "history", generations.RECORD

@@ -9,9 +9,11 @@ from deployer.core.rollout import Traffic
 from deployer.core.state import DeploymentName, Digest, Image, Record, Resource
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes import attachments, manifests, names
+from deployer_targets.kubernetes import attachments, delivery, manifests, names
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.drift import Drift, Object, drift
+
+_PENDING = (manifests.PENDING, delivery.PENDING)
 
 
 def taken(
@@ -45,7 +47,7 @@ def _of_pods(record: Record | None, found: Object | None) -> tuple[Drift, ...]:
     except (ValueError, ConfigInvalid):  # a record of another version's options
         return ()
     del wanted["spec"]["replicas"], wanted["spec"]["template"]["spec"]["affinity"]
-    return tuple(each for each in drift(wanted, found) if each.by or each.wanted != manifests.PENDING)
+    return tuple(each for each in drift(wanted, found) if each.by or each.wanted not in _PENDING)
 
 
 def _options(record: Record) -> KubernetesConfig:
@@ -54,6 +56,6 @@ def _options(record: Record) -> KubernetesConfig:
 
 def _told(name: str, kind: str, drifts: tuple[Drift, ...]) -> Iterator[tuple[str, str]]:
     for each in drifts:
-        wanted = "" if each.wanted == manifests.PENDING else f" instead of {each.wanted}"
+        wanted = "" if each.wanted in _PENDING else f" instead of {each.wanted}"
         found = "not there" if each.found is None else each.found
         yield f"{kind} {name}: {each.field}", f"{found}{wanted}{f', by {each.by}' if each.by else ''}"

@@ -14,13 +14,14 @@ from deployer.core.rollout import Traffic, way
 from deployer.core.state import DeploymentName, Resource, Share
 from deployer.core.strategy_options import Course
 from deployer.core.target import DeploymentSpec
-from deployer_targets.kubernetes import attachments, manifests, names
+from deployer_targets.kubernetes import attachments, image_volumes, manifests, names
 from deployer_targets.kubernetes.attaching import Attach
 from deployer_targets.kubernetes.attachments import AUTOSCALER, BACKEND, ROUTE
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.delivery import deadline, patience
-from deployer_targets.kubernetes.images import PodsImage, pods_image, registry_of
+from deployer_targets.kubernetes.image_volumes import TryImageVolume
+from deployer_targets.kubernetes.images import ModelsImage, PodsImage, models_image, pods_image, registry_of
 from deployer_targets.kubernetes.observe import Seen, View
 from deployer_targets.kubernetes.pull_secrets import MakePullSecret
 from deployer_targets.kubernetes.routing import AwaitRoute
@@ -33,6 +34,7 @@ from deployer_targets.kubernetes.steps import (
     Park,
     Point,
     PushImage,
+    PushModel,
     Scale,
     WriteRecord,
 )
@@ -55,7 +57,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
     plan = generations.succession(spec.record, observed, generations.depth(config), names.service(name), beside)
     plan = replace(plan, keep=plan.keep | {each for each in attached if config.route and _backs(each, plan.keep)})
     total = pods_wanted(config, observed)
-    image = _image(spec, observed)
+    image, model = _image(spec, observed), _models_image(spec, observed)
     ours, course = bool(spec.image.runtime), by_batches(config.course, total)
 
     def ready(generation: str, count: int) -> AwaitPods:
@@ -93,8 +95,9 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
     things: tuple[Step[Kube], ...] = (
         PushImage(image),
         *([MakePullSecret(name, registry_of(spec.image))] if config.pull_secret else []),
+        *([TryImageVolume(spec.name, image_volumes.pod(spec, ""), image, deadline(spec)), PushModel(model)] if model else []),
         *([MakeSecret(manifests.secret(spec), names.secret(name, spec.generation) in seen)] if config.env else []),
-        MakeDeployment(manifests.deployment(spec), image, names.deployment(name, spec.generation) in seen),
+        MakeDeployment(manifests.deployment(spec), image, model, names.deployment(name, spec.generation) in seen),
     )
     return way(spec, observed, shift, meter, course).plan(
         spec,
@@ -114,7 +117,16 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
 
 
 def _image(spec: Spec, observed: Seen | None) -> PodsImage:
-    return pods_image(spec, observed.record.image if observed and observed.record else "")
+    return pods_image(spec, _kept(observed))
+
+
+def _models_image(spec: Spec, observed: Seen | None) -> ModelsImage | None:
+    return models_image(spec, _kept(observed))
+
+
+def _kept(observed: Seen | None) -> str:
+    """The image in service."""
+    return observed.record.image if observed and observed.record else ""
 
 
 def _live(spec: Spec, plan: Succession, observed: Seen | None, total: int, ready: Callable[[str, int], AwaitPods]) -> Iterator[Step[Kube]]:
@@ -133,7 +145,7 @@ def _live(spec: Spec, plan: Succession, observed: Seen | None, total: int, ready
     if config.synchronous and any(each["kind"] == ROUTE for each in lacking):
         yield awaited(spec)
     if config.force_conflicts and spec.generation in view.drifted:
-        yield MakeDeployment(manifests.deployment(spec), _image(spec, observed), again=True)
+        yield MakeDeployment(manifests.deployment(spec), _image(spec, observed), _models_image(spec, observed), again=True)
         yield ready(spec.generation, total)
     short = view.owned is None and view.counts.get(spec.generation, total) < total
     if plan.earlier and (short or not plan.earlier.same(plan.record)):

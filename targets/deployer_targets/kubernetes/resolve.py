@@ -8,7 +8,7 @@ from functools import partial
 from deployer.core.state import Record, Share
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes import attachments, delivery, images, manifests, names
+from deployer_targets.kubernetes import attachments, delivery, image_volumes, images, manifests, names
 from deployer_targets.kubernetes.attaching import refuse_taken
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
@@ -45,6 +45,8 @@ def resolve(request: Ask, observed: Seen | None, cloud: Kube) -> DeploymentSpec[
     _check_patches(spec)
     if config.pull_secret:
         login(registry_of(image))
+    if delivery.mounted(config) and not request.exported:
+        image_volumes.refuse_unknown(spec, cloud)
     for kind in attachments.kinds(config):
         cloud.connection.discovery.version(kind)
     if observed and observed.view and not config.force_conflicts:

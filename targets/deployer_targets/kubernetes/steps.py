@@ -19,7 +19,7 @@ from deployer_targets.kubernetes.attachments import ROUTE
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.faults import Absent
-from deployer_targets.kubernetes.images import PodsImage
+from deployer_targets.kubernetes.images import ModelsImage, PodsImage
 from deployer_targets.kubernetes.ledger import ConfigMapLedger
 from deployer_targets.kubernetes.manifests import Manifest
 from deployer_targets.kubernetes.metrics import Counts, counted
@@ -62,6 +62,20 @@ class PushImage(Step[Kube]):
 
 
 @dataclass(frozen=True, slots=True)
+class PushModel(Step[Kube]):
+    """The model's own image, which the nodes mount."""
+
+    model: ModelsImage
+    effect = Effect.CREATE
+
+    def describe(self) -> str:
+        return "model image"
+
+    def run(self, cloud: Kube, progress: Progress) -> bool:
+        return self.model.opened(cloud).push(progress.moved)
+
+
+@dataclass(frozen=True, slots=True)
 class MakeSecret(Step[Kube]):
     """A generation's environment. `there`: the plan saw it."""
 
@@ -89,12 +103,14 @@ class MakeDeployment(Step[Kube]):
     """A generation's Deployment, without pods yet: what a run leaves that was overtaken just then costs nothing. Its image is known by now.
 
     Attributes:
+        model: the model's own image, where it is mounted.
         there: the plan saw it, which is marked: no older run takes it away.
         again: it is made again as it was to be, whatever somebody else has set in it; its number of pods stays.
     """
 
     manifest: Manifest
     image: PodsImage
+    model: ModelsImage | None = None
     there: bool = False
     again: bool = False
     effect = Effect.CREATE
@@ -111,7 +127,9 @@ class MakeDeployment(Step[Kube]):
             return False
         manifest = manifests.marked(self.manifest, cloud.run)
         if manifests.pending(manifest):
-            manifest = manifests.with_image(manifest, self.image.opened(cloud).reference())
+            manifest = manifests.with_image(
+                manifest, self.image.opened(cloud).reference(), self.model.opened(cloud).reference() if self.model else ""
+            )
 
         def change(found: Object) -> bool:
             cloud.apply("Deployment", manifests.again(manifest, found), force=True)

@@ -55,7 +55,7 @@ class AwaitPods(Step[Kube]):
             if trouble and trouble.certain:
                 raise self._failed(trouble)
             if trouble and trouble.pod:
-                trouble = pods.grown(trouble, _events_of(trouble.pod, cloud))
+                trouble = pods.grown(trouble, events_of(trouble.pod, cloud))
             progress.note(self._phrase(ready, trouble))
             if time.monotonic() - begin > self.deadline_seconds:
                 raise self._failed(trouble or self._unready(found, cloud))
@@ -70,7 +70,7 @@ class AwaitPods(Step[Kube]):
         return f"{ready} of {self.count} pods are ready, {what}" if self.count > 1 else what
 
     def _unready(self, found: Sequence[Object], cloud: Kube) -> Trouble:
-        answers = [pods.probed(_events_of(each["metadata"]["name"], cloud)) for each in found if not pods.ready(each)]
+        answers = [pods.probed(events_of(each["metadata"]["name"], cloud)) for each in found if not pods.ready(each)]
         why = f"its model was not loaded within {self.deadline_seconds:.0f} s"
         return Trouble("it is not ready", "; ".join([why, *dict.fromkeys(filter(None, answers))]))
 
@@ -96,7 +96,7 @@ class AwaitPods(Step[Kube]):
             raise faults.refusal(message, f"making the pods of {where}")
 
 
-def _events_of(pod: str, cloud: Kube) -> list[Object]:
+def events_of(pod: str, cloud: Kube) -> list[Object]:
     """What was said of a pod; nothing to who may not look."""
     with suppress(PermissionDenied):
         return list(cloud.list("Event", {}, fields=f"involvedObject.kind=Pod,involvedObject.name={pod}"))

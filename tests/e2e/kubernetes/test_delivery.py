@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,15 @@ import boto3
 import pytest
 
 from deployer.artifacts import fetch, files
-from deployer.core.target import Payload
+from deployer.core.plan import Progress
+from deployer.core.target import DeploymentRequest, Intent, Payload
+from deployer.errors import Refused
+from deployer.events import silent
 from deployer.oci import Repository
+from deployer_targets.kubernetes import image_volumes
+from deployer_targets.kubernetes.image_volumes import TryImageVolume
+from deployer_targets.kubernetes.images import models_image, pods_image
+from deployer_targets.kubernetes.steps import PushImage
 from tests.e2e.kubernetes.deploys import NAME, SMALL, TARGET, Deploys
 from tests.file_server import serving
 from tests.index import wheel
@@ -136,3 +145,43 @@ def buckets(host: str) -> Iterator[tuple[str, Any]]:
     with aws(host) as endpoint:
         given = {"aws_access_key_id": "key", "aws_secret_access_key": "secret", "region_name": "us-east-1"}
         yield endpoint, boto3.resource("s3", endpoint_url=endpoint, **given).create_bucket(Bucket="models")
+
+
+def test_a_cluster_that_knows_no_image_as_a_volume_is_told_before_anything_is_made(deploys: Asked) -> None:
+    """That of the tests is such a one; on another the model is mounted."""
+    ended = deploys("create", "doubler", model_delivery="image_volume")
+    if ended.done:
+        assert deploys.answer() == {"predictions": [3.0]}
+        return
+    assert (ended.code, "drops a volume that is an image" in ended.error) == ("config-invalid", True), ended.error
+    assert {each for kind in ("deployments", "pods", "services", "secrets", "configmaps") for each in deploys.names(kind) if NAME in each} == set()
+
+
+@pytest.mark.skipif("KUBE_CONTEXT" in os.environ, reason="another cluster may mount it")
+def test_a_node_that_shows_no_file_of_an_image_is_told_and_the_pod_that_tried_is_gone(deploys: Asked) -> None:
+    """This API server makes an empty directory of such a volume, as some runtimes do."""
+    cloud = deploys.cloud(model_delivery="image_volume")
+    request = DeploymentRequest(NAME, Intent.CREATE, fetch(str(saved_model("doubler"))), cloud.config, exported=True)
+    wanted = TARGET.resolve(request, None, cloud)
+    progress = Progress("try", "try", silent)
+    assert PushImage(pods_image(wanted)).run(cloud, progress)
+    with pytest.raises(Refused, match="mounts no image as a volume") as found:
+        TryImageVolume(NAME, image_volumes.pod(wanted, ""), pods_image(wanted), 60).run(cloud, progress)
+    assert "was shown no file of it (exit code 1)" in found.value.why
+    assert deploys.pods() == []
+
+
+def test_the_model_s_own_image_has_its_files_at_its_root_and_is_sent_once(deploys: Asked) -> None:
+    cloud, model = deploys.cloud(model_delivery="image_volume"), fetch(str(saved_model("doubler")))
+    wanted = TARGET.resolve(DeploymentRequest(NAME, Intent.CREATE, model, cloud.config, exported=True), None, cloud)
+    made = models_image(wanted)
+    assert made
+    image = made.opened(cloud)
+    assert image.push(lambda done, total: None)
+    assert not image.push(lambda done, total: None)
+    manifest = image.repository.manifest(image.reference().partition("@")[2])
+    assert image.repository.config(manifest).platform == wanted.image.platform
+    (layer,) = manifest.layers
+    with tarfile.open(fileobj=io.BytesIO(image.repository.read_blob(layer.digest))) as archive:
+        there = {each.name: (read.read(), each.mode & 0o444) for each in archive if (read := archive.extractfile(each))}
+    assert there == {each.path: (each.source.read_bytes(), 0o444) for each in files(model.directory)}

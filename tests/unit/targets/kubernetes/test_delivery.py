@@ -67,6 +67,7 @@ def test_pods_are_told_where_the_model_is_fetched_from(given: Any, model: dict[s
         ("layer", True, False),
         ({"uri": "s3://models/churn"}, True, True),
         ({"pvc": {"claim": "models"}}, True, True),
+        ("image_volume", False, False),
         ({"pvc": {"claim": "models", "check": False}}, False, False),
     ],
 )

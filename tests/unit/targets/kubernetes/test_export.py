@@ -15,13 +15,16 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deployer_targets.kubernetes import attachments, manifests, names
+from deployer.core.target import DeploymentSpec
+from deployer_targets.kubernetes import attachments, delivery, manifests, names
+from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.export import files_of
 from tests.unit.targets.kubernetes.builders import NAME, spec
 from tests.unit.targets.kubernetes.test_attachments import ALL as ATTACHED
 from tests.unit.targets.kubernetes.test_attachments import OTHERS
 from tests.unit.targets.kubernetes.test_manifests import ALL, VERSIONS
 
+MODEL = "registry.example/scoring@sha256:" + "a1" * 32
 IMAGE = "registry.example/scoring@sha256:" + "5d" * 32
 HELM = Path(sys.executable).with_name("helm")
 ALL_BUT_SECRET = {key: value for key, value in ALL.items() if key not in ("env", "patch")}
@@ -44,8 +47,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fetched, with room asked for": {**ALL_BUT_SECRET, "model_delivery": {"uri": "gs://models/churn"}},
     "on a volume": {"model_delivery": {"pvc": {"claim": "models", "path": "churn/3"}}},
     "on a volume's root": {"model_delivery": {"pvc": {"claim": "models", "check": False}}, "env_from": {"A": {"fieldRef": {"fieldPath": "b"}}}},
+    "mounted as an image": {"model_delivery": "image_volume"},
     "installed at the start": {"packages": "at-start", "grpc": True, "model_delivery": {"uri": "s3://models/churn"}},
 }
+
+
+def model_of(wanted: DeploymentSpec[KubernetesConfig]) -> str:
+    """The model's own image, where it has one."""
+    return MODEL if delivery.mounted(wanted.config) else ""
 
 
 def _objects(files: Mapping[str, str]) -> dict[str, Any]:
@@ -55,8 +64,8 @@ def _objects(files: Mapping[str, str]) -> dict[str, Any]:
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_pods_and_service_are_a_creates(options: dict[str, Any]) -> None:
     wanted = spec(**options)
-    exported = _objects(files_of(wanted, "plain", IMAGE).files)
-    created = manifests.with_image(manifests.deployment(wanted), IMAGE)["spec"]["template"]
+    exported = _objects(files_of(wanted, "plain", IMAGE, model_of(wanted)).files)
+    created = manifests.with_image(manifests.deployment(wanted), IMAGE, MODEL)["spec"]["template"]
     template = copy.deepcopy(exported["Deployment"]["spec"]["template"])
     for each in template["spec"]["containers"]:
         for source in each.get("envFrom", ()):
@@ -70,8 +79,8 @@ def test_pods_and_service_are_a_creates(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_kserves_predictor_has_a_creates_pods(options: dict[str, Any]) -> None:
     wanted = spec(**options)
-    (text,) = files_of(wanted, "inference-service", IMAGE).files.values()
-    service, plain = yaml.safe_load(text), _objects(files_of(wanted, "plain", IMAGE).files)["Deployment"]
+    (text,) = files_of(wanted, "inference-service", IMAGE, model_of(wanted)).files.values()
+    service, plain = yaml.safe_load(text), _objects(files_of(wanted, "plain", IMAGE, model_of(wanted)).files)["Deployment"]
     predictor, template = service["spec"]["predictor"], plain["spec"]["template"]
     assert service["metadata"]["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
     bounds = wanted.config.autoscaling
@@ -135,9 +144,10 @@ def test_nothing_exported_counts_as_a_deployment_of_ours() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_files_are_valid(version: str, options: dict[str, Any]) -> None:
-    for kind, each in _objects(files_of(spec(**options), "plain", IMAGE).files).items():
-        if kind in OTHERS:
-            continue
+    wanted = spec(**options)
+    for kind, each in _objects(files_of(wanted, "plain", IMAGE, model_of(wanted)).files).items():
+        if kind in OTHERS or (delivery.mounted(wanted.config) and version == VERSIONS[0]):
+            continue  # which knew no image as a volume
         kubernetes_validate.validate(each, version, strict=True)
 
 
@@ -154,7 +164,7 @@ def test_kustomize_builds_what_is_plain(tmp_path: Path) -> None:
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 def test_helm_renders_what_is_plain(tmp_path: Path, options: dict[str, Any]) -> None:
     wanted = spec(**options)
-    chart = _written(files_of(wanted, "helm", IMAGE).files, tmp_path)
+    chart = _written(files_of(wanted, "helm", IMAGE, model_of(wanted)).files, tmp_path)
     given = [word for key, value in wanted.config.env.items() for word in ("--set-string", f"env.{key}={value}")]
     rendered = _parsed(_helm("template", NAME, chart, *given).stdout)
     secret = rendered.pop("Secret", None)
@@ -162,7 +172,7 @@ def test_helm_renders_what_is_plain(tmp_path: Path, options: dict[str, Any]) -> 
     if secret:
         assert secret["metadata"]["name"] == "churn-env"
         del rendered["Deployment"]["spec"]["template"]["metadata"]["annotations"]["deployer.io/env"]
-    plain = _objects(files_of(wanted, "plain", IMAGE).files)
+    plain = _objects(files_of(wanted, "plain", IMAGE, model_of(wanted)).files)
     assert _without_empty(rendered) == _without_empty(plain)
     assert _helm("lint", chart).returncode == 0
 
