@@ -66,13 +66,13 @@ class MLflowClient(BaseDeploymentClient):
 
     def __init__(self, target_uri: str) -> None:
         super().__init__(target_uri)  # type: ignore[no-untyped-call]
-        with _mlflows_errors():
+        with mlflows_errors():
             self._client = DeployClient(target_uri, on_event=_report(target_uri))
 
     def create_deployment(
         self, name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None, endpoint: str | None = None
     ) -> dict[str, Any]:
-        with _mlflows_errors():
+        with mlflows_errors():
             return self._client.create_deployment(name, model_uri, flavor, config, endpoint).document()
 
     def update_deployment(
@@ -83,53 +83,54 @@ class MLflowClient(BaseDeploymentClient):
         config: Mapping[str, Any] | None = None,
         endpoint: str | None = None,
     ) -> dict[str, Any]:
-        with _mlflows_errors():
+        with mlflows_errors():
             return self._client.update_deployment(name, model_uri, flavor, config, endpoint).document()
 
     def delete_deployment(self, name: str, config: Mapping[str, Any] | None = None, endpoint: str | None = None) -> None:
-        with _mlflows_errors():
+        with mlflows_errors():
             self._client.delete_deployment(name, config, endpoint)
 
     def list_deployments(self, endpoint: str | None = None) -> list[dict[str, Any]]:
-        with _mlflows_errors():
+        with mlflows_errors():
             return [each.document() for each in self._client.list_deployments(endpoint)]
 
     def get_deployment(self, name: str, endpoint: str | None = None) -> dict[str, Any]:
-        with _mlflows_errors():
+        with mlflows_errors():
             return self._client.get_deployment(name, endpoint).document()
 
     def predict(self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None) -> PredictionsResponse:
         """The answer as MLflow's own clients have it: `.get_predictions()`, `.to_json()`, `["predictions"]`."""
-        with _mlflows_errors():
-            answer = self._client.query(_named(deployment_name), payloads.encode(inputs), endpoint)
+        with mlflows_errors():
+            name = None if endpoint and not deployment_name else _named(deployment_name)
+            answer = self._client.query(name, payloads.encode(inputs), endpoint)
         return _response(answer)
 
     def predict_stream(self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None) -> Iterator[bytes]:
-        with _mlflows_errors():
+        with mlflows_errors():
             yield from self._client.predict_stream(_named(deployment_name), inputs, endpoint)
 
     def explain(self, deployment_name: str | None = None, df: Any = None, endpoint: str | None = None) -> Any:
-        with _mlflows_errors():
+        with mlflows_errors():
             return self._client.explain(_named(deployment_name), df, endpoint)
 
-    def create_endpoint(self, name: str, config: Mapping[str, Any] | None = None) -> Any:
-        with _mlflows_errors():
+    def create_endpoint(self, name: str, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        with mlflows_errors():
             return self._client.create_endpoint(name, config)
 
-    def update_endpoint(self, endpoint: str, config: Mapping[str, Any] | None = None) -> Any:
-        with _mlflows_errors():
+    def update_endpoint(self, endpoint: str, config: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        with mlflows_errors():
             return self._client.update_endpoint(endpoint, config)
 
-    def delete_endpoint(self, endpoint: str) -> Any:
-        with _mlflows_errors():
-            return self._client.delete_endpoint(endpoint)
+    def delete_endpoint(self, endpoint: str) -> None:
+        with mlflows_errors():
+            self._client.delete_endpoint(endpoint)
 
-    def list_endpoints(self) -> Any:
-        with _mlflows_errors():
+    def list_endpoints(self) -> list[dict[str, Any]]:
+        with mlflows_errors():
             return self._client.list_endpoints()
 
-    def get_endpoint(self, endpoint: str) -> Any:
-        with _mlflows_errors():
+    def get_endpoint(self, endpoint: str) -> dict[str, Any]:
+        with mlflows_errors():
             return self._client.get_endpoint(endpoint)
 
 
@@ -138,11 +139,11 @@ def door(scheme: str) -> tuple[Callable[..., None], Callable[[], str]]:
 
     def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapping[str, Any] | None = None) -> None:
         """Run the model here as the target would, until Ctrl-C. Config: the target's options, and `port`, `runtime`, `image`."""
-        with _mlflows_errors():
+        with mlflows_errors():
             _run_here(scheme, model_uri, flavor, dict(config or {}))
 
     def target_help() -> str:
-        with _mlflows_errors():
+        with mlflows_errors():
             return DeployClient(scheme).target_help()
 
     return run_local, target_help
@@ -178,7 +179,8 @@ def _response(answer: Payload) -> PredictionsResponse:
 
 
 @contextmanager
-def _mlflows_errors() -> Iterator[None]:
+def mlflows_errors() -> Iterator[None]:
+    """Errors of ours as MLflow's."""
     try:
         yield
     except errors.DeployerError as error:

@@ -154,10 +154,10 @@ def test_a_module_shows_mlflow_one_client(python: Path) -> None:
     program = """
 import importlib, inspect, json
 from mlflow.deployments import BaseDeploymentClient
-names = ["deployer.mlflow_plugin.local", "deployer.mlflow_plugin.sagemaker"]
+names = ["deployer.mlflow_plugin.local", "deployer.mlflow_plugin.sagemaker", "deployer.mlflow_plugin.azureml"]
 classes = [inspect.getmembers(importlib.import_module(name), inspect.isclass) for name in names]
 print(json.dumps([[n for n, c in each if issubclass(c, BaseDeploymentClient) and c is not BaseDeploymentClient] for each in classes]))
 """
     done = subprocess.run([str(python), "-c", program], capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
-    assert json.loads(done.stdout) == [["MLflowClient"], ["MLflowClient"]]
+    assert json.loads(done.stdout) == [["MLflowClient"], ["MLflowClient"], ["AzureMLflowClient"]]
     assert sys.executable != str(python)

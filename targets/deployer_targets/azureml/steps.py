@@ -209,6 +209,8 @@ class CreateDeployment(Step[AzureMlCloud]):
             for kind, each in ((names.MODEL, self.model), (names.ENVIRONMENT, self.environment))
         ]
         tags = {} if self.called == names.deployment_of(self.generation) else {names.TAG_GENERATION: self.generation}
+        if cloud.endpoint:  # whose own tags are update-endpoint's
+            tags |= config.tags
         return {**bodies.deployment(location_of(cloud), places[0], places[1], config, self.variables), "tags": tags}
 
 
@@ -350,12 +352,21 @@ class ChangeLive(Step[AzureMlCloud]):
         name, generation = self.record.deployment, self.record.generation
         CreateDeployment(name, generation, self.called, self.scaling, self.timeout_seconds).run(cloud, progress)
         AwaitDeployment(name, generation, self.called, self.timeout_seconds).run(cloud, progress)
+        if cloud.endpoint:
+            self._tag(cloud, progress)
         found = online.endpoint(name, cloud) if cloud.endpoint is None else None  # one that others share keeps what update-endpoint gave it
         wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, ""), in_place=found.in_place) if found else {}
         if found and (dict(found.tags) != wanted or found.properties.get("publicNetworkAccess") != self.network):
             set_endpoint(name, cloud, found, self.timeout_seconds, tags=wanted, publicNetworkAccess=self.network)
             await_endpoint(name, cloud, self.timeout_seconds, progress)
         return BlobLedger(cloud, name).write(self.record)
+
+    def _tag(self, cloud: AzureMlCloud, progress: Progress) -> None:
+        at, name, generation = str(cloud.endpoint), self.record.deployment, self.record.generation
+        found, wanted = online.deployment(at, self.called, cloud), {**self.tags, names.TAG_GENERATION: generation}
+        if found is not None and dict(found.tags) != wanted:
+            online.put(at, cloud, online.deployment_path(at, self.called), {**found.as_it_is(), "tags": wanted}, self.timeout_seconds)
+            AwaitDeployment(name, generation, self.called, self.timeout_seconds).run(cloud, progress)
 
 
 def set_endpoint(

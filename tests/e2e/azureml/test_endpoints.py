@@ -82,8 +82,8 @@ def test_traffic_goes_by_the_endpoint_and_a_name_asks_one(here: AzureHere, clien
     assert answers(client).keys() == {json.dumps(TRIPLED)}
 
 
-def test_an_update_is_made_in_place_and_leaves_the_traffic(client: DeployClient, churn: str, models: Path) -> None:
-    create(client, "blue", models / "doubler", instance_count=2)
+def test_an_update_is_made_in_place_and_leaves_the_traffic(here: AzureHere, client: DeployClient, churn: str, models: Path) -> None:
+    create(client, "blue", models / "doubler", instance_count=2, tags={"colour": "blue"})
     client.update_endpoint(churn, {"traffic": {"blue": 100}})
     changes = client.plan("blue", str(models / "tripler"), endpoint=churn)
     assert "deployment blue in place of" in str(changes.document())
@@ -91,6 +91,9 @@ def test_an_update_is_made_in_place_and_leaves_the_traffic(client: DeployClient,
     assert answers(client).keys() == {json.dumps(TRIPLED)}
     assert client.get_endpoint(churn)["traffic"] == {"blue": 100}
     assert client.rollback("blue", endpoint=churn).options["instance_count"] == 2
+    client.update_deployment("blue", config={"tags": {"colour": "azure"}}, endpoint=churn)
+    tags = here.arm("GET", "onlineEndpoints/churn/deployments/blue")["tags"]
+    assert (tags["colour"], client.get_endpoint(churn)["tags"]) == ("azure", {"team": "growth"})
     assert answers(client).keys() == {json.dumps(DOUBLED)}
     with pytest.raises(ConfigInvalid, match="update-endpoint"):
         client.update_deployment("blue", str(models / "tripler"), config={"strategy": "canary"}, endpoint=churn)
