@@ -72,19 +72,23 @@ class TargetConfig(BaseModel):
 
     strategy: Annotated[Strategy, strategy_options.NESTED, ROLLOUT] = Field(
         Strategy.ALL_AT_ONCE,
-        description="How traffic goes to a new generation: all_at_once, blue_green, rolling or canary; in a file its parts may stand below it.",
+        description="How traffic goes to a new generation: all_at_once, blue_green, rolling, canary or shadow; in a file its parts may be below it.",
     )
     steps: Annotated[strategy_options.Steps | None, ROLLOUT] = Field(
         None, description="canary: the shares in percent, before all of it: 10,50 (the default)."
     )
     pause: Annotated[strategy_options.Pause | None, ROLLOUT] = Field(
-        None, description="How long each share lasts (30s, 10m, 1h), or manual: until update --promote. Default: canary 5m, blue_green manual."
+        None,
+        description="How long each share lasts (30s, 10m, 1h), or manual: until update --promote. Default: canary 5m, blue_green and shadow manual.",
     )
     checks: Annotated[strategy_options.Checks | None, ROLLOUT] = Field(
         None, description="What the new generation is held to meanwhile: error_rate, latency_p50, latency_p90, latency_p99, min_requests, alarms."
     )
     batch: Annotated[strategy_options.Batch | None, ROLLOUT] = Field(
         None, description="rolling: how many instances at once, as a number or a share (25%)."
+    )
+    mirror: Annotated[strategy_options.Mirror | None, ROLLOUT] = Field(
+        None, description="shadow: of how many requests, in percent, the new generation gets a copy (default 10)."
     )
     allow_gap: Annotated[bool, ROLLOUT] = Field(
         False, description="all_at_once: the old generation may go before the new one serves, where there is no room for both."

@@ -25,6 +25,7 @@ NESTED = WithJsonSchema(
 MANUAL = "manual"
 STEPS = (10, 50)
 PAUSE = "5m"
+COPIED = 10
 ENOUGH = 10
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -77,6 +78,14 @@ def _steps(value: Any) -> Any:
     return tuple(numbers)
 
 
+def _mirror(value: Any) -> Any:
+    """A share in percent: 20, "20%"."""
+    text = str(value).strip().removesuffix("%")
+    if not re.fullmatch(r"[1-9]\d?|100", text):
+        raise ValueError(f"{value} is no share of the requests: write it in percent, as 20")
+    return int(text)
+
+
 def _batch(value: Any) -> Any:
     """A number of instances, or a share of them: "2", "25%"."""
     text = str(value).strip()
@@ -89,6 +98,7 @@ Time = Annotated[str, BeforeValidator(_time), Field(pattern=f"^{_TIME.pattern}$"
 Pause = Annotated[str, BeforeValidator(_pause)]
 Percent = Annotated[str, BeforeValidator(_percent)]
 Steps = Annotated[tuple[int, ...], BeforeValidator(_steps)]
+Mirror = Annotated[int, BeforeValidator(_mirror)]
 Batch = Annotated[str, BeforeValidator(_batch)]
 
 
@@ -143,6 +153,7 @@ class Course:
     Attributes:
         steps: the shares that the new generation takes, one after the other, before the old one goes.
         pause: how many seconds each lasts; None: until somebody promotes.
+        mirror: at a share of 0, of how many requests in percent the new generation gets a copy.
     """
 
     strategy: Strategy = Strategy.ALL_AT_ONCE
@@ -151,6 +162,7 @@ class Course:
     checks: Checks = NO_CHECKS
     batch: str = ""
     allow_gap: bool = False
+    mirror: int = 0
 
     @property
     def splits(self) -> bool:
@@ -167,7 +179,14 @@ class Course:
 
 
 def course(
-    strategy: Strategy, *, steps: tuple[int, ...] | None, pause: str | None, checks: Checks | None, batch: str | None, allow_gap: bool
+    strategy: Strategy,
+    *,
+    steps: tuple[int, ...] | None,
+    pause: str | None,
+    checks: Checks | None,
+    batch: str | None,
+    allow_gap: bool,
+    mirror: int | None,
 ) -> Course:
     """A strategy and its parts as options have them."""
     held = checks or NO_CHECKS
@@ -176,6 +195,8 @@ def course(
             return Course(strategy, steps or STEPS, _length(pause or PAUSE), held)
         case Strategy.BLUE_GREEN:
             return Course(strategy, (100,), _length(pause or MANUAL), held)
+        case Strategy.SHADOW:
+            return Course(strategy, (0,), _length(pause or MANUAL), held, mirror=mirror or COPIED)
         case Strategy.ROLLING:
             return Course(strategy, (), _length(pause or "0s"), held, batch or "25%")
         case _:

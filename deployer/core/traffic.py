@@ -21,11 +21,14 @@ class Strategy(StrEnum):
     """Some instances after the other."""
     CANARY = "canary"
     """Some of the traffic after the other."""
+    SHADOW = "shadow"
+    """A copy of some of the requests, whose answers nobody gets, until it is promoted, or for a time; then all at once."""
 
 
 PARTS: Mapping[str, frozenset[Strategy]] = {
     "steps": frozenset({Strategy.CANARY}),
-    "pause": frozenset({Strategy.CANARY, Strategy.BLUE_GREEN, Strategy.ROLLING}),
+    "pause": frozenset({Strategy.CANARY, Strategy.BLUE_GREEN, Strategy.ROLLING, Strategy.SHADOW}),
+    "mirror": frozenset({Strategy.SHADOW}),
     "checks": frozenset(Strategy),
     "batch": frozenset({Strategy.ROLLING}),
     "allow_gap": frozenset({Strategy.ALL_AT_ONCE}),

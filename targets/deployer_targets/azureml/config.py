@@ -16,6 +16,8 @@ LONGEST_REQUEST_MS: Mapping[str, int] = {"managed": 180_000, "aks": 300_000}
 """By compute."""
 DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
 """Of managed deployments; a cluster has its own."""
+MOST_MIRRORED = 50
+"""Percent of the requests that Azure copies."""
 MOST_TAGS = 45
 """Of Azure's fifty, ours left out."""
 _UNTAGGABLE = frozenset("<>%&\\?/")

@@ -9,9 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from deployer.core.options import LIVE, Takes
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml.config import AzureMlConfig
-
-MOST_MIRRORED = 50
+from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 
 OF_ENDPOINTS = frozenset({"traffic", "mirror_traffic", "tags", "public_network_access", "auth_mode", "compute", "compute_target"})
 """The options that are an endpoint's; the others of `AzureMlConfig` are its deployments'."""

@@ -17,6 +17,7 @@ STRATEGIES: Mapping[Strategy, frozenset[str]] = {
     Strategy.ALL_AT_ONCE: frozenset(),
     Strategy.BLUE_GREEN: _HELD,
     Strategy.CANARY: _HELD | {"steps"},
+    Strategy.SHADOW: frozenset({"pause", "mirror"}),
 }
 
 

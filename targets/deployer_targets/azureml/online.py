@@ -82,9 +82,10 @@ class AzureEndpoint(AzureResource):
         """The share of the traffic that a deployment has."""
         return int((self.properties.get("traffic") or {}).get(called) or 0)
 
-    def mirrored_to(self, called: str) -> int:
-        """The share of the traffic that a deployment gets a copy of."""
-        return int((self.properties.get("mirrorTraffic") or {}).get(called) or 0)
+    @property
+    def mirrored(self) -> Mapping[str, int]:
+        """The share of the traffic that a deployment gets a copy of, where one does."""
+        return {name: int(share) for name, share in (self.properties.get("mirrorTraffic") or {}).items() if share}
 
     @property
     def scoring_uri(self) -> str:

@@ -54,7 +54,8 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
     network = bodies.network_access(config)
 
     def shift(to: Traffic, now: Traffic, *, back: bool = False) -> Steps:
-        return (SetTraffic(name, to, now, config.tags, network, seconds, back),)
+        mirror = config.course.mirror if len(to) > 1 and to[1].percent == 0 else 0
+        return (SetTraffic(name, to, now, config.tags, network, seconds, back, mirror),)
 
     changed = found.whole and found.earlier is not None and not found.earlier.same(found.record)
     probe: Steps = () if spec.made else (ProbeDeployment(name, spec.generation, called),)

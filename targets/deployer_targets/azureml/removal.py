@@ -72,7 +72,7 @@ class DeleteDeployment(Step[AzureMlCloud]):
         found = online.deployment(at, self.called, cloud)
         if endpoint is None or found is None or (self.generation and found.generation != self.generation):
             return False
-        if endpoint.percent_of(self.called) or endpoint.mirrored_to(self.called):
+        if endpoint.percent_of(self.called) or endpoint.mirrored.get(self.called):
             self._without_traffic(endpoint, cloud, progress)
         online.remove(at, [self.called], cloud, self.timeout_seconds)
         return True

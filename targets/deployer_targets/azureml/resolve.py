@@ -11,7 +11,7 @@ from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import behind, cluster, images, names, online, plan
 from deployer_targets.azureml.client import AzureMlCloud
-from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 from deployer_targets.azureml.view import Seen
 
 MOST_DEPLOYMENTS = 20
@@ -59,6 +59,12 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
         raise ConfigInvalid(
             f"{how}, and strategy {config.strategy} keeps two generations",
             advice="create another deployment behind it, and move the traffic: deploy update-endpoint" if request.endpoint else "leave in_place out",
+        )
+    if config.strategy is Strategy.SHADOW and config.compute != "managed":
+        raise ConfigInvalid("Azure copies no requests with compute aks", advice="strategy canary gives the new generation some of the traffic")
+    if config.course.mirror > MOST_MIRRORED:
+        raise ConfigInvalid(
+            f"mirror is {config.course.mirror}, and Azure copies at most {MOST_MIRRORED} percent", advice=f"-C mirror={MOST_MIRRORED}"
         )
     if config.in_place and observed and observed.candidate:
         raise ConfigInvalid(

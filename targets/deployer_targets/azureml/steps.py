@@ -295,6 +295,7 @@ class SetTraffic(Step[AzureMlCloud]):
         expecting: the traffic that the plan saw.
         tags: the user's own, of the endpoint.
         back: only where the last one expected has a share still.
+        mirror: of how many requests, in percent, the last one gets a copy.
     """
 
     name: DeploymentName
@@ -304,16 +305,20 @@ class SetTraffic(Step[AzureMlCloud]):
     network: str
     timeout_seconds: float
     back: bool = False
+    mirror: int = 0
     effect = Effect.SWITCH
 
     def describe(self) -> str:
+        if self.mirror:
+            return f"a copy of {self.mirror} % of the traffic of {self.name} to {self.to[1].generation}"
         return f"traffic of {self.name}" if len(self.to) == 1 else f"traffic of {self.name}, {self.to[1].percent} % to {self.to[1].generation}"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         found = online.settle(self.name, cloud, self.timeout_seconds, progress.note)
         if found is None:
             raise changed_by_another(self.name, "it is gone")
-        if found.traffic == self.to:
+        copied = {found.place_of(self.to[1].generation): self.mirror} if self.mirror else {}
+        if found.traffic == self.to and found.mirrored == copied:
             return False
         if self.back and self.expecting[-1].generation not in {share.generation for share in found.traffic}:
             return False
@@ -327,6 +332,7 @@ class SetTraffic(Step[AzureMlCloud]):
             self.timeout_seconds,
             tags=names.tags_for(self.name, self.to, self.tags, datetime.now(UTC).isoformat(timespec="seconds"), in_place=found.in_place),
             traffic=shares,
+            **({"mirrorTraffic": copied} if copied or found.mirrored else {}),
             publicNetworkAccess=self.network,
         )
         await_endpoint(self.name, cloud, self.timeout_seconds, progress)

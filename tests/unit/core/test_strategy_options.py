@@ -54,13 +54,15 @@ def test_what_is_not_said_has_a_default() -> None:
     assert (course(strategy="canary").steps, course(strategy="canary").pause) == ((10, 50), 300.0)
     assert (course(strategy="blue_green").steps, course(strategy="blue_green").manual) == ((100,), True)
     assert (course(strategy="rolling").batch, course(strategy="rolling").splits) == ("25%", False)
+    assert (course(strategy="shadow").steps, course(strategy="shadow").mirror, course(strategy="shadow").manual) == ((0,), 10, True)
+    assert course(strategy={"shadow": {"mirror": "20%", "pause": "1h"}}) == Course(Strategy.SHADOW, (0,), 3600.0, mirror=20)
     assert (course(strategy={"canary": None}).manual, course(strategy="canary", pause="manual").manual) == (False, True)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"strategy": "canari"}, "must be 'all_at_once', 'blue_green', 'rolling' or 'canary'"),
+        ({"strategy": "canari"}, "must be 'all_at_once', 'blue_green', 'rolling', 'canary' or 'shadow'"),
         ({"strategy": "canary", "steps": "50,10"}, "larger than the one before"),
         ({"strategy": "canary", "steps": "10,10"}, "larger than the one before"),
         ({"strategy": "canary", "steps": "0,50"}, "from 1 to 99"),
@@ -128,7 +130,7 @@ def test_an_update_keeps_the_strategy_unless_it_names_another() -> None:
 
 def test_every_target_has_the_same_options() -> None:
     named = {name for name, mark in LocalConfig.marks().items() if mark.takes is Takes.ROLLOUT}
-    assert named == {"strategy", "steps", "pause", "checks", "batch", "allow_gap"}
+    assert named == {"strategy", "steps", "pause", "checks", "batch", "allow_gap", "mirror"}
 
 
 class Plain:
