@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.quantities import exceeds
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
-from deployer_targets.azureml.kubernetes_options import amount
 
 DEFAULT_INSTANCE_TYPE = "defaultinstancetype"
 _ATTACH = "az ml compute attach --type Kubernetes"
@@ -82,7 +82,7 @@ def refuse_what_it_lacks(config: AzureMlConfig, cloud: AzureMlCloud) -> None:
     for name, most in cluster.limits_of(wanted).items():
         own = "gpu" if name == "nvidia.com/gpu" else name
         for part, asked in _asked(config, own):
-            if amount(asked) > amount(str(most)):
+            if exceeds(asked, most):
                 raise ConfigInvalid(
                     f"resources.{part}.{own} is {asked}, more than instance type {wanted} of {cluster.name} allows: {most}",
                     advice="ask for less, or name a larger instance_type",

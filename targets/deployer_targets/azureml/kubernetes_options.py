@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|[MGTPE]i?|Ki)?")
-_UNITS = {"": 1.0, "m": 0.001, **{sign: 1000.0**power for power, sign in enumerate("kMGTPE", 1)}}
-_UNITS |= {f"{sign}i": 1024.0**power for power, sign in enumerate("KMGTPE", 1)}
+from deployer.core.quantities import Quantity, amount, exceeds
 
 
-def amount(text: str) -> float:
-    """What a quantity of Kubernetes is: 0.5 for 500m; 0 for what is none."""
-    match = _QUANTITY.fullmatch(text)
-    return float(match[1]) * _UNITS[match[2] or ""] if match else 0.0
-
-
-def _quantity(value: object) -> object:
-    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or amount(text) <= 0:
-        raise ValueError(f"{value!r} is not a quantity over 0, such as 500m, 2 or 1Gi")
+def _over_zero(text: str) -> str:
+    if not amount(text):
+        raise ValueError(f"{text!r} is not a quantity over 0, such as 500m, 2 or 1Gi")
     return text
 
 
-Quantity = Annotated[str, BeforeValidator(_quantity)]
+PositiveQuantity = Annotated[Quantity, AfterValidator(_over_zero)]
 
 
 class ResourceRequests(BaseModel):
@@ -33,12 +23,12 @@ class ResourceRequests(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cpu: Quantity = Field(description="Cores: 500m or 2.")
-    memory: Quantity = Field(description="Bytes: 1Gi; at least 1 MB.")
+    cpu: PositiveQuantity = Field(description="Cores: 500m or 2.")
+    memory: PositiveQuantity = Field(description="Bytes: 1Gi; at least 1 MB.")
 
     @model_validator(mode="after")
     def _enough(self) -> Self:
-        if amount(self.memory) < 1e6:
+        if exceeds("1M", self.memory):
             raise ValueError(f"memory {self.memory}: Azure takes no less than 1 MB")
         return self
 
@@ -48,8 +38,8 @@ class ResourceLimits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cpu: Quantity | None = Field(default=None, description="Cores.")
-    memory: Quantity | None = Field(default=None, description="Bytes.")
+    cpu: PositiveQuantity | None = Field(default=None, description="Cores.")
+    memory: PositiveQuantity | None = Field(default=None, description="Bytes.")
     gpu: int | None = Field(default=None, ge=1, description="NVIDIA GPUs.")
 
 
@@ -65,7 +55,7 @@ class ResourceRequirements(BaseModel):
     def _requests_within_limits(self) -> Self:
         for name in ("cpu", "memory"):
             asked, most = getattr(self.requests, name), getattr(self.limits, name, None)
-            if most is not None and amount(asked) > amount(most):
+            if exceeds(asked, most):
                 raise ValueError(f"requests.{name} is {asked}, more than limits.{name}, {most}")
         if self.limits and self.limits.gpu and not (self.limits.cpu and self.limits.memory):
             raise ValueError("with limits.gpu Azure wants limits.cpu and limits.memory too")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deployer.core.options import GENERATION, LIVE, NOTHING, TargetConfig
+from deployer.core.quantities import Quantity
 from deployer_targets.kubernetes import names, patching
 from deployer_targets.kubernetes.attachment_options import (
     Autoscaling,
@@ -19,7 +20,6 @@ from deployer_targets.kubernetes.attachment_options import (
     Monitoring,
     NetworkPolicy,
     OptionPart,
-    Quantity,
 )
 from deployer_targets.kubernetes.kinds import KINDS
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from deployer.core.quantities import amount
 from deployer_targets.kubernetes import names
 
 _KEYS = {
@@ -29,8 +29,6 @@ _UNORDERED = "metrics"
 _PORTS = ("containerPort", "port")
 _NOT_COMPARED = frozenset({"apiVersion", "kind", "resourceVersion"})
 """Of the whole object: the items of a list don't say the first two."""
-_SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**50}
-_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-zA-Z]*)")
 
 Object = Mapping[str, Any]
 Path = tuple[str | int, ...]
@@ -109,15 +107,7 @@ def _same(wanted: Any, found: Any) -> bool:
         return isinstance(found, Mapping) and all(_same(value, found.get(key)) for key, value in wanted.items())
     if isinstance(wanted, (list, tuple)):
         return isinstance(found, list) and len(wanted) == len(found) and all(map(_same, wanted, found))
-    return bool(wanted == found) or _amount(wanted) == _amount(found) is not None
-
-
-def _amount(value: Any) -> float | None:
-    """A quantity in any of its spellings ("1", "1000m"); None for anything else."""
-    read = None if isinstance(value, bool) else _QUANTITY.fullmatch(str(value))
-    if read is None or (read[2] and read[2] not in _SUFFIXES):
-        return None
-    return round(float(read[1]) * _SUFFIXES.get(read[2], 1), 9)
+    return bool(wanted == found) or amount(wanted) == amount(found) is not None
 
 
 def _owner(entries: Iterable[Object], way: tuple[str, ...]) -> str:
