@@ -1,4 +1,4 @@
-"""export: a deployment as files, for kubectl, Helm, Argo CD, Flux."""
+"""export: a deployment as files, for kubectl, Helm, Argo CD, Flux, az ml, Bicep."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ from deployer.errors import MachineFault
     metavar="DIR",
     help="Where the files go; made where it is absent. Files of the same names are replaced, others stay.",
 )
-@click.option("--format", "form", metavar="FORM", help="plain (the default), kustomize, helm, inference-service or serving-runtime.")
+@click.option(
+    "--format",
+    "form",
+    metavar="FORM",
+    help="plain (the default); Kubernetes: kustomize, helm, inference-service, serving-runtime; Azure ML: bicep, scoring-script.",
+)
 @options.quiet
 @options.run
 def export(
@@ -45,9 +50,9 @@ def export(
     form: str | None,
     quiet: bool,
 ) -> None:
-    """Write a deployment as files, for kubectl, Helm, Argo CD or Flux to apply; no cluster is asked.
+    """Write a deployment as files, for kubectl, Helm, Argo CD, Flux or az ml to apply; nothing is deployed.
 
-    A serving-runtime is for any model, and needs none; with one, it has that model's packages.
+    A serving-runtime is for any model, and needs none; with one, it has that model's packages. A scoring-script is for Azure's own image.
 
     The image that they name is pushed to its registry where it isn't there. The same model and options give the same files.
 
@@ -64,6 +69,8 @@ def export(
     say(f"{directory} has {', '.join(made.files)}.")
     for need in made.needs:
         say(f"Before they are applied: {need}")
+    for command in made.commands:
+        say(f"  {command}")
 
 
 def _write(files: Mapping[str, str], directory: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from deployer.core.accelerators import Accelerator
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
-from deployer.core.target import ConfigT, DeploymentSpec, Exported, Payload, Target
+from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
 
@@ -172,8 +172,13 @@ class SupportsExport(Protocol[Cloud_contra]):
             ConfigInvalid: an option that files of this form can't carry.
         """
 
+
+@runtime_checkable
+class SupportsExportWithoutModel(Protocol[Cloud_contra]):
+    """Targets that can write files, too, for any model."""
+
     def forms_of_no_model(self) -> tuple[str, ...]:
-        """Those forms whose files are for any model where none is named."""
+        """Those of `export_forms` whose files are for any model where none is named."""
 
     def export_of_no_model(self, config: Any, form: str, cloud: Cloud_contra) -> Exported:
         """The files for any model.
@@ -181,6 +186,17 @@ class SupportsExport(Protocol[Cloud_contra]):
         Raises:
             ConfigInvalid: there is no image for them, and what makes one.
         """
+
+
+@runtime_checkable
+class SupportsExportWithoutImage(Protocol):
+    """Targets that can write files, too, which name no scoring image of ours: none need be there."""
+
+    def forms_without_image(self) -> tuple[str, ...]:
+        """Those of `export_forms` of which that is so."""
+
+    def export_without_image(self, request: DeploymentRequest[Any], form: str) -> Exported:
+        """The files, the same bytes for the same model and options; the cloud isn't asked."""
 
 
 @runtime_checkable

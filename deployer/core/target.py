@@ -243,10 +243,12 @@ class Exported:
     Attributes:
         files: path below a directory to text.
         needs: what has to be there before they are applied, a sentence each.
+        commands: those that apply them, in this order, where that isn't one tool's one command.
     """
 
     files: Mapping[str, str]
     needs: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
 
 class Target(Protocol[ConfigT, Cloud]):

@@ -12,6 +12,8 @@ from deployer.core.capabilities import (
     SupportsEndpoints,
     SupportsExplanations,
     SupportsExport,
+    SupportsExportWithoutImage,
+    SupportsExportWithoutModel,
     SupportsImageRegistry,
     SupportsStreaming,
 )
@@ -23,7 +25,7 @@ from deployer.events import Report
 from deployer.requests import payloads
 from deployer.settings.precedence import Options, RunOptions
 from deployer.verbs.export import spec_of
-from deployer.verbs.lifecycle import Wish
+from deployer.verbs.lifecycle import Wish, requested
 
 if TYPE_CHECKING:
     from deployer.verbs.images import Use
@@ -136,10 +138,12 @@ class OptionalVerbs(ABC):
         settings = self._settings(config)
         options = self._parse(settings)
         if not self._model_uri(model_uri):
-            if form not in self.target.forms_of_no_model():
-                raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
-            return self.target.export_of_no_model(options, form, self._cloud(options))
+            if form and isinstance(self.target, SupportsExportWithoutModel) and form in self.target.forms_of_no_model():
+                return self.target.export_of_no_model(options, form, self._cloud(options))
+            raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
         wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, config=options, packages=packages)
+        if form and isinstance(self.target, SupportsExportWithoutImage) and form in self.target.forms_without_image():
+            return self.target.export_without_image(requested(self.target, wish, None), form)
         cloud = self._cloud(options)
         return self.target.export(spec_of(self.target, cloud, wish, self.on_event), form or forms[0], cloud, self.on_event)
 

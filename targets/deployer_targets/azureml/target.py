@@ -11,7 +11,7 @@ from deployer.core.compatibility import trims
 from deployer.core.container import Container, Mount
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName
-from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, LogLine, Payload, Summary, TargetUri
+from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Summary, TargetUri
 from deployer.core.traffic import Strategy
 from deployer.errors import DeployerError
 from deployer.events import Report
@@ -180,6 +180,22 @@ class AzureMl:
         from deployer_targets.azureml.doctor import findings
 
         return findings(cloud)
+
+    def export_forms(self) -> tuple[str, ...]:
+        return ("plain", "bicep", *self.forms_without_image())
+
+    def export(self, spec: DeploymentSpec[AzureMlConfig], form: str, cloud: AzureMlCloud, report: Report) -> Exported:
+        from deployer_targets.azureml.export import exported
+
+        return exported(spec, form)
+
+    def forms_without_image(self) -> tuple[str, ...]:
+        return ("scoring-script",)
+
+    def export_without_image(self, request: DeploymentRequest[AzureMlConfig], form: str) -> Exported:
+        from deployer_targets.azureml.export import with_script
+
+        return with_script(request)
 
     def image_repository(self, cloud: AzureMlCloud, container_name: str, *, create: bool) -> Any:
         """A registry of Azure's makes a repository by itself when something is pushed to it."""

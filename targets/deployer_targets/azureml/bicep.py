@@ -1,0 +1,120 @@
+"""A deployment as Bicep: the bodies that a create sends, with the workspace, the variables and the traffic as parameters. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployer.core.state import DeploymentName
+from deployer_targets.azureml import bodies
+from deployer_targets.azureml.client import API
+from deployer_targets.azureml.config import AzureMlConfig
+
+_PROVIDER = "Microsoft.MachineLearningServices/workspaces"
+_PARAMETERS = """\
+@description('The workspace, in this resource group.')
+param workspaceName string
+
+@description('The region of the workspace.')
+param location string = resourceGroup().location
+
+@description('Percent of the traffic by deployment; {} while the endpoint has none. What is left out here has none any more.')
+param traffic object
+
+@description('Variables of the container.')
+@secure()
+param environmentVariables object = {}
+"""
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What stands for itself in Bicep, and isn't text."""
+
+    text: str
+
+
+def document(name: DeploymentName, called: str, model: str, image: str, config: AzureMlConfig) -> str:
+    """The file. The model's version is there already: Bicep sends no files.
+
+    Args:
+        called: the Azure deployment.
+        model: the model's version; it and the environment are assets of the deployment's name.
+        config: its variables are in the file as they are.
+    """
+    location = Expression("location")
+    compute = f"resourceId('{_PROVIDER}/computes', workspaceName, {written(config.compute_target)})" if config.compute == "aks" else ""
+    endpoint = bodies.endpoint("", config, config.tags, compute)
+    endpoint["location"] = location
+    endpoint["properties"]["traffic"] = Expression("traffic")
+    if compute:
+        endpoint["properties"]["compute"] = Expression(compute)
+    deployment = bodies.deployment("", "", "", config, {})
+    own = written(dict(config.env)) if config.env else ""
+    variables = f"union(environmentVariables, {own})" if own else "environmentVariables"
+    deployment["location"] = location
+    deployment["properties"] |= {
+        "model": Expression("modelVersion.id"),
+        "environmentId": Expression("environmentVersion.id"),
+        "environmentVariables": Expression(variables),
+    }
+    return "\n".join(
+        (
+            _PARAMETERS,
+            _existing("workspace", "", {"name": Expression("workspaceName")}),
+            _existing("model", "/models", {"parent": Expression("workspace"), "name": str(name)}),
+            _existing("modelVersion", "/models/versions", {"parent": Expression("model"), "name": model}),
+            _resource("environment", "/environments", {"parent": Expression("workspace"), "name": str(name), "properties": {}}),
+            _resource(
+                "environmentVersion",
+                "/environments/versions",
+                {"parent": Expression("environment"), "name": bodies.environment_version(image), "properties": bodies.environment(image)},
+            ),
+            _resource("endpoint", "/onlineEndpoints", {"parent": Expression("workspace"), "name": str(name), **endpoint}),
+            _resource("deployment", "/onlineEndpoints/deployments", {"parent": Expression("endpoint"), "name": called, **deployment}),
+            "output scoringUri string = endpoint.properties.scoringUri\n",
+        )
+    )
+
+
+def written(value: Any, depth: int = 0) -> str:
+    """A value as Bicep writes it. It has no numbers but whole ones."""
+    match value:
+        case Expression(text):
+            return text
+        case str():
+            return f"'{_escaped(value)}'"
+        case float():
+            return f"json('{value!r}')"
+        case Mapping():
+            return _block("{}", [f"{_key(key)}: {written(each, depth + 1)}" for key, each in value.items()], depth)
+        case list() | tuple():
+            return _block("[]", [written(each, depth + 1) for each in value], depth)
+        case _:
+            return json.dumps(value)
+
+
+def _block(brackets: str, lines: Iterable[str], depth: int) -> str:
+    inner = "".join("  " * (depth + 1) + each + "\n" for each in lines)
+    return f"{brackets[0]}\n{inner}{'  ' * depth}{brackets[1]}" if inner else brackets
+
+
+def _existing(symbol: str, kind: str, body: Mapping[str, Any]) -> str:
+    return f"resource {symbol} '{_PROVIDER}{kind}@{API}' existing = {written(body)}\n"
+
+
+def _resource(symbol: str, kind: str, body: Mapping[str, Any]) -> str:
+    return f"resource {symbol} '{_PROVIDER}{kind}@{API}' = {written(body)}\n"
+
+
+def _key(text: str) -> str:
+    return text if _IDENTIFIER.fullmatch(text) else f"'{_escaped(text)}'"
+
+
+def _escaped(text: str) -> str:
+    signs = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return "".join(signs.get(each, each) for each in text).replace("${", "\\${")
