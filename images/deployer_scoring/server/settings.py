@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 BATCHING = ("auto", "on", "off")
 LOG_FORMATS = ("text", "json")
 _ENDING_SECONDS = 5  # between the last answer and the platform's kill
+_MOST_CPUS = 10_000
 
 
 class ServerSettings(NamedTuple):
@@ -27,7 +28,7 @@ class ServerSettings(NamedTuple):
     grpc_port: int = 0
     """--grpc-port, DEPLOYER_GRPC_PORT: where the Open Inference Protocol is answered over gRPC as well; 0: nowhere."""
     workers: int = 0
-    """--workers, DEPLOYER_WORKERS: processes that answer; 0 for one for each CPU of the container's quota, as far as its memory reaches."""
+    """--workers, DEPLOYER_WORKERS: processes that answer; 0 for one for each CPU of the container, as far as its memory reaches."""
     threads: int = 0
     """--threads, DEPLOYER_THREADS: predicts that a worker may run at once where they aren't joined; 0 for as many as MLflow's server."""
     batching: str = "auto"
@@ -62,6 +63,8 @@ class ServerSettings(NamedTuple):
     """DEPLOYER_API_KEYS: one of them has to come with every request but probes; None: anybody is answered."""
     allowed_hosts: str = ""
     """DEPLOYER_ALLOWED_HOSTS: under which names it may be asked (allowed_hosts.py); empty: any, where it listens for more than its machine."""
+    cpus: float = 0
+    """DEPLOYER_CPUS: those that the platform keeps free for the container, which count where it has no quota; 0: not known."""
     handover: int = 0
     """DEPLOYER_HANDOVER_FD: an open socket over which workers are lent listening sockets (handover.py); 0: none."""
 
@@ -118,6 +121,7 @@ class ServerSettings(NamedTuple):
             multi_model=environ.get("SAGEMAKER_MULTI_MODEL", "").lower() == "true",
             api_keys=_keys(environ),
             allowed_hosts=_hosts(environ),
+            cpus=_cpus(environ),
             handover=_number(environ, "DEPLOYER_HANDOVER_FD", 0),
         )
 
@@ -159,6 +163,18 @@ def _number(environ: Mapping[str, str], name: str, default: int) -> int:
         value = -1
     if value < 0:
         raise ScoringError(f"{name} must be a whole number, not {environ[name]!r}")
+    return value
+
+
+def _cpus(environ: Mapping[str, str]) -> float:
+    """CPUs as Kubernetes writes them: 2, 0.5 or 500m."""
+    said = environ.get("DEPLOYER_CPUS") or "0"
+    try:
+        value = float(said[:-1]) / 1000 if said.endswith("m") else float(said)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= _MOST_CPUS:
+        raise ScoringError(f"DEPLOYER_CPUS must be a number of CPUs, as 2, 0.5 or 500m, not {said!r}")
     return value
 
 

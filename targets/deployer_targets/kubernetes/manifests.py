@@ -156,7 +156,11 @@ def environment(config: KubernetesConfig) -> dict[str, str]:
         "DEPLOYER_GRACE_SECONDS": str(_grace(config)),
         "DEPLOYER_REQUEST_TIMEOUT_SECONDS": str(config.request_timeout),
     }
-    said = {"DEPLOYER_WORKERS": config.workers, "DEPLOYER_GRPC_PORT": GRPC_PORT if config.grpc else None}
+    said = {
+        "DEPLOYER_WORKERS": config.workers,
+        "DEPLOYER_CPUS": None if "cpu" in config.resources.limits else config.resources.requests.get("cpu"),  # a limit is a quota, which it sees
+        "DEPLOYER_GRPC_PORT": GRPC_PORT if config.grpc else None,
+    }
     return told | {name: str(value) for name, value in said.items() if value}
 
 

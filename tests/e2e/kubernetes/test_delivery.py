@@ -96,6 +96,7 @@ def test_a_model_comes_from_a_volume_and_its_packages_at_the_start_under_any_use
     made = deploys.pod()
     assert "runAsUser" not in json.dumps(made["spec"])
     assert kubectl("exec", made["metadata"]["name"], "-n", deploys.namespace, "--", "id", "-u").strip() == "10001"
+    assert "1 worker(s)" in kubectl("logs", made["metadata"]["name"], "-n", deploys.namespace)  # it requests a tenth of a CPU, and has no quota
 
     other = [{"op": "add", "path": "/spec/template/spec/securityContext/runAsUser", "value": 1000680000}]  # as OpenShift gives them
     assert deploys("update", "", "at-start", **options, patch={"Deployment": other}).done

@@ -60,7 +60,7 @@ def prepared(settings: ServerSettings, tell: Callable[[str], None], *, forks: bo
     if settings.multi_model:
         single_threaded()
         _import_the_server(settings)
-        has = resources()
+        has = resources(settings.cpus)
         return Prepared(None, None, Durations(), has, 1, has.library_threads(1), perf_counter() - started)
     _have(settings.model_source, tell)
     directory: Path = find_model(os.environ)
@@ -127,7 +127,7 @@ def _loaded(directory: Path, settings: ServerSettings, started: float, *, forks:
     from deployer_scoring.loaders.threads import remember_libraries
     from deployer_scoring.model.mlmodel import parse_mlmodel
 
-    model, durations, has = parse_mlmodel(directory), Durations(), resources()
+    model, durations, has = parse_mlmodel(directory), Durations(), resources(settings.cpus)
     import_pandas(model)
     _import_the_server(settings)
     loaded = load(model) if forks and known_to_fork(model) else None

@@ -1,4 +1,4 @@
-"""How many CPUs and how much memory this container has: its cgroup's quota and limit, not what the host has."""
+"""How many CPUs and how much memory this container has: its cgroup's quota and limit, else what it asked for, not what the host has."""
 
 from __future__ import annotations
 
@@ -42,10 +42,13 @@ class Resources(NamedTuple):
         return min(32, max(1, int(self.cpus + 0.5)) + 4)
 
 
-def resources(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup"), cpus: Optional[int] = None) -> Resources:
+def resources(
+    asked: float = 0, cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup"), cpus: Optional[int] = None
+) -> Resources:
     """Read the limits of cgroups, version 1 or 2, whichever rules here.
 
     Args:
+        asked: CPUs that the platform keeps free for it, which count where it has no quota: what others leave idle isn't its own. 0: not known.
         cgroups: Where they are mounted.
         own: Which of them this process is in.
         cpus: How many CPUs it may be scheduled on; by default the system is asked.
@@ -54,9 +57,10 @@ def resources(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/se
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paths = _own_paths(own)
     version_2 = (cgroups / "cgroup.controllers").exists()
-    quotas = _quotas_2(cgroups, paths) if version_2 else _quotas_1(cgroups, paths)
+    quotas = [*(_quotas_2(cgroups, paths) if version_2 else _quotas_1(cgroups, paths))]
     memory = _numbers(cgroups, paths, "", "memory.max") if version_2 else _numbers(cgroups, paths, "memory", "memory.limit_in_bytes")
-    return Resources(min([float(cpus), *quotas]), min((size for size in memory if size < _NO_LIMIT), default=None))
+    bounds = quotas or ([asked] if asked else [])
+    return Resources(min([float(cpus), *bounds]), min((size for size in memory if size < _NO_LIMIT), default=None))
 
 
 def resident_bytes() -> int:

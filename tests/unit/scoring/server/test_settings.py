@@ -40,6 +40,10 @@ def test_the_port_is_the_platform_s_then_the_command_line_s_then_the_environment
         {"DEPLOYER_PACKAGES": "never"},
         {"DEPLOYER_BATCHING": "perhaps"},
         {"DEPLOYER_WORKERS": "two"},
+        {"DEPLOYER_CPUS": "m"},
+        {"DEPLOYER_CPUS": "1Gi"},
+        {"DEPLOYER_CPUS": "-500m"},
+        {"DEPLOYER_CPUS": "nan"},
         {"DEPLOYER_REQUEST_TIMEOUT_SECONDS": "-1"},
     ],
 )
@@ -74,6 +78,11 @@ def test_the_command_line_wins_over_the_environment() -> None:
     assert chosen() == [9, 3, 4, "off", "a"]
     assert chosen(grpc_port=8, workers=1, threads=2, batching="on", model_name="b") == [8, 1, 2, "on", "b"]
     assert ServerSettings.of({})[2:6] == (0, 0, 0, "auto")
+
+
+@pytest.mark.parametrize(("said", "cpus"), [("", 0), ("2", 2), ("0.5", 0.5), ("500m", 0.5), ("1500m", 1.5)])
+def test_cpus_are_said_as_kubernetes_does(said: str, cpus: float) -> None:
+    assert ServerSettings.of({"DEPLOYER_CPUS": said}).cpus == cpus
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "environment": {"env": {"PASSWORD": "hunter2", "NUMBER": "007"}},
     "all options": ALL_BUT_SECRET,
     "autoscaled": {"autoscaling": {"max": 9}},
+    "with a limit of CPU": {"resources": {"requests": {"cpu": "1"}, "limits": {"cpu": "4", "memory": "2Gi"}}},
     "with all beside it": ATTACHED,
     "with all beside it, over gRPC": {**ATTACHED, "grpc": True},
     "with little beside it": {

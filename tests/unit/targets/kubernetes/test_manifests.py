@@ -86,7 +86,21 @@ def test_a_pod_is_given_time_to_drain_and_to_finish() -> None:
     assert pod["terminationGracePeriodSeconds"] > 140
     told = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
     grace = str(pod["terminationGracePeriodSeconds"])
-    assert told == {"DEPLOYER_DRAIN_SECONDS": "20", "DEPLOYER_GRACE_SECONDS": grace, "DEPLOYER_REQUEST_TIMEOUT_SECONDS": "120"}
+    assert told == {
+        "DEPLOYER_DRAIN_SECONDS": "20",
+        "DEPLOYER_GRACE_SECONDS": grace,
+        "DEPLOYER_REQUEST_TIMEOUT_SECONDS": "120",
+        "DEPLOYER_CPUS": "500m",
+    }
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "told"),
+    [({"cpu": 2}, {}, "2"), ({"cpu": "250m"}, {}, "250m"), ({"cpu": "1"}, {"cpu": "4"}, None), ({"memory": "1Gi"}, {}, None)],
+)
+def test_a_server_without_a_limit_of_cpu_goes_by_what_it_requests(requests: Any, limits: Any, told: str | None) -> None:
+    (container,) = manifests.pod(spec(resources={"requests": requests, "limits": {"memory": "2Gi", **limits}}), "image")["containers"]
+    assert {each["name"]: each.get("value") for each in container["env"]}.get("DEPLOYER_CPUS") == told
 
 
 def test_every_term_of_an_affinity_asks_for_the_images_architecture() -> None:

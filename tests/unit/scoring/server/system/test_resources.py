@@ -11,13 +11,13 @@ from deployer_scoring.server.system.resources import Resources, resources
 MEGABYTE = 1024 * 1024
 
 
-def found(root: Path, files: dict[str, str], own: str, cpus: int = 8) -> Resources:
+def found(root: Path, files: dict[str, str], own: str, cpus: int = 8, asked: float = 0) -> Resources:
     for name, text in files.items():
         path = root / "cgroup" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (root / "own").write_text(own)
-    return resources(root / "cgroup", root / "own", cpus)
+    return resources(asked, root / "cgroup", root / "own", cpus)
 
 
 VERSION_2 = {"cgroup.controllers": "cpu memory pids\n"}
@@ -63,6 +63,13 @@ def test_the_quota_of_the_container_counts_not_the_host_s_cores(tmp_path: Path, 
 
 def test_fewer_cores_than_the_quota_are_what_there_is(tmp_path: Path) -> None:
     assert found(tmp_path, {**VERSION_2, "cpu.max": "800000 100000"}, "0::/\n", cpus=2).cpus == 2
+
+
+@pytest.mark.parametrize(
+    ("quota", "asked", "cpus"), [("max 100000", 0.5, 0.5), ("max 100000", 64, 8), ("max 100000", 0, 8), ("400000 100000", 0.5, 4)]
+)
+def test_without_a_quota_what_was_asked_for_counts_not_the_host_s_cores(tmp_path: Path, quota: str, asked: float, cpus: float) -> None:
+    assert found(tmp_path, {**VERSION_2, "cpu.max": quota}, "0::/\n", asked=asked).cpus == cpus
 
 
 @pytest.mark.parametrize(
