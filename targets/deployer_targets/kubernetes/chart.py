@@ -23,6 +23,7 @@ _OPTIONS = (
     "node_selector",
     "tolerations",
     "affinity",
+    "topology_spread",
     "priority_class",
     "runtime_class",
     "labels",

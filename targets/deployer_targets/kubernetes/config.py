@@ -76,6 +76,11 @@ class KubernetesConfig(TargetConfig):
     affinity: Annotated[Mapping[str, Any], GENERATION] = Field(
         default_factory=dict, description="Rules of scheduling; the image's architecture is required beside them."
     )
+    topology_spread: Annotated[tuple[Mapping[str, Any], ...], GENERATION] = Field(
+        ({"topologyKey": "topology.kubernetes.io/zone"}, {"topologyKey": "kubernetes.io/hostname"}),
+        description="topologySpreadConstraints of the pods, each with its topologyKey; what one leaves out: maxSkew 1, ScheduleAnyway, this "
+        "generation's pods.",
+    )
     priority_class: Annotated[str | None, GENERATION] = Field(None, description="The pods' priorityClassName.")
     runtime_class: Annotated[str | None, GENERATION] = Field(None, description="The pods' runtimeClassName.")
     labels: Annotated[Words, GENERATION] = Field(default_factory=dict, description="More labels of pods, Deployment and Secret.")

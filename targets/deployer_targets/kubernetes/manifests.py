@@ -64,6 +64,7 @@ def pod(spec: Spec, image: str) -> Manifest:
         "serviceAccountName": config.service_account,
         "nodeSelector": dict(config.node_selector),
         "tolerations": [dict(each) for each in config.tolerations],
+        "topologySpreadConstraints": [_spread(spec, each) for each in config.topology_spread],
         "priorityClassName": config.priority_class,
         "runtimeClassName": config.runtime_class,
     }
@@ -73,7 +74,6 @@ def pod(spec: Spec, image: str) -> Manifest:
         "terminationGracePeriodSeconds": _grace(config),
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "affinity": _affinity(config.affinity, spec.image),
-        "topologySpreadConstraints": [_spread(spec, key) for key in ("topology.kubernetes.io/zone", "kubernetes.io/hostname")],
         "containers": [_container(spec, image)],
         "volumes": [
             {"name": "tmp", "emptyDir": {}},
@@ -220,6 +220,6 @@ def _affinity(asked: Mapping[str, Any], image: Image) -> Manifest:
     return {**asked, "nodeAffinity": node}
 
 
-def _spread(spec: Spec, key: str) -> Manifest:
+def _spread(spec: Spec, asked: Mapping[str, Any]) -> Manifest:
     chosen = {"matchLabels": names.selector(spec.name, spec.generation)}
-    return {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": chosen}
+    return {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": chosen, **asked}

@@ -28,6 +28,10 @@ ALL: dict[str, Any] = {
             }
         }
     },
+    "topology_spread": [
+        {"topologyKey": "rack", "maxSkew": 2, "whenUnsatisfiable": "DoNotSchedule"},
+        {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"team": "churn"}}},
+    ],
     "priority_class": "high",
     "runtime_class": "nvidia",
     "labels": {"team": "churn"},
@@ -101,6 +105,19 @@ def test_a_pod_is_given_time_to_drain_and_to_finish() -> None:
 def test_a_server_without_a_limit_of_cpu_goes_by_what_it_requests(requests: Any, limits: Any, told: str | None) -> None:
     (container,) = manifests.pod(spec(resources={"requests": requests, "limits": {"memory": "2Gi", **limits}}), "image")["containers"]
     assert {each["name"]: each.get("value") for each in container["env"]}.get("DEPLOYER_CPUS") == told
+
+
+def test_pods_are_spread_evenly_where_that_can_be_had_or_as_is_asked() -> None:
+    ours = manifests.pod(spec(), "image")["topologySpreadConstraints"]
+    assert [(each["topologyKey"], each["whenUnsatisfiable"]) for each in ours] == [
+        ("topology.kubernetes.io/zone", "ScheduleAnyway"),
+        ("kubernetes.io/hostname", "ScheduleAnyway"),
+    ]
+    wanted = spec(topology_spread=ALL["topology_spread"])
+    first, second = manifests.pod(wanted, "image")["topologySpreadConstraints"]
+    assert first == {"labelSelector": {"matchLabels": names.selector(NAME, wanted.generation)}, **ALL["topology_spread"][0]}
+    assert second == {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", **ALL["topology_spread"][1]}
+    assert "topologySpreadConstraints" not in manifests.pod(spec(topology_spread=[]), "image")
 
 
 def test_every_term_of_an_affinity_asks_for_the_images_architecture() -> None:
