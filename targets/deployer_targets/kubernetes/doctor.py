@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from typing import Any
 
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
@@ -116,6 +117,17 @@ def _quotas(cloud: Kube) -> Iterator[Diagnosis]:
             hard, used = (quota.get("status") or {}).get("hard") or {}, (quota.get("status") or {}).get("used") or {}
             told = ", ".join(f"{used.get(each, '0')} of {most} {each}" for each, most in sorted(hard.items()))
             yield Diagnosis(f"quota {quota['metadata']['name']}", Verdict.OK, f"used: {told}")
+    with suppress(DeployerError):
+        for found in cloud.connection.call("list limit ranges", "GET", f"api/v1/namespaces/{cloud.namespace}/limitranges")["items"] or ():
+            if told := bounds_of(found["spec"]["limits"]):
+                yield Diagnosis(f"limit range {found['metadata']['name']}", Verdict.OK, f"of a container: {told}; -C resources has to be within")
+
+
+def bounds_of(limits: Iterable[Mapping[str, Any]]) -> str:
+    """What a limit range lets a container have, in words; "" where it bounds none."""
+    words = {"min": "at least", "max": "at most", "maxLimitRequestRatio": "a limit at most so many times the request:"}
+    bounds = ((words[key], each[key]) for each in limits if each.get("type") == "Container" for key in words if each.get(key))
+    return ", ".join(f"{word} {amount} {resource}" for word, amounts in bounds for resource, amount in sorted(amounts.items()))
 
 
 def _registry(cloud: Kube) -> Iterator[Diagnosis]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer_targets.kubernetes.doctor import mesh_of
+from deployer_targets.kubernetes.doctor import bounds_of, mesh_of
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,10 @@ from deployer_targets.kubernetes.doctor import mesh_of
 )
 def test_a_mesh_is_known_by_the_namespace(labels: dict[str, str], annotations: dict[str, str], mesh: str) -> None:
     assert mesh_of(labels, annotations) == mesh
+
+
+def test_what_a_limit_range_lets_a_container_have_is_told() -> None:
+    pod = {"type": "Pod", "max": {"cpu": "9"}}
+    container = {"type": "Container", "default": {"cpu": "1"}, "min": {"memory": "64Mi"}, "max": {"memory": "2Gi", "cpu": "2"}}
+    assert bounds_of([pod, container]) == "at least 64Mi memory, at most 2 cpu, at most 2Gi memory"
+    assert bounds_of([pod]) == bounds_of([]) == ""
