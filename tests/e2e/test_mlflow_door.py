@@ -126,7 +126,14 @@ print(json.dumps([made["name"], made["options"]["max_restarts"], answer.get_pred
     assert "max_restart is not an option of local; did you mean max_restarts?" in wrong
 
 
-@pytest.mark.parametrize(("target", "option"), [("deployer-local", "max_restarts"), ("deployer-sagemaker:/us-west-2", "instance_type")])
+@pytest.mark.parametrize(
+    ("target", "option"),
+    [
+        ("deployer-local", "max_restarts"),
+        ("deployer-sagemaker:/us-west-2", "instance_type"),
+        ("deployer-kubernetes:/prod/ml", "replicas"),
+    ],
+)
 def test_mlflow_takes_the_plugin_and_prints_its_options(mlflow: Mlflow, target: str, option: str) -> None:
     helped = mlflow.deployments("help", "-t", target)
     assert helped.returncode == 0, helped.stderr
