@@ -1,6 +1,6 @@
 """Measure, side by side in one run, and print; `--write` puts the tables into docs/performance.md with the machine named.
 
-    python tests/bench/run.py [startup] [upload] [line] [verbs] [images] [kubernetes] [scoring] [grpc] [--write] [--megabytes 1000]
+    python tests/bench/run.py [startup] [upload] [line] [verbs] [images] [kubernetes] [azureml] [scoring] [grpc] [--write] [--megabytes 1000]
 
 Figures are medians of interleaved runs; ratios are what to quote, since machines are noisy.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP), *(str(TOP / part) for part in ("targets", "images", "localstack"))]
 
-from tests.bench import images, kubernetes, line, startup, upload, verbs  # noqa: E402  the path has to be set first, so that this file runs by itself
+from tests.bench import azureml, images, kubernetes, line, startup, upload, verbs  # noqa: E402  the path has to be set first, so that this file runs by itself
 from tests.bench.scoring import grpc_peers  # noqa: E402
 from tests.bench.scoring import measure as scoring  # noqa: E402
 from tests.bench.tables import Table  # noqa: E402
@@ -30,6 +30,7 @@ MEASURES: dict[str, Callable[..., Iterator[Table]]] = {
     "verbs": verbs.measure,
     "images": images.measure,
     "kubernetes": kubernetes.measure,
+    "azureml": azureml.measure,
     "scoring": scoring.measure,
     "grpc": grpc_peers.measure,
 }
