@@ -32,6 +32,7 @@ class ContainerPlan:
     Attributes:
         model: name, version and URI; None where there is none.
         readiness, scoring: paths of the environment's inference configuration, whose port all share.
+        mount_path: below which the model is; "" for Azure's own.
         startup_seconds: what the probes allow for the first answer.
     """
 
@@ -43,6 +44,7 @@ class ContainerPlan:
     port: int
     readiness: str
     scoring: str
+    mount_path: str
     startup_seconds: float
 
 
@@ -120,7 +122,7 @@ class AzureDataplane:
         if plan.model is None:
             return (), {}
         name, version, uri = plan.model
-        inside, outside = f"{_MODELS}/{name}/{version}", workspace / name / version
+        inside, outside = f"{plan.mount_path or _MODELS}/{name}/{version}", workspace / name / version
         match = _URI.fullmatch(uri)
         outside.mkdir(parents=True)
         if match is None or match[1] != BLOB_STORE or not self._blobs.copy(STORAGE_ACCOUNT, BLOB_CONTAINER, match[2], outside):

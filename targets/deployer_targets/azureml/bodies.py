@@ -8,6 +8,8 @@ from typing import Any
 
 from deployer.core.state import digest_of, short
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE, AzureMlConfig, ProbeSettings, RequestSettings
+from deployer_targets.azureml.data_collector_options import DataCollector
+from deployer_targets.azureml.identity_options import EndpointIdentity
 from deployer_targets.azureml.kubernetes_options import ResourceRequirements
 
 PORT = 8080
@@ -64,14 +66,21 @@ def endpoint(location: str, config: AzureMlConfig, tags: Mapping[str, str], comp
     on_cluster = {"compute": compute} if compute else {}
     return {
         "location": location,
-        "identity": {"type": "SystemAssigned"},
+        "identity": identity(config.identity),
         "tags": dict(tags),
-        "properties": {"authMode": _AUTH[config.auth_mode], "publicNetworkAccess": network_access(config), "traffic": {}, **on_cluster},
+        "properties": {"authMode": _AUTH[config.auth_mode], **of_endpoint(config), "traffic": {}, **on_cluster},
     }
 
 
-def network_access(config: AzureMlConfig) -> str:
-    return _NETWORK[config.public_network_access]
+def of_endpoint(config: AzureMlConfig) -> dict[str, Any]:
+    """The properties of an endpoint that change in place."""
+    return {"publicNetworkAccess": _NETWORK[config.public_network_access], "description": config.description}
+
+
+def identity(wanted: EndpointIdentity) -> dict[str, Any]:
+    if wanted.type == "system_assigned":
+        return {"type": "SystemAssigned"}
+    return {"type": "UserAssigned", "userAssignedIdentities": {each.resource_id: {} for each in wanted.user_assigned_identities}}
 
 
 def deployment(location: str, model: str, environment_id: str, config: AzureMlConfig, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -90,6 +99,9 @@ def deployment(location: str, model: str, environment_id: str, config: AzureMlCo
             "readinessProbe": _probe(config.readiness_probe),
             "scaleSettings": dict(wanted.settings),
             "appInsightsEnabled": config.app_insights_enabled,
+            **({"properties": dict(config.properties)} if config.properties else {}),
+            **({"modelMountPath": config.model_mount_path} if config.model_mount_path else {}),
+            **({"dataCollector": _collector(config.data_collector)} if config.data_collector else {}),
         },
     }
 
@@ -110,6 +122,21 @@ def _resources(given: ResourceRequirements) -> dict[str, Any]:
         "containerResourceRequests": given.requests.model_dump(),
         **({"containerResourceLimits": {name: str(value) for name, value in limits.items()}} if limits else {}),
     }
+
+
+def _collector(wanted: DataCollector) -> dict[str, Any]:
+    collections = {
+        name: {
+            "dataCollectionMode": "Enabled" if each.enabled else "Disabled",
+            "samplingRate": wanted.sampling_rate,
+            **({"dataId": each.data} if each.data else {}),
+            **({"clientId": each.client_id} if each.client_id else {}),
+        }
+        for name, each in wanted.collections.items()
+    }
+    rolling = {"rollingRate": wanted.rolling_rate.title()} if wanted.rolling_rate else {}
+    headers = {"requestLogging": {"captureHeaders": list(wanted.request_logging.capture_headers)}} if wanted.request_logging else {}
+    return {"collections": collections, **rolling, **headers}
 
 
 def _requests(settings: RequestSettings) -> dict[str, Any]:

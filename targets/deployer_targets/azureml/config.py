@@ -8,6 +8,8 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from deployer.core.options import ANOTHER, GENERATION, LIVE, NOTHING, ROLLOUT, TargetConfig
+from deployer_targets.azureml.data_collector_options import DataCollector
+from deployer_targets.azureml.identity_options import EndpointIdentity
 from deployer_targets.azureml.kubernetes_options import ResourceRequirements, ScaleSettings
 from deployer_targets.azureml.names import OUR_TAGS
 
@@ -73,6 +75,10 @@ class AzureMlConfig(TargetConfig):
     auth_mode: Annotated[Literal["key", "aml_token", "aad_token"], ANOTHER] = Field(
         "key", description="What callers of the endpoint show: a key, a token of Azure ML's, or one of Microsoft Entra ID."
     )
+    identity: Annotated[EndpointIdentity, ANOTHER] = Field(
+        EndpointIdentity(),
+        description="As whom containers act: type system_assigned, or user_assigned with user_assigned_identities (resource_id each).",
+    )
     public_network_access: Annotated[Literal["enabled", "disabled"], LIVE] = Field(
         "enabled", description="Whether the scoring URI answers outside the workspace's network."
     )
@@ -98,6 +104,14 @@ class AzureMlConfig(TargetConfig):
     readiness_probe: Annotated[ProbeSettings, GENERATION] = Field(
         ProbeSettings(), description="The same of the probe that goes well once the model is loaded."
     )
+    data_collector: Annotated[DataCollector | None, GENERATION] = Field(
+        None, description="Keep requests and answers in the workspace's store: collections, rolling_rate, sampling_rate, request_logging."
+    )
+    model_mount_path: Annotated[str | None, GENERATION] = Field(
+        None,
+        pattern=r"^(/[A-Za-z0-9._-]+)+$",
+        description="Where containers have the model, below it in NAME/VERSION; default: /var/azureml-app/azureml-models.",
+    )
     app_insights_enabled: Annotated[bool, GENERATION] = Field(False, description="Send metrics and logs to the workspace's Application Insights.")
     egress_public_network_access: Annotated[Literal["enabled", "disabled"] | None, GENERATION] = Field(
         None, description="Whether containers reach the internet; only in a workspace without a managed network."
@@ -108,6 +122,10 @@ class AzureMlConfig(TargetConfig):
         "and a way back is another such update.",
     )
     tags: Annotated[Mapping[str, str], LIVE] = Field(default_factory=dict, description="Tags of the endpoint.")
+    description: Annotated[str | None, LIVE] = Field(None, description="What the endpoint is for, as Azure ML studio shows it.")
+    properties: Annotated[Mapping[str, str], GENERATION] = Field(
+        default_factory=dict, description="Properties of each Azure deployment: like tags, but Azure never changes one."
+    )
 
     @field_validator("compute", mode="before")
     @classmethod
@@ -147,7 +165,10 @@ def _managed(config: AzureMlConfig) -> str:
     if names := [name for name, value in given.items() if value is not None]:
         return f"{names[0]} is for compute aks alone; instance_type says how large managed instances are"
     if config.scale_settings.type != "default":
-        return "scale_settings.type target_utilization is for compute aks alone: managed deployments go by instance_count"
+        return (
+            "scale_settings.type target_utilization is for compute aks alone: managed deployments go by instance_count, "
+            "and Azure Monitor scales them (az monitor autoscale create)"
+        )
     if config.instance_type and not config.instance_type.startswith(("Standard_", "Basic_")):
         return f"instance_type {config.instance_type} is not a size of Azure's, such as {DEFAULT_INSTANCE_TYPE}"
     if config.instance_count > MOST_INSTANCES:

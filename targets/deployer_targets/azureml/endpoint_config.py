@@ -11,7 +11,9 @@ from deployer.core.options import LIVE, Takes
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 
-OF_ENDPOINTS = frozenset({"traffic", "mirror_traffic", "tags", "public_network_access", "auth_mode", "compute", "compute_target"})
+OF_ENDPOINTS = frozenset(
+    {"traffic", "mirror_traffic", "tags", "description", "public_network_access", "auth_mode", "identity", "compute", "compute_target"}
+)
 """The options that are an endpoint's; the others of `AzureMlConfig` are its deployments'."""
 
 

@@ -10,7 +10,7 @@ from deployer.core.plan import Progress
 from deployer.core.state import DeploymentName
 from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound, NotOurs
 from deployer.events import silent
-from deployer_targets.azureml import blobs, bodies, cluster, names, observe, online
+from deployer_targets.azureml import blobs, bodies, cluster, identities, names, observe, online
 from deployer_targets.azureml.behind import no_endpoint, refuse_single
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.endpoint_config import EndpointConfig
@@ -167,11 +167,13 @@ def _changed(name: str, found: AzureEndpoint, config: EndpointConfig) -> dict[st
             f"{both} gets a copy of {copied[both]} percent of the traffic of endpoint {name}, and can't have traffic of its own beside it",
             advice="name both: traffic, and mirror_traffic without it",
         )
-    network = {"publicNetworkAccess": bodies.network_access(config)} if "public_network_access" in named else {}
+    if "identity" in named:
+        identities.refuse_another(name, found, config.identity)
+    wire = {"public_network_access": "publicNetworkAccess", "description": "description"}
     return {
         **({"traffic": _live(traffic)} if "traffic" in named else {}),
         **({"mirrorTraffic": _live(copied)} if "mirror_traffic" in named else {}),
-        **network,
+        **{own: bodies.of_endpoint(config)[own] for option, own in wire.items() if option in named},
     }
 
 

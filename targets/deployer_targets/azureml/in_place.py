@@ -112,7 +112,7 @@ def in_place(spec: Spec, observed: Seen | None) -> Plan[AzureMlCloud]:
         found,
         observed,
         make=make,
-        live=(ChangeLive(found.record, called, bodies.scaling(config), config.tags, bodies.network_access(config), seconds),) if changed else (),
+        live=(ChangeLive(found.record, called, bodies.scaling(config), config.tags, bodies.of_endpoint(config), seconds),) if changed else (),
         back=(*((WriteRecord(found.earlier),) if found.earlier else ()), Remove(name, seconds, found.undone)),
         sweep=Remove(name, seconds, beyond=found.keep),
     )

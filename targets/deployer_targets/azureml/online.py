@@ -101,10 +101,19 @@ class AzureEndpoint(AzureResource):
         """As the options call it."""
         return {"key": "key", "amltoken": "aml_token", "aadtoken": "aad_token"}.get(str(self.properties.get("authMode")).lower(), "key")
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As it is put: of those that were assigned, the names alone."""
+        found = self.document.get("identity") or {}
+        put: dict[str, Any] = {"type": found["type"]} if found.get("type") else {}
+        if assigned := found.get("userAssignedIdentities"):
+            put["userAssignedIdentities"] = {name: {} for name in assigned}
+        return put
+
     def changed(self, *, tags: Mapping[str, str], **properties: Any) -> dict[str, Any]:
         """The body that changes these, and leaves the rest as it is."""
         body = self._kept("location", "kind", "sku")
-        identity = {key: value for key, value in (self.document.get("identity") or {}).items() if key in ("type", "userAssignedIdentities")}
+        identity = self.identity
         return {**body, **({"identity": identity} if identity else {}), "tags": dict(tags), "properties": {**body["properties"], **properties}}
 
 

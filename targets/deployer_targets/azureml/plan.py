@@ -51,11 +51,11 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
     name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
     found = generations.succession(spec.record, observed, generations.depth(config), names.endpoint(name), names.beside(name))
     make: Steps = (WriteRecord(found.record), *_made(spec))
-    network = bodies.network_access(config)
+    live = bodies.of_endpoint(config)
 
     def shift(to: Traffic, now: Traffic, *, back: bool = False) -> Steps:
         mirror = config.course.mirror if len(to) > 1 and to[1].percent == 0 else 0
-        return (SetTraffic(name, to, now, config.tags, network, seconds, back, mirror),)
+        return (SetTraffic(name, to, now, config.tags, live, seconds, back, mirror),)
 
     changed = found.whole and found.earlier is not None and not found.earlier.same(found.record)
     probe: Steps = () if spec.made else (ProbeDeployment(name, spec.generation, called),)
@@ -66,7 +66,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
         found,
         observed,
         make=make,
-        live=(ChangeLive(found.record, called, bodies.scaling(config), config.tags, network, seconds),) if changed else (),
+        live=(ChangeLive(found.record, called, bodies.scaling(config), config.tags, live, seconds),) if changed else (),
         back=(
             DeleteEndpoint(name, seconds, idle=True),
             *((WriteRecord(found.earlier),) if found.earlier else ()),

@@ -9,7 +9,7 @@ from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import behind, cluster, images, names, online, plan
+from deployer_targets.azureml import behind, cluster, identities, images, names, online, plan
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 from deployer_targets.azureml.view import Seen
@@ -85,6 +85,8 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
             f"the endpoint {at} is {'on ' + endpoint.compute if endpoint.compute else 'managed'}, which Azure can't change",
             advice="name its compute, or deploy under another name",
         )
+    if endpoint is not None and "identity" in request.named:
+        identities.refuse_another(at, endpoint, config.identity)
     if endpoint is not None and "auth_mode" in request.named and endpoint.auth_mode != config.auth_mode:
         raise ConfigInvalid(
             f"the endpoint {at} has auth_mode {endpoint.auth_mode}, which Azure can't change to {config.auth_mode}",

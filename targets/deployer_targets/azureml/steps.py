@@ -294,6 +294,7 @@ class SetTraffic(Step[AzureMlCloud]):
     Attributes:
         expecting: the traffic that the plan saw.
         tags: the user's own, of the endpoint.
+        properties: of the endpoint, those that change in place.
         back: only where the last one expected has a share still.
         mirror: of how many requests, in percent, the last one gets a copy.
     """
@@ -302,7 +303,7 @@ class SetTraffic(Step[AzureMlCloud]):
     to: Traffic
     expecting: Traffic
     tags: Mapping[str, str]
-    network: str
+    properties: Mapping[str, Any]
     timeout_seconds: float
     back: bool = False
     mirror: int = 0
@@ -333,7 +334,7 @@ class SetTraffic(Step[AzureMlCloud]):
             tags=names.tags_for(self.name, self.to, self.tags, datetime.now(UTC).isoformat(timespec="seconds"), in_place=found.in_place),
             traffic=shares,
             **({"mirrorTraffic": copied} if copied or found.mirrored else {}),
-            publicNetworkAccess=self.network,
+            **self.properties,
         )
         await_endpoint(self.name, cloud, self.timeout_seconds, progress)
         return True
@@ -347,7 +348,7 @@ class ChangeLive(Step[AzureMlCloud]):
     called: str
     scaling: bodies.Scaling
     tags: Mapping[str, str]
-    network: str
+    properties: Mapping[str, Any]
     timeout_seconds: float
     effect = Effect.UPDATE
 
@@ -362,8 +363,8 @@ class ChangeLive(Step[AzureMlCloud]):
             self._tag(cloud, progress)
         found = online.endpoint(name, cloud) if cloud.endpoint is None else None  # one that others share keeps what update-endpoint gave it
         wanted = names.tags_for(name, found.traffic, self.tags, found.tags.get(names.TAG_SINCE, ""), in_place=found.in_place) if found else {}
-        if found and (dict(found.tags) != wanted or found.properties.get("publicNetworkAccess") != self.network):
-            set_endpoint(name, cloud, found, self.timeout_seconds, tags=wanted, publicNetworkAccess=self.network)
+        if found and (dict(found.tags) != wanted or any(found.properties.get(key) != value for key, value in self.properties.items())):
+            set_endpoint(name, cloud, found, self.timeout_seconds, tags=wanted, **self.properties)
             await_endpoint(name, cloud, self.timeout_seconds, progress)
         return BlobLedger(cloud, name).write(self.record)
 

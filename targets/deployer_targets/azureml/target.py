@@ -24,7 +24,8 @@ from deployer_targets.azureml.endpoint_config import EndpointConfig
 from deployer_targets.azureml.observe import observe
 from deployer_targets.azureml.view import Seen
 
-MODEL_PATH = "/var/azureml-app/azureml-models/model/1"
+MODELS = "/var/azureml-app/azureml-models"
+"""Below which Azure ML mounts models."""
 
 
 class AzureMl:
@@ -152,12 +153,13 @@ class AzureMl:
 
     def container(self, spec: DeploymentSpec[AzureMlConfig]) -> Container:
         """The image's own command with the model where Azure ML mounts it, and AZUREML_MODEL_DIR naming that."""
+        inside = f"{spec.config.model_mount_path or MODELS}/model/1"
         return Container(
             image=spec.image.reference,
             command=(),
             port=bodies.PORT,
-            environment={"AZUREML_MODEL_DIR": MODEL_PATH, **spec.config.env},
-            mounts=(Mount(spec.model.directory, MODEL_PATH),),
+            environment={"AZUREML_MODEL_DIR": inside, **spec.config.env},
+            mounts=(Mount(spec.model.directory, inside),),
             health=bodies.READY,
         )
 

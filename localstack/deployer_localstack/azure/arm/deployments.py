@@ -168,6 +168,7 @@ def _plan(workspace: Workspace, endpoint: str, name: str, properties: Mapping[st
         port=int(routes["scoringRoute"]["port"]),
         readiness=routes["readinessRoute"]["path"],
         scoring=routes["scoringRoute"]["path"],
+        mount_path=str(properties.get("modelMountPath") or "").rstrip("/"),
         startup_seconds=max(_allowed(properties.get(each) or {}) for each in ("livenessProbe", "readinessProbe")),
     )
 
@@ -200,5 +201,5 @@ def _filled(endpoint: OnlineEndpoint, document: Mapping[str, Any]) -> dict[str, 
 
 def _runs_the_same(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """Whether a change needs no other container: an instance stands for all of them."""
-    fields = ("model", "environmentId", "environmentVariables", "livenessProbe", "containerResourceRequirements", "instanceType")
+    fields = ("model", "modelMountPath", "environmentId", "environmentVariables", "livenessProbe", "containerResourceRequirements", "instanceType")
     return all((before["properties"].get(field) or None) == (after["properties"].get(field) or None) for field in fields)

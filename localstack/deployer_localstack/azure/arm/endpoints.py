@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import kubernetes, polling, traffic
 from deployer_localstack.azure.arm.documents import page
-from deployer_localstack.azure.arm.online import OnlineEndpoint, endpoint_document, refuse_name, refuse_under_way
+from deployer_localstack.azure.arm.online import OnlineEndpoint, endpoint_document, identities_of, refuse_name, refuse_under_way
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
 from deployer_localstack.azure.entra import Entra
@@ -55,12 +55,14 @@ class OnlineEndpoints:
             refuse_under_way(present)
             if present.auth_mode != mode:
                 raise AzureError("BadRequest", "authMode of an endpoint can't be changed.", target="authMode")
+            if "identity" in asked.document and identities_of(present.document) != identities_of(asked.document):
+                raise AzureError("BadRequest", "identity of an endpoint can't be changed.", target="identity")
         compute = kubernetes.compute_of(workspace, present, properties)
         states = {key: each.state for key, each in present.deployments.items()} if present else {}
         properties |= {"authMode": mode, "traffic": traffic.checked(properties.get("traffic"), states)}
         properties["mirrorTraffic"] = traffic.checked_mirror(properties.get("mirrorTraffic"), properties["traffic"], states)
         endpoint = present or OnlineEndpoint(name, {}, compute=compute)
-        endpoint.document = {**asked.document, "properties": properties}
+        endpoint.document = {"identity": endpoint.document.get("identity"), **asked.document, "properties": properties}
         if given := properties.get("keys"):
             endpoint.primary, endpoint.secondary = given.get("primaryKey") or endpoint.primary, given.get("secondaryKey") or endpoint.secondary
         workspace.endpoints[name.lower()] = endpoint

@@ -102,7 +102,7 @@ def endpoint_document(workspace: WorkspaceAddress, endpoint: OnlineEndpoint, url
         "provisioningState": endpoint.state,
     }
     told.pop("keys", None)
-    identity = {"type": "SystemAssigned", "principalId": CLIENT_ID, "tenantId": TENANT_ID}
+    identity = _identity(given.get("identity") or {})
     more = {"location": given.get("location") or LOCATION, "tags": given.get("tags") or {}, "kind": "K8S" if endpoint.compute else "Managed"}
     place = f"{workspace.id}/onlineEndpoints/{endpoint.name}"
     return resource(place, "/onlineEndpoints", endpoint.name, told, identity=identity, **more)
@@ -125,6 +125,19 @@ def deployment_document(workspace: WorkspaceAddress, endpoint: OnlineEndpoint, d
     more = {"location": given.get("location") or LOCATION, "tags": given.get("tags") or {}}
     sku = {"name": "Default", "capacity": 1, **(given.get("sku") or {})}
     return resource(place, "/onlineEndpoints/deployments", deployment.name, told, sku=sku, **more)
+
+
+def identities_of(document: Mapping[str, Any]) -> frozenset[str]:
+    """The identities that an endpoint is assigned, in small letters; none where it has one of its own."""
+    return frozenset(each.lower() for each in (document.get("identity") or {}).get("userAssignedIdentities") or ())
+
+
+def _identity(given: Mapping[str, Any]) -> dict[str, Any]:
+    assigned = given.get("userAssignedIdentities")
+    if not assigned:
+        return {"type": "SystemAssigned", "principalId": CLIENT_ID, "tenantId": TENANT_ID}
+    told = {each: {"principalId": CLIENT_ID, "clientId": CLIENT_ID} for each in assigned}
+    return {"type": "UserAssigned", "tenantId": TENANT_ID, "userAssignedIdentities": told}
 
 
 def _present(properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import pytest
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import bodies
 from deployer_targets.azureml.config import AzureMlConfig
-from deployer_targets.azureml.online import AzureDeployment
+from deployer_targets.azureml.online import AzureDeployment, AzureEndpoint
 
 AKS = {"compute": "aks", "compute_target": "aks"}
+ASSIGNED = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/scorer"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,14 @@ AKS = {"compute": "aks", "compute_target": "aks"}
         ({"compute": "managed", "resources": {"requests": {"cpu": "1", "memory": "1Gi"}}}, "resources is for compute aks alone"),
         ({"compute": "managed", "scale_settings": {"type": "target_utilization"}}, "scale_settings.type target_utilization is for compute aks"),
         ({"compute": "aci"}, "aci is not there yet"),
+        ({"identity": {"type": "user_assigned"}}, "needs user_assigned_identities"),
+        ({"identity": {"user_assigned_identities": [{"resource_id": ASSIGNED}]}}, "only with type user_assigned"),
+        ({"identity": {"type": "user_assigned", "user_assigned_identities": [{"resource_id": "/me"}]}}, "not the ARM id of a managed identity"),
+        ({"data_collector": {"collections": {}}}, "0 collections: from 1 to 5"),
+        ({"data_collector": {"collections": {"a b": {}}}}, "can't name a collection"),
+        ({"data_collector": {"collections": {"request": {}}, "sampling_rate": 1.5}}, "less than or equal to 1"),
+        ({"data_collector": {"collections": {"request": {}}, "rolling_rate": "month"}}, "'minute', 'hour' or 'day'"),
+        ({"model_mount_path": "models"}, "model_mount_path"),
         ({"tags": {"a/b": "c"}}, "can't name a tag"),
         ({"tags": {"a": "x" * 257}}, "at most 256"),
         ({"tags": {"deployer-deployment": "x"}}, "kept"),
@@ -94,3 +103,30 @@ def test_as_many_as_the_load_needs_are_no_change() -> None:
     changed = AzureDeployment({**found.scaled(fixed), "name": "g1"})
     assert changed.is_scaled(fixed)
     assert changed.properties["environmentId"] == "/environments/e"
+
+
+def test_what_is_collected_has_the_sampling_rate_of_all() -> None:
+    wanted = {
+        "collections": {"request": {}, "response": {"enabled": False}, "inputs": {"client_id": "c", "data": "/data/inputs"}},
+        "rolling_rate": "day",
+        "sampling_rate": 0.5,
+        "request_logging": {"capture_headers": ["x-request-id"]},
+    }
+    sent = bodies.deployment("eastus", "/models/m", "/environments/e", AzureMlConfig.parse({"data_collector": wanted}, target="azureml"), {})
+    assert sent["properties"]["dataCollector"] == {
+        "collections": {
+            "request": {"dataCollectionMode": "Enabled", "samplingRate": 0.5},
+            "response": {"dataCollectionMode": "Disabled", "samplingRate": 0.5},
+            "inputs": {"dataCollectionMode": "Enabled", "samplingRate": 0.5, "dataId": "/data/inputs", "clientId": "c"},
+        },
+        "rollingRate": "Day",
+        "requestLogging": {"captureHeaders": ["x-request-id"]},
+    }
+
+
+def test_an_endpoint_keeps_whom_it_acts_as() -> None:
+    wanted = {"type": "user_assigned", "user_assigned_identities": [{"resource_id": ASSIGNED}]}
+    sent = bodies.endpoint("eastus", AzureMlConfig.parse({"identity": wanted}, target="azureml"), {}, "")
+    assert sent["identity"] == {"type": "UserAssigned", "userAssignedIdentities": {ASSIGNED: {}}}
+    told = {"type": "UserAssigned", "tenantId": "t", "userAssignedIdentities": {ASSIGNED: {"clientId": "c", "principalId": "p"}}}
+    assert AzureEndpoint({**sent, "identity": told}).changed(tags={})["identity"] == sent["identity"]
