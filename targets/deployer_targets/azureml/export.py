@@ -18,6 +18,7 @@ from deployer.core.target import DeploymentRequest, DeploymentSpec, Exported, ge
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import bicep, bodies, names, scoring_script
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE, AzureMlConfig
+from deployer_targets.azureml.data_collector_options import DataCollector
 
 PLAIN, BICEP = "plain", "bicep"
 MODEL_FOLDER = "model"
@@ -113,9 +114,10 @@ def _endpoint(name: str, config: AzureMlConfig) -> dict[str, Any]:
         "$schema": f"{_SCHEMAS}{_KINDS[config.compute]}OnlineEndpoint.schema.json",
         "name": name,
         "auth_mode": config.auth_mode,
-        "identity": {"type": "system_assigned"},
+        "identity": config.identity.model_dump(mode="json", exclude_defaults=True) or {"type": "system_assigned"},
         **place,
         **tags,
+        **({"description": config.description} if config.description else {}),
     }
 
 
@@ -139,8 +141,17 @@ def _deployment(name: DeploymentName, called: str, model: Mapping[str, Any], env
         "readiness_probe": config.readiness_probe.model_dump(),
         "app_insights_enabled": config.app_insights_enabled,
         **egress,
+        **({"properties": dict(config.properties)} if config.properties else {}),
+        **({"model_mount_path": config.model_mount_path} if config.model_mount_path else {}),
+        **({"data_collector": _collector(config.data_collector)} if config.data_collector else {}),
         **({"environment_variables": said} if said else {}),
     }
+
+
+def _collector(wanted: DataCollector) -> dict[str, Any]:
+    """As the files have it, where whether a collection collects is a word."""
+    told = wanted.model_dump(mode="json", exclude_none=True)
+    return {**told, "collections": {name: {**each, "enabled": str(each["enabled"]).lower()} for name, each in told["collections"].items()}}
 
 
 def _cluster(config: AzureMlConfig) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tests.e2e.localstack.conftest import eventually
 from tests.environments import MLFLOW, azure_python, environment
 
 NAME = DeploymentName("churn")
+SCORER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/scorer"
 MANAGED = {
     "instance_type": "Standard_F4s_v2",
     "instance_count": 2,
@@ -36,6 +37,10 @@ MANAGED = {
     "egress_public_network_access": "disabled",
     "app_insights_enabled": True,
     "tags": {"team": "risk: A"},
+    "identity": {"type": "user_assigned", "user_assigned_identities": [{"resource_id": SCORER}]},
+    "description": "who leaves",
+    "properties": {"owner": "risk"},
+    "model_mount_path": "/models",
 }
 CLUSTER = {
     "compute": "aks",
