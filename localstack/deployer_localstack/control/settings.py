@@ -47,7 +47,7 @@ class AllSettings:
 
 
 def _as(kind: type, name: str, value: Any) -> Any:
-    if isinstance(value, str):
+    if isinstance(value, str) and kind is not str:
         try:
             value = yaml.safe_load(value)
         except yaml.YAMLError:

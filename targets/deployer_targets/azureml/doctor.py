@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from deployer.core.ledger import ROOT
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
-from deployer_targets.azureml import blobs, cluster, images, names
+from deployer_targets.azureml import actions, blobs, cluster, images, names
 from deployer_targets.azureml.client import AzureMlCloud
 
 _MOST_ENDPOINTS = 100
+_AUTHORIZATION_API = "2022-04-01"
 
 
 def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
@@ -23,6 +24,7 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
     yield workspace
     if workspace.verdict is Verdict.WRONG:
         return
+    yield _looked("permissions", lambda: _permissions(cloud))
     yield _looked("endpoints", lambda: _endpoints(cloud))
     if cloud.config.compute == "aks":
         yield _looked("compute", lambda: cluster.finding(cloud))
@@ -51,6 +53,16 @@ def _workspace(cloud: AzureMlCloud) -> Diagnosis | str:
         advice = "run this inside its network; public_network_access says the same of a scoring URI"
         return Diagnosis("workspace", Verdict.WARNING, f"{where}: it answers inside its private network alone", advice)
     return where
+
+
+def _permissions(cloud: AzureMlCloud) -> Diagnosis | str:
+    wanted = actions.needed(cloud.config.compute)
+    held = cloud.pages("providers/Microsoft.Authorization/permissions", api=_AUTHORIZATION_API)
+    if lacks := actions.lacking(wanted, held):
+        told = "; ".join(f"{each} ({wanted[each]})" for each in lacks)
+        advice = "docs/azureml.md has a role with all of them: az role definition create, az role assignment create"
+        return Diagnosis("permissions", Verdict.WRONG, f"you lack {told}", advice)
+    return f"all {len(wanted)} actions that the verbs need at the workspace"
 
 
 def _endpoints(cloud: AzureMlCloud) -> Diagnosis | str:

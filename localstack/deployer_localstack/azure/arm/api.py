@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from deployer_localstack.azure.account import CLOUD, HOME, RESOURCE_GROUP, SUBSCRIPTION
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
-from deployer_localstack.azure.arm import datastores, polling
+from deployer_localstack.azure.arm import datastores, permissions, polling
 from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
@@ -33,7 +33,8 @@ class ResourceManager:
         """Make it; `parts` are the operations on what can be deployed there, by name; `elsewhere`, those outside of a workspace."""
         self._settings, self._workspace, self._running = settings, workspace, running
         self._elsewhere = elsewhere
-        always = (datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations)
+        own: Mapping[str, Operation] = {"Permissions_ListForResource": lambda *_: JsonAnswer({"value": [permissions.held(settings.azure_actions)]})}
+        always = (own, datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations)
         self._operations: Mapping[str, Operation] = {name: operation for part in (*always, *parts) for name, operation in part.items()}
 
     def answer(self, asked: ResourceRequest) -> JsonAnswer:
@@ -53,6 +54,7 @@ class ResourceManager:
             _refuse_place(asked.names["subscription"], asked.names.get("group", RESOURCE_GROUP))
             return outside(asked)
         _refuse_elsewhere(asked)
+        permissions.refuse(asked, self._settings.azure_actions)
         operation = self._operations.get(asked.operation)
         if operation is None:
             raise AzureError("NotImplemented", f"The local Azure doesn't do this: {asked.method} {asked.path}", 501)

@@ -18,6 +18,7 @@ _DEPLOYMENTS = "onlineendpoints/{endpoint}/deployments"
 # Names as in Azure/azure-rest-api-specs, machinelearningservices.
 _ROUTES: Mapping[tuple[str, str], str] = {
     ("GET", ""): "Workspaces_Get",
+    ("GET", "providers/microsoft.authorization/permissions"): "Permissions_ListForResource",
     ("GET", "datastores"): "Datastores_List",
     ("GET", "datastores/{name}"): "Datastores_Get",
     ("POST", "datastores/{name}/listsecrets"): "Datastores_ListSecrets",

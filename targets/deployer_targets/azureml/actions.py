@@ -1,0 +1,51 @@
+"""What Azure's roles call the calls that this target makes, and which of them a caller lacks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_ML = "Microsoft.MachineLearningServices/workspaces"
+NEEDED: Mapping[str, str] = {
+    f"{_ML}/read": "every verb",
+    f"{_ML}/datastores/read": "every verb",
+    f"{_ML}/datastores/listSecrets/action": "every verb, where the store takes signatures",
+    f"{_ML}/models/versions/read": "create and update",
+    f"{_ML}/models/versions/write": "create, update and delete",
+    f"{_ML}/environments/versions/read": "create and update",
+    f"{_ML}/environments/versions/write": "create, update and delete",
+    f"{_ML}/onlineEndpoints/read": "every verb",
+    f"{_ML}/onlineEndpoints/write": "create and update",
+    f"{_ML}/onlineEndpoints/delete": "delete",
+    f"{_ML}/onlineEndpoints/listKeys/action": "create, update and predict, with auth_mode key",
+    f"{_ML}/onlineEndpoints/token/action": "create, update and predict, with auth_mode aml_token",
+    f"{_ML}/onlineEndpoints/score/action": "create, update and predict, with auth_mode aad_token",
+    f"{_ML}/onlineEndpoints/deployments/read": "every verb",
+    f"{_ML}/onlineEndpoints/deployments/write": "create and update",
+    f"{_ML}/onlineEndpoints/deployments/delete": "update, prune and delete",
+    f"{_ML}/onlineEndpoints/deployments/getLogs/action": "logs",
+    "Microsoft.Insights/metrics/read": "checks of a rollout",
+}
+"""Each action, and what needs it."""
+OF_CLUSTERS: Mapping[str, str] = {f"{_ML}/computes/read": "compute aks"}
+"""Those that an attached cluster takes beside them."""
+
+
+def needed(compute: str) -> Mapping[str, str]:
+    """The actions that a caller needs, by compute."""
+    return {**NEEDED, **(OF_CLUSTERS if compute == "aks" else {})}
+
+
+def lacking(wanted: Iterable[str], permissions: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Those of the actions that no permission gives. Each gives its own actions but for its own notActions."""
+    held = list(permissions)
+    return [action for action in wanted if not any(_given(action, each) for each in held)]
+
+
+def _given(action: str, permission: Mapping[str, Any]) -> bool:
+    return _matches(action, permission.get("actions") or ()) and not _matches(action, permission.get("notActions") or ())
+
+
+def _matches(action: str, patterns: Iterable[str]) -> bool:
+    return any(re.fullmatch(".*".join(map(re.escape, each.split("*"))), action, re.IGNORECASE) for each in patterns)
