@@ -26,7 +26,7 @@ def value(node):
             return [value(each) for each in node.named_children]
         case "string":
             return re.sub(r"\\.", lambda found: ESCAPES[found[0]], text(node)[1:-1])
-        case "number" | "boolean":
+        case "number" | "boolean" | "null":
             return json.loads(text(node))
         case _:
             return {"=": text(node)}
