@@ -21,6 +21,10 @@ from deployer_targets.azureml.target import AzureMl
 from tests.local_clouds import MINOR, CloudHere, ScorerPlace
 
 _ML = "Microsoft.MachineLearningServices"
+_GROUPS = "providers/Microsoft.ContainerInstance/containerGroups"
+_PLACE = "/subscriptions/00000000-0000-4000-8000-00000000000c/resourceGroups/local"
+PULLER = f"{_PLACE}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/puller"
+"""The identity by which container groups pull."""
 
 
 class AzureHere(CloudHere):
@@ -51,6 +55,16 @@ class AzureHere(CloudHere):
             if answer.status_code not in (429, 503):
                 break
             time.sleep(0.2)
+        if answer.status_code == 404:
+            return None
+        assert answer.ok, answer.text
+        return answer.json() if answer.content else {}
+
+    def groups(self, method: str, path: str = "", body: Any = None) -> Any:
+        """A call to Azure Container Instances; None where it says that there is no such thing."""
+        headers = {"Authorization": f"Bearer {self._token(self.url)}"}
+        url = f"{self.url}{_PLACE}/{_GROUPS}{path}"
+        answer = self._session.request(method, url, json=body, headers=headers, params={"api-version": "2023-05-01"})
         if answer.status_code == 404:
             return None
         assert answer.ok, answer.text
@@ -90,6 +104,8 @@ class AzureHere(CloudHere):
             [f"endpoint/{name}"] if (endpoint := self.arm("GET", f"onlineEndpoints/{name}")) and endpoint["tags"].get("deployer-deployment") else []
         )
         found += [f"deployment/{each['name']}" for each in self.all(f"onlineEndpoints/{name}/deployments") if each["name"] != "theirs"]
+        if (group := self.groups("GET", f"/{name}")) and group["tags"].get("deployer-deployment"):
+            found.append(f"group/{name}")
         for kind in ("models", "environments"):
             found += [f"{kind}/{each['name']}" for each in self.all(f"{kind}/deployer-{name}/versions")]
         return tuple(sorted([*found, *self._below(f"deployer/{name}/")]))

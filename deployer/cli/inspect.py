@@ -35,13 +35,20 @@ _DOCTOR_SIGNS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.WRONG: "✗"}
 @options.place
 @options.endpoint
 @click.option("--explain-config", is_flag=True, help="Where each option's value comes from.")
+@click.option("--credentials", is_flag=True, help="The keys or the token that callers bring, and nothing else. They are secret.")
 @options.output()
 @options.run
-def get(*, session: Session, place: ChosenTarget, name: str | None, endpoint: str | None, explain_config: bool, output: str | None) -> None:
+def get(
+    *, session: Session, place: ChosenTarget, name: str | None, endpoint: str | None, explain_config: bool, credentials: bool, output: str | None
+) -> None:
     """Show one deployment, its history and its options; with -o yaml or json the cloud's own description too."""
     from deployer.cli.explained import explained
 
     client = place.client()
+    if credentials:
+        found = client.credentials(client.name_for(name, None), endpoint)
+        emit(output or "", dict(found), [*found.values()], lambda: "\n".join(f"{key}: {value}" for key, value in found.items()))
+        return
     deployment = client.get_deployment(client.name_for(name, None), endpoint)
     if explain_config:
         rows = explained(deployment, client.settings(), client.target.config)

@@ -106,6 +106,19 @@ class SupportsAccounts(Protocol[Cloud_contra]):
 
 
 @runtime_checkable
+class SupportsCredentials(Protocol[Cloud_contra]):
+    """Targets whose deployments are asked with something secret that the target can tell."""
+
+    def credentials(self, name: DeploymentName, cloud: Cloud_contra) -> Mapping[str, str]:
+        """What a caller brings, by name: primary_key, secondary_key, token.
+
+        Raises:
+            DeploymentNotFound: there is no such deployment.
+            ConfigInvalid: it is asked with something that the caller has already.
+        """
+
+
+@runtime_checkable
 class SupportsStreaming(Protocol[Cloud_contra]):
     """Targets that can stream an answer as the model makes it."""
 

@@ -8,6 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from deployer.core.capabilities import (
+    SupportsCredentials,
     SupportsEndpoints,
     SupportsExplanations,
     SupportsExport,
@@ -30,6 +31,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "prune": ("observe", "plan_prune"),
     "list": ("list",),
     "get": ("observe",),
+    "get --credentials": SupportsCredentials,
     "history": SupportsHistory,
     "predict": ("predict",),
     "predict --stream": SupportsStreaming,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from deployer.core import targets
 from deployer.core.capabilities import (
     SupportsAdoption,
+    SupportsCredentials,
     SupportsEndpoints,
     SupportsExplanations,
     SupportsExport,
@@ -104,6 +105,16 @@ class OptionalVerbs(ABC):
         if not isinstance(self.target, SupportsImageRegistry):
             self._refuse("keep images in a registry of its own", advice="name a registry: --registry")
         return self.target.image_repository(self._cloud(), container_name, create=create)
+
+    def credentials(self, name: str, endpoint: str | None = None) -> Mapping[str, str]:
+        """What callers of a deployment bring, by name: keys, a token. Secret: nothing else shows it.
+
+        Raises:
+            ConfigInvalid: this target has none, or the deployment is asked with something that the caller has already.
+        """
+        if not isinstance(self.target, SupportsCredentials):
+            self._refuse("tell credentials of a deployment")
+        return self.target.credentials(self.target.check_name(name), self._reached(endpoint))
 
     def image_uses(self) -> tuple[Use, ...]:
         """Every image that something on the target names, of each generation that is kept, and who names it."""

@@ -21,6 +21,7 @@ class AzureSettings(CloudSettings):
         azure_container_exits: a container that exits this many times before it answers fails its deployment.
         azure_compute: name of the attached cluster of Kubernetes that is there from the start and after a reset; none where it is empty.
         azure_backoff_seconds: before a container of a group that has ended is started again for the first time; then twice as long each time.
+        azure_restart_seconds: how long a container group is away as it is started again, besides what its containers take.
         azure_payload_limit_bytes: of requests to a scoring URI.
         azure_actions: what the caller's role allows below the workspace, as its Actions have it, with commas between; all where it is empty.
         azure_drain_seconds: how long an old container is given to finish the requests in flight.
@@ -35,6 +36,7 @@ class AzureSettings(CloudSettings):
     azure_container_exits: int = 3
     azure_compute: str = "aks"
     azure_backoff_seconds: float = 1.0
+    azure_restart_seconds: float = 0.0
     azure_payload_limit_bytes: int = 10 * 1024 * 1024
     azure_actions: str = ""
     azure_drain_seconds: float = 30.0

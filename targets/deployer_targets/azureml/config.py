@@ -14,6 +14,20 @@ from deployer_targets.azureml.kubernetes_options import ResourceRequirements, Sc
 from deployer_targets.azureml.names import OUR_TAGS
 
 MOST_INSTANCES = 50
+_OF_GROUPS = ("cpu", "memory", "dns_name_label", "subnet_id", "pull_identity")
+_NOT_OF_GROUPS = (
+    "compute_target",
+    "instance_type",
+    "instance_count",
+    "resources",
+    "scale_settings",
+    "request_settings",
+    "auth_mode",
+    "public_network_access",
+    "egress_public_network_access",
+    "app_insights_enabled",
+    "in_place",
+)
 LONGEST_REQUEST_MS: Mapping[str, int] = {"managed": 180_000, "aks": 300_000}
 """By compute."""
 DEFAULT_INSTANCE_TYPE = "Standard_DS3_v2"
@@ -57,11 +71,25 @@ class ProbeSettings(OptionGroup):
 class AzureMlConfig(TargetConfig):
     """All options of a deployment to Azure ML."""
 
-    compute: Annotated[Literal["managed", "aks"], ANOTHER] = Field(
-        "managed", description="What it runs on: managed online endpoints, or aks: a cluster of Kubernetes that is attached to the workspace."
+    compute: Annotated[Literal["managed", "aks", "aci"], ANOTHER] = Field(
+        "managed",
+        description="What it runs on: managed online endpoints; aks: a cluster of Kubernetes attached to the workspace; aci: a container group.",
     )
     compute_target: Annotated[str | None, ANOTHER] = Field(
         None, pattern=r"^[a-zA-Z][a-zA-Z0-9-]*$", description="aks: the attached cluster's name in the workspace."
+    )
+    cpu: Annotated[float | None, GENERATION] = Field(None, gt=0, le=31, description="aci: cores; default 1.")
+    memory: Annotated[float | None, GENERATION] = Field(None, gt=0, le=240, description="aci: GB; default 2.")
+    dns_name_label: Annotated[str | None, GENERATION] = Field(
+        None, pattern=r"^[a-z][a-z0-9-]{3,61}[a-z0-9]$", description="aci: the group is LABEL.REGION.azurecontainer.io."
+    )
+    subnet_id: Annotated[str | None, GENERATION] = Field(
+        None, pattern=r"^/subscriptions/.+/subnets/[^/]+$", description="aci: the subnet that it is in, by ARM id; it has no dns_name_label then."
+    )
+    pull_identity: Annotated[str | None, GENERATION] = Field(
+        None,
+        pattern=r"(?i)^/subscriptions/.+/userAssignedIdentities/[^/]+$",
+        description="aci: the user-assigned identity, by ARM id, that has AcrPull on the registry; default: the login that docker has for it.",
     )
     cloud: Annotated[str | None, NOTHING] = Field(
         None, description="AzureCloud, AzureUSGovernment or AzureChinaCloud; default: AZURE_CLOUD, ARM_CLOUD_METADATA_URL, the public one."
@@ -127,13 +155,6 @@ class AzureMlConfig(TargetConfig):
         default_factory=dict, description="Properties of each Azure deployment: like tags, but Azure never changes one."
     )
 
-    @field_validator("compute", mode="before")
-    @classmethod
-    def _not_yet(cls, value: object) -> object:
-        if value == "aci":
-            raise ValueError(f"{value} is not there yet: managed and aks alone")
-        return value
-
     @model_validator(mode="after")
     def _of_this_compute(self) -> Self:
         # Without a compute it is that of what is deployed, which isn't known here.
@@ -143,7 +164,9 @@ class AzureMlConfig(TargetConfig):
 
     def misplaced(self) -> str:
         """What doesn't go with the compute that was chosen, and why; "" where all does."""
-        return _on_cluster(self) if self.compute == "aks" else _managed(self)
+        if self.compute != "aci" and (names := [name for name in _OF_GROUPS if getattr(self, name) is not None]):
+            return f"{names[0]} is for compute aci alone"
+        return {"managed": _managed, "aks": _on_cluster, "aci": _group}[self.compute](self)
 
     @field_validator("tags")
     @classmethod
@@ -189,3 +212,12 @@ def _on_cluster(config: AzureMlConfig) -> str:
 def _too_long(config: AzureMlConfig) -> str:
     given, most = config.request_settings.request_timeout_ms, LONGEST_REQUEST_MS[config.compute]
     return f"request_settings.request_timeout_ms is {given}: at most {most} with compute {config.compute}" if given > most else ""
+
+
+def _group(config: AzureMlConfig) -> str:
+    fields = type(config).model_fields
+    if names := [name for name in _NOT_OF_GROUPS if getattr(config, name) != fields[name].get_default(call_default_factory=True)]:
+        return f"{names[0]} is not for compute aci: a container group has cpu and memory, one container, and keys"
+    if config.dns_name_label and config.subnet_id:
+        return "dns_name_label and subnet_id exclude each other: a container group in a virtual network has no public name"
+    return ""

@@ -8,7 +8,9 @@ from deployer.core.ledger import ROOT
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
 from deployer_targets.azureml import actions, blobs, cluster, images, names
+from deployer_targets.azureml.aci import groups
 from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.steps import location_of
 
 _MOST_ENDPOINTS = 100
 _AUTHORIZATION_API = "2022-04-01"
@@ -28,6 +30,8 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
     yield _looked("endpoints", lambda: _endpoints(cloud))
     if cloud.config.compute == "aks":
         yield _looked("compute", lambda: cluster.finding(cloud))
+    if cloud.config.compute == "aci":
+        yield _looked("container groups", lambda: _groups(cloud))
     yield _looked("store", lambda: _store(cloud))
     yield _looked("container registry", lambda: f"{images.registry_answers(cloud)} answers")
 
@@ -71,6 +75,14 @@ def _endpoints(cloud: AzureMlCloud) -> Diagnosis | str:
     told = f"{len(found)} of {_MOST_ENDPOINTS} that a region allows are in this workspace, {ours} of them ours"
     if len(found) >= _MOST_ENDPOINTS:
         return Diagnosis("endpoints", Verdict.WRONG, told, "delete some, or ask for more: the quota page of Azure ML studio")
+    return told
+
+
+def _groups(cloud: AzureMlCloud) -> Diagnosis | str:
+    used = groups.usages(location_of(cloud), cloud)
+    told = ", ".join(f"{now:g} of {most:g} {name}" for name, (now, most) in used.items())
+    if full := [name for name, (now, most) in used.items() if now >= most]:
+        return Diagnosis("container groups", Verdict.WRONG, told, f"delete some, or ask for more {full[0]}: Azure's quota page")
     return told
 
 

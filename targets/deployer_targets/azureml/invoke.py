@@ -122,6 +122,27 @@ def _secret(name: str, endpoint: online.AzureEndpoint, cloud: AzureMlCloud) -> s
             return str(cloud.ask("POST", f"{path}/listKeys").document["primaryKey"])
 
 
+def credentials(name: DeploymentName, cloud: AzureMlCloud) -> Mapping[str, str] | None:
+    """What callers of an online endpoint bring; None where there is none.
+
+    Raises:
+        ConfigInvalid: tokens of Microsoft Entra ID, which callers have by themselves.
+    """
+    at = cloud.endpoint_of(name)
+    endpoint = online.endpoint(at, cloud)
+    if endpoint is None:
+        return None
+    path = online.endpoint_path(at)
+    match endpoint.auth_mode:
+        case "aml_token":
+            return {"token": str(cloud.ask("POST", f"{path}/token").document["accessToken"])}
+        case "aad_token":
+            raise ConfigInvalid(f"{name} is asked with a token of Microsoft Entra ID", advice=f"az account get-access-token --scope {_AAD_SCOPE}")
+        case _:
+            keys = cloud.ask("POST", f"{path}/listKeys").document
+            return {"primary_key": str(keys["primaryKey"]), "secondary_key": str(keys["secondaryKey"])}
+
+
 def _translated(name: str, error: ApiError) -> DeployerError | None:
     """What Azure's front says of the container; None for what is Azure's own."""
     match error.status:
@@ -140,7 +161,7 @@ def _translated(name: str, error: ApiError) -> DeployerError | None:
 
 
 def _of_container(name: str, error: ApiError) -> DeployerError:
-    status, said, advice = int(error.model_status or 0), _words_of(error.body), f"deploy logs -n {name} has the container's side of it"
+    status, said, advice = int(error.model_status or 0), words_of(error.body), f"deploy logs -n {name} has the container's side of it"
     if status == 503:
         return TargetUnavailable(f"the container of {name} isn't ready", why=said, advice="ask again; more instances take more requests")
     if not status:
@@ -149,7 +170,7 @@ def _of_container(name: str, error: ApiError) -> DeployerError:
     return ConfigInvalid(f"{what} (HTTP {status})", why=said, advice=advice)
 
 
-def _words_of(body: bytes) -> str:
+def words_of(body: bytes) -> str:
     """What a container says in its error, ours or another's."""
     try:
         document: Any = json.loads(body)

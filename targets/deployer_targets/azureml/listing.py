@@ -9,8 +9,11 @@ from typing import Any
 from deployer.core.ledger import ROOT
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
-from deployer.errors import MachineFault
+from deployer.errors import MachineFault, PermissionDenied
 from deployer_targets.azureml import behind, blobs, names, online
+from deployer_targets.azureml.aci import groups
+from deployer_targets.azureml.aci.groups import ContainerGroup
+from deployer_targets.azureml.aci.observe import status_of as group_status
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE
 from deployer_targets.azureml.ledger import BlobLedger
@@ -27,10 +30,15 @@ def summaries(cloud: AzureMlCloud) -> Iterator[Summary]:
     found = (AzureEndpoint(each) for each in cloud.pages("onlineEndpoints"))
     endpoints = {str(each.document["name"]): each for each in found if each.tags.get(names.TAG_DEPLOYMENT) == str(each.document["name"]).lower()}
     listed = _by_deployment(blobs.names(cloud, ROOT))
+    grouped = _groups(cloud) if listed.keys() - endpoints.keys() else {}
+
+    def told(name: str) -> Summary:
+        if name in grouped and name not in endpoints:
+            return _of_group(grouped[name], listed.get(name, {}), cloud)
+        return _summary(DeploymentName(name), endpoints.get(name), listed.get(name, {}), cloud)
+
     with ThreadPoolExecutor(8, thread_name_prefix="list") as pool:
-        yield from pool.map(
-            lambda name: _summary(DeploymentName(name), endpoints.get(name), listed.get(name, {}), cloud), sorted({*endpoints, *listed})
-        )
+        yield from pool.map(told, sorted({*endpoints, *listed, *grouped}))
 
 
 def image_uses(cloud: AzureMlCloud) -> Iterator[tuple[str, str]]:
@@ -41,6 +49,34 @@ def image_uses(cloud: AzureMlCloud) -> Iterator[tuple[str, str]]:
         for version in cloud.pages(f"environments/{container['name']}/versions", listViewType="All"):
             if image := (version.get("properties") or {}).get("image"):
                 yield str(image), f"environment {container['name']}:{version['name']}"
+    for group in _groups(cloud).values():
+        yield group.image, f"container group {group.name}"
+        for record in BlobLedger(cloud, DeploymentName(group.name)).read().values():
+            yield record.image, f"container group {group.name}, {record.generation}"
+
+
+def _groups(cloud: AzureMlCloud) -> dict[str, ContainerGroup]:
+    """Container groups of ours. Who may not look has none."""
+    try:
+        return {each.name: each for each in groups.listed(cloud)}
+    except PermissionDenied:
+        return {}
+
+
+def _of_group(group: ContainerGroup, listed: Mapping[str, str], cloud: AzureMlCloud) -> Summary:
+    name = DeploymentName(group.name)
+    status, reason = group_status(group)
+    blob = Shelf(name).record(group.serving or "")
+    record = BlobLedger(cloud, name).record(group.serving or "", listed[blob]) if blob in listed else None
+    return Summary(
+        name,
+        status,
+        model=record.model.uri if record else "",
+        generation=record.generation if record else "",
+        created=record.provenance.made if record else None,
+        columns={"INSTANCES": "container group"},
+        reason=reason,
+    )
 
 
 def _by_deployment(listed: Mapping[str, str]) -> dict[str, dict[str, str]]:

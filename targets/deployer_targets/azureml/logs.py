@@ -14,8 +14,8 @@ from deployer_targets.azureml.client import AzureMlCloud
 
 _MOST = 10_000
 _LAST = 20
-_FOR_EVER = 10.0**9
-_LOOKS = Pauses(shortest=1.0, longest=5.0)
+FOR_EVER = 10.0**9
+LOOKS = Pauses(shortest=1.0, longest=5.0)
 
 
 def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
@@ -31,7 +31,7 @@ def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int)
     yield from found[-tail:] if tail else found
     if not follow:
         return
-    for _ in poll(lambda: None, seconds=_FOR_EVER, pauses=_LOOKS, sleep=cloud.connection.sleep):
+    for _ in poll(lambda: None, seconds=FOR_EVER, pauses=LOOKS, sleep=cloud.connection.sleep):
         for source in _sources(name, cloud):
             yield from (LogLine(text, source) for text in _fresh(name, source, cloud, seen))
 
@@ -55,9 +55,13 @@ def _sources(name: DeploymentName, cloud: AzureMlCloud) -> list[str]:
 
 
 def _fresh(name: DeploymentName, source: str, cloud: AzureMlCloud, seen: dict[str, list[str]]) -> list[str]:
-    """What a deployment wrote since it was looked at last: Azure tells no times, so what repeats the end of what was seen is left out."""
-    now = _content(cloud.endpoint_of(name), source, cloud, "InferenceServer", _MOST)
-    before, seen[source] = seen.get(source, []), now
+    """What a deployment wrote since it was looked at last."""
+    before, seen[source] = seen.get(source, []), _content(cloud.endpoint_of(name), source, cloud, "InferenceServer", _MOST)
+    return after(before, seen[source])
+
+
+def after(before: list[str], now: list[str]) -> list[str]:
+    """What of these lines is new: Azure tells no times, so what repeats the end of what was seen is left out."""
     for length in range(min(len(before), len(now)), 0, -1):
         if before[-length:] == now[:length]:
             return now[length:]

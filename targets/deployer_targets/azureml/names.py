@@ -16,8 +16,9 @@ from deployer.core.state import DeploymentName, Digest, Resource, Share, short
 from deployer.errors import ConfigInvalid
 
 ENDPOINT, DEPLOYMENT, ENVIRONMENT, MODEL, DATA = "endpoint", "deployment", "environment", "model", "data"
+GROUP, SECRET, KEYS = "container group", "secret", "keys"
 RECORD, HISTORY, CLAIM = generations.RECORD, "history", "claim"
-ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA, RECORD, HISTORY, CLAIM)
+ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA, SECRET, KEYS, RECORD, HISTORY, CLAIM)
 """In which things go: what is recorded is never out of sight."""
 
 ENDPOINTS = "deployer-endpoints/"
@@ -90,6 +91,11 @@ def endpoint(name: str) -> Resource:
     return Resource(ENDPOINT, name)
 
 
+def group(name: str) -> Resource:
+    """The container group of a deployment that is one."""
+    return Resource(GROUP, name)
+
+
 def beside(name: DeploymentName, endpoint: str | None = None) -> frozenset[Resource]:
     """What is the deployment's, and no generation's; behind an endpoint the claim is that one's."""
     return frozenset({Resource(HISTORY, name)} | ({Resource(CLAIM, name)} if endpoint is None else set()))
@@ -140,6 +146,15 @@ class Shelf(LedgerKeys):
         """The blob that says that a model's files are all there."""
         return f"{self.prefix}sealed/{short(model)}"
 
+    def secret(self, identity: str) -> str:
+        """The variables of generations whose record names this."""
+        return f"{self.prefix}secrets/{identity}.json"
+
+    @property
+    def keys(self) -> str:
+        """The keys of a server that checks them by itself."""
+        return f"{self.prefix}keys.json"
+
     def resource_of(self, blob: str) -> Resource:
         """The resource that a blob of this deployment is, or is part of."""
         kind, _, rest = blob.removeprefix(self.prefix).partition("/")
@@ -148,6 +163,10 @@ class Shelf(LedgerKeys):
                 return Resource(CLAIM, self.deployment)
             case "history.json":
                 return Resource(HISTORY, self.deployment)
+            case "secrets":
+                return Resource(SECRET, rest.removesuffix(".json"))
+            case "keys.json":
+                return Resource(KEYS, self.deployment)
             case "generations":
                 return Resource(RECORD, rest.removesuffix(".json"))
             case _:

@@ -112,7 +112,7 @@ def _without(name: DeploymentName, observed: Seen, seconds: float) -> DeleteDepl
 
 def plan_prune(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
     """The steps after which only what serves and the kept generations before it are there. Pure."""
-    apart = names.beside(name, observed.endpoint) | {names.endpoint(name)}
+    apart = names.beside(name, observed.endpoint) | {names.endpoint(name), names.group(name), Resource(names.KEYS, name)}
     removes = generations.prunable(observed, generations.depth(config)) - apart
     forward: Steps = (Remove(name, config.timeout_seconds, removes),) if removes else ()
     return Plan(forward=forward, keep=observed.resources - removes, removes=removes)

@@ -12,7 +12,7 @@ from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import blobs, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
-from deployer_targets.azureml.observe import observe
+from deployer_targets.azureml.looking import seen
 from deployer_targets.azureml.online import AzureEndpoint
 from deployer_targets.azureml.steps import asset_path, await_endpoint, set_endpoint
 
@@ -108,7 +108,7 @@ class Remove(Step[AzureMlCloud]):
         return "what is not needed"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        observed = observe(self.name, cloud) or Observed(self.name, Status.FAILED)
+        observed = seen(self.name, cloud) or Observed(self.name, Status.FAILED)
         free = generations.removable(observed, names.endpoint(cloud.endpoint_of(self.name)), self.resources, beyond=self.beyond)
         for kind in names.ORDER:
             these = sorted(each.name for each in free if each.kind == kind)
@@ -116,7 +116,7 @@ class Remove(Step[AzureMlCloud]):
                 archived = " archived, since Azure removes none" if kind in (names.MODEL, names.ENVIRONMENT) else ""
                 progress.note(f"{kind}{archived}: {', '.join(these)}")
                 self._remove(kind, these, cloud)
-        return bool(free)
+        return any(each.kind in names.ORDER for each in free)
 
     def _remove(self, kind: str, these: list[str], cloud: AzureMlCloud) -> None:
         shelf = cloud.shelf(self.name)
@@ -131,6 +131,10 @@ class Remove(Step[AzureMlCloud]):
                 # What says that the files are all there goes before they do.
                 blobs.remove(cloud, [blob for blob in there if "/sealed/" in blob])
                 blobs.remove(cloud, [blob for blob in there if "/sealed/" not in blob])
+            case names.SECRET:
+                blobs.remove(cloud, [shelf.secret(each) for each in these])
+            case names.KEYS:
+                blobs.remove(cloud, [shelf.keys])
             case names.RECORD:
                 BlobLedger(cloud, self.name).drop(these)
             case names.HISTORY:

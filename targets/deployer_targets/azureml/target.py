@@ -13,7 +13,7 @@ from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName
 from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Summary, TargetUri
 from deployer.core.traffic import Strategy
-from deployer.errors import DeployerError
+from deployer.errors import DeployerError, DeploymentNotFound
 from deployer.events import Report
 from deployer_targets.azureml import bodies, client, names
 from deployer_targets.azureml.address import workspace_at
@@ -21,8 +21,7 @@ from deployer_targets.azureml.behind import behind
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.endpoint_config import EndpointConfig
-from deployer_targets.azureml.observe import observe
-from deployer_targets.azureml.view import Seen
+from deployer_targets.azureml.looking import Seen, group_of, is_group, seen
 
 MODELS = "/var/azureml-app/azureml-models"
 """Below which Azure ML mounts models."""
@@ -51,8 +50,10 @@ class AzureMl:
 
     def settle(self, name: DeploymentName, cloud: AzureMlCloud, report: Report, timeout_seconds: float) -> None:
         from deployer_targets.azureml import online
+        from deployer_targets.azureml.aci import groups
 
-        online.settle(name, cloud, timeout_seconds)
+        if online.settle(name, cloud, timeout_seconds) is None and not cloud.endpoint:
+            groups.settle(name, cloud, timeout_seconds)
 
     def claim(self, name: DeploymentName, cloud: AzureMlCloud, config: AzureMlConfig) -> AzureMlCloud:
         from deployer_targets.azureml.ledger import BlobLedger
@@ -80,7 +81,7 @@ class AzureMl:
         BlobLedger(cloud, name).keep_history(text)
 
     def observe(self, name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
-        return observe(name, cloud)
+        return seen(name, cloud)
 
     def adopt(self, name: DeploymentName, cloud: AzureMlCloud) -> AzureMlCloud:
         return cloud.adopting(name)
@@ -122,14 +123,18 @@ class AzureMl:
         return predict(DeploymentName(endpoint), payload, cloud)
 
     def resolve(self, request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cloud: AzureMlCloud) -> DeploymentSpec[AzureMlConfig]:
+        from deployer_targets.azureml.aci.resolve import resolve as resolve_group
         from deployer_targets.azureml.resolve import resolve
 
+        if request.config.compute == "aci":
+            return resolve_group(request, observed, cloud)
         return resolve(request, observed, cloud)
 
     def plan(self, spec: DeploymentSpec[AzureMlConfig], observed: Seen | None) -> Plan[AzureMlCloud]:
         from deployer_targets.azureml import plan
+        from deployer_targets.azureml.aci.plan import plan as plan_group
 
-        return plan.plan(spec, observed, self)
+        return plan_group(spec, observed) if spec.config.compute == "aci" else plan.plan(spec, observed, self)
 
     def strategies(self) -> Mapping[Strategy, frozenset[str]]:
         from deployer_targets.azureml import metrics
@@ -143,8 +148,9 @@ class AzureMl:
 
     def plan_delete(self, name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
         from deployer_targets.azureml import plan
+        from deployer_targets.azureml.aci.plan import plan_delete
 
-        return plan.plan_delete(name, observed, config)
+        return plan_delete(name, observed, config) if is_group(observed) else plan.plan_delete(name, observed, config)
 
     def plan_prune(self, name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:
         from deployer_targets.azureml import plan
@@ -169,13 +175,33 @@ class AzureMl:
         return summaries(cloud)
 
     def predict(self, name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payload:
+        from deployer_targets.azureml.aci import asking
         from deployer_targets.azureml.invoke import predict
 
-        return predict(name, payload, cloud)
+        try:
+            return predict(name, payload, cloud)
+        except DeploymentNotFound:
+            if group_of(name, cloud) is None:
+                raise
+        return asking.predict(name, payload, cloud)
+
+    def credentials(self, name: DeploymentName, cloud: AzureMlCloud) -> Mapping[str, str]:
+        from deployer_targets.azureml.aci import asking
+        from deployer_targets.azureml.invoke import credentials
+
+        if (found := credentials(name, cloud)) is None and group_of(name, cloud) is not None:
+            found = asking.credentials(name, cloud)
+        if found is None:
+            raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there")
+        return found
 
     def logs(self, name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
+        from deployer_targets.azureml import online
+        from deployer_targets.azureml.aci import asking
         from deployer_targets.azureml.logs import lines
 
+        if online.endpoint(cloud.endpoint_of(name), cloud) is None and group_of(name, cloud) is not None:
+            return asking.lines(name, cloud, follow=follow, tail=tail)
         return lines(name, cloud, follow=follow, tail=tail)
 
     def doctor(self, cloud: AzureMlCloud) -> Iterator[Diagnosis]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from deployer.errors import DeployerError
 from deployer_localstack.azure.aci.dataplane import GroupDataplane
-from deployer_localstack.azure.aci.groups import ContainerGroup, document
+from deployer_localstack.azure.aci.groups import LocalGroup, document
 from deployer_localstack.azure.aci.rules import MOST_GROUPS, refuse_group, refuse_update
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import polling
@@ -29,7 +29,7 @@ class ContainerGroups:
 
     def __init__(self, settings: AzureSettings, operations: Operations, dataplane: GroupDataplane) -> None:
         self._settings, self._running, self._dataplane = settings, operations, dataplane
-        self._groups: dict[str, ContainerGroup] = {}
+        self._groups: dict[str, LocalGroup] = {}
         self._lock = threading.RLock()
         self.operations: Mapping[str, Callable[[ResourceRequest], JsonAnswer]] = {
             "ContainerGroups_List": self._list,
@@ -78,7 +78,7 @@ class ContainerGroups:
                 raise AzureError(
                     "ContainerGroupQuotaReached", f"Resource type 'Microsoft.ContainerInstance/containerGroups' quota {MOST_GROUPS} reached."
                 )
-            group = present or ContainerGroup(name, {})
+            group = present or LocalGroup(name, {})
             before, group.document = group.document, {**asked.document, "properties": properties}
             try:
                 images = self._dataplane.images(group)
@@ -90,7 +90,7 @@ class ContainerGroups:
             answer = document(group)
         return self._later(asked, group, answer, lambda: self._dataplane.bring_up(group, images), 200 if present else 201)
 
-    def _later(self, asked: ResourceRequest, group: ContainerGroup, answer: Any, work: Callable[[], None], status: int) -> JsonAnswer:
+    def _later(self, asked: ResourceRequest, group: LocalGroup, answer: Any, work: Callable[[], None], status: int) -> JsonAnswer:
         began = time.monotonic()
 
         def settle() -> None:
@@ -173,7 +173,7 @@ class ContainerGroups:
         ]
         return JsonAnswer({"value": found})
 
-    def _found(self, asked: ResourceRequest) -> ContainerGroup:
+    def _found(self, asked: ResourceRequest) -> LocalGroup:
         name = asked.names["containergroup"]
         group = self._groups.get(name.lower())
         if group is None:
@@ -184,11 +184,11 @@ class ContainerGroups:
         return group
 
 
-def _cores(group: ContainerGroup) -> float:
+def _cores(group: LocalGroup) -> float:
     return sum(float(each["properties"]["resources"]["requests"]["cpu"]) for each in group.properties["containers"])
 
 
-def _refuse_under_way(group: ContainerGroup) -> None:
+def _refuse_under_way(group: LocalGroup) -> None:
     if group.state in _UNDER_WAY:
         message = f"The container group '{group.name}' is still transitioning, please retry later."
         raise AzureError("ContainerGroupTransitioning", message, 409)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import secrets
 import tarfile
+import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,7 +14,7 @@ from deployer.core.container import Container, Mount
 from deployer.oci import labels
 from deployer_images.runtimes import Log, RunningContainer
 from deployer_localstack.azure.account import REGISTRY_PASSWORD, REGISTRY_USER
-from deployer_localstack.azure.aci.groups import ContainerGroup
+from deployer_localstack.azure.aci.groups import LocalGroup
 from deployer_localstack.azure.aci.listener import Listener
 from deployer_localstack.azure.aci.running import GroupContainer, Readiness
 from deployer_localstack.azure.answers import AzureError
@@ -29,7 +30,7 @@ class GroupDataplane:
     def __init__(self, directory: Path, settings: AzureSettings, registry: ContainerRegistry) -> None:
         self._directory, self._settings, self._registry = directory, settings, registry
 
-    def images(self, group: ContainerGroup) -> dict[str, FoundImage]:
+    def images(self, group: LocalGroup) -> dict[str, FoundImage]:
         """The images of a group, by container.
 
         Raises:
@@ -37,10 +38,12 @@ class GroupDataplane:
         """
         return {each["name"]: self._image(group, each["properties"]["image"]) for each in group.properties["containers"]}
 
-    def bring_up(self, group: ContainerGroup, images: Mapping[str, FoundImage]) -> None:
+    def bring_up(self, group: LocalGroup, images: Mapping[str, FoundImage]) -> None:
         """Have all containers of a group run anew, behind its address."""
         kept = group.listener.ip if group.listener else ""
         group.end()
+        if kept:
+            time.sleep(self._settings.azure_restart_seconds)
         leading: dict[int, Any] = {}
         for given in group.properties["containers"]:
             container = self._container(group, given, images[given["name"]])
@@ -51,7 +54,7 @@ class GroupDataplane:
             ports = {int(port["port"]): leading[int(port["port"])] for port in address["ports"]}
             group.listener = Listener(kept, ports) if kept else Listener.anywhere(ports)
 
-    def _image(self, group: ContainerGroup, reference: str) -> FoundImage:
+    def _image(self, group: LocalGroup, reference: str) -> FoundImage:
         refusal = f"The image '{reference}' in container group '{group.name}' is not accessible. Please check the image and registry credential."
         if reference.startswith(f"{self._registry.host}/") and not self._may_pull(group):
             raise AzureError("InaccessibleImage", refusal)
@@ -60,7 +63,7 @@ class GroupDataplane:
         except AzureError:
             raise AzureError("InaccessibleImage", refusal) from None
 
-    def _may_pull(self, group: ContainerGroup) -> bool:
+    def _may_pull(self, group: LocalGroup) -> bool:
         for each in group.properties.get("imageRegistryCredentials") or ():
             if each.get("server") != self._registry.host:
                 continue
@@ -70,7 +73,7 @@ class GroupDataplane:
             return bool(each.get("username") == REGISTRY_USER and each.get("password") == REGISTRY_PASSWORD)
         return False
 
-    def _container(self, group: ContainerGroup, given: Mapping[str, Any], image: FoundImage) -> GroupContainer:
+    def _container(self, group: LocalGroup, given: Mapping[str, Any], image: FoundImage) -> GroupContainer:
         properties = given["properties"]
         variables = {each["name"]: str(each.get("secureValue") or each.get("value") or "") for each in properties.get("environmentVariables") or ()}
         files = self._directory / "groups" / f"{group.name}-{given['name']}-{secrets.token_hex(6)}"

@@ -15,7 +15,7 @@ TYPE = "Microsoft.ContainerInstance/containerGroups"
 
 
 @dataclass(slots=True)
-class ContainerGroup:
+class LocalGroup:
     """A group: what was put, its state, what runs.
 
     Attributes:
@@ -57,7 +57,7 @@ class ContainerGroup:
         self.containers.clear()
 
 
-def document(group: ContainerGroup, *, view: bool = True) -> dict[str, Any]:
+def document(group: LocalGroup, *, view: bool = True) -> dict[str, Any]:
     """As GET answers it; lists leave the view of its instances out."""
     given = group.properties
     told: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
@@ -77,7 +77,7 @@ def document(group: ContainerGroup, *, view: bool = True) -> dict[str, Any]:
     return {"id": place, "name": group.name, "type": TYPE, "properties": told, **more, **({"identity": identity} if identity else {})}
 
 
-def _container(given: Mapping[str, Any], group: ContainerGroup, *, view: bool) -> dict[str, Any]:
+def _container(given: Mapping[str, Any], group: LocalGroup, *, view: bool) -> dict[str, Any]:
     told = {key: value for key, value in given["properties"].items() if value is not None}
     told["environmentVariables"] = [
         {key: value for key, value in each.items() if key != "secureValue" and value is not None} for each in told.get("environmentVariables") or ()
@@ -86,7 +86,7 @@ def _container(given: Mapping[str, Any], group: ContainerGroup, *, view: bool) -
     return {"name": given["name"], "properties": {**told, **({"instanceView": running.view()} if view and running else {})}}
 
 
-def _identity(group: ContainerGroup) -> dict[str, Any]:
+def _identity(group: LocalGroup) -> dict[str, Any]:
     given = group.document.get("identity") or {}
     kind = str(given.get("type") or "None")
     if kind == "None":
