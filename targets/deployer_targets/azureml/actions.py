@@ -31,10 +31,24 @@ NEEDED: Mapping[str, str] = {
 OF_CLUSTERS: Mapping[str, str] = {f"{_ML}/computes/read": "compute aks"}
 """Those that an attached cluster takes beside them."""
 
+_ACI = "Microsoft.ContainerInstance"
+OF_GROUPS: Mapping[str, str] = {
+    f"{_ML}/read": "every verb",
+    f"{_ML}/datastores/read": "every verb",
+    f"{_ML}/datastores/listSecrets/action": "every verb, where the store takes signatures",
+    f"{_ML}/onlineEndpoints/read": "every verb: a name is an endpoint's or a group's",
+    f"{_ACI}/containerGroups/read": "every verb",
+    f"{_ACI}/containerGroups/write": "create and update",
+    f"{_ACI}/containerGroups/delete": "update and delete",
+    f"{_ACI}/containerGroups/containers/logs/read": "create, update and logs",
+    f"{_ACI}/locations/usages/read": "doctor",
+}
+"""Those of container groups, which need no model or environment of the workspace."""
+
 
 def needed(compute: str) -> Mapping[str, str]:
     """The actions that a caller needs, by compute."""
-    return {**NEEDED, **(OF_CLUSTERS if compute == "aks" else {})}
+    return OF_GROUPS if compute == "aci" else {**NEEDED, **(OF_CLUSTERS if compute == "aks" else {})}
 
 
 def lacking(wanted: Iterable[str], permissions: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -27,6 +27,11 @@ _NOT_OF_GROUPS = (
     "egress_public_network_access",
     "app_insights_enabled",
     "in_place",
+    "identity",
+    "data_collector",
+    "model_mount_path",
+    "description",
+    "properties",
 )
 LONGEST_REQUEST_MS: Mapping[str, int] = {"managed": 180_000, "aks": 300_000}
 """By compute."""

@@ -54,12 +54,25 @@ def exported(spec: DeploymentSpec[AzureMlConfig], form: str) -> Exported:
     return _files(config, spec.model.facts, _documents(model, environment, deployment, config), {})
 
 
+def refuse_group(config: AzureMlConfig) -> None:
+    """
+    Raises:
+        ConfigInvalid: it is a container group, which isn't Azure ML's.
+    """
+    if config.compute == "aci":
+        raise ConfigInvalid(
+            "a container group has no files of Azure ML's: export is for compute managed and aks",
+            advice="deploy models build-docker makes an image of the model for a container group of your own",
+        )
+
+
 def with_script(request: DeploymentRequest[AzureMlConfig]) -> Exported:
     """The files of a deployment of Azure's own image, with a scoring script and the model's packages as conda takes them.
 
     Raises:
         ConfigInvalid: options that don't go with the compute.
     """
+    refuse_group(request.config)
     if wrong := request.config.misplaced():
         raise ConfigInvalid(wrong, advice="deploy help -t azureml says what each option takes")
     name, config, facts = request.name, request.config, request.model.facts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployer.core.state import DeploymentName, Observed
+from deployer.errors import PermissionDenied
 from deployer_targets.azureml.aci import groups
 from deployer_targets.azureml.aci import observe as aci
 from deployer_targets.azureml.aci.groups import ContainerGroup
@@ -29,8 +30,15 @@ def seen(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
 
 
 def group_of(name: DeploymentName, cloud: AzureMlCloud) -> ContainerGroup | None:
-    """The container group of a name, if there is one. Behind an endpoint there is none."""
-    return None if cloud.endpoint else groups.find(name, cloud)
+    """The container group of a name, if there is one. Behind an endpoint there is none, nor for who deploys to endpoints and may not look."""
+    if cloud.endpoint:
+        return None
+    try:
+        return groups.find(name, cloud)
+    except PermissionDenied:
+        if cloud.config.compute == "aci":
+            raise
+        return None
 
 
 def is_group(observed: Seen | None) -> bool:

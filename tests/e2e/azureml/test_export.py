@@ -17,6 +17,7 @@ import requests
 import deployer
 import deployer_localstack as localstack
 from deployer.core.state import DeploymentName
+from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import bicep, bodies
 from deployer_targets.azureml.config import AzureMlConfig
 from tests.azureml import AzureHere, AzureMlPlace, running
@@ -220,3 +221,10 @@ def answers(url: str) -> bool:
         return requests.get(url).status_code == 200
     except requests.ConnectionError:
         return False
+
+
+@pytest.mark.parametrize("form", ["plain", "bicep", "scoring-script"])
+def test_a_container_group_has_no_files(here: AzureHere, tmp_path: Path, form: str) -> None:
+    place = AzureMlPlace(here, tmp_path / "models")
+    with pytest.raises(ConfigInvalid, match="export is for compute managed and aks"):
+        deployer.get_deploy_client("azureml").export(NAME, str(place.first.model.path), config={"compute": "aci"}, form=form)

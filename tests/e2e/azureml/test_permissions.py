@@ -27,7 +27,7 @@ def role(compute: str) -> list[str]:
     return list(json.loads((ROLES / f"role-{compute}.json").read_text())["Actions"])
 
 
-@pytest.mark.parametrize("compute", ["managed", "aks"])
+@pytest.mark.parametrize("compute", ["managed", "aks", "aci"])
 def test_a_role_has_what_doctor_looks_for_and_no_more(compute: str) -> None:
     assert sorted(role(compute)) == sorted(actions.needed(compute))
 

@@ -15,6 +15,7 @@ from deployer_targets.azureml.aci.images import login, refuse_too_large
 from deployer_targets.azureml.aci.observe import Seen
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.export import refuse_group
 
 
 def resolve(request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cloud: AzureMlCloud) -> DeploymentSpec[AzureMlConfig]:
@@ -41,6 +42,8 @@ def resolve(request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cl
 def _refuse_what_cannot_be(request: DeploymentRequest[AzureMlConfig], config: AzureMlConfig) -> None:
     if wrong := config.misplaced():
         raise ConfigInvalid(wrong, advice="deploy help -t azureml says what each option takes")
+    if request.exported:
+        refuse_group(config)
     if request.endpoint:
         raise ConfigInvalid("compute aci has no endpoints: a container group is one deployment", advice="leave --endpoint out")
     if config.strategy is not Strategy.ALL_AT_ONCE:
