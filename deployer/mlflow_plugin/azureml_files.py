@@ -16,8 +16,13 @@ _log = logging.getLogger("deployer")
 DEPLOYMENT_FILE, ENDPOINT_FILE = "deploy-config-file", "endpoint-config-file"
 
 _SAID_OTHERWISE = {"environment_variables": "env"}
-_WITHOUT_EFFECT = frozenset({"$schema", "name", "description", "properties", "location"})
-"""What says nothing of how a deployment serves, and has no option."""
+_IDENTITIES = {"systemassigned": "system_assigned", "userassigned": "user_assigned"}
+_PASSED_OVER = frozenset({"$schema", "name"})
+_WITHOUT_EFFECT: Mapping[str, frozenset[str]] = {
+    DEPLOYMENT_FILE: frozenset({"description", "location", "async"}),
+    ENDPOINT_FILE: frozenset({"properties", "location", "async"}),
+}
+"""What has no option. Nobody is kept from waiting: what `async` asks for is waited for as well."""
 _REFUSED: Mapping[str, str] = {
     "model": "the call names it: model_uri",
     "endpoint_name": "the call names it: endpoint",
@@ -47,7 +52,7 @@ def _options(config: Mapping[str, Any] | None, key: str, read: Callable[[dict[st
     if file is None:
         return given
     path = Path(file)
-    return {**_without_effect(read(_read(path), path), path), **given}
+    return {**_with_effect(read(_read(path), path), _WITHOUT_EFFECT[key], path), **given}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -74,16 +79,18 @@ def _of_deployment(found: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _of_endpoint(found: dict[str, Any], path: Path) -> dict[str, Any]:
-    identity = found.pop("identity", None) or {}
-    kind = str(identity.get("type") if isinstance(identity, dict) else identity).replace("_", "").lower()
-    if identity and kind != "systemassigned":
-        raise ConfigInvalid(f"{path} has identity {kind}", advice="system_assigned is what an endpoint gets; leave identity out")
-    return found
+    if not (identity := found.pop("identity", None)):
+        return found
+    said = dict(identity) if isinstance(identity, dict) else {"type": identity}
+    kind = _IDENTITIES.get(str(said.get("type")).replace("_", "").lower())
+    if kind is None:
+        raise ConfigInvalid(f"{path} has identity {said.get('type')}", advice=f"identity.type is {' or '.join(_IDENTITIES.values())}")
+    said["type"] = kind
+    return found if said == {"type": "system_assigned"} else {**found, "identity": said}
 
 
-def _without_effect(found: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Those that have an effect; the others are told. Nobody is kept from waiting: what `async` asks for is waited for as well."""
-    left = sorted(name for name in found if name in _WITHOUT_EFFECT - {"$schema", "name"} or (name == "async" and found[name]))
-    if left:
+def _with_effect(found: dict[str, Any], without: frozenset[str], path: Path) -> dict[str, Any]:
+    """Those that have an effect; the others are told."""
+    if left := sorted(name for name in without if found.get(name)):
         _log.warning("%s of %s has no effect", ", ".join(left), path)
-    return {name: value for name, value in found.items() if name not in _WITHOUT_EFFECT | {"async"}}
+    return {name: value for name, value in found.items() if name not in without | _PASSED_OVER}

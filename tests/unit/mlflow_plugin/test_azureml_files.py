@@ -61,8 +61,18 @@ def test_what_is_not_said_there_is_refused_in_words(tmp_path: Path, content: Any
     assert says in str(refused.value)
 
 
-def test_another_identity_and_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigInvalid, match="userassigned"):
-        endpoint_options(file(tmp_path, {"identity": {"type": "user_assigned"}}, "endpoint-config-file"))
+def test_identity_and_what_describes_are_options(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = {"user_assigned_identities": [{"resource_id": "/subscriptions/s"}]}
+    content = {"identity": {"type": "UserAssigned", **own}, "description": "churn", "properties": {"a": "b"}}
+    found = endpoint_options(file(tmp_path, content, "endpoint-config-file"))
+    assert found == {"identity": {"type": "user_assigned", **own}, "description": "churn"}
+    assert "properties of" in caplog.text
+    assert endpoint_options(file(tmp_path, {"identity": "SystemAssigned"}, "endpoint-config-file")) == {}
+    assert deployment_options(file(tmp_path, {"description": "churn", "properties": {"a": "b"}})) == {"properties": {"a": "b"}}
+
+
+def test_an_identity_of_no_kind_and_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="has identity mine"):
+        endpoint_options(file(tmp_path, {"identity": {"type": "mine"}}, "endpoint-config-file"))
     with pytest.raises(ConfigInvalid, match="can't be read"):
         deployment_options({"deploy-config-file": str(tmp_path / "none.yml")})
