@@ -264,3 +264,11 @@ class SupportsScoringHere(Protocol):
         report: Report,
     ) -> int:
         """How many rows it had; what the options mean is said by `deployer.models.predict`."""
+
+
+@runtime_checkable
+class StandsOnLibraries(Protocol):
+    """A cloud's libraries by their modules' names. They are imported before the first call, by one thread at a time: several clouds' stand on the
+    same ones (requests, urllib3), which a second thread that imports them meanwhile would see half made."""
+
+    libraries: tuple[str, ...]

@@ -32,6 +32,7 @@ class AzureMl:
 
     scheme = "azureml"
     config = AzureMlConfig
+    libraries = ("azure.core.pipeline.transport", "azure.identity", "requests")
 
     def name_for(self, candidate: str) -> DeploymentName:
         return names.name_for(candidate)

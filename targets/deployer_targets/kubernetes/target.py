@@ -31,6 +31,7 @@ class Kubernetes:
 
     scheme = "kubernetes"
     config = KubernetesConfig
+    libraries = ("kubernetes.client", "kubernetes.config")
 
     def name_for(self, candidate: str) -> DeploymentName:
         return names.name_for(candidate)
