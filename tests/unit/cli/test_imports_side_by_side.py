@@ -1,36 +1,34 @@
-"""Several targets in one process: their libraries stand on the same ones, which no two threads may import at once."""
+"""Several targets in one process: their libraries stand on the same ones, which a second thread that imports them meanwhile would see half made."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-_SIDE_BY_SIDE = """
-from concurrent.futures import ThreadPoolExecutor
-from deployer.client import _import_libraries
-from deployer.core import targets
-from deployer.core.target import TargetUri
-import sys, threading
-sys.setswitchinterval(1e-5)
-names = ("sagemaker", "azureml", "kubernetes")
-found = [targets.load(TargetUri.parse(name)) for name in names]
-begin = threading.Barrier(len(found))
-def use(target):
-    begin.wait()
-    _import_libraries(target)
-    return [sys.modules[each] for each in target.libraries]
-with ThreadPoolExecutor(len(found)) as pool:
-    list(pool.map(use, found))
-from azure.core.pipeline.transport import RequestsTransport
-from kubernetes import client
-RequestsTransport(), client.ApiClient
-print("whole")
+import deployer
+from docs.examples.memory_target import Memory
+
+_LIBRARY = """
+import time
+begin = time.monotonic()
+time.sleep(0.2)
+end = time.monotonic()
 """
 
 
-@pytest.mark.parametrize("turn", range(3))
-def test_the_libraries_of_all_targets_are_whole_in_every_thread(turn: int) -> None:
-    done = subprocess.run([sys.executable, "-W", "error::Warning:urllib3", "-c", _SIDE_BY_SIDE], capture_output=True, text=True, check=False)
-    assert done.stdout == "whole\n", done.stderr
+@pytest.mark.usefixtures("cloud")
+def test_libraries_are_imported_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("library_of_here", "library_of_there")
+    for name in names:
+        (tmp_path / f"{name}.py").write_text(_LIBRARY)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    clients = [deployer.get_deploy_client(f"memory:/{each}") for each in ("here", "there")]
+    for client, name in zip(clients, names, strict=True):
+        monkeypatch.setattr(client, "target", type("Standing", (Memory,), {"libraries": (name, "a_library_that_is_not_installed")})())
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda client: client.list_deployments(), clients)) == [[], []]
+    first, second = sorted((sys.modules.pop(name) for name in names), key=lambda module: float(module.begin))
+    assert first.end <= second.begin
