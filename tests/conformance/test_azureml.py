@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from deployer.conformance import Place, SideBySide, TargetContract, TrafficContract, waiting_for_its_own
+from deployer.conformance import Place, SideBySide, TargetContract, TrafficContract, sampled, waiting_for_its_own
 from tests.azureml import AzureMlPlace, BehindAzureEndpoint, running
 
 THREADS = 4
@@ -35,12 +35,6 @@ SAMPLE = frozenset(
     }
 )
 """The promises that are tried of each other way to deploy."""
-
-
-def sampled(contract: type[Any]) -> None:
-    """Leave all but the sample out."""
-    for name in [each for each in dir(contract) if each.startswith("test_") and each not in SAMPLE]:
-        setattr(contract, name, None)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +86,6 @@ class TestBehindAnEndpoint(TargetContract, TrafficContract):
         return behind
 
 
-sampled(TestInPlace)
-sampled(TestBehindAnEndpoint)
+sampled(TestInPlace, SAMPLE)
+sampled(TestBehindAnEndpoint, SAMPLE)
 waiting_for_its_own(TestAzureMl, alone={"test_every_call_throttled_once", "test_a_rollout_whose_outcome_is_not_known_is_left_alone"})
