@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from deployer.core import targets
-from deployer.core.capabilities import StandsOnLibraries, SupportsRunningHere
+from deployer.core.capabilities import SupportsRunningHere
 from deployer.core.options import TargetConfig
 from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, PackagedModel
-from deployer.core.target import Diagnosis, Intent, LogLine, Payload, Target, TargetUri
+from deployer.core.target import Diagnosis, Intent, LogLine, Payload, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Noticed, Report, silent
 from deployer.requests import payloads
@@ -28,8 +25,6 @@ from deployer.verbs.deployment import Deployment, Deployments
 from deployer.verbs.lifecycle import Wish
 from deployer.verbs.optional import Config
 from deployer.verbs.traffic import TrafficVerbs
-
-_IMPORTING = threading.Lock()
 
 
 def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Report = silent) -> DeployClient:
@@ -431,17 +426,9 @@ class DeployClient(TrafficVerbs):
         """A connection for these options: the same one as long as they stay the same."""
         config = config or self._parse(self._settings(None))
         if self._connected is None or self._connected[0] != config:
-            _import_libraries(self.target)
+            targets.import_libraries(self.target)
             self._connected = (config, self.target.connect(self.uri, config))
         return self._connected[1]
-
-
-def _import_libraries(target: Target[Any, Any]) -> None:
-    if isinstance(target, StandsOnLibraries):
-        with _IMPORTING:
-            for each in target.libraries:
-                with suppress(ImportError):  # the target says what to install
-                    import_module(each)
 
 
 def _removed_by(plan: Plan[Any]) -> tuple[str, ...]:

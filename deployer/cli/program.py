@@ -130,7 +130,7 @@ class Program(LazyGroup):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         session = Session()
-        # The clouds' libraries silence urllib3 about what it could use, but only as long as no two of them are imported at once.
+        # What urllib3 says of its own optional parts is no word to users; the clouds' libraries silence it, but not in every thread.
         warnings.filterwarnings("ignore", module=r"urllib3\.")
         try:
             code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=session, **extra)

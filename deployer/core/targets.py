@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from deployer.core.capabilities import (
+    StandsOnLibraries,
     SupportsCredentials,
     SupportsEndpoints,
     SupportsExplanations,
@@ -44,6 +48,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "endpoints apart from deployments": SupportsEndpoints,
 }
 """What each verb needs of a target: these methods of the contract, or a capability."""
+_IMPORTING = threading.Lock()
 
 
 def available() -> Mapping[str, EntryPoint]:
@@ -77,6 +82,15 @@ def target_class(entry: EntryPoint) -> Any:
         if error.name and entry.module.startswith(error.name):
             raise ConfigInvalid(f"the target {entry.name} is registered but its module {entry.module} is not there", why=str(error)) from error
         raise _extra_missing(entry, error) from error
+
+
+def import_libraries(target: Target[Any, Any]) -> None:
+    """Import what a target stands on, one thread at a time. What isn't installed is passed over: the target says what to install."""
+    if isinstance(target, StandsOnLibraries):
+        with _IMPORTING:
+            for each in target.libraries:
+                with suppress(ImportError):
+                    import_module(each)
 
 
 def supports(target: Any, verb: str) -> bool:

@@ -33,7 +33,7 @@ class SageMaker:
 
     scheme = "sagemaker"
     config = SageMakerConfig
-    libraries = ("boto3", "botocore.httpsession")
+    libraries = ("botocore.session", "botocore.httpsession")
 
     def name_for(self, candidate: str) -> DeploymentName:
         return names.name_for(candidate)
