@@ -9,11 +9,9 @@ from azure.ai.ml.constants import ListViewType
 from azure.ai.ml.entities import Environment, Model
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ClientSecretCredential, DefaultAzureCredential
+from workspace import client, place, said
 
 directory, name, downloads = sys.argv[1:]
-place = [os.environ[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
-client = MLClient(DefaultAzureCredential(), *place)
-said = {}
 
 
 def refused(what, call):

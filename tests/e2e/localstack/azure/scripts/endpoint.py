@@ -3,41 +3,19 @@
 MODELS holds the folders blue, green and broken.
 """
 
-import contextlib
 import json
-import os
 import sys
 import tempfile
 
 import requests
-from azure.ai.ml import MLClient
-from azure.ai.ml.entities import Environment, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model, OnlineRequestSettings
+from azure.ai.ml.entities import ManagedOnlineDeployment, ManagedOnlineEndpoint, Model, OnlineRequestSettings
 from azure.core.exceptions import HttpResponseError
-from azure.identity import DefaultAzureCredential
+from workspace import client, done, environment, refused, said
 
 image, models, name = sys.argv[1:]
-place = [os.environ[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
-client = MLClient(DefaultAzureCredential(), *place)
 endpoints, deployments = client.online_endpoints, client.online_deployments
-said = {}
 
-
-def refused(what, call):
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            call()
-    except HttpResponseError as refusal:
-        said[what] = [refusal.status_code, refusal.error.code if refusal.error else ""]
-
-
-def done(poller):
-    with contextlib.redirect_stdout(sys.stderr):  # the SDK prints dots
-        return poller.result()
-
-
-routes = {f"{each}_route": {"port": 8080, "path": "/ping"} for each in ("liveness", "readiness")}
-environment = Environment(name=name, version="1", image=image, inference_config={**routes, "scoring_route": {"port": 8080, "path": "/invocations"}})
-client.environments.create_or_update(environment)
+environment(name, image)
 
 
 def deployment(which, **more):

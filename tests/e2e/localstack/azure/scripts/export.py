@@ -2,16 +2,13 @@
 
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 
-from azure.ai.ml import MLClient, load_environment, load_model, load_online_deployment, load_online_endpoint
-from azure.identity import DefaultAzureCredential
+from azure.ai.ml import load_environment, load_model, load_online_deployment, load_online_endpoint
+from workspace import client
 
 directory, request = Path(sys.argv[1]), sys.argv[2]
-place = [os.environ[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
-client = MLClient(DefaultAzureCredential(), *place)
 
 with contextlib.redirect_stdout(sys.stderr):  # the SDK prints dots
     client.models.create_or_update(load_model(directory / "model.yml"))

@@ -2,16 +2,13 @@
 
 import contextlib
 import json
-import os
 import sys
 
 import requests
-from azure.ai.ml import MLClient
 from azure.ai.ml.entities import Environment, ManagedOnlineDeployment, ManagedOnlineEndpoint, Model
-from azure.identity import DefaultAzureCredential
+from workspace import client
 
 image, model, name, question = sys.argv[1:]
-client = MLClient(DefaultAzureCredential(), *(os.environ[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")))
 routes = {"liveness_route": "/ping", "readiness_route": "/ping", "scoring_route": "/invocations"}
 inference = {route: {"port": 8080, "path": path} for route, path in routes.items()}
 with contextlib.redirect_stdout(sys.stderr):
