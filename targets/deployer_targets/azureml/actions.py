@@ -7,15 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 _ML = "Microsoft.MachineLearningServices/workspaces"
-NEEDED: Mapping[str, str] = {
+_ACI = "Microsoft.ContainerInstance"
+_ALWAYS: Mapping[str, str] = {
     f"{_ML}/read": "every verb",
     f"{_ML}/datastores/read": "every verb",
     f"{_ML}/datastores/listSecrets/action": "every verb, where the store takes signatures",
+    f"{_ML}/onlineEndpoints/read": "every verb",
+}
+"""Each action, and what needs it. A name is looked for among endpoints first, a container group's too."""
+_OF_ENDPOINTS: Mapping[str, str] = {
     f"{_ML}/models/versions/read": "create and update",
     f"{_ML}/models/versions/write": "create, update and delete",
     f"{_ML}/environments/versions/read": "create and update",
     f"{_ML}/environments/versions/write": "create, update and delete",
-    f"{_ML}/onlineEndpoints/read": "every verb",
     f"{_ML}/onlineEndpoints/write": "create and update",
     f"{_ML}/onlineEndpoints/delete": "delete",
     f"{_ML}/onlineEndpoints/listKeys/action": "create, update and predict, with auth_mode key",
@@ -27,28 +31,22 @@ NEEDED: Mapping[str, str] = {
     f"{_ML}/onlineEndpoints/deployments/getLogs/action": "logs",
     "Microsoft.Insights/metrics/read": "checks of a rollout",
 }
-"""Each action, and what needs it."""
-OF_CLUSTERS: Mapping[str, str] = {f"{_ML}/computes/read": "compute aks"}
-"""Those that an attached cluster takes beside them."""
-
-_ACI = "Microsoft.ContainerInstance"
-OF_GROUPS: Mapping[str, str] = {
-    f"{_ML}/read": "every verb",
-    f"{_ML}/datastores/read": "every verb",
-    f"{_ML}/datastores/listSecrets/action": "every verb, where the store takes signatures",
-    f"{_ML}/onlineEndpoints/read": "every verb: a name is an endpoint's or a group's",
-    f"{_ACI}/containerGroups/read": "every verb",
-    f"{_ACI}/containerGroups/write": "create and update",
-    f"{_ACI}/containerGroups/delete": "update and delete",
-    f"{_ACI}/containerGroups/containers/logs/read": "create, update and logs",
-    f"{_ACI}/locations/usages/read": "doctor",
+_BY_COMPUTE: Mapping[str, Mapping[str, str]] = {
+    "managed": _OF_ENDPOINTS,
+    "aks": {**_OF_ENDPOINTS, f"{_ML}/computes/read": "compute aks"},
+    "aci": {
+        f"{_ACI}/containerGroups/read": "every verb",
+        f"{_ACI}/containerGroups/write": "create and update",
+        f"{_ACI}/containerGroups/delete": "update and delete",
+        f"{_ACI}/containerGroups/containers/logs/read": "create, update and logs",
+        f"{_ACI}/locations/usages/read": "doctor",
+    },
 }
-"""Those of container groups, which need no model or environment of the workspace."""
 
 
 def needed(compute: str) -> Mapping[str, str]:
     """The actions that a caller needs, by compute."""
-    return OF_GROUPS if compute == "aci" else {**NEEDED, **(OF_CLUSTERS if compute == "aks" else {})}
+    return {**_ALWAYS, **_BY_COMPUTE[compute]}
 
 
 def lacking(wanted: Iterable[str], permissions: Iterable[Mapping[str, Any]]) -> list[str]:
