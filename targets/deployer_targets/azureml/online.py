@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName, Share
@@ -45,6 +46,9 @@ class AzureResource:
         """These of the document, where it has them, and all properties that can be written: what an update leaves out is reset."""
         kept = {key: value for key, value in self.properties.items() if key not in _READ_ONLY}
         return {**{key: self.document[key] for key in keys if self.document.get(key)}, "properties": kept}
+
+
+Found = TypeVar("Found", bound=AzureResource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,25 @@ def remove(name: str, these: Collection[str], cloud: AzureMlCloud, seconds: floa
     for left in looks:
         if not left:
             return
+
+
+def watched(
+    name: str, what: str, look: Callable[[], Found | None], cloud: AzureMlCloud, seconds: float, *, begun: float | None = None
+) -> Iterator[Found | None]:
+    """What is found at each look at something under way, until whoever asks has seen enough.
+
+    Args:
+        begun: since when the seconds count, by the monotonic clock; None: from now.
+
+    Raises:
+        TimedOut: the seconds are over; says what `what` is then.
+    """
+
+    def out_of_time(found: Found | None) -> DeployerError:
+        return late(name, f"{what} is {found.state if found else 'gone'}", seconds)
+
+    waited = time.monotonic() - begun if begun is not None else 0.0
+    return poll(look, seconds=seconds - waited, late=out_of_time, pauses=LOOKS, sleep=cloud.connection.sleep)
 
 
 def late(name: str, what: str, seconds: float) -> DeployerError:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from deployer.core import generations
 from deployer.core.plan import Effect, Progress, Step
-from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Observed, Resource, Status
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import blobs, names, online
@@ -35,14 +35,7 @@ class DeleteEndpoint(Step[AzureMlCloud]):
             return False
         path = online.endpoint_path(self.name)
         online.when_free(self.name, cloud, lambda: cloud.change("DELETE", path), self.timeout_seconds)
-        looks = poll(
-            lambda: online.endpoint(self.name, cloud),
-            seconds=self.timeout_seconds,
-            late=lambda left: online.late(self.name, f"the endpoint is {left.state if left else 'gone'}", self.timeout_seconds),
-            pauses=online.LOOKS,
-            sleep=cloud.connection.sleep,
-        )
-        for left in looks:
+        for left in online.watched(self.name, "the endpoint", partial(online.endpoint, self.name, cloud), cloud, self.timeout_seconds):
             if left is None:
                 return True
             progress.note(left.state)

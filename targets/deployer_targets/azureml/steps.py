@@ -6,11 +6,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deployer.core.plan import Effect, Progress, Step
-from deployer.core.seam import ensure, poll
+from deployer.core.seam import ensure
 from deployer.core.state import DeploymentName, Digest, Record, Resource, Share, short
 from deployer.errors import Conflict, ModelInvalid, Refused, RolloutFailed
 from deployer_targets.azureml import bodies, cluster, names, online, upload
@@ -235,14 +236,8 @@ class AwaitDeployment(Step[AzureMlCloud]):
             if status == "Succeeded":
                 return False
             progress.note(f"{status}, the container is started and loads the model")
-        looks = poll(
-            lambda: online.deployment(at, called, cloud),
-            seconds=begin + self.timeout_seconds - time.monotonic(),
-            late=lambda found: online.late(at, f"deployment {called} is {found.state if found else 'gone'}", self.timeout_seconds),
-            pauses=online.LOOKS,
-            sleep=cloud.connection.sleep,
-        )
-        for found in looks:
+        look = partial(online.deployment, at, called, cloud)
+        for found in online.watched(at, f"deployment {called}", look, cloud, self.timeout_seconds, begun=begin):
             if found is None or found.state == "Deleting":
                 raise Conflict(f"deployment {called} of {at} was removed by somebody else", advice="deploy get shows what is there")
             if found.generation != self.generation:
@@ -250,17 +245,11 @@ class AwaitDeployment(Step[AzureMlCloud]):
             if found.state == "Succeeded":
                 return False
             if not found.busy:
-                raise self._failed(cloud, why or f"Azure says {found.state} of deployment {called}")
+                raise cannot_serve(
+                    self.name, self.generation, why or f"Azure says {found.state} of deployment {called}", last_lines(at, called, cloud)
+                )
             progress.note(found.state)
         return False
-
-    def _failed(self, cloud: AzureMlCloud, why: str) -> RolloutFailed:
-        return RolloutFailed(
-            f"{self.name} can't serve {self.generation}",
-            why=why,
-            advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
-            lines=last_lines(cloud.endpoint_of(self.name), self.called, cloud),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,14 +386,7 @@ def await_endpoint(name: str, cloud: AzureMlCloud, timeout_seconds: float, progr
         progress.note(status)
     if status in ("Failed", "Canceled"):
         raise Refused(f"Azure could not change the endpoint {name}", why=why)
-    looks = poll(
-        lambda: online.endpoint(name, cloud),
-        seconds=begin + timeout_seconds - time.monotonic(),
-        late=lambda found: online.late(name, f"the endpoint is {found.state if found else 'gone'}", timeout_seconds),
-        pauses=online.LOOKS,
-        sleep=cloud.connection.sleep,
-    )
-    for found in looks:
+    for found in online.watched(name, "the endpoint", partial(online.endpoint, name, cloud), cloud, timeout_seconds, begun=begin):
         if found is None:
             raise changed_by_another(name, "it is gone")
         if not found.busy:
@@ -422,6 +404,15 @@ def asset_path(resource: Resource) -> str:
     """Where a version of a model or an environment is, below its workspace."""
     called, _, version = resource.name.rpartition(":")
     return f"{resource.kind}s/{called}/versions/{version}"
+
+
+def cannot_serve(name: DeploymentName, generation: str, why: str, lines: tuple[str, ...]) -> RolloutFailed:
+    return RolloutFailed(
+        f"{name} can't serve {generation}",
+        why=why,
+        advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
+        lines=lines,
+    )
 
 
 def changed_by_another(name: str, now: str) -> Conflict:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from deployer.core.seam import poll
 from deployer.core.state import DeploymentName
 from deployer.errors import DeployerError
 from deployer_targets.azureml import names, online
@@ -129,14 +129,7 @@ def delete(name: str, cloud: AzureMlCloud, seconds: float) -> bool:
     if settle(name, cloud, seconds) is None:
         return False
     online.when_free(name, cloud, lambda: change(cloud, "DELETE", name), seconds)
-    looks = poll(
-        lambda: find(name, cloud),
-        seconds=seconds,
-        late=lambda left: online.late(name, f"the container group is {left.state if left else 'gone'}", seconds),
-        pauses=online.LOOKS,
-        sleep=cloud.connection.sleep,
-    )
-    for left in looks:
+    for left in online.watched(name, "the container group", partial(find, name, cloud), cloud, seconds):
         if left is None:
             break
     return True
@@ -144,14 +137,7 @@ def delete(name: str, cloud: AzureMlCloud, seconds: float) -> bool:
 
 def settle(name: DeploymentName | str, cloud: AzureMlCloud, seconds: float, note: Callable[[str], None] = lambda _: None) -> ContainerGroup | None:
     """The group once Azure is done with it; None where there is none."""
-    looks = poll(
-        lambda: find(name, cloud),
-        seconds=seconds,
-        late=lambda found: online.late(name, f"the container group is {found.state if found else 'gone'}", seconds),
-        pauses=online.LOOKS,
-        sleep=cloud.connection.sleep,
-    )
-    for found in looks:
+    for found in online.watched(name, "the container group", partial(find, name, cloud), cloud, seconds):
         if found is None or not found.under_way:
             return found
         note(found.state)

@@ -11,7 +11,7 @@ from typing import Any
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Record, Resource
-from deployer.errors import ConfigInvalid, Conflict, RolloutFailed
+from deployer.errors import ConfigInvalid, Conflict
 from deployer_targets.azureml import names, online
 from deployer_targets.azureml.aci import bodies, groups, vault
 from deployer_targets.azureml.aci.groups import ContainerGroup
@@ -20,7 +20,7 @@ from deployer_targets.azureml.bodies import PORT, READY
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.ledger import BlobLedger
-from deployer_targets.azureml.steps import location_of
+from deployer_targets.azureml.steps import cannot_serve, location_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,16 +152,12 @@ class AwaitGroup(Step[AzureMlCloud]):
         )
         for group, answer in looks:
             if group is None or group.runs != self.generation:
-                raise Conflict(f"container group {self.name} was changed by somebody else", advice="deploy get shows what is there")
+                raise _changed_by_another(self.name)
             if answer == "200":
                 return False
             if group.state == "Failed" or group.crash:
-                raise RolloutFailed(
-                    f"{self.name} can't serve {self.generation}",
-                    why=why or group.crash or "Azure says Failed of the container group",
-                    advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
-                    lines=groups.last_lines(self.name, cloud),
-                )
+                said = why or group.crash or "Azure says Failed of the container group"
+                raise cannot_serve(self.name, self.generation, said, groups.last_lines(self.name, cloud))
             progress.note(f"{group.state}, the container loads the model")
         return False
 
@@ -189,7 +185,7 @@ class ConfirmGroup(Step[AzureMlCloud]):
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
         found = groups.find(self.name, cloud)
         if found is None or found.runs != self.generation:
-            raise Conflict(f"container group {self.name} was changed by somebody else", advice="deploy get shows what is there")
+            raise _changed_by_another(self.name)
         wanted = tags_for(self.name, self.tags, serving=self.generation, since=found.tags.get(names.TAG_SINCE, ""))
         if {**found.tags, names.TAG_SINCE: ""} == {**wanted, names.TAG_SINCE: ""}:
             return False
@@ -237,3 +233,7 @@ def tags_for(name: DeploymentName, own: Mapping[str, str], *, serving: str | Non
     """A group's tags: the user's own, and ours."""
     told = {names.TAG_SERVING: serving, names.TAG_CANDIDATE: candidate if candidate != serving else None, names.TAG_SINCE: since}
     return {**own, names.TAG_DEPLOYMENT: name, **{key: value for key, value in told.items() if value}}
+
+
+def _changed_by_another(name: DeploymentName) -> Conflict:
+    return Conflict(f"container group {name} was changed by somebody else", advice="deploy get shows what is there")
