@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -15,14 +15,23 @@ from deployer_localstack.http.server import StartResponse
 class AzureError(Exception):
     """A refusal: the service's code, what it says, and the HTTP status."""
 
-    def __init__(self, code: str, message: str, status: int = 400, *, target: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int = 400,
+        *,
+        target: str = "",
+        headers: Mapping[str, str] | None = None,
+        details: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         super().__init__(message)
         self.code, self.message, self.status, self.target = code, message, status, target
-        self.headers = dict(headers or {})
+        self.headers, self.details = dict(headers or {}), [*details]
 
     def document(self) -> dict[str, Any]:
         """As ARM has it: Azure/azure-resource-manager-rpc, "Error response content"."""
-        said = {"code": self.code, "message": self.message, "details": [], "additionalInfo": []}
+        said = {"code": self.code, "message": self.message, "details": self.details, "additionalInfo": []}
         return {**said, **({"target": self.target} if self.target else {})}
 
 

@@ -17,6 +17,7 @@ from deployer_localstack.azure.arm.api import ResourceManager
 from deployer_localstack.azure.arm.computes import Computes
 from deployer_localstack.azure.arm.deployments import OnlineDeployments
 from deployer_localstack.azure.arm.endpoints import OnlineEndpoints
+from deployer_localstack.azure.arm.quotas import Quotas
 from deployer_localstack.azure.arm.store import Workspace
 from deployer_localstack.azure.dataplane import AzureDataplane
 from deployer_localstack.azure.entra import Entra
@@ -47,12 +48,14 @@ class Azure:
         entra = Entra(self.settings)
         self._registry, self._operations = ContainerRegistry(options, registry, entra), Operations()
         dataplane = AzureDataplane(options.directory, self.settings, self._registry, self._store)
-        endpoints = OnlineEndpoints(self.settings, self._operations, entra)
-        deployments = OnlineDeployments(self.settings, self._operations, dataplane)
+        quotas = Quotas(self.settings, self._workspace)
+        endpoints = OnlineEndpoints(self.settings, self._operations, entra, quotas)
+        deployments = OnlineDeployments(self.settings, self._operations, dataplane, quotas)
         self._metrics, self._computes = EndpointMetrics(), Computes(self.settings, self._operations)
         parts = (endpoints.operations, deployments.operations, self._metrics.operations, self._computes.operations)
         self._groups = ContainerGroups(self.settings, self._operations, GroupDataplane(options.directory, self.settings, self._registry))
-        manager = ResourceManager(self.settings, self._workspace, self._operations, *parts, elsewhere=self._groups.operations)
+        elsewhere = {**self._groups.operations, **quotas.operations}
+        manager = ResourceManager(self.settings, self._workspace, self._operations, *parts, elsewhere=elsewhere)
         scoring = Scoring(self.settings, self._workspace, entra, self._metrics)
         gateway = Gateway(entra, manager, BlobService(self._store, entra), scoring)
         authority = Authority.kept(options.directory, "deployer local Azure")

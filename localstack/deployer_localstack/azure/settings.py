@@ -19,6 +19,9 @@ class AzureSettings(CloudSettings):
         azure_deployment_seconds: likewise a deployment's; the container's start comes on top only where it takes longer.
         azure_startup_timeout_seconds: the longest wait for the first probe that succeeds.
         azure_container_exits: a container that exits this many times before it answers fails its deployment.
+        azure_most_endpoints: that the region allows, those on clusters counted with them.
+        azure_most_deployments: likewise, of all endpoints together.
+        azure_family_vcpus: what each family of instances may have of them.
         azure_compute: name of the attached cluster of Kubernetes that is there from the start and after a reset; none where it is empty.
         azure_backoff_seconds: before a container of a group that has ended is started again for the first time; then twice as long each time.
         azure_restart_seconds: how long a container group is away as it is started again, besides what its containers take.
@@ -34,6 +37,9 @@ class AzureSettings(CloudSettings):
     azure_deployment_seconds: float = 0.0
     azure_startup_timeout_seconds: float = 600.0
     azure_container_exits: int = 3
+    azure_most_endpoints: int = 100
+    azure_most_deployments: int = 500
+    azure_family_vcpus: int = 1000
     azure_compute: str = "aks"
     azure_backoff_seconds: float = 1.0
     azure_restart_seconds: float = 0.0

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from deployer.core.ledger import ROOT
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
-from deployer_targets.azureml import actions, blobs, cluster, images, names
+from deployer_targets.azureml import actions, blobs, cluster, images, names, online, quotas
 from deployer_targets.azureml.aci import groups
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.steps import location_of
 
-_MOST_ENDPOINTS = 100
+_MOST_ENDPOINTS, _MOST_DEPLOYMENTS = 100, 500
 _AUTHORIZATION_API = "2022-04-01"
 
 
@@ -28,6 +29,8 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
         return
     yield _looked("permissions", lambda: _permissions(cloud))
     yield _looked("endpoints", lambda: _endpoints(cloud))
+    if cloud.config.compute == "managed":
+        yield _looked("quota", lambda: quotas.finding(cloud))
     if cloud.config.compute == "aks":
         yield _looked("compute", lambda: cluster.finding(cloud))
     if cloud.config.compute == "aci":
@@ -72,8 +75,13 @@ def _permissions(cloud: AzureMlCloud) -> Diagnosis | str:
 def _endpoints(cloud: AzureMlCloud) -> Diagnosis | str:
     found = list(cloud.pages("onlineEndpoints"))
     ours = sum(names.TAG_DEPLOYMENT in (each.get("tags") or {}) for each in found)
-    told = f"{len(found)} of {_MOST_ENDPOINTS} that a region allows are in this workspace, {ours} of them ours"
-    if len(found) >= _MOST_ENDPOINTS:
+    with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
+        inside = sum(pool.map(lambda each: len(list(online.deployments(str(each["name"]), cloud))), found))
+    told = (
+        f"{len(found)} of {_MOST_ENDPOINTS} that a region usually allows are in this workspace, {ours} of them ours; "
+        f"{inside} of {_MOST_DEPLOYMENTS} deployments"
+    )
+    if len(found) >= _MOST_ENDPOINTS or inside >= _MOST_DEPLOYMENTS:
         return Diagnosis("endpoints", Verdict.WRONG, told, "delete some, or ask for more: the quota page of Azure ML studio")
     return told
 

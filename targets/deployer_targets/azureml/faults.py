@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from deployer.core import seam
@@ -12,6 +13,8 @@ from deployer.errors import CredentialsInvalid, DeployerError, PermissionDenied,
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 _QUOTA = re.compile(r"quota|OutOfCapacity|SkuNotAvailable|NotEnoughCapacity", re.IGNORECASE)
+_WRAPPED = re.compile(r"error detail: (\{.*\})", re.DOTALL)
+_SEE = re.compile(r"\s*Please see troubleshooting guide.*", re.DOTALL)
 _BLOB_ERROR = re.compile(rb"<Code>([^<]*)</Code>\s*<Message>([^<]*)</Message>")
 _LOGIN = "az login, or the AZURE_* variables of an application; -C credential chooses one kind"
 
@@ -86,6 +89,8 @@ def _said(error: ApiError, operation: str) -> DeployerError:
     code, why = error.error_code, f"{error.error_code}: {error.message}" if error.error_code else error.message
     if error.status == 401:
         return CredentialsInvalid(f"{operation}: Azure does not take the credentials", why=why, advice=_LOGIN)
+    if error.status not in _TRANSIENT and (_QUOTA.search(code) or _QUOTA.search(error.message)):
+        return QuotaExceeded(f"{operation}: the quota doesn't allow it", why=why, advice=_more_quota(error.message))
     if error.status == 403:
         return PermissionDenied(
             f"{operation} is not allowed", why=why, advice="deploy doctor lists what is missing; docs/azureml.md has the role that is needed"
@@ -94,11 +99,15 @@ def _said(error: ApiError, operation: str) -> DeployerError:
         return kind(f"{operation}: {error.message}", why=code)
     if error.status in _TRANSIENT:
         return TargetUnavailable(f"{operation}: Azure can't do it now", why=why)
-    if _QUOTA.search(code) or _QUOTA.search(error.message):
-        return QuotaExceeded(
-            f"{operation}: the quota doesn't allow it", why=why, advice="another instance_type, fewer instances, or ask for more: az vm list-usage"
-        )
     return Refused(f"{operation} is refused", why=why)
+
+
+def _more_quota(message: str) -> str:
+    counted = re.search(r"(endpoint|deployment) quota", message, re.IGNORECASE)
+    if counted:
+        listing = "deploy list-endpoints" if counted[1].lower() == "endpoint" else "deploy list"
+        return f"delete {counted[1].lower()}s that nobody needs ({listing}), or ask for more: the quota page of Azure ML studio"
+    return "another instance_type, fewer instances, in_place: true for an update, or ask for more: deploy doctor says what is free"
 
 
 def _read(body: bytes) -> tuple[str, str]:
@@ -110,7 +119,19 @@ def _read(body: bytes) -> tuple[str, str]:
     except ValueError:
         return "", ""
     found = document.get("error") if isinstance(document, dict) else None
-    return _innermost(found) if isinstance(found, dict) else ("", "")
+    if not isinstance(found, dict):
+        return "", ""
+    inner, message = _innermost(found)
+    return inner, _plain(message)
+
+
+def _plain(message: str) -> str:
+    """What a service behind Azure ML said, without the document that it said it in."""
+    if match := _WRAPPED.search(message):
+        with suppress(ValueError):
+            errors = json.loads(match[1]).get("errors") or {}
+            message = next((str(each[0]) for each in errors.values() if each), message)
+    return _SEE.sub("", message).strip('"')
 
 
 def _innermost(error: Mapping[str, Any]) -> tuple[str, str]:

@@ -41,7 +41,7 @@ TAG_ENDPOINT = "deployer-endpoint"
 OUR_TAGS = frozenset({TAG_DEPLOYMENT, TAG_SERVING, TAG_CANDIDATE, TAG_SINCE, TAG_GENERATION, TAG_IN_PLACE, TAG_ENDPOINT})
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{1,30}[a-z0-9])")
-_LONGEST = 32
+_LONGEST, _LONGEST_TOGETHER = 32, 62
 _GENERATION = re.compile(r"g([0-9a-f]{10})")
 
 
@@ -50,6 +50,20 @@ def name_for(candidate: str) -> DeploymentName:
     text = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
     text = re.sub(r"^(?=[^a-z])", "m-", text)[:_LONGEST].strip("-")
     return DeploymentName(text if _NAME.fullmatch(text) else f"model-{text}".strip("-")[:_LONGEST].strip("-"))
+
+
+def check_together(endpoint: str, deployment: str) -> None:
+    """Return if a cluster can have a deployment of this name behind an endpoint of that one.
+
+    Raises:
+        ConfigInvalid: they are too long together.
+    """
+    if (length := len(endpoint) + len(deployment)) > _LONGEST_TOGETHER:
+        raise ConfigInvalid(
+            f"endpoint {endpoint} and deployment {deployment} have {length} characters together: "
+            f"at most {_LONGEST_TOGETHER} on a cluster of Kubernetes",
+            advice="choose a shorter name",
+        )
 
 
 def check_name(name: str) -> DeploymentName:

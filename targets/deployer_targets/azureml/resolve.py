@@ -51,6 +51,7 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
     if wrong := config.misplaced():
         raise ConfigInvalid(wrong, advice="deploy help -t azureml says what each option takes")
     if config.compute == "aks":
+        names.check_together(request.endpoint or request.name, request.name if request.endpoint else "")
         cluster.refuse_what_it_lacks(config, cloud)
     if not config.synchronous:
         raise ConfigInvalid("traffic goes to a deployment once it is ready, so a deploy has to be waited for", advice="leave synchronous out")

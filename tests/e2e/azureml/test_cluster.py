@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import deployer
 import deployer_localstack as localstack
 from deployer.core.state import DeploymentName
 from deployer.core.target import Verdict
@@ -15,6 +17,7 @@ from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import cluster, doctor, listing
 from tests.azureml import AzureHere, AzureMlPlace, running
 from tests.e2e.localstack.azure import sdk
+from tests.local_clouds import model_in
 
 SIZES = {"small": {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}}}, "gpu": {"resources": {"limits": {"cpu": "4", "nvidia.com/gpu": 1}}}}
 MODELS = {
@@ -59,6 +62,13 @@ def test_what_the_cluster_lacks_is_said_in_words(here: AzureHere, options: dict[
         cluster.refuse_what_it_lacks(cloud.config, cloud)
     assert says in refused.value.message
     assert advises in refused.value.advice
+
+
+def test_names_that_are_too_long_together_are_refused(here: AzureHere, tmp_path: Path) -> None:
+    client = deployer.get_deploy_client("azureml")
+    model_in(tmp_path, 2)
+    with pytest.raises(ConfigInvalid, match="have 63 characters together: at most 62"):
+        client.plan("b" * 31, str(tmp_path), endpoint="e" * 32, packages="image", config={"compute": "aks", "compute_target": "aks"})
 
 
 def test_what_the_cluster_has_is_taken(here: AzureHere) -> None:

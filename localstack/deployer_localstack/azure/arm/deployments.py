@@ -18,6 +18,7 @@ from deployer_localstack.azure.arm.documents import page
 from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.endpoints import found
 from deployer_localstack.azure.arm.online import OnlineDeployment, OnlineEndpoint, deployment_document, refuse_name, refuse_under_way
+from deployer_localstack.azure.arm.quotas import Quotas
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Version, Workspace
 from deployer_localstack.azure.dataplane import AzureDataplane, ContainerPlan
@@ -38,8 +39,8 @@ _PROBE = {"initialDelay": "PT10S", "period": "PT10S", "failureThreshold": 30}
 class OnlineDeployments:
     """The operations on deployments."""
 
-    def __init__(self, settings: AzureSettings, operations: Operations, dataplane: AzureDataplane) -> None:
-        self._settings, self._running, self._dataplane = settings, operations, dataplane
+    def __init__(self, settings: AzureSettings, operations: Operations, dataplane: AzureDataplane, quotas: Quotas) -> None:
+        self._settings, self._running, self._dataplane, self._quotas = settings, operations, dataplane, quotas
         self.operations: Mapping[str, Callable[[Workspace, ResourceRequest, int], JsonAnswer]] = {
             "OnlineDeployments_List": self._list,
             "OnlineDeployments_Get": self._get,
@@ -63,6 +64,7 @@ class OnlineDeployments:
         if not present and len(endpoint.deployments) >= _MOST:
             raise AzureError("QuotaExceeded", f"Endpoint {endpoint.name} has {_MOST} deployments, and may have no more.")
         _refuse(workspace, endpoint, name, asked)
+        self._quotas.refuse_deployment(present.document if present else None, asked.document, managed=not endpoint.compute)
         plan = _plan(workspace, endpoint.name, name, asked.properties)
         deployment = present or OnlineDeployment(name, {})
         same = bool(present and present.serving) and _runs_the_same(deployment.served, asked.document)

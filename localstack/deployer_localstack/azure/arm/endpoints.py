@@ -14,6 +14,7 @@ from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import kubernetes, polling, traffic
 from deployer_localstack.azure.arm.documents import page
 from deployer_localstack.azure.arm.online import OnlineEndpoint, endpoint_document, identities_of, refuse_name, refuse_under_way
+from deployer_localstack.azure.arm.quotas import Quotas
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
 from deployer_localstack.azure.entra import Entra
@@ -26,8 +27,8 @@ _AUTH_MODES = {"key": "Key", "amltoken": "AMLToken", "aadtoken": "AADToken"}
 class OnlineEndpoints:
     """The operations on endpoints."""
 
-    def __init__(self, settings: AzureSettings, operations: Operations, entra: Entra) -> None:
-        self._settings, self._running, self._entra = settings, operations, entra
+    def __init__(self, settings: AzureSettings, operations: Operations, entra: Entra, quotas: Quotas) -> None:
+        self._settings, self._running, self._entra, self._quotas = settings, operations, entra, quotas
         self.operations: Mapping[str, Callable[[Workspace, ResourceRequest, int], JsonAnswer]] = {
             "OnlineEndpoints_List": self._list,
             "OnlineEndpoints_Get": self._get,
@@ -57,6 +58,8 @@ class OnlineEndpoints:
                 raise AzureError("BadRequest", "authMode of an endpoint can't be changed.", target="authMode")
             if "identity" in asked.document and identities_of(present.document) != identities_of(asked.document):
                 raise AzureError("BadRequest", "identity of an endpoint can't be changed.", target="identity")
+        else:
+            self._quotas.refuse_endpoint()
         compute = kubernetes.compute_of(workspace, present, properties)
         states = {key: each.state for key, each in present.deployments.items()} if present else {}
         properties |= {"authMode": mode, "traffic": traffic.checked(properties.get("traffic"), states)}

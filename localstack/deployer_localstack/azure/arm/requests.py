@@ -54,10 +54,13 @@ _ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", _DEPLOYMENTS + "/{deployment}/getlogs"): "OnlineDeployments_GetLogs",
 }
 _GROUP = "subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.containerinstance/containergroups"
-# Of Azure/azure-rest-api-specs, containerinstance.
+_REGION = "subscriptions/{subscription}/providers/microsoft.machinelearningservices/locations/{location}"
+# Of Azure/azure-rest-api-specs, containerinstance and machinelearningservices.
 _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/containergroups"): "ContainerGroups_List",
     ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/locations/{location}/usages"): "Location_ListUsage",
+    ("GET", _REGION + "/usages"): "Usages_List",
+    ("GET", _REGION + "/vmsizes"): "VirtualMachineSizes_List",
     ("GET", _GROUP): "ContainerGroups_ListByResourceGroup",
     **{
         (method, _GROUP + "/{containergroup}"): f"ContainerGroups_{operation}"

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from deployer.core.state import DeploymentName
 from deployer.errors import DeployerError
-from deployer_targets.azureml import names, online
+from deployer_targets.azureml import names, online, regions
 from deployer_targets.azureml.bodies import PORT, SCORING
 from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
 from deployer_targets.azureml.faults import Absent
@@ -166,9 +166,8 @@ def path(name: str) -> str:
 
 def usages(location: str, cloud: AzureMlCloud) -> Mapping[str, tuple[float, float]]:
     """What a region has in use and allows, by name."""
-    base = f"{cloud.connection.cloud.resource_manager}/subscriptions/{cloud.workspace.subscription}/providers/Microsoft.ContainerInstance"
-    answer = _at(cloud, "GET", f"{base}/locations/{location}/usages", operation="usages of container groups").document
-    return {str(each["name"]["value"]): (float(each["currentValue"]), float(each["limit"])) for each in answer.get("value") or ()}
+    found = regions.listed(cloud, "Microsoft.ContainerInstance", location, "usages", API)
+    return {str(each["name"]["value"]): (float(each["currentValue"]), float(each["limit"])) for each in found}
 
 
 def _send(cloud: AzureMlCloud, method: str, below: str, body: Any = None, **query: str) -> AzureAnswer:

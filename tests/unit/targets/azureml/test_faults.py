@@ -12,6 +12,14 @@ from deployer_targets.azureml.faults import Absent, ApiError, AzureFaults, Overt
 FAULTS = AzureFaults("workspace w, resource group g")
 
 
+OUT_OF_CORES = (
+    'InferencingClient HttpRequest error, error detail: {"errors":{"VmSize":["Not enough quota available for Standard_F4s_v2. '
+    "Current usage/limit: 0/6. Additional needed: 8 Please see troubleshooting guide, available here: https://aka.ms/oe-tsg#error-outofquota"
+    '"]},"type":"https://tools.ietf.org/html/rfc7231#section-6.5.1","title":"One or more validation errors occurred.","status":400}'
+)
+OUT_OF_ENDPOINTS = '"Endpoint Quota reached for subscription s.Current usage/limit: 300/300.Please clean up existing endpoints and try again"'
+
+
 def arm(code: str, message: str, *details: dict[str, object]) -> bytes:
     return json.dumps({"error": {"code": code, "message": message, "details": list(details)}}).encode()
 
@@ -27,6 +35,14 @@ def arm(code: str, message: str, *details: dict[str, object]) -> bytes:
             "X is unknown",
         ),
         (400, arm("OutOfQuota", "Not enough quota available for Standard_DS3_v2"), QuotaExceeded, "Not enough quota"),
+        (
+            400,
+            arm("BadRequest", "The request is invalid.", {"code": "InferencingClientCreateDeploymentFailed", "message": OUT_OF_CORES}),
+            QuotaExceeded,
+            "InferencingClientCreateDeploymentFailed: Not enough quota available for Standard_F4s_v2. Current usage/limit: 0/6. Additional needed: 8",
+        ),
+        (400, arm("InferencingClientCallFailed", OUT_OF_ENDPOINTS), QuotaExceeded, "Failed: Endpoint Quota reached"),
+        (409, arm("InferencingClientCallFailed", OUT_OF_ENDPOINTS), QuotaExceeded, "try again"),
         (401, arm("ExpiredAuthenticationToken", "The access token expiry UTC time"), CredentialsInvalid, "expiry"),
         (403, arm("AuthorizationFailed", "does not have authorization to perform action"), PermissionDenied, "perform action"),
         (
