@@ -49,22 +49,19 @@ class AzureHere(CloudHere):
         """A call to Resource Manager, below the workspace; None where it says that there is no such thing."""
         subscription, group, workspace = (self.environment[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME"))
         url = f"{self.url}/subscriptions/{subscription}/resourceGroups/{group}/providers/{_ML}/workspaces/{workspace}/{path}"
-        headers = {"Authorization": f"Bearer {self._token(self.url)}"}
-        for _ in range(20):
-            answer = self._session.request(method, url, json=body, headers=headers, params={"api-version": "2024-04-01", **query})
-            if answer.status_code not in (429, 503):
-                break
-            time.sleep(0.2)
-        if answer.status_code == 404:
-            return None
-        assert answer.ok, answer.text
-        return answer.json() if answer.content else {}
+        return self._asked(method, url, body, {"api-version": "2024-04-01", **query})
 
     def groups(self, method: str, path: str = "", body: Any = None) -> Any:
         """A call to Azure Container Instances; None where it says that there is no such thing."""
+        return self._asked(method, f"{self.url}{_PLACE}/{_GROUPS}{path}", body, {"api-version": "2023-05-01"})
+
+    def _asked(self, method: str, url: str, body: Any, query: Mapping[str, str]) -> Any:
         headers = {"Authorization": f"Bearer {self._token(self.url)}"}
-        url = f"{self.url}{_PLACE}/{_GROUPS}{path}"
-        answer = self._session.request(method, url, json=body, headers=headers, params={"api-version": "2023-05-01"})
+        for _ in range(20):
+            answer = self._session.request(method, url, json=body, headers=headers, params=query)
+            if answer.status_code not in (429, 503):
+                break
+            time.sleep(0.2)
         if answer.status_code == 404:
             return None
         assert answer.ok, answer.text

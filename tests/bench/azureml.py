@@ -20,6 +20,8 @@ from tests.local_clouds import MINOR, QUESTION, model_in
 
 RUNS, LISTED = 3, 500
 DEPLOY = str(Path(sys.executable).with_name("deploy"))
+LEAST = {"create": 16, "create again, nothing to do": 4, "list": 3, "predict": 2, "update, another model": 16, "delete": 13}
+"""Calls to Resource Manager without which it can't be done safely: docs/adr/0016-azure-by-its-rest-api.md has which."""
 POLLS = ("OperationStatus_Get", "OperationResult_Get")
 
 

@@ -10,7 +10,7 @@ from deployer.core.generations import own
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer.core.target import Summary
 from deployer.errors import ConfigInvalid, DeploymentNotFound, MachineFault, NotOurs
-from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml import names, online, sight
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.names import Shelf
@@ -31,15 +31,15 @@ def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
         ConfigInvalid: the endpoint is a deployment of its own.
     """
     at = cloud.endpoint_of(name)
-    endpoint = online.endpoint(at, cloud)
+    endpoint = sight.look(name, cloud).endpoint
     refuse_single(at, endpoint)
-    found = online.deployment(at, name, cloud) if endpoint else None
+    found = next((each for each in endpoint.inside if each.name.lower() == name), None) if endpoint else None
     if found is not None and not _is_ours(found) and name not in cloud.adopts:
         raise NotOurs(
             f"a deployment {name} behind endpoint {at} is there, made by somebody else", advice="choose another name, or take it over: --adopt"
         )
     shelf = cloud.shelf(name)
-    listed = blobs.names(cloud, shelf.prefix)
+    listed = sight.listed(name, cloud)
     if found is None and not listed:
         return None
     records = BlobLedger(cloud, name).among(listed)

@@ -11,7 +11,7 @@ from deployer.errors import DeployerError
 from deployer_targets.azureml import actions, blobs, cluster, images, names, online, quotas
 from deployer_targets.azureml.aci import groups
 from deployer_targets.azureml.client import AzureMlCloud
-from deployer_targets.azureml.steps import location_of
+from deployer_targets.azureml.traffic import location_of
 
 _MOST_ENDPOINTS, _MOST_DEPLOYMENTS = 100, 500
 _AUTHORIZATION_API = "2022-04-01"

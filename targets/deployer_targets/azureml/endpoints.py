@@ -17,7 +17,7 @@ from deployer_targets.azureml.endpoint_config import EndpointConfig
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.online import AzureEndpoint
 from deployer_targets.azureml.removal import DeleteEndpoint, Remove
-from deployer_targets.azureml.steps import await_endpoint, location_of, set_endpoint
+from deployer_targets.azureml.traffic import await_endpoint, location_of, set_endpoint
 
 
 def create(name: str, config: EndpointConfig, cloud: AzureMlCloud) -> dict[str, Any]:

@@ -6,31 +6,22 @@ can be asked before it has traffic, and the way back is another such update.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployer.core import generations
 from deployer.core.plan import Effect, Plan, Progress, Step
 from deployer.core.rollout import Way
-from deployer.core.state import DeploymentName, Record
+from deployer.core.state import DeploymentName, Record, Resource
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid, Conflict
 from deployer_targets.azureml import bodies, names, online
+from deployer_targets.azureml.assets import RegisterAsset, UploadModel
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.online import AzureDeployment
 from deployer_targets.azureml.removal import DeleteDeployment, Remove
-from deployer_targets.azureml.steps import (
-    AwaitDeployment,
-    ChangeLive,
-    CreateDeployment,
-    ProbeDeployment,
-    RegisterAsset,
-    UploadModel,
-    WriteRecord,
-    await_endpoint,
-    changed_by_another,
-    set_endpoint,
-)
+from deployer_targets.azureml.steps import AwaitDeployment, ChangeLive, CreateDeployment, ProbeDeployment, WriteRecord
+from deployer_targets.azureml.traffic import await_endpoint, changed_by_another, set_endpoint
 from deployer_targets.azureml.view import Seen
 
 Spec = DeploymentSpec[AzureMlConfig]
@@ -59,19 +50,24 @@ def replaced(spec: Spec, observed: Seen | None) -> AzureDeployment | None:
     return found
 
 
-def assets(spec: Spec) -> Steps:
+def assets(spec: Spec, observed: Seen | None) -> Steps:
     """What a generation needs before its deployment: files, model, environment."""
+    there = observed.resources if observed else frozenset()
     made = {each.kind: each.name.rpartition(":") for each in spec.record.resources}
     (model, _, of_model), (environment, _, of_environment) = made[names.MODEL], made[names.ENVIRONMENT]
     return (
         UploadModel(spec.name, spec.model.digest, spec.path),
-        RegisterAsset(spec.name, names.MODEL, model, of_model, model=spec.model.digest),
-        RegisterAsset(spec.name, names.ENVIRONMENT, environment, of_environment, image=spec.image.reference),
+        _registered(RegisterAsset(spec.name, names.MODEL, model, of_model, model=spec.model.digest), there),
+        _registered(RegisterAsset(spec.name, names.ENVIRONMENT, environment, of_environment, image=spec.image.reference), there),
     )
 
 
-def deployment(spec: Spec, variables: dict[str, str], replaces: str = "") -> CreateDeployment:
-    """The step that brings it."""
+def _registered(step: RegisterAsset, there: frozenset[Resource]) -> RegisterAsset:
+    return replace(step, known=step.makes in there)
+
+
+def deployment(spec: Spec, variables: dict[str, str], replaces: str = "", *, fresh: bool = False) -> CreateDeployment:
+    """The step that brings it. `fresh`: there is none of its name, which is its generation's."""
     made = {each.kind: each.name for each in spec.record.resources}
     return CreateDeployment(
         spec.name,
@@ -84,6 +80,7 @@ def deployment(spec: Spec, variables: dict[str, str], replaces: str = "") -> Cre
         made[names.ENVIRONMENT],
         variables,
         replaces,
+        fresh,
     )
 
 
@@ -98,7 +95,7 @@ def in_place(spec: Spec, observed: Seen | None) -> Plan[AzureMlCloud]:
     found = generations.succession(spec.record, observed, generations.depth(config), names.endpoint(spec.endpoint or name), beside)
     before = replaced(spec, observed)
     bring = deployment(spec, _variables(spec, observed), before.generation if before else "")
-    make: Steps = (WriteRecord(found.record), *(() if spec.made else assets(spec)))
+    make: Steps = (WriteRecord(found.record), *(() if spec.made else assets(spec, observed)))
     mark: Steps = (MarkInPlace(name, seconds),) if before and not spec.endpoint else ()
     steps: Steps = (*mark, bring, AwaitDeployment(name, spec.generation, called, seconds), ProbeDeployment(name, spec.generation, called))
     back: Steps = ()

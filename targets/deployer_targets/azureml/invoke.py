@@ -76,13 +76,14 @@ def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
 
 def _sent(name: str, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
     """One request; a key that isn't taken any more is asked for once more."""
-    known = ("door", name) in cloud.learnt
+    again = ("door", name) in cloud.learnt
     try:
         return _through(_door(name, cloud), question, cloud)
     except ApiError as error:
-        if error.status not in (401, 403, 404) or not known:
+        if error.status not in (401, 403, 404) or not again:
             raise
-        cloud.learnt.pop(("door", name), None)
+        for known in ("door", "endpoint"):
+            cloud.learnt.pop((known, name), None)
         return _through(_door(name, cloud), question, cloud)
 
 
@@ -102,7 +103,7 @@ def _door(name: str, cloud: AzureMlCloud) -> Door:
     known = cloud.learnt.get(("door", name))
     if isinstance(known, Door):
         return known
-    endpoint = online.endpoint(name, cloud)
+    endpoint = cloud.learnt.get(("endpoint", name)) or online.endpoint(name, cloud)
     if endpoint is None:
         raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there")
     if not endpoint.scoring_uri:

@@ -61,7 +61,12 @@ class BlobLedger:
         return bool(there)
 
     def claim(self, run: str) -> None:
-        claim_by_comparing(self.cloud.endpoint_of(self.name), run, self._look, lambda version: self._put(run, version))
+        listed = self.cloud.learnt.pop(self._claim, None)
+        claim_by_comparing(self.cloud.endpoint_of(self.name), run, self._look, lambda version: self._put(run, version), listed=listed)
+
+    def claim_listed(self, version: str) -> None:
+        """The claim's version as a list has it, "" where there is none: who claims next compares with it, without a look."""
+        self.cloud.learnt[self._claim] = version
 
     def verify(self, run: str) -> None:
         verify_holder(self.cloud.endpoint_of(self.name), run, self._look().holder)
@@ -84,6 +89,10 @@ class BlobLedger:
         if written is None and self.history() != text:
             raise Conflict(f"another run has written the history of {self.name} meanwhile", advice="deploy history shows it")
         self.cloud.learnt[self.shelf.history] = written or self.cloud.learnt[self.shelf.history]
+
+    @property
+    def _claim(self) -> tuple[str, str]:
+        return "version", self.shelf.claim
 
     @property
     def _free(self) -> AzureMlCloud:

@@ -11,6 +11,7 @@ from deployer.core.target import LogLine
 from deployer.errors import DeployerError, DeploymentNotFound
 from deployer_targets.azureml import online
 from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.online import AzureEndpoint
 
 _MOST = 10_000
 _LAST = 20
@@ -18,21 +19,24 @@ FOR_EVER = 10.0**9
 LOOKS = Pauses(shortest=1.0, longest=5.0)
 
 
-def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
+def lines(name: DeploymentName, endpoint: AzureEndpoint | None, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
     """The last `tail` lines (0: all that Azure keeps), those of the deployments with traffic last; then, if `follow`, those that come.
 
+    Args:
+        endpoint: as it is now.
+
     Raises:
-        DeploymentNotFound: there is no endpoint of that name.
+        DeploymentNotFound: there is none.
     """
-    if not (online.deployment(cloud.endpoint, name, cloud) if cloud.endpoint else online.endpoint(name, cloud)):
+    if endpoint is None or (cloud.endpoint and online.deployment(cloud.endpoint, name, cloud) is None):
         raise DeploymentNotFound(f"there is no deployment {name} on this target", advice="deploy list shows what is there")
     seen: dict[str, list[str]] = {}
-    found = [LogLine(text, source) for source in _sources(name, cloud) for text in _fresh(name, source, cloud, seen)]
+    found = [LogLine(text, source) for source in _sources(name, endpoint, cloud) for text in _fresh(name, source, cloud, seen)]
     yield from found[-tail:] if tail else found
     if not follow:
         return
     for _ in poll(lambda: None, seconds=FOR_EVER, pauses=LOOKS, sleep=cloud.connection.sleep):
-        for source in _sources(name, cloud):
+        for source in _sources(name, online.endpoint(cloud.endpoint_of(name), cloud), cloud):
             yield from (LogLine(text, source) for text in _fresh(name, source, cloud, seen))
 
 
@@ -45,11 +49,10 @@ def last_lines(name: str, deployment: str, cloud: AzureMlCloud) -> tuple[str, ..
     return ()
 
 
-def _sources(name: DeploymentName, cloud: AzureMlCloud) -> list[str]:
+def _sources(name: DeploymentName, endpoint: AzureEndpoint | None, cloud: AzureMlCloud) -> list[str]:
     """The deployments of an endpoint, that with the most traffic last."""
     if cloud.endpoint:
         return [name]
-    endpoint = online.endpoint(name, cloud)
     traffic = dict(endpoint.properties.get("traffic") or {}) if endpoint else {}
     return sorted((each.name for each in online.deployments(name, cloud)), key=lambda each: traffic.get(each, 0))
 

@@ -8,7 +8,7 @@ from typing import Any
 from deployer.core.generations import own
 from deployer.core.state import DeploymentName, Observed, Resource, Status
 from deployer.errors import NotOurs
-from deployer_targets.azureml import behind, blobs, names, online
+from deployer_targets.azureml import behind, names, sight
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.names import Shelf
@@ -24,16 +24,15 @@ def observe(name: DeploymentName, cloud: AzureMlCloud) -> Seen | None:
     """
     if cloud.endpoint:
         return behind.observe(name, cloud)
-    endpoint = online.endpoint(name, cloud)
+    seen = sight.look(name, cloud)
+    endpoint = seen.endpoint
     if endpoint is not None and endpoint.tags.get(names.TAG_DEPLOYMENT) != name and name not in cloud.adopts:
         raise NotOurs(f"an endpoint {name} is there, made by somebody else", advice="choose another name, or take it over: --adopt")
-    ledger = BlobLedger(cloud, name)
-    listed = blobs.names(cloud, cloud.shelf(name).prefix)
+    listed = sight.listed(name, cloud) if seen.listed is None else seen.listed
     if endpoint is None and not listed:
         return None
-    records = ledger.among(listed)
-    inside = {each.generation: each for each in online.deployments(name, cloud)} if endpoint else {}
-    endpoint = endpoint.holding(inside.values()) if endpoint else None
+    records = BlobLedger(cloud, name).among(listed)
+    inside = {each.generation: each for each in endpoint.inside} if endpoint else {}
     status, reason = status_of(endpoint, inside)
     return Observed(
         name=name,

@@ -15,12 +15,13 @@ from deployer.errors import DeployerError, TimedOut
 from deployer.words import duration
 from deployer_targets.azureml import names
 from deployer_targets.azureml.bodies import Scaling
-from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
 from deployer_targets.azureml.faults import Absent, Overtaken, reason_of
 
 LOOKS = Pauses(shortest=0.2, longest=2.0)
 """At what is under way: what Azure has done is known two seconds later."""
 _UNDER_WAY = frozenset({"Creating", "Updating", "Deleting"})
+_NOTHING_THERE = 204
 _READ_ONLY = ("provisioningState", "scoringUri", "swaggerUri")
 
 
@@ -56,10 +57,15 @@ class AzureEndpoint(AzureResource):
     """An online endpoint.
 
     Attributes:
-        held: the generation that each deployment in it is, by the deployment's name; empty where they weren't looked at.
+        inside: its deployments; none where they weren't looked at.
     """
 
-    held: Mapping[str, str] = field(default_factory=dict)
+    inside: tuple[AzureDeployment, ...] = field(default=(), repr=False)
+
+    @property
+    def held(self) -> Mapping[str, str]:
+        """The generation that each deployment in it is, by the deployment's name."""
+        return {each.name: each.generation for each in self.inside}
 
     @property
     def in_place(self) -> bool:
@@ -68,7 +74,7 @@ class AzureEndpoint(AzureResource):
 
     def holding(self, inside: Iterable[AzureDeployment]) -> AzureEndpoint:
         """The same with its deployments known."""
-        return replace(self, held={each.name: each.generation for each in inside})
+        return replace(self, inside=tuple(inside))
 
     def place_of(self, generation: str) -> str:
         """What the deployment of a generation is called."""
@@ -178,7 +184,19 @@ def deployment_path(name: str, deployment: str) -> str:
 def endpoint(name: str, cloud: AzureMlCloud) -> AzureEndpoint | None:
     """The endpoint; None where there is none."""
     found = cloud.find(endpoint_path(name))
-    return None if found is None else AzureEndpoint(found)
+    if found is None:
+        cloud.learnt.pop(("endpoint", name), None)
+        return None
+    return learnt(name, AzureEndpoint(found), cloud)
+
+
+def learnt(name: str, found: AzureEndpoint, cloud: AzureMlCloud) -> AzureEndpoint:
+    """The same; where it is asked, how, and its region stay so for its life, and are read once a run."""
+    if found.scoring_uri:
+        cloud.learnt["endpoint", name] = found
+    if location := found.document.get("location"):
+        cloud.learnt.setdefault("location", location)
+    return found
 
 
 def deployment(name: str, called: str, cloud: AzureMlCloud) -> AzureDeployment | None:
@@ -216,6 +234,19 @@ def settle(name: DeploymentName, cloud: AzureMlCloud, seconds: float, note: Call
         if not busy:
             return found
         note(busy)
+    raise AssertionError("poll ends by its error")
+
+
+def idle(name: str, cloud: AzureMlCloud, seconds: float, note: Callable[[str], None]) -> AzureEndpoint | None:
+    """The endpoint once Azure is done with it, whatever its deployments do; None where there is none.
+
+    Raises:
+        TimedOut: it isn't yet.
+    """
+    for found in watched(name, "the endpoint", partial(endpoint, name, cloud), cloud, seconds):
+        if found is None or not found.busy:
+            return found
+        note(found.state)
     raise AssertionError("poll ends by its error")
 
 
@@ -281,18 +312,32 @@ def late(name: str, what: str, seconds: float) -> DeployerError:
     return TimedOut(f"{name} is still being changed after {duration(seconds)}", why=what, advice=advice)
 
 
-def put(name: str, cloud: AzureMlCloud, path: str, body: Mapping[str, Any], seconds: float) -> None:
-    """Make or change what is at a path of an endpoint, once Azure is free. How that goes is told by `followed`.
+def put(name: str, cloud: AzureMlCloud, path: str, body: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+    """Make or change what is at a path of an endpoint, once Azure is free; as it is then. How that goes is told by `followed`.
 
     Raises:
         TimedOut: something else is in progress still.
     """
+    return _begin(name, cloud, path, partial(cloud.change, "PUT", path, body), seconds).document
 
-    def send() -> None:
-        answer = cloud.change("PUT", path, body)
-        cloud.learnt["operation", path] = answer.headers.get("Azure-AsyncOperation") or ""
 
-    when_free(name, cloud, send, seconds)
+def delete(name: str, cloud: AzureMlCloud, path: str, seconds: float) -> bool:
+    """Delete what is at a path of an endpoint, once Azure is free; false where nothing is. How that goes is told by `followed`.
+
+    Raises:
+        TimedOut: something else is in progress still.
+    """
+    try:
+        return _begin(name, cloud, path, partial(cloud.change, "DELETE", path), seconds).status != _NOTHING_THERE
+    except Absent:
+        return False
+
+
+def _begin(name: str, cloud: AzureMlCloud, path: str, send: Callable[[], AzureAnswer], seconds: float) -> AzureAnswer:
+    answers: list[AzureAnswer] = []
+    when_free(name, cloud, lambda: answers.append(send()), seconds)
+    cloud.learnt["operation", path] = answers[-1].headers.get("Azure-AsyncOperation") or ""
+    return answers[-1]
 
 
 def followed(cloud: AzureMlCloud, path: str, seconds: float) -> Iterator[tuple[str, str]]:

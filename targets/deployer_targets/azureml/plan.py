@@ -14,16 +14,8 @@ from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.in_place import Spec, Steps, assets, deployment, deployment_of, in_place, replaced
 from deployer_targets.azureml.removal import DeleteDeployment, DeleteEndpoint, Remove, still_has_traffic
-from deployer_targets.azureml.steps import (
-    AwaitDeployment,
-    ChangeLive,
-    CreateDeployment,
-    CreateEndpoint,
-    ProbeDeployment,
-    SetTraffic,
-    Traffic,
-    WriteRecord,
-)
+from deployer_targets.azureml.steps import AwaitDeployment, ChangeLive, CreateDeployment, ProbeDeployment, WriteRecord
+from deployer_targets.azureml.traffic import CreateEndpoint, SetTraffic, Traffic
 from deployer_targets.azureml.view import Seen
 
 
@@ -50,7 +42,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
         return in_place(spec, observed)
     name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
     found = generations.succession(spec.record, observed, generations.depth(config), names.endpoint(name), names.beside(name))
-    make: Steps = (WriteRecord(found.record), *_made(spec))
+    make: Steps = (WriteRecord(found.record), *(() if spec.made else assets(spec, observed)))
     live = bodies.of_endpoint(config)
 
     def shift(to: Traffic, now: Traffic, *, back: bool = False) -> Steps:
@@ -59,7 +51,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
 
     changed = found.whole and found.earlier is not None and not found.earlier.same(found.record)
     probe: Steps = () if spec.made else (ProbeDeployment(name, spec.generation, called),)
-    ready: Steps = (AwaitDeployment(name, spec.generation, called, seconds), *probe)
+    ready: Steps = (*_brought(spec, observed), AwaitDeployment(name, spec.generation, called, seconds), *probe)
     course = way(spec, observed, shift, meter)
     planned = course.plan(
         spec,
@@ -78,15 +70,20 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[AzureMlClo
 
 
 def _with(planned: Plan[AzureMlCloud], after: int, ready: Steps) -> Plan[AzureMlCloud]:
-    """The plan in which what was made is waited for, and asked, before it has traffic."""
+    """The deployment is brought, waited for and asked before it has traffic. Azure removes none that has, so it isn't looked at again."""
     return replace(planned, forward=(*planned.forward[:after], *ready, *planned.forward[after:])) if planned.forward else planned
 
 
-def _made(spec: Spec) -> Steps:
-    name, config, seconds = spec.name, spec.config, spec.config.timeout_seconds
+def _brought(spec: Spec, observed: Seen | None) -> Steps:
+    """The steps to the deployment of a generation, in its endpoint."""
+    name, config, seconds, called = spec.name, spec.config, spec.config.timeout_seconds, deployment_of(spec.record)
     if spec.made:
-        return (CreateDeployment(name, spec.generation, deployment_of(spec.record), bodies.scaling(config), seconds),)
-    return (*assets(spec), CreateEndpoint(name, config, seconds), deployment(spec, dict(config.env)))
+        return (CreateDeployment(name, spec.generation, called, bodies.scaling(config), seconds),)
+    endpoint = observed.view.endpoint if observed and observed.view else None
+    there = {each.name for each in endpoint.inside} if endpoint else set()
+    fresh = called not in there and called == names.deployment_of(spec.generation)
+    make: Steps = () if endpoint and endpoint.state != "Failed" else (CreateEndpoint(name, config, seconds),)
+    return (*make, deployment(spec, dict(config.env), fresh=fresh))
 
 
 def plan_delete(name: DeploymentName, observed: Seen, config: AzureMlConfig) -> Plan[AzureMlCloud]:

@@ -12,7 +12,7 @@ from deployer.errors import PermissionDenied
 from deployer_targets.azureml import regions
 from deployer_targets.azureml.client import API, AzureMlCloud
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE
-from deployer_targets.azureml.steps import location_of
+from deployer_targets.azureml.traffic import location_of
 
 _PROVIDER = "Microsoft.MachineLearningServices"
 _WITHOUT_SPARE = ("ncadsa100v4", "ncadsh100v5", "ndamsv4a100", "ndasv4a100", "ndsv2", "ndv5h100")

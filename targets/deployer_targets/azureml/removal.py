@@ -10,11 +10,12 @@ from deployer.core.plan import Effect, Progress, Step
 from deployer.core.state import DeploymentName, Observed, Resource, Status
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml.assets import archive
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.looking import seen
 from deployer_targets.azureml.online import AzureEndpoint
-from deployer_targets.azureml.steps import asset_path, await_endpoint, set_endpoint
+from deployer_targets.azureml.traffic import await_endpoint, set_endpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,17 @@ class DeleteEndpoint(Step[AzureMlCloud]):
         return f"endpoint {self.name}" + (", if it leads nowhere" if self.idle else "")
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        found = online.settle(self.name, cloud, self.timeout_seconds, progress.note)
-        if found is None or (self.idle and found.traffic):
-            return False
+        if self.idle:
+            found = online.idle(self.name, cloud, self.timeout_seconds, progress.note)
+            if found is None or found.traffic:
+                return False
         path = online.endpoint_path(self.name)
-        online.when_free(self.name, cloud, lambda: cloud.change("DELETE", path), self.timeout_seconds)
+        if not online.delete(self.name, cloud, path, self.timeout_seconds):
+            return False
+        for status, _ in online.followed(cloud, path, self.timeout_seconds):
+            if status == "Succeeded":
+                return True
+            progress.note("Deleting")
         for left in online.watched(self.name, "the endpoint", partial(online.endpoint, self.name, cloud), cloud, self.timeout_seconds):
             if left is None:
                 return True
@@ -117,8 +124,7 @@ class Remove(Step[AzureMlCloud]):
             case names.DEPLOYMENT:
                 online.remove(cloud.endpoint_of(self.name), these, cloud, self.timeout_seconds)
             case names.MODEL | names.ENVIRONMENT:
-                for each in these:
-                    archive(Resource(kind, each), cloud)
+                archive(kind, these, cloud)
             case names.DATA:
                 there = [blob for blob in blobs.names(cloud, shelf.prefix) if shelf.resource_of(blob) in {Resource(kind, each) for each in these}]
                 # What says that the files are all there goes before they do.
@@ -140,13 +146,3 @@ def release(name: DeploymentName, cloud: AzureMlCloud) -> None:
     """Give up the claim, if this run has it; one of an endpoint that others share goes with that."""
     if cloud.endpoint is None:
         blobs.remove(cloud, [cloud.shelf(name).claim])
-
-
-def archive(asset: Resource, cloud: AzureMlCloud) -> None:
-    """Put a version away: Azure keeps it, out of its lists, for who looks back. One that was never registered is no matter."""
-    path = asset_path(asset)
-    found = cloud.find(path)
-    if found is None or found["properties"].get("isArchived"):
-        return
-    kept = {key: value for key, value in found["properties"].items() if key not in ("provisioningState", "environmentType", "flavors")}
-    cloud.change("PUT", path, {"properties": {**kept, "isArchived": True}})

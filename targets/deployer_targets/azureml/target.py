@@ -21,7 +21,7 @@ from deployer_targets.azureml.behind import behind
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.endpoint_config import EndpointConfig
-from deployer_targets.azureml.looking import Seen, group_of, is_group, seen
+from deployer_targets.azureml.looking import Seen, group_of, is_group, seen, settle
 
 MODELS = "/var/azureml-app/azureml-models"
 """Below which Azure ML mounts models."""
@@ -50,11 +50,7 @@ class AzureMl:
         return str(cloud.workspace)
 
     def settle(self, name: DeploymentName, cloud: AzureMlCloud, report: Report, timeout_seconds: float) -> None:
-        from deployer_targets.azureml import online
-        from deployer_targets.azureml.aci import groups
-
-        if online.settle(name, cloud, timeout_seconds) is None and not cloud.endpoint:
-            groups.settle(name, cloud, timeout_seconds)
+        settle(name, cloud, timeout_seconds)
 
     def claim(self, name: DeploymentName, cloud: AzureMlCloud, config: AzureMlConfig) -> AzureMlCloud:
         from deployer_targets.azureml.ledger import BlobLedger
@@ -201,9 +197,10 @@ class AzureMl:
         from deployer_targets.azureml.aci import asking
         from deployer_targets.azureml.logs import lines
 
-        if online.endpoint(cloud.endpoint_of(name), cloud) is None and group_of(name, cloud) is not None:
+        endpoint = online.endpoint(cloud.endpoint_of(name), cloud)
+        if endpoint is None and group_of(name, cloud) is not None:
             return asking.lines(name, cloud, follow=follow, tail=tail)
-        return lines(name, cloud, follow=follow, tail=tail)
+        return lines(name, endpoint, cloud, follow=follow, tail=tail)
 
     def doctor(self, cloud: AzureMlCloud) -> Iterator[Diagnosis]:
         from deployer_targets.azureml.doctor import findings

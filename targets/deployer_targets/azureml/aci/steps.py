@@ -20,7 +20,8 @@ from deployer_targets.azureml.bodies import PORT, READY
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.ledger import BlobLedger
-from deployer_targets.azureml.steps import cannot_serve, location_of
+from deployer_targets.azureml.steps import cannot_serve
+from deployer_targets.azureml.traffic import location_of
 
 
 @dataclass(frozen=True, slots=True)
