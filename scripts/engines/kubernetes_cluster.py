@@ -112,7 +112,8 @@ class Cluster:
         self._start(
             *("controllers", "kube-controller-manager", *common, "--secure-port", str(free_port()), "--cert-dir", str(self._keys / "controllers")),
             *("--service-account-private-key-file", str(self._keys / "accounts.key"), "--root-ca-file", str(self._keys / "api.crt")),
-            *("--horizontal-pod-autoscaler-sync-period", "5s"),
+            # Tests run side by side here: thousands of objects that one of them makes must not hold up another's.
+            *("--horizontal-pod-autoscaler-sync-period", "5s", "--kube-api-qps", "500", "--kube-api-burst", "1000"),
         )
         self._start("scheduler", "kube-scheduler", *common, "--secure-port", str(free_port()), "--cert-dir", str(self._keys / "scheduler"))
 
@@ -132,6 +133,8 @@ class Cluster:
             # The machine's disk and swap are its own affair.
             **{"failSwapOn": False, "evictionHard": {}, "imageGCHighThresholdPercent": 100},
             **{"syncFrequency": "5s", "nodeStatusUpdateFrequency": "5s"},
+            # As kubelets have it since Kubernetes 1.27; and a pull from nowhere holds up no other.
+            **{"kubeAPIQPS": 50, "kubeAPIBurst": 100, "eventRecordQPS": 50, "eventBurst": 100, "serializeImagePulls": False},
         }
         _write(self._directory / "kubelet.yaml", json.dumps(settings))
         self._start(
