@@ -66,7 +66,11 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Prospect(Generic[ConfigT, Cloud]):
-    """What would be done: what is there, what is wanted, the steps between, whether the image fits and what callers would notice."""
+    """What would be done: what is there, what is wanted, the steps between, whether the image fits and what callers would notice.
+
+    Attributes:
+        held: where it was done, the cloud as that run held it, which knows what the run has written; None where nothing was claimed.
+    """
 
     intent: Intent
     observed: Observed | None
@@ -74,6 +78,7 @@ class Prospect(Generic[ConfigT, Cloud]):
     plan: Plan[Cloud]
     fit: Fit
     schema: SchemaChanges
+    held: Cloud | None = None
 
 
 def prospect(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish) -> Prospect[ConfigT, Cloud]:
@@ -159,7 +164,7 @@ def deploy(target: Target[ConfigT, Cloud], cloud: Cloud, wish: Wish, report: Rep
             raise _not_rolled_out(found, error) from error
         raise
     diary.end(*_ended(found))
-    return found
+    return replace(found, held=held)
 
 
 def delete(target: Target[ConfigT, Cloud], cloud: Cloud, name: DeploymentName, config: ConfigT, report: Report) -> bool:

@@ -104,10 +104,10 @@ class TrafficVerbs(OptionalVerbs):
         return self._done(self._reached(endpoint, options), wish, options, self.on_event)
 
     def _done(self, cloud: Any, wish: Wish, options: TargetConfig, report: Report) -> Deployment:
-        """Do what is asked for; the deployment as it is then, looked at again only where something was done."""
+        """Do what is asked for; the deployment as it is then, looked at again only where something was done, by the run that did it."""
         found = lifecycle.deploy(self.target, cloud, wish, report, timeout_seconds=options.timeout_seconds)
         unchanged = found.observed if found.plan.empty else None
-        return Deployment.observed(unchanged or lifecycle.present(self.target, cloud, wish.name), self.uri)
+        return Deployment.observed(unchanged or lifecycle.present(self.target, cloud if found.held is None else found.held, wish.name), self.uri)
 
     def _moving(self, move: Move, name: str, config: Config, endpoint: str | None) -> tuple[TargetConfig, Wish]:
         from deployer.core.provenance import provenance

@@ -41,14 +41,14 @@ class View:
 Seen = Observed[View]
 
 
-def observe(name: DeploymentName, cloud: Kube) -> Seen | None:
-    """All of ours under this name.
+def observe(name: DeploymentName, cloud: Kube, *, pointer: Object | None = None) -> Seen | None:
+    """All of ours under this name. `pointer`: its Service, where it need not be asked for.
 
     Raises:
         NotOurs: there is a Service of that name, and it is somebody else's.
     """
     marked = cloud.learnt.pop(MARKED, None)  # a moment ago
-    service = service_of(name, cloud, marked["Service"] if marked else None)
+    service = service_of(name, cloud, marked["Service"] if marked else [pointer] if pointer else None)
     ledger = ConfigMapLedger(cloud, name).known()
     cloud.learnt[VERSION] = ledger["metadata"]["resourceVersion"] if ledger else ""
 

@@ -75,7 +75,7 @@ class Kubernetes:
         return cloud.adopting(name)
 
     def observe(self, name: DeploymentName, cloud: Kube) -> Seen | None:
-        return observe(name, cloud)
+        return observe(name, cloud, pointer=cloud.known("Service", name))  # as the run that holds the name wrote it
 
     def resolve(self, request: DeploymentRequest[KubernetesConfig], observed: Seen | None, cloud: Kube) -> DeploymentSpec[KubernetesConfig]:
         from deployer_targets.kubernetes.resolve import resolve
