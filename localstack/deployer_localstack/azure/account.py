@@ -19,6 +19,11 @@ BLOB_STORE = "workspaceblobstore"
 BLOB_CONTAINER = "azureml-blobstore-local"
 REGISTRY_USER = "deployerlocal"
 REGISTRY_PASSWORD = CLIENT_SECRET
+_GROUP_ID = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{RESOURCE_GROUP}"
+REGISTRY_ID = f"{_GROUP_ID}/providers/Microsoft.ContainerRegistry/registries/deployerlocal"
+STORAGE_ID = f"{_GROUP_ID}/providers/Microsoft.Storage/storageAccounts/{STORAGE_ACCOUNT}"
+WORKSPACE_ID = "00000000-0000-4000-8000-00000000000d"
+"""What names of the workspace's own hosts begin with."""
 CLOUD = "DeployerLocal"
 """What Azure ML's SDK calls the cloud that ARM's metadata describes."""
 

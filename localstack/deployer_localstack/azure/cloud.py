@@ -13,6 +13,7 @@ import certifi
 from deployer_localstack.azure.account import BLOB_CONTAINER, HOME, STORAGE_ACCOUNT
 from deployer_localstack.azure.aci.api import ContainerGroups
 from deployer_localstack.azure.aci.dataplane import GroupDataplane
+from deployer_localstack.azure.arm.access import Access
 from deployer_localstack.azure.arm.api import ResourceManager
 from deployer_localstack.azure.arm.computes import Computes
 from deployer_localstack.azure.arm.deployments import OnlineDeployments
@@ -48,13 +49,13 @@ class Azure:
         entra = Entra(self.settings)
         self._registry, self._operations = ContainerRegistry(options, registry, entra), Operations()
         dataplane = AzureDataplane(options.directory, self.settings, self._registry, self._store)
-        quotas = Quotas(self.settings, self._workspace)
+        quotas, access = Quotas(self.settings, self._workspace), Access(self.settings, self._registry.host)
         endpoints = OnlineEndpoints(self.settings, self._operations, entra, quotas)
-        deployments = OnlineDeployments(self.settings, self._operations, dataplane, quotas)
+        deployments = OnlineDeployments(self.settings, self._operations, dataplane, quotas, access)
         self._metrics, self._computes = EndpointMetrics(), Computes(self.settings, self._operations)
         parts = (endpoints.operations, deployments.operations, self._metrics.operations, self._computes.operations)
         self._groups = ContainerGroups(self.settings, self._operations, GroupDataplane(options.directory, self.settings, self._registry))
-        elsewhere = {**self._groups.operations, **quotas.operations}
+        elsewhere = {**self._groups.operations, **quotas.operations, **access.operations}
         manager = ResourceManager(self.settings, self._workspace, self._operations, *parts, elsewhere=elsewhere)
         scoring = Scoring(self.settings, self._workspace, entra, self._metrics)
         gateway = Gateway(entra, manager, BlobService(self._store, entra), scoring)

@@ -22,6 +22,11 @@ class AzureSettings(CloudSettings):
         azure_most_endpoints: that the region allows, those on clusters counted with them.
         azure_most_deployments: likewise, of all endpoints together.
         azure_family_vcpus: what each family of instances may have of them.
+        azure_registry_mode: LegacyRegistryPermissions or AbacRepositoryPermissions, in which AcrPull isn't honoured.
+        azure_identity_roles: what identities are assigned on the registry and the storage account, with commas between.
+        azure_public_network_access: of the workspace, Enabled or Disabled: as it is told, nothing is closed.
+        azure_isolation_mode: of its managed network, likewise: Disabled, AllowInternetOutbound or AllowOnlyApprovedOutbound.
+        azure_private_endpoints: the states of its private endpoints, likewise, with commas between.
         azure_compute: name of the attached cluster of Kubernetes that is there from the start and after a reset; none where it is empty.
         azure_backoff_seconds: before a container of a group that has ended is started again for the first time; then twice as long each time.
         azure_restart_seconds: how long a container group is away as it is started again, besides what its containers take.
@@ -40,6 +45,11 @@ class AzureSettings(CloudSettings):
     azure_most_endpoints: int = 100
     azure_most_deployments: int = 500
     azure_family_vcpus: int = 1000
+    azure_registry_mode: str = "LegacyRegistryPermissions"
+    azure_identity_roles: str = "AcrPull,Storage Blob Data Reader"
+    azure_public_network_access: str = "Enabled"
+    azure_isolation_mode: str = "Disabled"
+    azure_private_endpoints: str = ""
     azure_compute: str = "aks"
     azure_backoff_seconds: float = 1.0
     azure_restart_seconds: float = 0.0

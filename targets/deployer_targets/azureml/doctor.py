@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
 
 from deployer.core.ledger import ROOT
 from deployer.core.target import Diagnosis, Verdict
-from deployer.errors import DeployerError
-from deployer_targets.azureml import actions, blobs, cluster, images, names, online, quotas
+from deployer.errors import DeployerError, TargetUnavailable
+from deployer_targets.azureml import actions, blobs, cluster, images, names, network, online, quotas, roles
 from deployer_targets.azureml.aci import groups
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.traffic import location_of
@@ -27,8 +29,10 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
     yield workspace
     if workspace.verdict is Verdict.WRONG:
         return
+    yield _looked("network", lambda: network.finding(cloud))
     yield _looked("permissions", lambda: _permissions(cloud))
-    yield _looked("endpoints", lambda: _endpoints(cloud))
+    listed = cache(lambda: list(cloud.pages("onlineEndpoints")))
+    yield _looked("endpoints", lambda: _endpoints(cloud, listed()))
     if cloud.config.compute == "managed":
         yield _looked("quota", lambda: quotas.finding(cloud))
     if cloud.config.compute == "aks":
@@ -36,7 +40,12 @@ def findings(cloud: AzureMlCloud) -> Iterator[Diagnosis]:
     if cloud.config.compute == "aci":
         yield _looked("container groups", lambda: _groups(cloud))
     yield _looked("store", lambda: _store(cloud))
-    yield _looked("container registry", lambda: f"{images.registry_answers(cloud)} answers")
+    yield _looked("container registry", lambda: _registry(cloud))
+    yield _looked("registry roles", lambda: roles.registry_finding(cloud))
+    of_endpoints = cloud.config.compute != "aci"
+    yield _looked("identities", lambda: roles.identities_finding(cloud, filter(_is_ours, listed()) if of_endpoints else ()))
+    if of_endpoints:
+        yield _looked("scoring URI", lambda: network.scoring(cloud, filter(_is_ours, listed())))
 
 
 def _looked(subject: str, look: Callable[[], str | Diagnosis]) -> Diagnosis:
@@ -52,14 +61,9 @@ def _token(cloud: AzureMlCloud) -> str:
     return f"a token for {cloud.connection.cloud.resource_manager}"
 
 
-def _workspace(cloud: AzureMlCloud) -> Diagnosis | str:
-    told = cloud.ask("GET", "").document
-    properties = told.get("properties") or {}
-    where = f"{cloud.workspace}, in {told.get('location')}"
-    if str(properties.get("publicNetworkAccess") or "Enabled").lower() == "disabled":
-        advice = "run this inside its network; public_network_access says the same of a scoring URI"
-        return Diagnosis("workspace", Verdict.WARNING, f"{where}: it answers inside its private network alone", advice)
-    return where
+def _workspace(cloud: AzureMlCloud) -> str:
+    network.workspace(cloud)
+    return f"{cloud.workspace}, in {location_of(cloud)}"
 
 
 def _permissions(cloud: AzureMlCloud) -> Diagnosis | str:
@@ -72,9 +76,12 @@ def _permissions(cloud: AzureMlCloud) -> Diagnosis | str:
     return f"all {len(wanted)} actions that the verbs need at the workspace"
 
 
-def _endpoints(cloud: AzureMlCloud) -> Diagnosis | str:
-    found = list(cloud.pages("onlineEndpoints"))
-    ours = sum(names.TAG_DEPLOYMENT in (each.get("tags") or {}) for each in found)
+def _is_ours(endpoint: Mapping[str, Any]) -> bool:
+    return bool({names.TAG_DEPLOYMENT, names.TAG_ENDPOINT} & (endpoint.get("tags") or {}).keys())
+
+
+def _endpoints(cloud: AzureMlCloud, found: Sequence[Mapping[str, Any]]) -> Diagnosis | str:
+    ours = sum(map(_is_ours, found))
     with ThreadPoolExecutor(8, thread_name_prefix="doctor") as pool:
         inside = sum(pool.map(lambda each: len(list(online.deployments(str(each["name"]), cloud))), found))
     told = (
@@ -94,7 +101,17 @@ def _groups(cloud: AzureMlCloud) -> Diagnosis | str:
     return told
 
 
-def _store(cloud: AzureMlCloud) -> str:
-    blobs.names(cloud, f"{ROOT}doctor/")
+def _store(cloud: AzureMlCloud) -> Diagnosis | str:
     store = blobs.store_of(cloud)
+    try:
+        blobs.names(cloud, f"{ROOT}doctor/")
+    except TargetUnavailable as error:
+        return network.unreached("store", error, store.url, "privatelink.blob.core.windows.net")
     return f"{store.url} answers, by {'a signature of the workspace' if store.signature else 'your own token'}"
+
+
+def _registry(cloud: AzureMlCloud) -> Diagnosis | str:
+    try:
+        return f"{images.registry_answers(cloud)} answers"
+    except TargetUnavailable as error:
+        return network.unreached("container registry", error, images.repository(cloud).registry, "privatelink.azurecr.io")

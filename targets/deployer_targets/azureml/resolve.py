@@ -9,7 +9,7 @@ from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import behind, cluster, identities, images, names, online, plan
+from deployer_targets.azureml import behind, cluster, identities, images, names, network, online, plan
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 from deployer_targets.azureml.view import Seen
@@ -53,6 +53,7 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
     if config.compute == "aks":
         names.check_together(request.endpoint or request.name, request.name if request.endpoint else "")
         cluster.refuse_what_it_lacks(config, cloud)
+    network.refuse_egress(config, cloud)
     if not config.synchronous:
         raise ConfigInvalid("traffic goes to a deployment once it is ready, so a deploy has to be waited for", advice="leave synchronous out")
     if (request.endpoint or config.in_place) and config.strategy is not Strategy.ALL_AT_ONCE:

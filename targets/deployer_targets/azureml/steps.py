@@ -205,9 +205,7 @@ class ChangeLive(Step[AzureMlCloud]):
 
 
 def cannot_serve(name: DeploymentName, generation: str, why: str, lines: tuple[str, ...]) -> RolloutFailed:
-    return RolloutFailed(
-        f"{name} can't serve {generation}",
-        why=why,
-        advice="correct the model or its requirements; deploy run-local runs the same container on this machine",
-        lines=lines,
-    )
+    advice = "correct the model or its requirements; deploy run-local runs the same container on this machine"
+    if "Unable to download" in why:
+        advice = "deploy doctor -t azureml says which role the endpoint's identity lacks, and how it gets it"
+    return RolloutFailed(f"{name} can't serve {generation}", why=why, advice=advice, lines=lines)

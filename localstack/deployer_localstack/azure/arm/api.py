@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from deployer_localstack.azure.account import CLOUD, HOME, RESOURCE_GROUP, SUBSCRIPTION
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
-from deployer_localstack.azure.arm import datastores, permissions, polling
+from deployer_localstack.azure.arm import datastores, permissions, polling, workspaces
 from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
@@ -33,7 +33,10 @@ class ResourceManager:
         """Make it; `parts` are the operations on what can be deployed there, by name; `elsewhere`, those outside of a workspace."""
         self._settings, self._workspace, self._running = settings, workspace, running
         self._elsewhere = elsewhere
-        own: Mapping[str, Operation] = {"Permissions_ListForResource": lambda *_: JsonAnswer({"value": [permissions.held(settings.azure_actions)]})}
+        own: Mapping[str, Operation] = {
+            "Permissions_ListForResource": lambda *_: JsonAnswer({"value": [permissions.held(settings.azure_actions)]}),
+            "Workspaces_Get": lambda *_: JsonAnswer(workspaces.document(workspace.address, settings)),
+        }
         always = (own, datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations)
         self._operations: Mapping[str, Operation] = {name: operation for part in (*always, *parts) for name, operation in part.items()}
 

@@ -1,4 +1,4 @@
-"""The workspace and its datastore: one storage account, whose blobs are at the local Azure's own address."""
+"""The datastore of a workspace: one storage account, whose blobs are at the local Azure's own address."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
-from deployer_localstack.azure.account import BLOB_CONTAINER, BLOB_STORE, LOCATION, STORAGE_ACCOUNT
+from deployer_localstack.azure.account import BLOB_CONTAINER, BLOB_STORE, STORAGE_ACCOUNT
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm.documents import now, page, resource, written
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
-
-
-def _workspace(workspace: Workspace, asked: ResourceRequest, _: int) -> JsonAnswer:
-    told = {"friendlyName": workspace.address.name, "provisioningState": "Succeeded", "discoveryUrl": f"{asked.url}/discovery"}
-    more = {"location": LOCATION, "tags": {}, "sku": {"name": "Basic", "tier": "Basic"}, "identity": {"type": "SystemAssigned"}}
-    return JsonAnswer(resource(workspace.address.id, "", workspace.address.name, told, **more))
 
 
 def _datastore(workspace: Workspace, asked: ResourceRequest) -> dict[str, object]:
@@ -64,7 +58,6 @@ def _refuse_unknown(workspace: Workspace, asked: ResourceRequest) -> None:
 
 
 OPERATIONS: Mapping[str, Callable[[Workspace, ResourceRequest, int], JsonAnswer]] = {
-    "Workspaces_Get": _workspace,
     "Datastores_Get": _get,
     "Datastores_List": _list,
     "Datastores_ListSecrets": _secrets,

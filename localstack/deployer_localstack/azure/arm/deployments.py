@@ -13,6 +13,7 @@ from typing import Any
 
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import kubernetes, polling
+from deployer_localstack.azure.arm.access import Access
 from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS, Assets
 from deployer_localstack.azure.arm.documents import page
 from deployer_localstack.azure.arm.durations import seconds
@@ -39,8 +40,9 @@ _PROBE = {"initialDelay": "PT10S", "period": "PT10S", "failureThreshold": 30}
 class OnlineDeployments:
     """The operations on deployments."""
 
-    def __init__(self, settings: AzureSettings, operations: Operations, dataplane: AzureDataplane, quotas: Quotas) -> None:
-        self._settings, self._running, self._dataplane, self._quotas = settings, operations, dataplane, quotas
+    def __init__(self, settings: AzureSettings, operations: Operations, dataplane: AzureDataplane, quotas: Quotas, access: Access) -> None:
+        self._settings, self._running, self._dataplane = settings, operations, dataplane
+        self._quotas, self._access = quotas, access
         self.operations: Mapping[str, Callable[[Workspace, ResourceRequest, int], JsonAnswer]] = {
             "OnlineDeployments_List": self._list,
             "OnlineDeployments_Get": self._get,
@@ -73,6 +75,7 @@ class OnlineDeployments:
         document, began = deployment_document(workspace.address, endpoint, deployment), time.monotonic()
 
         def bring_up() -> None:
+            self._access.refuse(plan.image, model=plan.model is not None)
             fresh = None if same else self._dataplane.start(plan, deployment.log, self._running.closing)
             self._running.wait(self._settings.azure_deployment_seconds, began)
             with workspace.lock:

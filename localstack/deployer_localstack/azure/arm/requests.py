@@ -53,14 +53,22 @@ _ROUTES: Mapping[tuple[str, str], str] = {
     ("DELETE", _DEPLOYMENTS + "/{deployment}"): "OnlineDeployments_Delete",
     ("POST", _DEPLOYMENTS + "/{deployment}/getlogs"): "OnlineDeployments_GetLogs",
 }
-_GROUP = "subscriptions/{subscription}/resourcegroups/{group}/providers/microsoft.containerinstance/containergroups"
+_RESOURCES = "subscriptions/{subscription}/resourcegroups/{group}/providers"
+_REGISTRY = "microsoft.containerregistry/registries/{registry}"
+_GROUP = f"{_RESOURCES}/microsoft.containerinstance/containergroups"
 _REGION = "subscriptions/{subscription}/providers/microsoft.machinelearningservices/locations/{location}"
-# Of Azure/azure-rest-api-specs, containerinstance and machinelearningservices.
+# Of Azure/azure-rest-api-specs, authorization, containerinstance, containerregistry, machinelearningservices and msi.
 _ELSEWHERE: Mapping[tuple[str, str], str] = {
     ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/containergroups"): "ContainerGroups_List",
     ("GET", "subscriptions/{subscription}/providers/microsoft.containerinstance/locations/{location}/usages"): "Location_ListUsage",
     ("GET", _REGION + "/usages"): "Usages_List",
     ("GET", _REGION + "/vmsizes"): "VirtualMachineSizes_List",
+    **{
+        ("GET", f"{_RESOURCES}/{scope}/providers/microsoft.authorization/roleassignments"): "RoleAssignments_ListForScope"
+        for scope in (_REGISTRY, "microsoft.storage/storageaccounts/{account}")
+    },
+    ("GET", f"{_RESOURCES}/{_REGISTRY}"): "Registries_Get",
+    ("GET", _RESOURCES + "/microsoft.managedidentity/userassignedidentities/{identity}"): "UserAssignedIdentities_Get",
     ("GET", _GROUP): "ContainerGroups_ListByResourceGroup",
     **{
         (method, _GROUP + "/{containergroup}"): f"ContainerGroups_{operation}"
