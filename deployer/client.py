@@ -253,10 +253,18 @@ class DeployClient(TrafficVerbs):
         """
         return Deployment.observed(lifecycle.present(self.target, self._reached(endpoint), self.target.check_name(name)), self.uri)
 
-    def list_deployments(self, endpoint: str | None = None) -> Deployments:
-        """All deployments of ours on this target, or behind one endpoint of it, by name."""
-        found = self.target.list(self._reached(endpoint))
-        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in found), key=lambda each: each.name))
+    def list_deployments(self, endpoint: str | None = None, *, selector: str | None = None, all_namespaces: bool = False) -> Deployments:
+        """All deployments of ours on this target, or behind one endpoint of it, by name.
+
+        Args:
+            selector: those alone whose labels (on Kubernetes) or tags (elsewhere) are so: `team=ml,env!=test`.
+            all_namespaces: of the whole cluster, each with the `target` that it is reached under.
+
+        Raises:
+            ConfigInvalid: the selector can't be read; the target has no namespaces.
+        """
+        found = self._listed(endpoint, selector, all_namespaces=all_namespaces)
+        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in found), key=lambda each: (each.name, each.target)))
 
     def logs(self, name: str, endpoint: str | None = None, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""

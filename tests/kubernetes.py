@@ -49,7 +49,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         kubeconfig = tmp_path_factory.mktemp("kubernetes") / "config"
         kubeconfig.touch(mode=0o600)
         kubeconfig.write_text(_said("config", "view", "--raw", "--minify", "--flatten", "--context", context))
-        with _named(str(kubeconfig)), _new_namespace() as name:
+        with _named(str(kubeconfig)), new_namespace() as name:
             kubectl("config", "set-context", "--current", "--namespace", name)
             yield str(kubeconfig)
         return
@@ -91,7 +91,7 @@ def debians_cluster() -> Iterator[str]:
 @pytest.fixture
 def namespace(cluster: str) -> Iterator[str]:
     """A namespace of one's own; what is in it is removed in its own time."""
-    with _new_namespace() as name:
+    with new_namespace() as name:
         yield name
 
 
@@ -139,7 +139,7 @@ def _is_there(what: str, namespace: str) -> bool:
 
 
 @contextmanager
-def _new_namespace() -> Iterator[str]:
+def new_namespace() -> Iterator[str]:
     name = f"deployer-test-{uuid.uuid4().hex[:12]}"
     kubectl("create", "namespace", name)
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from deployer.core.accelerators import Accelerator
+from deployer.core.selectors import Selector
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
 from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
@@ -57,6 +58,22 @@ class SupportsEndpoints(Protocol[Cloud]):
 
     def predict_by_traffic(self, endpoint: str, payload: Payload, cloud: Cloud) -> Payload:
         """One request to whichever deployment the endpoint's traffic gives it to; raises as `predict` does."""
+
+
+@runtime_checkable
+class SupportsSelectors(Protocol[Cloud]):
+    """Targets that have labels, and pick by these themselves; elsewhere a selector goes by the `tags` of each summary."""
+
+    def selecting(self, selector: Selector, cloud: Cloud) -> Cloud:
+        """The cloud seen through a selector: `list` lists what has such labels."""
+
+
+@runtime_checkable
+class SupportsNamespaces(Protocol[Cloud]):
+    """Targets that have namespaces, of which a URI names one."""
+
+    def everywhere(self, cloud: Cloud) -> Cloud:
+        """The cloud seen in all namespaces at once: `list` lists all of them, each summary with the `path` of its own."""
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from deployer.core.container import Container
 from deployer.core.plan import Plan
+from deployer.core.selectors import tags_of
 from deployer.core.state import DeploymentName, Digest, Generation, Image, Observed, PackagedModel, Provenance, Record, Resource, Status, digest_of
 from deployer.events import Report
 
@@ -183,7 +184,13 @@ def secrets_of(environment: Mapping[str, str], observed: Observed | None, kept: 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One row of `list`. `columns` are the target's own ("INSTANCES": "2 ml.m5.large"), in order."""
+    """One row of `list`.
+
+    Attributes:
+        columns: the target's own ("INSTANCES": "2 ml.m5.large"), in order.
+        tags: what a selector goes by, where the target doesn't itself.
+        path: of the URI that it is reached under, where that isn't the one that was asked.
+    """
 
     name: DeploymentName
     status: Status
@@ -193,13 +200,15 @@ class Summary:
     columns: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     endpoint: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    path: str | None = None
 
     @classmethod
     def of(cls, observed: Observed, columns: Mapping[str, str]) -> Summary:
         """Of what was observed whole; a target with many deployments asks less for each."""
         record, serving = observed.record, observed.serving or ""
         model, created = (record.model.uri, record.provenance.made) if record else ("", None)
-        return cls(observed.name, observed.status, model, serving, created, columns, observed.reason, observed.endpoint)
+        return cls(observed.name, observed.status, model, serving, created, columns, observed.reason, observed.endpoint, tags_of(record))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from deployer.core.capabilities import (
     SupportsExport,
     SupportsHistory,
     SupportsImageRegistry,
+    SupportsNamespaces,
     SupportsStrategies,
     SupportsStreaming,
 )
@@ -34,6 +35,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "delete": ("observe", "plan_delete"),
     "prune": ("observe", "plan_prune"),
     "list": ("list",),
+    "list --all-namespaces": SupportsNamespaces,
     "get": ("observe",),
     "get --credentials": SupportsCredentials,
     "history": SupportsHistory,

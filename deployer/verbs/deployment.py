@@ -125,7 +125,7 @@ class Deployment(Mapping[str, Any]):
         """One row of `list`."""
         return cls(
             name=summary.name,
-            target=str(uri),
+            target=str(uri if summary.path is None else TargetUri(uri.scheme, summary.path)),
             status=summary.status,
             model=summary.model,
             generation=summary.generation,

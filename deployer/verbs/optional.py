@@ -16,11 +16,14 @@ from deployer.core.capabilities import (
     SupportsExportWithoutImage,
     SupportsExportWithoutModel,
     SupportsImageRegistry,
+    SupportsNamespaces,
+    SupportsSelectors,
     SupportsStreaming,
 )
 from deployer.core.options import Takes, TargetConfig
+from deployer.core.selectors import Selector
 from deployer.core.state import DeploymentName
-from deployer.core.target import Exported, Intent, Target, TargetUri
+from deployer.core.target import Exported, Intent, Summary, Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
 from deployer.requests import payloads
@@ -202,6 +205,18 @@ class OptionalVerbs(ABC):
         reach = kind.taken(Takes.NOTHING)
         kept = {key: value for key, value in given.values.items() if key in reach or key in called}
         return kind.parse(kept, given.origins, target=self.uri.scheme)
+
+    def _listed(self, endpoint: str | None, selector: str | None, *, all_namespaces: bool) -> Iterator[Summary]:
+        """What is there, of it what a selector picks: by the target's own labels where it has those, else by tags."""
+        picked = Selector.parse(selector) if selector else None
+        cloud = self._reached(endpoint)
+        if all_namespaces:
+            if not isinstance(self.target, SupportsNamespaces):
+                self._refuse("list all namespaces", advice="it has none: leave --all-namespaces out")
+            cloud = self.target.everywhere(cloud)
+        if picked and isinstance(self.target, SupportsSelectors):
+            return self.target.list(self.target.selecting(picked, cloud))
+        return (each for each in self.target.list(cloud) if not picked or picked.matches(each.tags))
 
     def _reached(self, endpoint: str | None, config: TargetConfig | None = None) -> Any:
         """The cloud, seen through an endpoint where one is named: every call that names a deployment goes through here.

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from deployer.core.generations import own
+from deployer.core.selectors import tags_of
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Share, Status
 from deployer.core.target import Summary
 from deployer.errors import ConfigInvalid, DeploymentNotFound, MachineFault, NotOurs
@@ -119,7 +120,7 @@ def _summary(found: AzureDeployment, endpoint: AzureEndpoint, cloud: AzureMlClou
         return Summary(name, Status.FAILED, reason=newer.message, endpoint=cloud.endpoint)
     status, reason = status_of(found, {record.generation: record} if record else {})
     model, created = (record.model.uri, record.provenance.made) if record else ("", None)
-    return Summary(name, status, model, found.generation, created, columns, reason, cloud.endpoint)
+    return Summary(name, status, model, found.generation, created, columns, reason, cloud.endpoint, tags_of(record))
 
 
 def _is_ours(found: AzureDeployment) -> bool:

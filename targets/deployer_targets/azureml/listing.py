@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from deployer.core.ledger import ROOT
+from deployer.core.selectors import tags_of
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
 from deployer.errors import MachineFault, PermissionDenied
@@ -76,6 +77,7 @@ def _of_group(group: ContainerGroup, listed: Mapping[str, str], cloud: AzureMlCl
         created=record.provenance.made if record else None,
         columns={"INSTANCES": "container group"},
         reason=reason,
+        tags=tags_of(record),
     )
 
 
@@ -103,6 +105,7 @@ def _summary(name: DeploymentName, endpoint: AzureEndpoint | None, listed: Mappi
         created=record.provenance.made if record else None,
         columns={"INSTANCES": _instances(options)},
         reason=reason if status is not Status.READY else "",
+        tags=tags_of(record),
     )
 
 

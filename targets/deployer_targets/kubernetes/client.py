@@ -64,6 +64,10 @@ class Cluster:
         assert self._address is not None
         return self._address.context
 
+    def path_to(self, namespace: str) -> str:
+        """The path of the URI that names a namespace of it, by the context where that is named."""
+        return f"/{namespace}" if not self._path or self._path.startswith("/") else f"{self.context}/{namespace}"
+
     def client(self) -> Any:
         """The official client, set up as kubectl is.
 
@@ -130,6 +134,7 @@ class Kube:
         held: the name that the run has claimed, as `run`.
         adopts: names whose Service counts as ours.
         learnt: what was told in this run and is asked again soon; of what it wrote, as `known` has it.
+        selector: which labels deployments are listed by; `everywhere`: in all namespaces.
     """
 
     connection: Cluster
@@ -138,6 +143,8 @@ class Kube:
     run: str = ""
     adopts: frozenset[str] = frozenset()
     learnt: dict[Any, Any] = field(default_factory=dict, compare=False)
+    selector: str = ""
+    everywhere: bool = False
 
     @property
     def namespace(self) -> str:
@@ -152,7 +159,8 @@ class Kube:
     def path(self, kind: str, name: str = "") -> str:
         """Where things of a kind are, or one of them."""
         place = self.connection.discovery.place(kind)
-        return f"{place}/namespaces/{self.namespace}/{KINDS[kind].plural}" + (f"/{quote(name)}" if name else "")
+        inside = "" if self.everywhere else f"/namespaces/{self.namespace}"
+        return f"{place}{inside}/{KINDS[kind].plural}" + (f"/{quote(name)}" if name else "")
 
     def get(self, kind: str, name: str) -> Object:
         """One thing.
@@ -173,18 +181,18 @@ class Kube:
         query = {"labelSelector": names.query(labels)} | ({"fieldSelector": fields} if fields else {})
         return iter(self._pages(kind, query, METADATA_LIST if metadata else JSON, lambda page: page["items"] or ()))  # Go says null of an empty list
 
-    def table(self, kind: str, labels: dict[str, str], columns: Sequence[str], *, marks: bool = False) -> Iterator[Object]:
-        """All of a kind with these labels, of what kubectl shows of them these columns; `marks`: with their labels and annotations."""
+    def table(self, kind: str, labels: str, columns: Sequence[str], *, marks: bool = False) -> Iterator[Object]:
+        """All of a kind that a labelSelector picks, of what kubectl shows of them these columns; `marks`: with labels, annotations, namespace."""
 
         def rows(page: Object) -> Iterator[Object]:
             there = [each["name"] for each in page["columnDefinitions"]]
             for row in page["rows"] or ():
                 found = {name: cell for name, cell in zip(there, row["cells"], strict=True) if name in columns}
                 if marks:
-                    found["metadata"] = {key: row["object"]["metadata"].get(key) for key in ("labels", "annotations")}
+                    found["metadata"] = {key: row["object"]["metadata"].get(key) for key in ("labels", "annotations", "namespace")}
                 yield found
 
-        query = {"labelSelector": names.query(labels), "includeObject": "Metadata" if marks else "None"}
+        query = {"labelSelector": labels, "includeObject": "Metadata" if marks else "None"}
         return iter(self._pages(kind, query, TABLE, rows))
 
     def _pages(self, kind: str, every: dict[str, str], accepted: str, read: Callable[[Object], Iterable[Object]]) -> Sequence[Object]:

@@ -6,12 +6,14 @@ import os
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from deployer.core.accelerators import Accelerator
 from deployer.core.compatibility import trims
 from deployer.core.container import USER, Container, Mount
 from deployer.core.plan import Plan
+from deployer.core.selectors import Selector
 from deployer.core.state import DeploymentName
 from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Exported, LogLine, Payload, Summary, TargetUri
 from deployer.core.traffic import Measured, Strategy
@@ -117,6 +119,12 @@ class Kubernetes:
             read_only_root=True,
             health=manifests.READY,
         )
+
+    def selecting(self, selector: Selector, cloud: Kube) -> Kube:
+        return replace(cloud, selector=selector.text)
+
+    def everywhere(self, cloud: Kube) -> Kube:
+        return replace(cloud, everywhere=True)
 
     def list(self, cloud: Kube) -> Iterator[Summary]:
         from deployer_targets.kubernetes.listing import summaries

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from deployer.core.selectors import tags_of
 from deployer.core.state import DeploymentName, Observed, Resource, Share, Status
 from deployer.core.target import Summary
 from deployer_targets.local import names
@@ -85,6 +86,7 @@ def summary(found: Description) -> Summary:
         created=record.provenance.made if record else None,
         columns={"URL": found.url, "RUNTIME": container.runtime if container else ""},
         reason=reason,
+        tags=tags_of(record),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.core.ledger import ROOT
+from deployer.core.selectors import tags_of
 from deployer.core.state import DeploymentName, Record, Status
 from deployer.core.target import Summary
 from deployer.errors import MachineFault
@@ -73,7 +74,8 @@ def _summary(entry: ListedName, cloud: Aws) -> Summary:
         return Summary(name, status_of(entry.endpoint["EndpointStatus"]) if entry.endpoint else Status.PAUSED, reason=newer.message)
     if entry.endpoint is None:
         record = next(iter(records.values()), None)
-        return Summary(name, Status.PAUSED, model=record.model.uri if record else "", columns=_columns(record, 0), reason="no endpoint")
+        model, tags = record.model.uri if record else "", tags_of(record)
+        return Summary(name, Status.PAUSED, model=model, columns=_columns(record, 0), reason="no endpoint", tags=tags)
     quiet = entry.endpoint["EndpointStatus"] == "InService" and len(entry.generations) == 1
     full = None if quiet else describe(name, cloud)
     record = _serving(records, full)
@@ -88,6 +90,7 @@ def _summary(entry: ListedName, cloud: Aws) -> Summary:
         created=entry.endpoint["CreationTime"],
         columns=_columns(record, counts_of(full.description) if full else None),
         reason=full.reason if full and status not in (Status.READY, Status.PAUSED) else "",
+        tags=tags_of(record),
     )
 
 

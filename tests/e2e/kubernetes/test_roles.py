@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deployer.oci import Compression, Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from tests.e2e.kubernetes.gateways import TakesRoutes, installed_kinds  # noqa: F401
+from tests.e2e.kubernetes.members import Member
 from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
 from tests.models import saved_model
 
-ROLES = Path(__file__).parents[3] / "docs" / "kubernetes"
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 BESIDE_THE_PODS: dict[str, Any] = {
     "autoscaling": {"max": 2},
@@ -52,64 +47,6 @@ SOMETIMES = {
         *("networking.k8s.io: get ingresses", "networking.k8s.io: get networkpolicies", "gateway.networking.k8s.io: get httproutes"),
     },
 }
-
-
-class Member:
-    """Somebody with one Role, who deploys through the proxy."""
-
-    def __init__(self, role: str, namespace: str, proxy: ClusterProxy, directory: Path) -> None:  # noqa: F811
-        document = yaml.safe_load((ROLES / f"{role}.yaml").read_text())
-        self.allowed = {
-            f"{group or 'core'}: {verb} {resource}"
-            for rule in document["rules"]
-            for group in rule["apiGroups"]
-            for verb in rule["verbs"]
-            for resource in rule["resources"]
-        }
-        self.asked: set[str] = set()
-        self._proxy, self._kubeconfig = proxy, directory / role
-        token = _member_of(document, role, namespace)
-        config = yaml.safe_load(proxy.kubeconfig.read_text())
-        config["users"][0]["user"] = {"token": token}
-        config["contexts"][0]["context"]["namespace"] = namespace
-        self._kubeconfig.write_text(yaml.safe_dump(config))
-
-    def deploy(self, *arguments: object) -> str:
-        """A run of the command line, which must not fail."""
-        self._proxy.clear()
-        command = [Path(sys.executable).with_name("deploy"), *map(str, arguments)]
-        ran = subprocess.run(command, env={**os.environ, "KUBECONFIG": str(self._kubeconfig)}, capture_output=True, text=True, check=False)
-        assert not ran.returncode, f"deploy {' '.join(map(str, arguments))}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
-        self.asked |= {f"{each['service']}: {each['operation']}" for each in self._proxy.calls() if each["service"]}
-        return ran.stdout
-
-
-def _member_of(role: dict[str, Any], name: str, namespace: str) -> str:  # noqa: F811
-    """A service account with a Role; its token."""
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role["metadata"]["name"]}
-    binding = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name}}
-    for made in (
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
-        role,
-        {**binding, "roleRef": reference, "subjects": [subject]},
-    ):
-        kubectl("create", "-n", namespace, "-f", "-", given=made)
-    _known(role, f"system:serviceaccount:{namespace}:{name}", namespace)
-    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    return str(json.loads(kubectl("create", "--raw", path, "-f", "-", given=request))["status"]["token"])
-
-
-def _known(role: dict[str, Any], user: str, namespace: str) -> None:  # noqa: F811
-    """Wait until the API server goes by a binding that was made just now."""
-    rule, deadline = role["rules"][0], time.monotonic() + 30
-    kind, _, part = rule["resources"][0].partition("/")
-    resource = ".".join(filter(None, [kind, rule["apiGroups"][0]]))
-    asked = ["kubectl", "auth", "can-i", rule["verbs"][0], resource, "--subresource", part, "-n", namespace, "--as", user]
-    while subprocess.run(asked, capture_output=True, check=False).returncode:
-        assert time.monotonic() < deadline, f"{user} may nothing"
-        time.sleep(0.1)
 
 
 @pytest.fixture

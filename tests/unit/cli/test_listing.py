@@ -70,3 +70,22 @@ def test_a_library_s_word_about_itself_is_no_word_to_users(deploy: Run, monkeypa
     monkeypatch.setattr(Memory, "list", warned)
     assert deploy("list", *BOTH).exit_code == 0
     assert not recwarn.list
+
+
+@pytest.mark.usefixtures("churn")
+def test_a_selector_goes_by_tags(deploy: Run) -> None:
+    assert deploy("create", "churn", "-m", "churn", "-C", 'tags={"team": "ml"}').exit_code == 0
+    assert deploy("create", "fraud", "-m", "churn", "-C", 'tags={"team": "web"}').exit_code == 0
+    assert deploy("list", "-l", "team=ml", "-o", "name").stdout == "churn\n"
+    assert deploy("list", "--selector", "team notin (ml)", "-o", "name").stdout == "fraud\n"
+    assert deploy("list", "-l", "team=none").stderr == "There are no deployments with team=none on memory:/here.\n"
+    wrong = deploy("list", "-l", "team ml")
+    assert (wrong.exit_code, wrong.stdout) == (errors.ConfigInvalid.exit_code, "")
+    assert "'team ml' is no selector" in wrong.stderr
+
+
+@pytest.mark.usefixtures("churn")
+def test_a_target_without_namespaces_says_so(deploy: Run) -> None:
+    refused = deploy("list", "-A")
+    assert refused.exit_code == errors.ConfigInvalid.exit_code
+    assert refused.stderr.splitlines()[0] == "Error [config-invalid]: memory can't list all namespaces."
