@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from deployer_targets.sagemaker.client import Aws, Identity, RegionClients
 from deployer_targets.sagemaker.config import SageMakerConfig
 from deployer_targets.sagemaker.target import SageMaker
 from tests.simulation.histories import Command
+from tests.simulation.inline import Inline
 from tests.simulation.service import LostAnswer, ServiceError
 from tests.simulation.wire import Wire
 
@@ -71,25 +71,6 @@ class SimulatedConnection(RegionClients):
 
     def client(self, service: str) -> Any:
         return self._service
-
-
-class Inline:
-    """An executor that does everything at once, in order: histories are the same each time."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def map(self, action: Callable[[Any], Any], each: Iterable[Any]) -> Iterator[Any]:
-        return map(action, each)
-
-    def submit(self, action: Callable[..., Any], *given: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(action(*given))
-        return future
 
 
 class Packed:

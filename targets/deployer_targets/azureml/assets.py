@@ -91,7 +91,7 @@ class RegisterAsset(Step[AzureMlCloud]):
 
         def send() -> None:
             nonlocal made
-            answer = cloud.ask("PUT", path, {"properties": self._properties(cloud)})
+            answer = cloud.change("PUT", path, {"properties": self._properties(cloud)})
             made = answer.status == _CREATED and self._agrees(answer.document)
 
         ensure(send, lambda: self._agrees(cloud.find(path)))
@@ -118,12 +118,16 @@ def asset_path(resource: Resource) -> str:
     return f"{resource.kind}s/{called}/versions/{version}"
 
 
-def archive(kind: str, these: Collection[str], cloud: AzureMlCloud) -> None:
-    """Put versions away, "NAME:VERSION": Azure keeps them, out of its lists, for who looks back. One that was never registered is no matter."""
+def archive(kind: str, these: Collection[str], cloud: AzureMlCloud, *, others: bool = False) -> None:
+    """Put versions away, "NAME:VERSION": Azure keeps them, out of its lists, for who looks back. One that was never registered is no matter.
+
+    Args:
+        others: all versions of these names, such as one that an overtaken run registered once its record was gone.
+    """
     for name in sorted({each.rpartition(":")[0] for each in these}):
         for version in _versions(kind, name, cloud):
             asset = Resource(kind, f"{name}:{version['name']}")
-            if asset.name in these:
+            if others or asset.name in these:
                 kept = {key: value for key, value in version["properties"].items() if key not in _READ_ONLY}
                 cloud.change("PUT", asset_path(asset), {"properties": {**kept, "isArchived": True}})
 

@@ -204,7 +204,7 @@ class AzureMlCloud:
             self.verify()
 
     def ask(self, method: str, path: str, body: Any = None, *, api: str = API, **query: str) -> AzureAnswer:
-        """A call to the workspace that looks, or makes what is named by its content; `path` is below the workspace's."""
+        """A call to the workspace that looks; `path` is below the workspace's."""
         return self._arm(method, path, body, {"api-version": api, **query}, guard=self.check if self.held else None)
 
     def change(self, method: str, path: str, body: Any = None, **query: str) -> AzureAnswer:

@@ -124,7 +124,7 @@ class Remove(Step[AzureMlCloud]):
             case names.DEPLOYMENT:
                 online.remove(cloud.endpoint_of(self.name), these, cloud, self.timeout_seconds)
             case names.MODEL | names.ENVIRONMENT:
-                archive(kind, these, cloud)
+                archive(kind, these, cloud, others=self.beyond == frozenset())
             case names.DATA:
                 there = [blob for blob in blobs.names(cloud, shelf.prefix) if shelf.resource_of(blob) in {Resource(kind, each) for each in these}]
                 # What says that the files are all there goes before they do.
