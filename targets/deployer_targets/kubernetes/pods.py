@@ -95,7 +95,7 @@ def _of_container(container: Mapping[str, Any], pod: Pod, ours: bool) -> Trouble
     state, last = container.get("state") or {}, container.get("lastState") or {}
     ended = state.get("terminated") or last.get("terminated")
     if ended and ended.get("exitCode") != 0:
-        return _crashed(container, ended, "terminated" in state, pod, ours)
+        return _crashed(container, ended, pod, ours)
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     if reason in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"):
@@ -106,8 +106,9 @@ def _of_container(container: Mapping[str, Any], pod: Pod, ours: bool) -> Trouble
     return None
 
 
-def _crashed(container: Mapping[str, Any], ended: Mapping[str, Any], just_now: bool, pod: Pod, ours: bool) -> Trouble:
-    crashes, code = int(container.get("restartCount") or 0) + just_now, ended.get("exitCode")
+def _crashed(container: Mapping[str, Any], ended: Mapping[str, Any], pod: Pod, ours: bool) -> Trouble:
+    running = "running" in (container.get("state") or {})  # else it ended, or waits after that to be started once more
+    crashes, code = int(container.get("restartCount") or 0) + (not running), ended.get("exitCode")
     said = str(ended.get("message") or "").strip()
     lines = tuple(said.splitlines()[-20:])
     if ended.get("reason") == "OOMKilled":

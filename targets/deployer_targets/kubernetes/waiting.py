@@ -16,7 +16,7 @@ from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import Absent
 from deployer_targets.kubernetes.pods import Trouble
 
-_PAUSES = Pauses(shortest=0.25, longest=3.0)
+_PAUSES = Pauses(shortest=0.25, longest=2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class AwaitPods(Step[Kube]):
                 return False
             if len(found) < self.count and looked:
                 self._refused(cloud)
+            trouble = pods.worst(found, ours=self.ours) or (self._unmade(len(found)) if looked else None)
             looked = True
-            trouble = pods.worst(found, ours=self.ours)
             if trouble and trouble.certain:
                 raise self._failed(trouble)
             if trouble and trouble.pod:
@@ -68,6 +68,12 @@ class AwaitPods(Step[Kube]):
     def _phrase(self, ready: int, trouble: Trouble | None) -> str:
         what = trouble.what if trouble else "the container loads the model"
         return f"{ready} of {self.count} pods are ready, {what}" if self.count > 1 else what
+
+    def _unmade(self, there: int) -> Trouble | None:
+        if there >= self.count:
+            return None
+        why = f"{there} of {self.count} are there, and its Deployment says no reason"
+        return Trouble("the cluster has not made its pods", why, "kubectl get events has what its controllers do; the same command waits again")
 
     def _unready(self, found: Sequence[Object], cloud: Kube) -> Trouble:
         answers = [pods.probed(events_of(each["metadata"]["name"], cloud)) for each in found if not pods.ready(each)]
