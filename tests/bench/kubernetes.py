@@ -20,6 +20,7 @@ from deployer.core.state import DeploymentName
 from deployer_localstack.kubernetes import ClusterProxy
 from deployer_targets.kubernetes import names
 from tests.apart import working
+from tests.bench import diagnosis
 from tests.bench.processes import run
 from tests.bench.scoring import load
 from tests.bench.tables import Table
@@ -41,9 +42,10 @@ def measure(**_: object) -> Iterator[Table]:
     with tempfile.TemporaryDirectory() as room, _cluster(Path(room)) as environment:
         body = Path(room) / "body.json"
         body.write_text(json.dumps(BODY))
-        run([DEPLOY, "build-and-push-container", "-t", "kubernetes", "--base-image", str(root_directory())], environment)
+        built = run([DEPLOY, "build-and-push-container", "-t", "kubernetes", "--base-image", str(root_directory())], environment)
         yield _create_to_prediction(Path(room), body, environment)
         yield _under_load(environment)
+        yield diagnosis.table(built.output.split(" is ready")[0].split()[-1], environment)
         with ClusterProxy(environment["KUBECONFIG"]) as proxy:
             through = {**environment, "KUBECONFIG": str(proxy.kubeconfig)}
             yield _calls(body, proxy, through)
