@@ -46,7 +46,7 @@ _OPTIONS = (
 def documents(spec: DeploymentSpec[KubernetesConfig], deployment: Manifest, image: str, model: str = "") -> Mapping[str, Any]:
     """Chart.yaml and values.yaml of the chart that renders to this Deployment. The environment has no value in them: it may be secret."""
     given = spec.config.model_dump(mode="json", include=set(_OPTIONS))
-    given |= {"env": {}, "affinity": deployment["spec"]["template"]["spec"]["affinity"]}
+    given |= {"env": {}, "tolerations": spec.config.tolerated, "affinity": deployment["spec"]["template"]["spec"]["affinity"]}
     given |= {"model_delivery": delivery.said(spec), "resources": delivery.resources(spec), "progress_deadline": delivery.deadline(spec)}
     packages = "at-start" if spec.record.packages == "at-start" else "image"
     return {

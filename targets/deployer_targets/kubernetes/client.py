@@ -159,7 +159,7 @@ class Kube:
     def path(self, kind: str, name: str = "") -> str:
         """Where things of a kind are, or one of them."""
         place = self.connection.discovery.place(kind)
-        inside = "" if self.everywhere else f"/namespaces/{self.namespace}"
+        inside = "" if self.everywhere or not KINDS[kind].in_namespace else f"/namespaces/{self.namespace}"
         return f"{place}{inside}/{KINDS[kind].plural}" + (f"/{quote(name)}" if name else "")
 
     def get(self, kind: str, name: str) -> Object:

@@ -23,7 +23,7 @@ from deployer_targets.kubernetes.attachment_options import (
 )
 from deployer_targets.kubernetes.kinds import KINDS
 
-_KINDS = tuple(kind for kind in KINDS if kind not in ("ConfigMap", "Pod"))
+_KINDS = tuple(kind for kind in KINDS if kind not in ("ConfigMap", "Pod", "Node"))
 Words = Mapping[str, str]
 
 
@@ -73,6 +73,11 @@ class KubernetesConfig(TargetConfig):
     )
     node_selector: Annotated[Words, GENERATION] = Field(default_factory=dict, description="Labels that a node must have.")
     tolerations: Annotated[tuple[Mapping[str, Any], ...], GENERATION] = Field((), description="Taints that the pods tolerate.")
+    resource_tolerations: Annotated[tuple[Mapping[str, Any], ...], GENERATION] = Field(
+        (),
+        description="Taints of the nodes that have the devices asked for (nvidia.com/gpu), tolerated, too. Default: read as the devices are asked "
+        "for first, then kept; none where tolerations are named.",
+    )
     affinity: Annotated[Mapping[str, Any], GENERATION] = Field(
         default_factory=dict, description="Rules of scheduling; the image's architecture is required beside them."
     )
@@ -119,6 +124,11 @@ class KubernetesConfig(TargetConfig):
     force_conflicts: Annotated[bool, NOTHING] = Field(
         False, description="Set again what somebody else has set otherwise in our objects since; without it that stays."
     )
+
+    @property
+    def tolerated(self) -> list[dict[str, Any]]:
+        """All taints that the pods tolerate."""
+        return [dict(each) for each in (*self.tolerations, *self.resource_tolerations)]
 
     @property
     def asks_names_alone(self) -> bool:

@@ -13,6 +13,7 @@ class ObjectKind:
         versions: of its group that have it in the shape that is written here, the one to prefer first.
         comes_with: what has to be there in a cluster that lacks it; "" for what any cluster has.
         installed: it is defined by a CustomResourceDefinition, beside what Kubernetes has by itself.
+        in_namespace: it is in a namespace, not the cluster's.
     """
 
     group: str
@@ -20,6 +21,7 @@ class ObjectKind:
     plural: str
     comes_with: str = ""
     installed: bool = False
+    in_namespace: bool = True
 
     @property
     def everywhere(self) -> bool:
@@ -38,6 +40,7 @@ KINDS = {
     "ConfigMap": ObjectKind("", ("v1",), "configmaps"),
     "Pod": ObjectKind("", ("v1",), "pods"),
     "Event": ObjectKind("", ("v1",), "events"),
+    "Node": ObjectKind("", ("v1",), "nodes", in_namespace=False),
     "Deployment": ObjectKind("apps", ("v1",), "deployments"),
     "HorizontalPodAutoscaler": ObjectKind("autoscaling", ("v2", "v2beta2"), "horizontalpodautoscalers", "Kubernetes 1.12 or newer"),
     "PodDisruptionBudget": ObjectKind("policy", ("v1", "v1beta1"), "poddisruptionbudgets", "Kubernetes 1.5 or newer"),

@@ -63,7 +63,7 @@ def pod(spec: Spec, image: str) -> Manifest:
         "imagePullSecrets": [{"name": each} for each in pull_secrets],
         "serviceAccountName": config.service_account,
         "nodeSelector": dict(config.node_selector),
-        "tolerations": [dict(each) for each in config.tolerations],
+        "tolerations": config.tolerated,
         "topologySpreadConstraints": [_spread(spec, each) for each in config.topology_spread],
         "priorityClassName": config.priority_class,
         "runtimeClassName": config.runtime_class,

@@ -8,7 +8,7 @@ from functools import partial
 from deployer.core.state import Record, Share
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes import attachments, delivery, image_volumes, images, manifests, names
+from deployer_targets.kubernetes import attachments, delivery, image_volumes, images, manifests, names, taints
 from deployer_targets.kubernetes.attaching import refuse_taken
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
@@ -28,7 +28,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Kube) -> DeploymentSpec[
     """
     kept = partial(_kept_environment, cloud=cloud)
     environment = environment_of(request, observed, kept)
-    config = request.config.model_copy(update={"env": environment})
+    config, told = taints.settled(request, request.config.model_copy(update={"env": environment}), observed.record if observed else None, cloud)
     image = images.image_for(request, observed, cloud)
     if config.grpc and image.packages is not None and not images.has_grpc(image):
         raise ConfigInvalid(
@@ -41,7 +41,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: Kube) -> DeploymentSpec[
     generation = generation_of(request, image, config, secrets)
     resources = [names.deployment(request.name, generation), *([names.secret(request.name, generation)] if environment else ())]
     record = record_of(request, image, config, resources, secrets=secrets)
-    spec = DeploymentSpec(record, config, image, request.model.path, warnings=tuple(delivery.warnings(config, request.model.facts)))
+    spec = DeploymentSpec(record, config, image, request.model.path, warnings=(*told, *delivery.warnings(config, request.model.facts)))
     _check_patches(spec)
     if config.pull_secret:
         login(registry_of(image))

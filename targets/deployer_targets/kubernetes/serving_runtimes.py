@@ -139,7 +139,7 @@ def _runtime(name: str, image: str, config: KubernetesConfig, protocols: list[st
     wanted = {
         "imagePullSecrets": [{"name": each} for each in config.image_pull_secrets],
         "nodeSelector": dict(config.node_selector),
-        "tolerations": [dict(each) for each in config.tolerations],
+        "tolerations": config.tolerated,
         "labels": dict(config.labels),
     }
     return {
