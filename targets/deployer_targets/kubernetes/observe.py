@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +63,7 @@ def observe(name: DeploymentName, cloud: Kube, *, pointer: Object | None = None)
     beside_it = {resource(each): each for each in attachments if resource(each) != names.service(name)}
     things = {**{names.deployment(name, each): found for each, found in deployments.items()}, **secrets, **beside_it}
     records, traffic = records_of(ledger), traffic_of(service)
-    status, reason = _condition(name, traffic, deployments, cloud)
+    status, reason = condition(name, traffic, deployments, lambda generation: cloud.list("Pod", names.labels(name, generation)))
     data = (ledger or {}).get("data") or {}
     beside = [Resource(kind, name) for kind in (names.CLAIM, names.HISTORY) if ledger is not None and (kind in data or kind == names.CLAIM)]
     serving = deployments.get(traffic[0].generation) if traffic else None
@@ -93,6 +93,28 @@ def observe(name: DeploymentName, cloud: Kube, *, pointer: Object | None = None)
         view=View(counts, owned, _pods(service), beside_it, things, drifted(traffic, records, deployments)),
         detail={"service": service or {}, "deployments": [*deployments.values()], "attached": [*beside_it.values()]},
     )
+
+
+def condition(
+    name: DeploymentName, traffic: Traffic, deployments: Mapping[str, Object], pods_of: Callable[[str], Iterable[pods.Pod]]
+) -> tuple[Status, str]:
+    """The status, and why it isn't a good one. `pods_of`: a generation's, asked for where its Deployment counts fewer ready than it is to have."""
+    if not traffic:
+        return Status.FAILED, "nothing serves: what an interrupted run left"
+    for share in traffic:
+        found = deployments.get(share.generation)
+        if found is None:
+            return Status.FAILED, f"there is no Deployment {names.of_generation(name, share.generation)}"
+        wanted = int(found["spec"]["replicas"])
+        if ready_count(found) >= wanted > 0:
+            continue
+        living = pods.here(pods_of(share.generation))
+        there = sum(map(pods.ready, living))  # a Deployment's own count comes after its pods are ready
+        if there < wanted or not wanted:
+            finding = pods.worst(living)
+            why = f": {finding.what} ({finding.why})" if finding else ""
+            return (Status.DEGRADED if there else Status.FAILED), f"{there} of {wanted} pods of {share.generation} are ready{why}"
+    return (Status.PAUSED if len(traffic) > 1 else Status.READY), ""
 
 
 def service_of(name: DeploymentName, cloud: Kube, marked: Iterable[Object] | None = None) -> Object | None:
@@ -168,18 +190,3 @@ def _url(name: DeploymentName, service: Object | None, record: Record | None, cl
 def _pods(service: Object | None) -> int | None:
     told = ((service or {"metadata": {}})["metadata"].get("annotations") or {}).get(names.PODS)
     return int(told) if told else None
-
-
-def _condition(name: DeploymentName, traffic: Traffic, deployments: Mapping[str, Object], cloud: Kube) -> tuple[Status, str]:
-    if not traffic:
-        return Status.FAILED, "nothing serves: what an interrupted run left"
-    for share in traffic:
-        found = deployments.get(share.generation)
-        if found is None:
-            return Status.FAILED, f"there is no Deployment {names.of_generation(name, share.generation)}"
-        wanted, there = int(found["spec"]["replicas"]), ready_count(found)
-        if there < wanted or not wanted:
-            finding = pods.worst(pods.here(cloud.list("Pod", names.labels(name, share.generation))))
-            why = f": {finding.what} ({finding.why})" if finding else ""
-            return (Status.DEGRADED if there else Status.FAILED), f"{there} of {wanted} pods of {share.generation} are ready{why}"
-    return (Status.PAUSED if len(traffic) > 1 else Status.READY), ""
