@@ -1,9 +1,8 @@
-"""The one seam to a cluster: the official client's configuration and connections, our retries and errors, and the claim read before each change."""
+"""The one seam to a cluster: the official client's connections, our retries and errors, and the claim read before each change."""
 
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,14 +15,14 @@ from deployer.core.interruption import pause
 from deployer.core.ledger import verify_holder
 from deployer.core.seam import Seam
 from deployer.core.state import DeploymentName
-from deployer.errors import ConfigInvalid, CredentialsInvalid, ExtraMissing
 from deployer.version import __version__
 from deployer_targets.kubernetes import names
-from deployer_targets.kubernetes.address import ClusterAddress, address_of
+from deployer_targets.kubernetes.address import ClusterAddress
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.discovery import Discovery
 from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, Overtaken, taken_by_another
 from deployer_targets.kubernetes.kinds import KINDS
+from deployer_targets.kubernetes.kubeconfig import connected
 
 Result = TypeVar("Result")
 Object = Mapping[str, Any]
@@ -76,7 +75,7 @@ class Cluster:
         """
         with self._lock:
             if self._client is None:
-                self._address, self._client = _connected(self._path)
+                self._address, self._client = connected(self._path)
             return self._client
 
     def send(
@@ -345,48 +344,3 @@ class Kube:
         content, headers = json.dumps(body).encode(), {"Content-Type": form}
         answer: Object = self.connection.call(operation, method, path, query=query, body=content, headers=headers, guard=self.check)
         return answer
-
-
-def _connected(path: str) -> tuple[ClusterAddress, Any]:
-    """The address in full, and a client for it."""
-    try:
-        from kubernetes import client, config
-        from kubernetes.config.config_exception import ConfigException
-    except ImportError as missing:
-        raise ExtraMissing.named("kubernetes", "the kubernetes target") from missing
-    configuration = client.Configuration()
-    files = os.environ.get("KUBECONFIG") or None  # which the library reads once, as it is imported
-    try:
-        contexts, current = config.list_kube_config_contexts(files)  # type: ignore[no-untyped-call]
-    except ConfigException as error:
-        return _in_a_pod(path, client, config, configuration, error)
-    known = {each["name"]: each.get("context") or {} for each in contexts}
-    address = address_of(path, known)
-    context = address.context or (current or {}).get("name", "")
-    if not context:
-        raise ConfigInvalid("the kubeconfig has no current context", advice="kubectl config use-context CONTEXT, or -t kubernetes:/CONTEXT")
-    try:
-        config.load_kube_config(files, context=context, client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except ConfigException as error:
-        raise CredentialsInvalid(f"the context {context} gives no credentials", why=str(error), advice="log in to the cluster again") from error
-    namespace = address.namespace or known[context].get("namespace") or "default"
-    return ClusterAddress(context, namespace), client.ApiClient(configuration)
-
-
-def _in_a_pod(path: str, client: Any, config: Any, configuration: Any, error: Exception) -> tuple[ClusterAddress, Any]:
-    """With the service account of the pod that this runs in, where there is no kubeconfig."""
-    from pathlib import Path
-
-    from kubernetes.config.config_exception import ConfigException
-
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except ConfigException:
-        raise ConfigInvalid(
-            "there is no kubeconfig",
-            why=str(error),
-            advice="KUBECONFIG names one; kubectl config view shows what it has; docs/kubernetes.md begins with how to get a cluster",
-        ) from error
-    own = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-    namespace = address_of(path, ()).namespace or (own.read_text().strip() if own.exists() else "default")
-    return ClusterAddress("in-cluster", namespace), client.ApiClient(configuration)

@@ -39,6 +39,8 @@ def test_the_kubeconfigs_are_those_named_now(tmp_path: Path, monkeypatch: pytest
     for named, path, found in (
         (f"{one}", "", ("team/one", "default", "https://one.example")),
         (f"{two}", "", ("two", "ml", "https://two.example")),
+        (f"{one}{os.pathsep}{two}", "", ("team/one", "default", "https://one.example")),  # the first file's, as for kubectl
+        (f"{two}{os.pathsep}{one}", "", ("two", "ml", "https://two.example")),
         (f"{one}{os.pathsep}{two}", "two", ("two", "ml", "https://two.example")),
         (f"{one}{os.pathsep}{two}", "team/one/other", ("team/one", "other", "https://one.example")),
     ):
@@ -51,6 +53,33 @@ def test_a_context_of_no_kubeconfig_is_told(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "one", "one", "https://one.example")))
     with pytest.raises(ConfigInvalid, match="no context won; did you mean one"):
         Cluster("won").client()
+
+
+def test_a_context_that_is_named_needs_no_current_one_and_none_that_is_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = kubeconfig(tmp_path / "one", "one", "https://one.example")
+    document = yaml.safe_load(file.read_text())
+    document["contexts"].append({"name": "old", "context": {"cluster": "deleted", "user": "deleted"}})
+    for current, path, context in (("", "one", "one"), ("old", "one", "one"), ("one", "", "one")):
+        file.write_text(yaml.safe_dump({**document, "current-context": current}))
+        monkeypatch.setenv("KUBECONFIG", str(file))
+        assert Cluster(path).context == context
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "said"),
+    [
+        ("", "", "one is empty"),
+        ("a: [", "", "one can't be read"),
+        ("contexts: []", "", "has no current context"),
+        ("current-context: old", "", "has no context old"),
+        ("contexts: [{name: old, context: {cluster: deleted}}]", "old", "has no cluster of the context old"),
+    ],
+)
+def test_a_kubeconfig_that_does_not_do_is_told(content: str, path: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "one").write_text(content)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "one"))
+    with pytest.raises(ConfigInvalid, match=said):
+        Cluster(path).client()
 
 
 EXPIRED = {"kind": "Status", "status": "Failure", "reason": "Expired", "code": 410, "message": "The provided continue parameter is too old"}
