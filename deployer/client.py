@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -270,9 +271,14 @@ class DeployClient(TrafficVerbs):
         """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""
         return self.target.logs(self.target.check_name(name), self._reached(endpoint), follow=follow, tail=tail)
 
-    def doctor(self) -> Iterator[Diagnosis]:
-        """All that a deployment here would need, looked at one by one."""
-        return self.target.doctor(self._cloud())
+    def doctor(self, *, trial: bool = False) -> Iterator[Diagnosis]:
+        """All that a deployment here would need, looked at one by one; `trial`: and what takes making something small, which is removed.
+
+        Raises:
+            ConfigInvalid: the target has nothing to try.
+        """
+        tried = self._trial() if trial else iter(())
+        return chain(self.target.doctor(self._cloud()), tried)
 
     def target_help(self) -> str:
         """The target's options in words."""

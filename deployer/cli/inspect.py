@@ -151,12 +151,13 @@ def logs(
 @click.command()
 @options.place
 @options.output("table", "json", "yaml", "jsonl")
+@click.option("--try", "trial", is_flag=True, help="Try, too, what can't be looked at: on Kubernetes by a pod that pulls the image, and is removed.")
 @options.run
 @click.pass_context
-def doctor(ctx: click.Context, session: Session, place: ChosenTarget, output: str | None) -> None:
+def doctor(ctx: click.Context, session: Session, place: ChosenTarget, output: str | None, *, trial: bool) -> None:
     """Look at all that a deployment would need: this machine, and with -t the target; exits with 2 where something is wrong."""
     found = []
-    for finding in _findings(place):
+    for finding in _findings(place, trial=trial):
         found.append(finding)
         if output in (None, "table"):
             say(_finding_text(finding))
@@ -242,14 +243,14 @@ def _compare(
         click.get_current_context().exit(CHANGES)
 
 
-def _findings(place: ChosenTarget) -> Iterator[Diagnosis]:
+def _findings(place: ChosenTarget, *, trial: bool) -> Iterator[Diagnosis]:
     """This machine's, then the target's; a target that can't even be reached is a finding as well."""
     from deployer.cli.doctor import machine_findings
 
     yield from machine_findings()
     if place.target or place.file:
         try:
-            yield from place.client().doctor()
+            yield from place.client().doctor(trial=trial)
         except ConfigInvalid:
             raise
         except DeployerError as error:

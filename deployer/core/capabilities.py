@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 from deployer.core.accelerators import Accelerator
 from deployer.core.selectors import Selector
 from deployer.core.state import DeploymentName, ModelFacts, PackagedModel
-from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Exported, Payload, Target
+from deployer.core.target import ConfigT, DeploymentRequest, DeploymentSpec, Diagnosis, Exported, Payload, Target
 from deployer.core.traffic import Measured, Strategy
 from deployer.events import Report
 
@@ -74,6 +74,14 @@ class SupportsNamespaces(Protocol[Cloud]):
 
     def everywhere(self, cloud: Cloud) -> Cloud:
         """The cloud seen in all namespaces at once: `list` lists all of them, each summary with the `path` of its own."""
+
+
+@runtime_checkable
+class SupportsTrial(Protocol[Cloud_contra]):
+    """Targets of which not all that a deployment would need can be looked at."""
+
+    def trial(self, cloud: Cloud_contra) -> Iterator[Diagnosis]:
+        """The rest of `doctor`: the first finding says what is made for it, before it is, and it is removed whatever comes of it. None raises."""
 
 
 @runtime_checkable

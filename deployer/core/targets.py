@@ -21,6 +21,7 @@ from deployer.core.capabilities import (
     SupportsNamespaces,
     SupportsStrategies,
     SupportsStreaming,
+    SupportsTrial,
 )
 from deployer.core.target import Target, TargetUri
 from deployer.errors import ConfigInvalid, ExtraMissing
@@ -44,6 +45,7 @@ VERBS: Mapping[str, tuple[str, ...] | type] = {
     "explain": SupportsExplanations,
     "logs": ("logs",),
     "doctor": ("doctor",),
+    "doctor --try": SupportsTrial,
     "run-local": ("container",),
     "export": SupportsExport,
     "build-and-push-container": SupportsImageRegistry,

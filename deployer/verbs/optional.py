@@ -19,11 +19,12 @@ from deployer.core.capabilities import (
     SupportsNamespaces,
     SupportsSelectors,
     SupportsStreaming,
+    SupportsTrial,
 )
 from deployer.core.options import Takes, TargetConfig
 from deployer.core.selectors import Selector
 from deployer.core.state import DeploymentName
-from deployer.core.target import Exported, Intent, Summary, Target, TargetUri
+from deployer.core.target import Diagnosis, Exported, Intent, Summary, Target, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Report
 from deployer.requests import payloads
@@ -217,6 +218,11 @@ class OptionalVerbs(ABC):
         if picked and isinstance(self.target, SupportsSelectors):
             return self.target.list(self.target.selecting(picked, cloud))
         return (each for each in self.target.list(cloud) if not picked or picked.matches(each.tags))
+
+    def _trial(self) -> Iterator[Diagnosis]:
+        if not isinstance(self.target, SupportsTrial):
+            self._refuse("try anything for doctor", advice="doctor looks at all that there is without it: leave --try out")
+        return self.target.trial(self._cloud())
 
     def _reached(self, endpoint: str | None, config: TargetConfig | None = None) -> Any:
         """The cloud, seen through an endpoint where one is named: every call that names a deployment goes through here.

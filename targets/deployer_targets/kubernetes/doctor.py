@@ -138,6 +138,10 @@ def _registry(cloud: Kube) -> Iterator[Diagnosis]:
         return
     yield pull_secrets.told(ours.registry)
     try:
+        yield from pull_secrets.given(cloud, ours.registry)
+    except DeployerError as error:
+        yield Diagnosis("pull secrets", Verdict.WARNING, error.message, error.advice)
+    try:
         count = len(ours.tags())
     except DeployerError as error:
         yield Diagnosis("registry", Verdict.WRONG, error.message, error.advice)

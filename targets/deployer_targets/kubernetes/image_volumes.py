@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import Pauses, poll
 from deployer.core.state import DeploymentName
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid, DeployerError, Refused, TimedOut
-from deployer_targets.kubernetes import delivery, manifests, names, pods
-from deployer_targets.kubernetes.client import JSON, Kube, Object
+from deployer_targets.kubernetes import delivery, manifests, names, pods, trials
+from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.faults import Absent, Overtaken
+from deployer_targets.kubernetes.faults import Overtaken
 from deployer_targets.kubernetes.images import PodsImage
 from deployer_targets.kubernetes.manifests import Manifest
 from deployer_targets.kubernetes.waiting import events_of
@@ -34,37 +31,15 @@ _LACKS = "must specify a volume type"
 
 def pod(spec: DeploymentSpec[KubernetesConfig], image: str) -> Manifest:
     """One that ends well where a node shows it the files of an image in a volume; on nodes like those of the deployment's pods. Pure."""
-    whole = manifests.pod(spec, image)
-    (container,) = whole["containers"]
-    asked = {
-        part: {each: amount for each, amount in amounts.items() if each in ("cpu", "memory")} for part, amounts in container["resources"].items()
-    }
     tries = {
         "name": "mounts",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["/bin/sh", "-c", f'set -- {delivery.PATH}/*; test -e "$1"'],
-        "resources": asked,
-        "securityContext": container["securityContext"],
         "volumeMounts": [{"name": "model", "mountPath": delivery.PATH, "readOnly": True}],
     }
-    left_out = ("topologySpreadConstraints", "terminationGracePeriodSeconds")
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": names.of_generation(spec.name, spec.generation),
-            "labels": {**spec.config.labels, names.MANAGED_BY: names.MANAGER},
-            "annotations": dict(spec.config.annotations),
-        },
-        "spec": {
-            **{key: value for key, value in whole.items() if key not in left_out},
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 0,
-            "containers": [tries],
-            "volumes": [delivery.image_volume(image)],
-        },
-    }
+    name = names.of_generation(spec.name, spec.generation)
+    return trials.manifest(name, spec.config, manifests.pod(spec, image), tries, [delivery.image_volume(image)])
 
 
 def refuse_unknown(spec: DeploymentSpec[KubernetesConfig], cloud: Kube) -> None:
@@ -74,7 +49,7 @@ def refuse_unknown(spec: DeploymentSpec[KubernetesConfig], cloud: Kube) -> None:
         ConfigInvalid: it would drop the volume's source. What it says no to else.
     """
     try:
-        answer = _send(cloud, pod(spec, spec.image.reference), {"dryRun": "All"})
+        answer = trials.send(cloud, pod(spec, spec.image.reference), {"dryRun": "All"})
     except Overtaken:
         return  # left by a run that was killed: an API server that has taken one knows the field
     except Refused as no:
@@ -112,15 +87,8 @@ class TryImageVolume(Step[Kube]):
             owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": ledger["metadata"]["name"], "uid": ledger["metadata"]["uid"]}
             wanted["metadata"] = {**wanted["metadata"], "ownerReferences": [owner]}
         cloud.check()
-        try:
-            try:
-                _send(cloud, wanted, {})
-            except Overtaken:  # left by a run that was killed
-                _remove(cloud, wanted)
-                _send(cloud, wanted, {})
+        with trials.running(wanted, cloud):
             self._await(cloud, progress)
-        finally:
-            _remove(cloud, wanted)
         return False
 
     def _await(self, cloud: Kube, progress: Progress) -> None:
@@ -131,7 +99,7 @@ class TryImageVolume(Step[Kube]):
                 return
             if phase == "Failed":
                 raise self._no(f"the pod {name} was shown no file of it{_ended(found)}")
-            why, certain = trouble(found, events_of(name, cloud))
+            why, certain = trials.trouble(found, events_of(name, cloud))
             failing = (failing or time.monotonic()) if why and certain else 0.0
             if failing and time.monotonic() - failing >= _PATIENCE:
                 raise self._no(why)
@@ -144,17 +112,6 @@ class TryImageVolume(Step[Kube]):
 
     def _no(self, why: str) -> DeployerError:
         return Refused(f"{self.name}: model_delivery=image_volume: the node's runtime mounts no image as a volume", why=why, advice=_OTHERWISE)
-
-
-def trouble(found: Object, events: list[Object]) -> tuple[str, bool]:
-    """Why the pod hasn't started, in the node's words, and whether that is said of its volume or its start. Pure."""
-    said = [each for each in events if each.get("reason") in ("FailedMount", "Failed") and each.get("message")]
-    worst = pods.worst([found], ours=False)
-    if worst and worst.what == pods.NO_ROOM:
-        return f"{worst.what}: {worst.why}", False
-    if worst:
-        return f"{worst.what}: {worst.why}", True
-    return (str(said[-1]["message"]), True) if said else ("", False)
 
 
 def _ended(found: Object) -> str:
@@ -170,17 +127,3 @@ def _of(manifest: Manifest, image: str) -> Manifest:
     spec = manifest["spec"]
     containers = [{**each, "image": image} for each in spec["containers"]]
     return {**manifest, "spec": {**spec, "containers": containers, "volumes": [delivery.image_volume(image)]}}
-
-
-def _remove(cloud: Kube, manifest: Manifest) -> None:
-    """At once, whoever has the name by now: nobody else needs the pod."""
-    name = manifest["metadata"]["name"]
-    body = json.dumps({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0}).encode()
-    with suppress(Absent):
-        cloud.connection.call(f"delete Pod {name}", "DELETE", cloud.path("Pod", name), body=body, headers={"Content-Type": JSON})
-
-
-def _send(cloud: Kube, manifest: Manifest, query: dict[str, str]) -> Any:
-    operation = f"make Pod {manifest['metadata']['name']}"
-    body, query = json.dumps(manifest).encode(), {"fieldManager": names.MANAGER, **query}
-    return cloud.connection.call(operation, "POST", cloud.path("Pod"), query=query, body=body, headers={"Content-Type": JSON})

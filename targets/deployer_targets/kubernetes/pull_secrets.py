@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.state import DeploymentName, Resource
 from deployer.core.target import Diagnosis, Verdict
-from deployer.errors import ConfigInvalid, DeployerError
+from deployer.errors import ConfigInvalid, DeployerError, PermissionDenied
 from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.client import Kube, Object
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from deployer.oci import Credentials
 
 _SUBJECT = "registry login"
-_KEY = ".dockerconfigjson"
+_KEY, _TYPE = ".dockerconfigjson", "kubernetes.io/dockerconfigjson"
 _HUB = "https://index.docker.io/v1/"
 _SHORT_LIVED = (
     (re.compile(r"\.dkr\.ecr(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$"), re.compile(r"AWS"), "12 hours"),
@@ -79,6 +81,49 @@ def told(registry: str) -> Diagnosis:
     return Diagnosis(_SUBJECT, Verdict.OK, detail)
 
 
+def given(cloud: Kube, registry: str) -> Iterator[Diagnosis]:
+    """What the logins are good for that the nodes have of Secrets in the namespace: those made on request, and those named."""
+    with suppress(PermissionDenied):
+        made = [each["metadata"]["name"] for each in cloud.list("Secret", {names.MANAGED_BY: names.MANAGER}, fields=f"type={_TYPE}", metadata=True)]
+        for name in dict.fromkeys((*cloud.config.image_pull_secrets, *made)):
+            found = cloud.find("Secret", name)
+            if found is None:
+                advice = f"kubectl create secret docker-registry {name} --docker-server {registry} ... makes it"
+                yield Diagnosis(f"secret {name}", Verdict.WRONG, f"there is none in namespace {cloud.namespace}", advice)
+            elif found.get("type") == _TYPE:
+                yield _of_secret(name, found, registry)
+
+
+def _of_secret(name: str, found: Object, registry: str) -> Diagnosis:
+    """One login, as a Secret has it. Pure."""
+    from deployer.oci import Credentials
+
+    subject, anew = f"secret {name}", "the nodes need another: deploy update with pull_secret gives them docker's of this machine"
+    try:
+        entries = json.loads(base64.b64decode(found["data"][_KEY]))["auths"]
+        entry = next((entry for host, entry in entries.items() if _host(host) == _host(registry)), None)
+        if entry is None:
+            return Diagnosis(subject, Verdict.WARNING, f"has no login for {registry}: it has {', '.join(sorted(entries)) or 'none'}")
+        user, _, password = (
+            base64.b64decode(entry["auth"]).decode().partition(":") if entry.get("auth") else (entry["username"], "", entry["password"])
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return Diagnosis(subject, Verdict.WRONG, "isn't docker's configuration, which a node could read")
+    end, lasts = _end(password), _lasts(registry, Credentials(user, password))
+    if end is not None and end < datetime.now(UTC):
+        return Diagnosis(subject, Verdict.WRONG, f"its login for {registry} ended at {_written(end)}: pods that start now can't be pulled", anew)
+    if end is not None or lasts:
+        until = f"until {_written(end)}" if end else f"{lasts} from its beginning"
+        return Diagnosis(subject, Verdict.WARNING, f"its login for {registry} is a token that holds {until}", anew)
+    return Diagnosis(subject, Verdict.OK, f"{user} at {registry}, with no end that it tells of")
+
+
+def _host(text: str) -> str:
+    """A registry's host, by whichever of its names docker's configuration has it."""
+    host = re.sub(r"^https?://|/.*$", "", text)
+    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
+
+
 def _end(password: str) -> datetime | None:
     """When a token says that it ends: a JWT, or ECR's, which is JSON; None where it doesn't say."""
     parts = password.split(".")
@@ -120,7 +165,7 @@ class MakePullSecret(Step[Kube]):
     def run(self, cloud: Kube, progress: Progress) -> bool:
         value = base64.b64encode(content(self.registry, login(self.registry))).decode()
         metadata = {"name": names.pull_secret(self.name), "labels": {**names.labels(self.name), names.NAME: self.name}}
-        manifest = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson", "metadata": metadata, "data": {_KEY: value}}
+        manifest = {"apiVersion": "v1", "kind": "Secret", "type": _TYPE, "metadata": metadata, "data": {_KEY: value}}
 
         def wanted(found: Object | None) -> Object | None:
             there = ((found or {}).get("data") or {}).get(_KEY)

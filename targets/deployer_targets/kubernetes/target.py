@@ -151,6 +151,11 @@ class Kubernetes:
 
         return findings(cloud)
 
+    def trial(self, cloud: Kube) -> Iterator[Diagnosis]:
+        from deployer_targets.kubernetes.pull_trial import findings
+
+        return findings(cloud)
+
     def export_forms(self) -> tuple[str, ...]:
         return ("plain", "kustomize", "helm", "inference-service", *self.forms_of_no_model())
 

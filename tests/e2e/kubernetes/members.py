@@ -39,13 +39,18 @@ class Member:
         self.kubeconfig.write_text(yaml.safe_dump(config))
 
     def deploy(self, *arguments: object) -> str:
-        """A run of the command line, which must not fail."""
+        """A run of the command line, which must not fail; what it prints."""
+        ran = self.run(*arguments)
+        assert not ran.returncode, f"deploy {' '.join(map(str, arguments))}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+        return ran.stdout
+
+    def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """The same, however it ends."""
         self._proxy.clear()
         command = [str(Path(sys.executable).with_name("deploy")), *map(str, arguments)]
         ran = subprocess.run(command, env={**os.environ, "KUBECONFIG": str(self.kubeconfig)}, capture_output=True, text=True, check=False)
-        assert not ran.returncode, f"deploy {' '.join(map(str, arguments))}: {ran.stdout[-2000:]}{ran.stderr[-2000:]}"
         self.asked |= {f"{each['service']}: {each['operation']}" for each in self._proxy.calls() if each["service"]}
-        return ran.stdout
+        return ran
 
 
 def _member_of(role: dict[str, Any], name: str, namespace: str) -> str:

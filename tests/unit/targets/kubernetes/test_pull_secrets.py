@@ -6,6 +6,8 @@ import base64
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import kubernetes_validate
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from deployer.core.target import Verdict
 from deployer.errors import ConfigInvalid
 from deployer_targets.kubernetes import manifests, names, pull_secrets
+from deployer_targets.kubernetes.client import Kube
+from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.export import files_of
 from deployer_targets.kubernetes.plan import plan
 from deployer_targets.kubernetes.steps import PushImage
@@ -126,3 +130,45 @@ def test_a_model_on_a_volume_is_mounted_for_reading_and_on_no_image() -> None:
 def test_a_path_stays_in_its_volume(path: str) -> None:
     with pytest.raises(ConfigInvalid, match="from the volume's root"):
         spec(model_delivery={"pvc": {"claim": "models", "path": path}})
+
+
+def secret(**entry: str) -> dict[str, object]:
+    content = json.dumps({"auths": {"https://index.docker.io/v1/": entry}}).encode()
+    return {"metadata": {"name": "mine"}, "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": base64.b64encode(content).decode()}}
+
+
+@pytest.mark.parametrize(
+    ("registry", "entry", "verdict", "said"),
+    [
+        ("docker.io", {"username": "robot", "password": "secret"}, Verdict.OK, "robot at docker.io"),
+        ("registry-1.docker.io", {"auth": base64.b64encode(b"robot:secret").decode()}, Verdict.OK, "robot at"),
+        (
+            "other.example",
+            {"username": "robot", "password": "secret"},
+            Verdict.WARNING,
+            "has no login for other.example: it has https://index.docker.io",
+        ),
+        ("docker.io", {}, Verdict.WRONG, "a node could read"),
+    ],
+)
+def test_a_login_that_nodes_have_is_told(registry: str, entry: dict[str, str], verdict: Verdict, said: str) -> None:
+    (found,) = pull_secrets.given(kept(secret(**entry)), registry)
+    assert (found.subject, found.verdict, said in found.detail) == ("secret mine", verdict, True), found
+
+
+def test_the_end_of_a_login_that_nodes_have_is_told() -> None:
+    now = datetime.now(UTC)
+    for end, verdict in ((now - timedelta(hours=1), Verdict.WRONG), (now + timedelta(hours=1), Verdict.WARNING)):
+        (found,) = pull_secrets.given(kept(secret(username="robot", password=token("jwt", end))), "docker.io")
+        assert (found.verdict, f"{end:%H:%M} UTC" in found.detail) == (verdict, True), found
+
+
+def test_a_login_that_is_named_and_not_there_is_told() -> None:
+    (found,) = pull_secrets.given(kept(None), "docker.io")
+    assert (found.subject, found.verdict) == ("secret mine", Verdict.WRONG)
+
+
+def kept(found: object) -> Kube:
+    """A namespace with this Secret, which is named by an option."""
+    config = KubernetesConfig.parse({"image_pull_secrets": ["mine"]}, target="kubernetes")
+    return cast(Kube, SimpleNamespace(config=config, namespace="ml", list=lambda *_, **__: [], find=lambda *_: found))
