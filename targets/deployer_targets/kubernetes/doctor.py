@@ -55,7 +55,7 @@ def _namespace(cloud: Kube) -> Iterator[Diagnosis]:
     level = labels.get("pod-security.kubernetes.io/enforce", "")
     yield Diagnosis("namespace", Verdict.OK, f"enforces Pod Security {level}, which ours keep" if level else "enforces no Pod Security standard")
     if mesh := mesh_of(labels, found["metadata"].get("annotations") or {}):
-        advice = "deploy predict goes through the API server, which a mesh with strict mTLS refuses: ask the URL, or a port-forward, there"
+        advice = "with strict mTLS deploy predict goes by a port-forward, for which docs/kubernetes/predict-in-a-mesh.yaml has the Role"
         yield Diagnosis("service mesh", Verdict.WARNING, f"{mesh} puts a sidecar into the pods of this namespace", advice)
 
 

@@ -76,6 +76,17 @@ def status_of(body: bytes) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and found.get("kind") == "Status" and found.get("apiVersion") == "v1" else None
 
 
+def unavailable(why: str) -> ApiError:
+    """What an API server says where it can't do something now, and may a moment later."""
+    status = {"kind": "Status", "apiVersion": "v1", "reason": "ServiceUnavailable", "code": 503, "message": why}
+    return ApiError(503, json.dumps(status).encode())
+
+
+def refused_the_proxy(error: ApiError) -> bool:
+    """Whether the API server's proxy found a pod, and wasn't let in."""
+    return error.status in (500, 502, 503) and "error trying to reach service" in error.message
+
+
 def refusal(message: str, operation: str) -> DeployerError:
     """What a no of admission comes to, said at a call or of the pods that a controller couldn't make."""
     if "exceeded quota" in message or "maximum cpu usage" in message or "maximum memory usage" in message:

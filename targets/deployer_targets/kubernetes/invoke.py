@@ -1,4 +1,4 @@
-"""Requests to a deployment through the API server's proxy: no ingress is needed, and who may ask is a matter of RBAC."""
+"""Requests to a deployment through the API server: by its proxy, and by a port-forward where pods refuse that. Who may ask is a matter of RBAC."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from deployer.core.state import DeploymentName
 from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, PermissionDenied, TargetUnavailable
 from deployer_targets.kubernetes.client import Kube
-from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, status_of
+from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, refused_the_proxy, status_of, unavailable
 
 _AGAIN_SECONDS = 5.0
 """How long a request that reached no pod is sent again."""
 _PREDICT_SECONDS = 3700.0
+_PLACE = "/invocations"
+_FORWARD = "asked by a port-forward"
 
 
 def predict(name: DeploymentName, payload: Payload, cloud: Kube) -> Payload:
@@ -40,17 +42,25 @@ def predict_stream(name: DeploymentName, payload: Payload, cloud: Kube) -> Itera
 
 
 def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) -> Any:
-    path = f"api/v1/namespaces/{cloud.namespace}/services/{name}:http/proxy/invocations"
+    path = f"api/v1/namespaces/{cloud.namespace}/services/{name}:http/proxy{_PLACE}"
     headers = {"Content-Type": payload.content_type, "Accept": payload.accept}
+    denied: list[PermissionDenied] = []
 
     def send() -> Any:
         try:
+            if cloud.learnt.get((_FORWARD, name)):
+                return _forwarded(name, payload, cloud)
             return cloud.connection.send("POST", path, body=payload.body, headers=headers, stream=stream, seconds=_PREDICT_SECONDS)
         except ApiError as error:
             if status_of(error.body) is None:
                 raise _of_the_model(name, error) from error
             if error.status == 404 and _is_there(name, cloud):
-                raise ApiError(503, b"its Service has no endpoints yet") from error
+                raise unavailable("its Service has no endpoints yet") from error
+            if refused_the_proxy(error) and not denied:
+                try:
+                    return _forwarded(name, payload, cloud)
+                except PermissionDenied as no:
+                    denied.append(no)
             raise
 
     try:
@@ -59,6 +69,28 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
         raise DeploymentNotFound(
             f"there is no deployment {name} in namespace {cloud.namespace}", advice="deploy list shows what is there"
         ) from absent
+    except TargetUnavailable as late:
+        if not denied:
+            raise
+        raise TargetUnavailable(
+            f"the pods of {name} refuse the API server's proxy, as in a mesh with strict mTLS, and a port-forward is not allowed",
+            why=f"{late.why}; {denied[0].why}",
+            advice="docs/kubernetes/predict-in-a-mesh.yaml has the Role for it; or ask the URL of its ingress or route",
+        ) from late
+
+
+def _forwarded(name: DeploymentName, payload: Payload, cloud: Kube) -> Any:
+    """By a port-forward; once that is the way, it is the first one tried.
+
+    Raises:
+        PermissionDenied: who asks may not.
+    """
+    from deployer_targets.kubernetes.forwarding import ask
+
+    cloud.learnt.pop((_FORWARD, name), None)
+    answer = ask(name, payload, cloud, _PLACE, _PREDICT_SECONDS)
+    cloud.learnt[_FORWARD, name] = True
+    return answer
 
 
 def _is_there(name: DeploymentName, cloud: Kube) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from deployer.errors import CredentialsInvalid, DeployerError, PermissionDenied, QuotaExceeded, Refused, TargetUnavailable
-from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, Overtaken
+from deployer_targets.kubernetes.faults import Absent, ApiError, KubernetesFaults, Overtaken, refused_the_proxy, unavailable
 
 FAULTS = KubernetesFaults("the cluster")
 
@@ -95,3 +95,12 @@ def test_a_webhook_that_says_no_with_a_server_error_is_not_asked_again() -> None
 def test_what_is_none_of_the_clusters_stays() -> None:
     assert FAULTS.translated(KeyError("x"), "list") is None
     assert not FAULTS.transient(KeyError("x"))
+
+
+def test_pods_that_let_the_proxy_not_in_are_known() -> None:
+    reset = "error trying to reach service: read tcp 10.0.0.1:40000->10.1.0.7:8080: read: connection reset by peer"
+    assert refused_the_proxy(api(503, "ServiceUnavailable", reset))
+    assert refused_the_proxy(api(500, "InternalError", "error trying to reach service: EOF"))
+    assert not refused_the_proxy(api(503, "ServiceUnavailable", 'no endpoints available for service "churn"'))
+    assert not refused_the_proxy(ApiError(500, b"error trying"))
+    assert FAULTS.transient(unavailable("its Service has no endpoints yet"))
