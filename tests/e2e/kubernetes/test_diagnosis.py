@@ -14,6 +14,9 @@ from tests.e2e.kubernetes import troubles
 from tests.e2e.kubernetes.test_cluster import until
 from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
 
+LATE = 90
+"""Seconds: what autoscalers take to bring a node. It costs no processor, and other modules run beside it."""
+
 
 class Deployer:
     """Somebody who deploys to one namespace."""
@@ -62,7 +65,7 @@ def test_a_node_that_comes_late_is_waited_for(deployer: Deployer) -> None:
         creating = pool.submit(deployer.create, "patient", troubles.no_node(label).options)
         try:
             until(lambda: "Unschedulable" in json.dumps(kubectl("get", "pods", "-n", deployer.namespace, "-o", "json")))
-            time.sleep(5)
+            time.sleep(LATE)
             assert not creating.done()
         finally:
             kubectl("label", "node", node, f"{label}=yes")
