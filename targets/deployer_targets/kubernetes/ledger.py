@@ -135,8 +135,9 @@ def mark(name: DeploymentName, cloud: Kube) -> None:
     Raises:
         Conflict: a newer run has the name.
     """
-    beside = served(attached(ConfigMapLedger(cloud, name).known()), cloud)
-    marked: dict[str, list[Object]] = {kind: [] for kind in ("Service", "Deployment", "Secret", *beside)}
+    ledger = ConfigMapLedger(cloud, name).known()
+    secret = ["Secret"] if has_secrets(ledger) else []
+    marked: dict[str, list[Object]] = {kind: [] for kind in ("Service", "Deployment", *secret, *served(attached(ledger), cloud))}
     for kind, found in marked.items():
         alone = kind == "Secret"  # what is in it is nobody's business here
         for each in cloud.list(kind, names.labels(name), metadata=alone):
@@ -150,6 +151,12 @@ def mark(name: DeploymentName, cloud: Kube) -> None:
 def attached(ledger: Object | None) -> tuple[str, ...]:
     """The kinds of which something may stand beside a deployment."""
     return tuple(_data(ledger).get(_ATTACHED, "").split())
+
+
+def has_secrets(ledger: Object | None) -> bool:
+    """Whether there may be Secrets: by the records, which are written before those are made and go after them; without a ledger that isn't known."""
+    records = records_of(ledger).values()
+    return ledger is None or any(each.options.get("pull_secret") or any(one.kind == names.SECRET for one in each.resources) for each in records)
 
 
 def served(kinds: Iterable[str], cloud: Kube) -> Iterator[str]:

@@ -13,7 +13,7 @@ from deployer_targets.kubernetes import names, pods
 from deployer_targets.kubernetes.attachment_options import GatewayRoute, Ingress
 from deployer_targets.kubernetes.attachments import AUTOSCALER, resource
 from deployer_targets.kubernetes.client import Kube, Object
-from deployer_targets.kubernetes.ledger import MARKED, VERSION, ConfigMapLedger, attached, records_of, served
+from deployer_targets.kubernetes.ledger import MARKED, VERSION, ConfigMapLedger, attached, has_secrets, records_of, served
 from deployer_targets.kubernetes.owners import drifted, taken
 
 
@@ -56,7 +56,7 @@ def observe(name: DeploymentName, cloud: Kube, *, pointer: Object | None = None)
         return marked[kind] if marked and kind in marked else cloud.list(kind, names.labels(name), metadata=kind == "Secret")
 
     deployments = {labelled(each, names.GENERATION): each for each in listed("Deployment")}
-    secrets = {Resource(names.SECRET, each["metadata"]["name"]): each for each in listed("Secret")}
+    secrets = {Resource(names.SECRET, each["metadata"]["name"]): each for each in (listed("Secret") if has_secrets(ledger) else ())}
     if not (service or ledger or deployments or secrets):
         return None
     attachments = ({**each, "kind": kind} for kind in served(attached(ledger), cloud) for each in listed(kind))  # a list's items don't say it
