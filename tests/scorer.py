@@ -31,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
         if "environment" in asked:
             return self.answer(200, json.dumps({"predictions": [os.environ.get(asked["environment"])]}).encode())
         if "stream" in asked:
-            return self.stream(asked["stream"])
+            return self.stream(asked["stream"], asked.get("seconds", 0.01), breaks=asked.get("breaks", False))
         if FACTOR == "failing":
             return self.answer(500, b'{"error_code": "INTERNAL_ERROR", "message": "the model failed"}')
         split = asked["dataframe_split"]
@@ -48,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def stream(self, count):
+    def stream(self, count, seconds, breaks):
         self.send_response(200)
         self.send_header("Content-Type", "text/plain")
         self.send_header("Transfer-Encoding", "chunked")
@@ -57,7 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             piece = f"piece {number}\n".encode()
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
             self.wfile.flush()
-            time.sleep(0.01)
+            if breaks:
+                self.close_connection = True
+                return
+            time.sleep(seconds)
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, *_):

@@ -59,6 +59,12 @@ def send(start_response: StartResponse, status: int, headers: Mapping[str, str],
     return [body]
 
 
+def send_pieces(start_response: StartResponse, status: int, headers: Mapping[str, str], pieces: Iterable[bytes]) -> Iterable[bytes]:
+    """The same of bytes that come one after the other."""
+    start_response(status_line(status), [("x-ms-request-id", str(uuid.uuid4())), *headers.items()])
+    return pieces
+
+
 def status_line(status: int) -> str:
     """Of HTTP/1.1: "404 Not Found"."""
     try:

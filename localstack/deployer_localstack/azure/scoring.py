@@ -1,7 +1,7 @@
 """Scoring URIs: who may ask, which deployment answers, and what becomes of what its container says.
 
 Documented: "Troubleshoot online endpoint deployment" (HTTP status codes), "Authenticate clients for online endpoints", "Perform safe rollout of
-new deployments" (the header that names a deployment).
+new deployments" (the header that names a deployment), "Enable streaming mode for flows deployed to managed online endpoint" (answers in pieces).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from deployer_localstack.azure.answers import AzureError, send
+from deployer_localstack.azure.answers import AzureError, send, send_pieces
 from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.endpoints import audience_of
 from deployer_localstack.azure.arm.online import OnlineDeployment, OnlineEndpoint
@@ -26,7 +27,7 @@ from deployer_localstack.azure.entra import MANAGEMENT, Entra
 from deployer_localstack.azure.metrics import EndpointMetrics
 from deployer_localstack.azure.settings import AzureSettings
 from deployer_localstack.containers.proxy import ContainerAnswer, ContainerBrokeOff, ContainerTimeout, ContainerUnreachable
-from deployer_localstack.http.server import HEADERS, Environ, StartResponse
+from deployer_localstack.http.server import HEADERS, DropConnection, Environ, StartResponse
 
 NAMED = "azureml-model-deployment"
 _PATH = re.compile(r"/inference/([^/?]+)(/[^?]*)?")
@@ -91,29 +92,34 @@ class Scoring:
                 mirror[1].in_flight.enter()
         if mirror:
             threading.Thread(target=self._mirrored, args=(*mirror, asked), name="mirror", daemon=True).start()
-        answer, content = self._counted(endpoint, deployment, serving, asked)
-        told = {name: value for name, value in answer.headers.items() if name not in _NOT_PASSED_ON}
-        if answer.status != 200:
-            told |= {_STATUS: str(answer.status), _REASON: "model_error"}
-        return send(start_response, 200 if answer.status == 200 else 424, {**told, NAMED: deployment.name}, content)
+        began = time.monotonic()
 
-    def _counted(
-        self, endpoint: OnlineEndpoint, deployment: OnlineDeployment, serving: DeploymentContainer, asked: ScoringRequest
-    ) -> tuple[ContainerAnswer, bytes]:
-        began, status, model_status = time.monotonic(), 500, ""
-        try:
-            answer, content = self._ask(deployment, serving, asked)
-            status, model_status = (200 if answer.status == 200 else 424), str(answer.status)
-            return answer, content
-        except AzureError as refused:
-            status = refused.status
-            raise
-        finally:
+        def ended(status: int, model_status: str = "") -> None:
+            serving.in_flight.leave()
             self._metrics.count(endpoint.name, deployment.name, status, model_status, time.monotonic() - began)
 
-    def _mirrored(self, deployment: OnlineDeployment, serving: DeploymentContainer, asked: ScoringRequest) -> None:
-        with suppress(AzureError):  # nobody is told what it answers
-            self._ask(deployment, serving, asked)
+        try:
+            answer = _ask(deployment, serving, asked)
+            content = _read(answer) if "content-length" in answer.headers else None
+        except AzureError as refused:
+            ended(refused.status)
+            raise
+        status = 200 if answer.status == 200 else 424
+        told = {name: value for name, value in answer.headers.items() if name not in _NOT_PASSED_ON} | {NAMED: deployment.name}
+        if status != 200:
+            told |= {_STATUS: str(answer.status), _REASON: "model_error"}
+        if content is None:
+            return send_pieces(start_response, status, told, _as_they_come(answer, partial(ended, status, str(answer.status))))
+        ended(status, str(answer.status))
+        return send(start_response, status, told, content)
+
+    @staticmethod
+    def _mirrored(deployment: OnlineDeployment, serving: DeploymentContainer, asked: ScoringRequest) -> None:
+        try:
+            with suppress(AzureError):  # nobody is told what it answers
+                _read(_ask(deployment, serving, asked))
+        finally:
+            serving.in_flight.leave()
 
     def _body(self, environ: Environ) -> bytes:
         limit, body = self._settings.azure_payload_limit_bytes, b""
@@ -133,24 +139,43 @@ class Scoring:
         if not good:
             raise AzureError("key_auth_bad_header_forbidden", "Please make sure the Authorization header has a key or token of this endpoint.", 401)
 
-    @staticmethod
-    def _ask(deployment: OnlineDeployment, serving: DeploymentContainer, asked: ScoringRequest) -> tuple[ContainerAnswer, bytes]:
-        """The container's answer; its request is no longer in flight then."""
-        requests: dict[str, Any] = deployment.document["properties"].get("requestSettings") or {}
-        try:
-            pool = serving.container.pool
-            if pool is None:
-                raise AzureError("ServiceUnavailable", "No instance of the deployment is ready.", 503)
-            answer = pool.request(asked.method, asked.path, asked.headers, asked.body, seconds(requests.get("requestTimeout") or "PT5S"))
-            return answer, answer.read()
-        except ContainerUnreachable:
-            raise AzureError("ServiceUnavailable", "No instance of the deployment accepts connections.", 503) from None
-        except ContainerTimeout:
-            raise AzureError("RequestTimeout", "upstream request timeout", 408) from None
-        except ContainerBrokeOff:
-            raise AzureError("ModelError", "The container closed the connection.", 424, headers={_STATUS: "0", _REASON: "model_error"}) from None
-        finally:
-            serving.in_flight.leave()
+
+def _ask(deployment: OnlineDeployment, serving: DeploymentContainer, asked: ScoringRequest) -> ContainerAnswer:
+    """The container's answer, whose body is still to come."""
+    requests: dict[str, Any] = deployment.document["properties"].get("requestSettings") or {}
+    pool = serving.container.pool
+    if pool is None:
+        raise AzureError("ServiceUnavailable", "No instance of the deployment is ready.", 503)
+    with _container_faults():
+        return pool.request(asked.method, asked.path, asked.headers, asked.body, seconds(requests.get("requestTimeout") or "PT5S"))
+
+
+def _read(answer: ContainerAnswer) -> bytes:
+    with _container_faults():
+        return answer.read()
+
+
+def _as_they_come(answer: ContainerAnswer, ended: Callable[[], None]) -> Iterator[bytes]:
+    """The pieces of a body; where the container breaks off, so does this, without an end."""
+    try:
+        yield from answer.pieces()
+    except (ContainerTimeout, ContainerBrokeOff) as broken:
+        raise DropConnection from broken
+    finally:
+        ended()
+
+
+@contextmanager
+def _container_faults() -> Iterator[None]:
+    """What callers are told of a container that doesn't answer."""
+    try:
+        yield
+    except ContainerUnreachable:
+        raise AzureError("ServiceUnavailable", "No instance of the deployment accepts connections.", 503) from None
+    except ContainerTimeout:
+        raise AzureError("RequestTimeout", "upstream request timeout", 408) from None
+    except ContainerBrokeOff:
+        raise AzureError("ModelError", "The container closed the connection.", 424, headers={_STATUS: "0", _REASON: "model_error"}) from None
 
 
 def _chosen(endpoint: OnlineEndpoint, named: str) -> tuple[OnlineDeployment, DeploymentContainer]:

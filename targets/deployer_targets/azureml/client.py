@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from deployer.core.retry import DEADLINE_SECONDS
 from deployer.core.seam import Seam
 from deployer.core.state import DeploymentName
-from deployer.errors import ExtraMissing
+from deployer.errors import ExtraMissing, TargetUnavailable
 from deployer.version import __version__
 from deployer_targets.azureml.address import AzureWorkspace
 from deployer_targets.azureml.clouds import CloudAddresses, addresses, credential
@@ -48,6 +48,28 @@ class AzureAnswer:
         """Its JSON; an empty one where there is no body."""
         found = json.loads(self.body) if self.body else {}
         return found if isinstance(found, dict) else {"value": found}
+
+
+@dataclass(frozen=True, slots=True)
+class AzurePieces:
+    """An answer that is a success, whose body comes as the server makes it."""
+
+    response: Any
+
+    def pieces(self, where: str) -> Iterator[bytes]:
+        """The body, as it comes; `where` names the server in errors.
+
+        Raises:
+            TargetUnavailable: it broke off.
+        """
+        from azure.core.exceptions import AzureError
+
+        try:
+            yield from self.response.iter_bytes()
+        except AzureError as error:
+            raise TargetUnavailable(f"{where} broke off in the middle of its answer", why=str(error)) from error
+        finally:
+            self.response.close()
 
 
 class WorkspaceConnection:
@@ -108,13 +130,31 @@ class WorkspaceConnection:
         self, method: str, url: str, scope: str, *, body: Any = None, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> AzureAnswer:
         """The same without a second try; raises what azure-core raises, and ApiError."""
+        answer = self._answer(method, url, scope, body=body, content=content, headers=headers)
+        return AzureAnswer(answer.status_code, answer.headers, answer.read())
+
+    def opened(self, method: str, url: str, scope: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None) -> AzurePieces:
+        """The same with the body still to come."""
+        return AzurePieces(self._answer(method, url, scope, content=content, headers=headers, stream=True))
+
+    def _answer(
+        self,
+        method: str,
+        url: str,
+        scope: str,
+        *,
+        body: Any = None,
+        content: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        stream: bool = False,
+    ) -> Any:
         from azure.core.rest import HttpRequest
 
         request = HttpRequest(method, url, headers={"Accept": "application/json", **(headers or {})}, json=body, content=content)
-        response = self._pipeline(scope).run(request, connection_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS).http_response
-        answer = AzureAnswer(response.status_code, response.headers, response.read())
-        if answer.status >= 300:
-            raise ApiError(answer.status, answer.body, answer.headers)
+        sent = self._pipeline(scope).run(request, stream=stream, connection_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS)
+        answer = sent.http_response
+        if answer.status_code >= 300:
+            raise ApiError(answer.status_code, answer.read(), answer.headers)
         return answer
 
     def token(self, scope: str) -> str:

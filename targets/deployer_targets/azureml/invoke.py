@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from deployer.core.state import DeploymentName
 from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable
 from deployer_targets.azureml import online
 from deployer_targets.azureml.bodies import SCORING
-from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
+from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.faults import ApiError
 
 NAMED = "azureml-model-deployment"
 """The header that asks one deployment, whatever the traffic."""
+Answer = TypeVar("Answer")
 _AAD_SCOPE = "https://ml.azure.com/.default"
 
 
@@ -45,19 +46,28 @@ def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payl
         DeploymentNotFound, TargetUnavailable.
         ConfigInvalid: the container refuses the request, in its own words.
     """
+    answer = _asked(name, payload, cloud, cloud.connection.once)
+    return Payload(answer.body, content_type=answer.headers.get("Content-Type") or payload.accept, accept=payload.accept)
+
+
+def predict_stream(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Iterator[bytes]:
+    """The answer's pieces as the model makes them; raises as `predict` does, in the middle too."""
+    yield from _asked(name, payload, cloud, cloud.connection.opened).pieces(name)
+
+
+def _asked(name: DeploymentName, payload: Payload, cloud: AzureMlCloud, ask: Callable[..., Answer]) -> Answer:
     headers = {"Content-Type": payload.content_type, "Accept": payload.accept, **({NAMED: name} if cloud.endpoint else {})}
     question = Question("POST", headers, payload.body)
 
-    def send() -> AzureAnswer:
+    def send() -> Answer:
         try:
-            return _sent(cloud.endpoint_of(name), question, cloud)
+            return _sent(cloud.endpoint_of(name), question, cloud, ask)
         except ApiError as error:
             if (ours := _translated(name, error)) is None:
                 raise
             raise ours from error
 
-    answer = cloud.connection.seam.call(send, f"a request to {name}")
-    return Payload(answer.body, content_type=answer.headers.get("Content-Type") or payload.accept, accept=payload.accept)
+    return cloud.connection.seam.call(send, f"a request to {name}")
 
 
 def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
@@ -65,7 +75,7 @@ def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
 
     def send() -> int:
         try:
-            return _sent(name, Question("GET", {NAMED: deployment}, path=path), cloud).status
+            return _sent(name, Question("GET", {NAMED: deployment}, path=path), cloud, cloud.connection.once).status
         except ApiError as error:
             if error.status != 424:
                 raise
@@ -74,23 +84,23 @@ def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
     return cloud.connection.seam.call(send, f"a request to {deployment} of {name}")
 
 
-def _sent(name: str, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
-    """One request; a key that isn't taken any more is asked for once more."""
+def _sent(name: str, question: Question, cloud: AzureMlCloud, ask: Callable[..., Answer]) -> Answer:
+    """One request, by what sends it; a key that isn't taken any more is asked for once more."""
     again = ("door", name) in cloud.learnt
     try:
-        return _through(_door(name, cloud), question, cloud)
+        return _through(_door(name, cloud), question, ask)
     except ApiError as error:
         if error.status not in (401, 403, 404) or not again:
             raise
         for known in ("door", "endpoint"):
             cloud.learnt.pop((known, name), None)
-        return _through(_door(name, cloud), question, cloud)
+        return _through(_door(name, cloud), question, ask)
 
 
-def _through(door: Door, question: Question, cloud: AzureMlCloud) -> AzureAnswer:
+def _through(door: Door, question: Question, ask: Callable[..., Answer]) -> Answer:
     url = _below(door.uri, question.path) if question.path else door.uri
     headers = {**question.headers, "Authorization": f"Bearer {door.secret}"}
-    return cloud.connection.once(question.method, url, "", content=question.body, headers=headers)
+    return ask(question.method, url, "", content=question.body, headers=headers)
 
 
 def _below(uri: str, path: str) -> str:

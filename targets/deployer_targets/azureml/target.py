@@ -182,6 +182,17 @@ class AzureMl:
                 raise
         return asking.predict(name, payload, cloud)
 
+    def predict_stream(self, name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Iterator[bytes]:
+        from deployer_targets.azureml.aci import asking
+        from deployer_targets.azureml.invoke import predict_stream
+
+        try:
+            yield from predict_stream(name, payload, cloud)
+        except DeploymentNotFound:
+            if group_of(name, cloud) is None:
+                raise
+            yield from asking.predict_stream(name, payload, cloud)
+
     def credentials(self, name: DeploymentName, cloud: AzureMlCloud) -> Mapping[str, str]:
         from deployer_targets.azureml.aci import asking
         from deployer_targets.azureml.invoke import credentials

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from deployer.core.seam import poll
 from deployer.core.state import DeploymentName
@@ -10,9 +11,11 @@ from deployer.core.target import LogLine, Payload
 from deployer.errors import ConfigInvalid, DeployerError, DeploymentNotFound, TargetUnavailable
 from deployer_targets.azureml import logs
 from deployer_targets.azureml.aci import groups, vault
-from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
+from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.faults import ApiError
 from deployer_targets.azureml.invoke import words_of
+
+Answer = TypeVar("Answer")
 
 
 def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payload:
@@ -22,17 +25,13 @@ def predict(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Payl
         DeploymentNotFound, TargetUnavailable.
         ConfigInvalid: the container refuses the request, in its own words.
     """
-    url, key = _door(name, cloud)
-    headers = {"Content-Type": payload.content_type, "Accept": payload.accept, "Authorization": f"Bearer {key}"}
-
-    def send() -> AzureAnswer:
-        try:
-            return cloud.connection.once("POST", url, "", content=payload.body, headers=headers)
-        except ApiError as error:
-            raise _translated(name, error) from error
-
-    answer = cloud.connection.seam.call(send, f"a request to {name}")
+    answer = _asked(name, payload, cloud, cloud.connection.once)
     return Payload(answer.body, content_type=answer.headers.get("Content-Type") or payload.accept, accept=payload.accept)
+
+
+def predict_stream(name: DeploymentName, payload: Payload, cloud: AzureMlCloud) -> Iterator[bytes]:
+    """The answer's pieces as the model makes them; raises as `predict` does, in the middle too."""
+    yield from _asked(name, payload, cloud, cloud.connection.opened).pieces(name)
 
 
 def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int) -> Iterator[LogLine]:
@@ -50,6 +49,19 @@ def lines(name: DeploymentName, cloud: AzureMlCloud, *, follow: bool, tail: int)
 def credentials(name: DeploymentName, cloud: AzureMlCloud) -> dict[str, str]:
     """The two keys of a deployment."""
     return dict(zip(("primary_key", "secondary_key"), vault.keys(name, cloud), strict=False))
+
+
+def _asked(name: DeploymentName, payload: Payload, cloud: AzureMlCloud, ask: Callable[..., Answer]) -> Answer:
+    url, key = _door(name, cloud)
+    headers = {"Content-Type": payload.content_type, "Accept": payload.accept, "Authorization": f"Bearer {key}"}
+
+    def send() -> Answer:
+        try:
+            return ask("POST", url, "", content=payload.body, headers=headers)
+        except ApiError as error:
+            raise _translated(name, error) from error
+
+    return cloud.connection.seam.call(send, f"a request to {name}")
 
 
 def _door(name: DeploymentName, cloud: AzureMlCloud) -> tuple[str, str]:
