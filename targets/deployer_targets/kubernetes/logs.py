@@ -32,6 +32,11 @@ def lines(name: DeploymentName, cloud: Kube, *, follow: bool, tail: int) -> Iter
         yield from _followed(name, {pod["metadata"]["name"]: _last(pod, found) for pod in there}, cloud)
 
 
+def last_lines(pod: str, cloud: Kube, count: int) -> tuple[str, ...]:
+    """What a pod's container wrote last; nothing where there is none, or who asks may not read it."""
+    return tuple(line.text for line in _read(pod, cloud, {}, count))
+
+
 def _of_pod(pod: Object, tail: int, cloud: Kube) -> Iterator[LogLine]:
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status["name"] == CONTAINER and status.get("restartCount"):

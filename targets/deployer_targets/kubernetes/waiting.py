@@ -14,9 +14,11 @@ from deployer.errors import Conflict, PermissionDenied, RolloutFailed, TimedOut
 from deployer_targets.kubernetes import faults, names, pods
 from deployer_targets.kubernetes.client import Kube, Object
 from deployer_targets.kubernetes.faults import Absent
+from deployer_targets.kubernetes.logs import last_lines
 from deployer_targets.kubernetes.pods import Trouble
 
 _PAUSES = Pauses(shortest=0.25, longest=2.0)
+_LINES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,12 @@ class AwaitPods(Step[Kube]):
         return Trouble("the cluster has not made its pods", why, "kubectl get events has what its controllers do; the same command waits again")
 
     def _unready(self, found: Sequence[Object], cloud: Kube) -> Trouble:
-        answers = [pods.probed(events_of(each["metadata"]["name"], cloud)) for each in found if not pods.ready(each)]
+        unready = [each["metadata"]["name"] for each in found if not pods.ready(each)]
+        answers = [pods.probed(events_of(each, cloud)) for each in unready]
         why = f"its model was not loaded within {self.deadline_seconds:.0f} s"
-        return Trouble("it is not ready", "; ".join([why, *dict.fromkeys(filter(None, answers))]))
+        lines = last_lines(unready[0], cloud, _LINES)  # gone with the pod, once this run goes back
+        advice = "-C progress_deadline gives it longer; deploy run-local runs the same container on this machine"
+        return Trouble("it is not ready", "; ".join([why, *dict.fromkeys(filter(None, answers))]), advice, lines)
 
     def _failed(self, trouble: Trouble) -> RolloutFailed:
         why = trouble.why
