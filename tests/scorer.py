@@ -19,11 +19,25 @@ MODEL = pathlib.Path(os.environ["DEPLOYER_MODEL"])
 FACTOR = next(MODEL.rglob("factor.txt")).read_text().strip()
 
 
+COUNTED, COUNTING = {}, threading.Lock()
+"""Answers by status: no prediction takes longer than a millisecond."""
+
+
+def metrics():
+    """As a scoring server says it at /metrics."""
+    with COUNTING:
+        counted = dict(COUNTED)
+    lines = [f'deployer_requests_total{{path="/invocations",status="{status}"}} {number}' for status, number in counted.items()]
+    lines += [f'deployer_request_duration_seconds_bucket{{path="/invocations",le="0.001"}} {sum(counted.values())}']
+    return "\n".join(lines).encode()
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        self.answer(200, b"")
+        counted = self.path == "/metrics"
+        self.answer(200, metrics() if counted else b"")
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -42,6 +56,9 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, json.dumps({"predictions": [row[column] * float(FACTOR) for row in split["data"]]}).encode())
 
     def answer(self, status, body):
+        if self.command == "POST":
+            with COUNTING:
+                COUNTED[status] = COUNTED.get(status, 0) + 1
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -133,7 +133,11 @@ class Hold(Step[Any]):
     effect = Effect.READ
 
     def describe(self) -> str:
-        return f"{self.generation} at {self.share} %"
+        return f"{self.generation} {self._where}"
+
+    @property
+    def _where(self) -> str:
+        return f"at {self.share} %" if self.share else "with a copy"
 
     def run(self, cloud: Any, progress: Progress) -> bool:
         begin = time.monotonic()
@@ -143,7 +147,7 @@ class Hold(Step[Any]):
         ):
             if failed := self.checks.failed(measured):
                 raise RolloutFailed(
-                    f"{self.generation} failed a check at {self.share} % of the traffic",
+                    f"{self.generation} failed a check {self._where} of the traffic",
                     why=failed,
                     advice=f"deploy logs -n {self.name} has what its container wrote; correct the model, or the limit",
                 )
@@ -152,7 +156,7 @@ class Hold(Step[Any]):
                 return False
             progress.note(f"{measured}, {duration(left)} left" if left > 0 else f"{measured}: {self.checks.min_requests} are needed")
         raise TimedOut(
-            f"{self.generation} of {self.name} stays at {self.share} % of the traffic: fewer than {self.checks.min_requests} requests reached it, "
+            f"{self.generation} of {self.name} stays {self._where} of the traffic: fewer than {self.checks.min_requests} requests reached it, "
             "too few to judge by",
             advice=f"deploy update -n {self.name} --promote goes on without, --abort goes back; the same command waits again",
         )

@@ -84,6 +84,21 @@ def probe(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> int:
     return cloud.connection.seam.call(send, f"a request to {deployment} of {name}")
 
 
+def read(name: str, deployment: str, path: str, cloud: AzureMlCloud) -> str:
+    """What one deployment says at a path of its server, asked by its name; "" where it can't be asked, or has no such path."""
+
+    def send() -> str:
+        try:
+            question = Question("GET", {NAMED: deployment}, path=path)
+            return _sent(name, question, cloud, cloud.connection.once).body.decode(errors="replace")
+        except ApiError as error:
+            if error.status not in (404, 424):
+                raise
+            return ""
+
+    return cloud.connection.seam.call(send, f"a request to {deployment} of {name}")
+
+
 def _sent(name: str, question: Question, cloud: AzureMlCloud, ask: Callable[..., Answer]) -> Answer:
     """One request, by what sends it; a key that isn't taken any more is asked for once more."""
     again = ("door", name) in cloud.learnt

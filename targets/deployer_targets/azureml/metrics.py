@@ -1,4 +1,4 @@
-"""The strategies that Azure ML's endpoints have, and what Azure Monitor tells of a generation."""
+"""The strategies that Azure ML's endpoints have, and what is known of a generation's answers: from Azure Monitor, or from its server."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from deployer.core import counters
 from deployer.core.state import DeploymentName
 from deployer.core.traffic import PERCENTILES, Measured, Strategy
-from deployer_targets.azureml import names, online
+from deployer_targets.azureml import invoke, names, online
 from deployer_targets.azureml.client import AzureMlCloud
 
 _API = "2018-01-01"
@@ -17,17 +18,22 @@ STRATEGIES: Mapping[Strategy, frozenset[str]] = {
     Strategy.ALL_AT_ONCE: frozenset(),
     Strategy.BLUE_GREEN: _HELD,
     Strategy.CANARY: _HELD | {"steps"},
-    Strategy.SHADOW: frozenset({"pause", "mirror"}),
+    Strategy.SHADOW: _HELD | {"mirror"},
 }
 
 
 def measure(name: DeploymentName, generation: str, cloud: AzureMlCloud) -> Measured:
-    """What it answered since the minute in which it was given the share that it has: Azure counts by the minute, and tells it minutes late."""
+    """What it answered since the minute in which it was given the share that it has: Azure counts by the minute, and tells it minutes late.
+
+    Whether Azure counts copies isn't documented. Of one that gets copies the server is asked for its own counters: of several instances one answers.
+    """
     cloud.check()
-    found, now = online.endpoint(name, cloud), datetime.now(UTC)
+    found, now, called = online.endpoint(name, cloud), datetime.now(UTC), names.deployment_of(generation)
+    if found is not None and called in found.mirrored:
+        return counters.measured(counters.parsed(invoke.read(name, called, "/metrics", cloud)))
     since = _moment((found.tags if found else {}).get(names.TAG_SINCE, ""), now).replace(second=0, microsecond=0)
     span = f"{_written(since)}/{_written(now + timedelta(minutes=1))}"
-    deployment = f"deployment eq '{names.deployment_of(generation)}'"
+    deployment = f"deployment eq '{called}'"
     requests = errors = 0
     counted = _asked(name, cloud, "RequestsPerMinute", span, f"{deployment} and statusCode eq '*' and modelStatusCode eq '*'")
     for _, dimensions, values in counted:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 
+from deployer.core.counters import Counts, measured, parsed
 from deployer.core.state import DeploymentName
-from deployer.core.traffic import Measured, by_percentile
+from deployer.core.traffic import Measured
 from deployer.errors import Refused, TargetUnavailable
 from deployer_targets.kubernetes import names, pods
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.observe import service_of
-
-_SAMPLE = re.compile(r'(deployer_requests_total|deployer_request_duration_seconds_bucket)\{path="([^"]*)",(?:status|le)="([^"]*)"\} (\S+)')
-_QUIET = frozenset({"/ping", "/health", "/version", "/metrics", "/v2", "/v2/health/live", "/v2/health/ready", "/execution-parameters"})
-_REQUESTS = "deployer_requests_total"
-
-Counts = Mapping[str, int]
-"""By status ("200"), and by the bound of a time ("le 0.25": so many took no longer)."""
 
 
 def measure(name: DeploymentName, generation: str, cloud: Kube) -> Measured:
@@ -42,25 +34,3 @@ def counted(name: DeploymentName, generation: str, cloud: Kube) -> Counts:
         with suppress(Refused, TargetUnavailable):
             found.update(parsed(cloud.connection.seam.call(ask, "read metrics", retry=False).data.decode()))
     return found
-
-
-def parsed(text: str) -> Counts:
-    """What a scoring server's metrics say of predictions."""
-    found: Counter[str] = Counter()
-    for sample, path, label, value in _SAMPLE.findall(text):
-        if path not in _QUIET:
-            found[label if sample == _REQUESTS else f"le {label}"] += int(float(value))
-    return found
-
-
-def measured(counts: Counts) -> Measured:
-    """The counts in words; of a time the bound of the bucket that it is in."""
-    requests = sum(number for key, number in counts.items() if not key.startswith("le "))
-    errors = sum(number for key, number in counts.items() if key.startswith("5"))
-    bounds = sorted((float(key[3:]), number) for key, number in counts.items() if key.startswith("le "))
-    times: Counter[float] = Counter()
-    below = 0
-    for bound, number in bounds:
-        times[bound] = max(number - below, 0)
-        below = number
-    return Measured(requests, errors, by_percentile(+times) if times.total() else {})

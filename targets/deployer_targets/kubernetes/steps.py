@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from deployer.core import generations
+from deployer.core.counters import Counts
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.rollout import Traffic
 from deployer.core.state import DeploymentName, Observed, Record, Resource, Status
@@ -22,7 +23,7 @@ from deployer_targets.kubernetes.faults import Absent
 from deployer_targets.kubernetes.images import ModelsImage, PodsImage
 from deployer_targets.kubernetes.ledger import ConfigMapLedger
 from deployer_targets.kubernetes.manifests import Manifest
-from deployer_targets.kubernetes.metrics import Counts, counted
+from deployer_targets.kubernetes.metrics import counted
 from deployer_targets.kubernetes.observe import View, is_ours, labelled, observe, service_of, told, traffic_of
 from deployer_targets.kubernetes.waiting import AwaitPods
 

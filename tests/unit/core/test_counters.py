@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from deployer.core.counters import measured, parsed
 from deployer_scoring.server.telemetry.metrics import Metrics
-from deployer_targets.kubernetes.metrics import measured, parsed
 
 
 def test_what_the_runtime_tells_is_understood() -> None:
