@@ -17,6 +17,7 @@ from deployer.errors import MachineFault
 
 @click.command()
 @options.name
+@options.endpoint
 @options.place
 @options.model
 @options.packages
@@ -42,6 +43,7 @@ def export(
     *,
     session: Session,
     name: str | None,
+    endpoint: str | None,
     place: ChosenTarget,
     model: ModelChoice,
     packages: str | None,
@@ -61,7 +63,7 @@ def export(
     client = place.with_variables(variables).client(models=model)
     with reporting(session, str(client.uri), quiet=quiet) as report:
         client.on_event = report
-        made = client.export(name, model.uri, model.flavor, form=form, packages=packages)
+        made = client.export(name, model.uri, model.flavor, form=form, packages=packages, endpoint=endpoint)
         _write(made.files, directory)
     if quiet:
         say(str(directory))

@@ -135,12 +135,14 @@ class OptionalVerbs(ABC):
         *,
         form: str | None = None,
         packages: str | None = None,
+        endpoint: str | None = None,
     ) -> Exported:
         """The deployment as files, for another tool to apply; nothing is deployed. The image that they name is made where its registry lacks it.
 
         Args:
             model_uri: may be left out where the files are for any model: a serving-runtime.
             form: what kind of files, as the target has them: plain, kustomize, helm. Default: its first.
+            endpoint: the one that the deployment is to be behind, which the files don't make.
 
         Raises:
             ConfigInvalid: this target can't write deployments as files, or not in this form, or not with these options.
@@ -156,10 +158,10 @@ class OptionalVerbs(ABC):
             if form and isinstance(self.target, SupportsExportWithoutModel) and form in self.target.forms_of_no_model():
                 return self.target.export_of_no_model(options, form, self._cloud(options))
             raise ConfigInvalid("which model is not said", advice="name it: -m MODEL")
-        wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, config=options, packages=packages)
+        cloud = self._reached(endpoint, options)
+        wish = self._wish(Intent.CREATE, name, model_uri, flavor, settings, self.on_event, endpoint=endpoint, config=options, packages=packages)
         if form and isinstance(self.target, SupportsExportWithoutImage) and form in self.target.forms_without_image():
             return self.target.export_without_image(requested(self.target, wish, None), form)
-        cloud = self._cloud(options)
         return self.target.export(spec_of(self.target, cloud, wish, self.on_event), form or forms[0], cloud, self.on_event)
 
     def create_endpoint(self, name: str, config: Config = None) -> dict[str, Any]:

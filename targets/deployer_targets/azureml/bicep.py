@@ -8,25 +8,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.core.state import DeploymentName
 from deployer_targets.azureml import bodies
 from deployer_targets.azureml.client import API
 from deployer_targets.azureml.config import AzureMlConfig
+from deployer_targets.azureml.names import ExportedNames
 
 _PROVIDER = "Microsoft.MachineLearningServices/workspaces"
-_PARAMETERS = """\
+_TRAFFIC = """\
+@description('Percent of the traffic by deployment; {} while the endpoint has none. What is left out here has none any more.')
+param traffic object
+
+"""
+_PARAMETERS = f"""\
 @description('The workspace, in this resource group.')
 param workspaceName string
 
 @description('The region of the workspace.')
 param location string = resourceGroup().location
 
-@description('Percent of the traffic by deployment; {} while the endpoint has none. What is left out here has none any more.')
-param traffic object
-
-@description('Variables of the container.')
+{_TRAFFIC}@description('Variables of the container.')
 @secure()
-param environmentVariables object = {}
+param environmentVariables object = {{}}
 """
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -38,12 +40,11 @@ class Expression:
     text: str
 
 
-def document(name: DeploymentName, called: str, model: str, image: str, config: AzureMlConfig) -> str:
+def document(named: ExportedNames, model: str, image: str, config: AzureMlConfig) -> str:
     """The file. The model's version is there already: Bicep sends no files.
 
     Args:
-        called: the Azure deployment.
-        model: the model's version; it and the environment are assets of the deployment's name.
+        model: the model's version.
         config: its variables are in the file as they are.
     """
     location = Expression("location")
@@ -62,20 +63,23 @@ def document(name: DeploymentName, called: str, model: str, image: str, config: 
         "environmentId": Expression("environmentVersion.id"),
         "environmentVariables": Expression(variables),
     }
+    if named.shared:
+        deployment["tags"] = dict(config.tags)
+    own_endpoint = {"parent": Expression("workspace"), "name": named.endpoint, **({} if named.shared else endpoint)}
     return "\n".join(
         (
-            _PARAMETERS,
+            _PARAMETERS.replace(_TRAFFIC, "") if named.shared else _PARAMETERS,
             _existing("workspace", "", {"name": Expression("workspaceName")}),
-            _existing("model", "/models", {"parent": Expression("workspace"), "name": str(name)}),
+            _existing("model", "/models", {"parent": Expression("workspace"), "name": named.asset}),
             _existing("modelVersion", "/models/versions", {"parent": Expression("model"), "name": model}),
-            _resource("environment", "/environments", {"parent": Expression("workspace"), "name": str(name), "properties": {}}),
+            _resource("environment", "/environments", {"parent": Expression("workspace"), "name": named.asset, "properties": {}}),
             _resource(
                 "environmentVersion",
                 "/environments/versions",
                 {"parent": Expression("environment"), "name": bodies.environment_version(image), "properties": bodies.environment(image)},
             ),
-            _resource("endpoint", "/onlineEndpoints", {"parent": Expression("workspace"), "name": str(name), **endpoint}),
-            _resource("deployment", "/onlineEndpoints/deployments", {"parent": Expression("endpoint"), "name": called, **deployment}),
+            (_existing if named.shared else _resource)("endpoint", "/onlineEndpoints", own_endpoint),
+            _resource("deployment", "/onlineEndpoints/deployments", {"parent": Expression("endpoint"), "name": named.deployment, **deployment}),
             "output scoringUri string = endpoint.properties.scoringUri\n",
         )
     )

@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 
 from deployer.core.container import AT_START
-from deployer.core.state import DeploymentName, ModelFacts, short
+from deployer.core.state import ModelFacts, short
 from deployer.core.target import DeploymentRequest, DeploymentSpec, Exported, generation_by
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import bicep, bodies, names, scoring_script
 from deployer_targets.azureml.config import DEFAULT_INSTANCE_TYPE, AzureMlConfig
 from deployer_targets.azureml.data_collector_options import DataCollector
+from deployer_targets.azureml.names import ExportedNames
 
 PLAIN, BICEP = "plain", "bicep"
 MODEL_FOLDER = "model"
@@ -32,26 +33,28 @@ _KINDS: Mapping[str, str] = {"managed": "managed", "aks": "kubernetes"}
 
 def exported(spec: DeploymentSpec[AzureMlConfig], form: str) -> Exported:
     """The files of a deployment of a scoring image of ours. Pure."""
-    name, config = spec.name, spec.config
-    called = names.deployment_of(generation_by(spec.model.digest, spec.image, config, spec.record.packages))
+    config = spec.config
+    generation = names.deployment_of(generation_by(spec.model.digest, spec.image, config, spec.record.packages))
+    named = ExportedNames.of(spec.name, spec.endpoint, generation)
     version = bodies.environment_version(spec.image.reference)
-    model = _model(name, short(spec.model.digest))
+    model = _model(named, short(spec.model.digest))
     if form == BICEP:
-        text = bicep.document(name, called, short(spec.model.digest), spec.image.reference, _without_secrets(config))
+        text = bicep.document(named, short(spec.model.digest), spec.image.reference, _without_secrets(config))
         apply = "az deployment group create --template-file main.bicep --parameters workspaceName=WORKSPACE"
         secret = " environmentVariables=@variables.json" if len(_told(config)) < len(config.env) else ""
-        commands = (_REGISTER, f"{apply}{secret} traffic='{{}}'", f"{apply}{secret} traffic='{{\"{called}\": 100}}'")
-        return Exported({"model.yml": _text(model), "main.bicep": text}, _needs(spec.model.facts, config), commands)
+        commands = (_REGISTER, f"{apply}{secret} traffic='{{}}'", f"{apply}{secret} traffic='{{\"{named.deployment}\": 100}}'")
+        if named.shared:
+            commands = (_REGISTER, f"{apply}{secret}", _traffic(named))
+        return Exported({"model.yml": _text(model), "main.bicep": text}, _needs(spec.model.facts, config, named), commands)
     environment = {
-        **_head("environment", name, version),
+        **_head("environment", named.asset, version),
         "image": spec.image.reference,
         "inference_config": {
             f"{route}_route": {"port": bodies.PORT, "path": path}
             for route, path in (("liveness", bodies.LIVE), ("readiness", bodies.READY), ("scoring", bodies.SCORING))
         },
     }
-    deployment = _deployment(name, called, model, environment, config)
-    return _files(config, spec.model.facts, _documents(model, environment, deployment, config), {})
+    return _files(spec.model.facts, named, config, _documents(named, model, environment, config), {})
 
 
 def refuse_group(config: AzureMlConfig) -> None:
@@ -75,48 +78,52 @@ def with_script(request: DeploymentRequest[AzureMlConfig]) -> Exported:
     refuse_group(request.config)
     if wrong := request.config.misplaced():
         raise ConfigInvalid(wrong, advice="deploy help -t azureml says what each option takes")
-    name, config, facts = request.name, request.config, request.model.facts
+    config, facts = request.config, request.model.facts
     conda = scoring_script.conda(facts)
     image = config.image_url or scoring_script.BASE_IMAGE
     version = scoring_script.environment_version(image, conda)
-    environment = {**_head("environment", name, version), "image": image, "conda_file": scoring_script.CONDA_FILE}
-    model = _model(name, short(facts.digest))
-    code = {"code": scoring_script.FOLDER, "scoring_script": scoring_script.FILE}
-    deployment = _deployment(name, scoring_script.deployment_name(facts, version, config), model, environment, config)
-    deployment["code_configuration"] = code
+    named = ExportedNames.of(request.name, request.endpoint, scoring_script.deployment_name(facts, version, config))
+    environment = {**_head("environment", named.asset, version), "image": image, "conda_file": scoring_script.CONDA_FILE}
+    code = {"code_configuration": {"code": scoring_script.FOLDER, "scoring_script": scoring_script.FILE}}
     made = {scoring_script.CONDA_FILE: _text(conda), f"{scoring_script.FOLDER}/{scoring_script.FILE}": scoring_script.text()}
-    found = _files(config, facts, _documents(model, environment, deployment, config), made)
+    found = _files(facts, named, config, _documents(named, _model(named, short(facts.digest)), environment, config, **code), made)
     return replace(found, needs=(*scoring_script.needs(facts), *found.needs))
 
 
 def _documents(
-    model: Mapping[str, Any], environment: Mapping[str, Any], deployment: Mapping[str, Any], config: AzureMlConfig
+    named: ExportedNames, model: Mapping[str, Any], environment: Mapping[str, Any], config: AzureMlConfig, **more: Any
 ) -> Mapping[str, Mapping[str, Any]]:
-    """In the order in which they are applied."""
-    endpoint = _endpoint(deployment["endpoint_name"], config)
-    return {"model.yml": model, "environment.yml": environment, "endpoint.yml": endpoint, "deployment.yml": deployment}
+    """In the order in which they are applied; `more` is the deployment's."""
+    endpoint = {} if named.shared else {"endpoint.yml": _endpoint(named.endpoint, config)}
+    deployment = {**_deployment(named, model, environment, config), **more}
+    return {"model.yml": model, "environment.yml": environment, **endpoint, "deployment.yml": deployment}
 
 
-def _files(config: AzureMlConfig, facts: ModelFacts, documents: Mapping[str, Mapping[str, Any]], others: Mapping[str, str]) -> Exported:
-    deployment = documents["deployment.yml"]
-    name = deployment["endpoint_name"]
+def _files(
+    facts: ModelFacts, named: ExportedNames, config: AzureMlConfig, documents: Mapping[str, Mapping[str, Any]], others: Mapping[str, str]
+) -> Exported:
     given = "".join(f" --set environment_variables.{key}=..." for key in config.env if key not in AT_START)
     commands = (
         _REGISTER,
         "az ml environment create -f environment.yml",
-        "az ml online-endpoint create -f endpoint.yml",
+        *(() if named.shared else ("az ml online-endpoint create -f endpoint.yml",)),
         f"az ml online-deployment create -f deployment.yml{given}",
-        f"az ml online-endpoint update -n {name} --traffic {deployment['name']}=100",
+        _traffic(named),
     )
-    return Exported({path: _text(each) for path, each in documents.items()} | dict(others), _needs(facts, config), commands)
+    return Exported({path: _text(each) for path, each in documents.items()} | dict(others), _needs(facts, config, named), commands)
+
+
+def _traffic(named: ExportedNames) -> str:
+    """Of a shared endpoint, whose traffic others have, some of it."""
+    return f"az ml online-endpoint update -n {named.endpoint} --traffic {named.deployment}={'SHARE' if named.shared else 100}"
 
 
 def _head(kind: str, name: str, version: str) -> dict[str, Any]:
     return {"$schema": f"{_SCHEMAS}{kind}.schema.json", "name": name, "version": version}
 
 
-def _model(name: DeploymentName, version: str) -> dict[str, Any]:
-    return {**_head("model", name, version), "type": "custom_model", "path": MODEL_FOLDER}
+def _model(named: ExportedNames, version: str) -> dict[str, Any]:
+    return {**_head("model", named.asset, version), "type": "custom_model", "path": MODEL_FOLDER}
 
 
 def _endpoint(name: str, config: AzureMlConfig) -> dict[str, Any]:
@@ -134,15 +141,15 @@ def _endpoint(name: str, config: AzureMlConfig) -> dict[str, Any]:
     }
 
 
-def _deployment(name: DeploymentName, called: str, model: Mapping[str, Any], environment: Mapping[str, Any], config: AzureMlConfig) -> dict[str, Any]:
+def _deployment(named: ExportedNames, model: Mapping[str, Any], environment: Mapping[str, Any], config: AzureMlConfig) -> dict[str, Any]:
     size = {"instance_type": config.instance_type or DEFAULT_INSTANCE_TYPE} if config.compute == "managed" else _cluster(config)
     egress = {"egress_public_network_access": config.egress_public_network_access} if config.egress_public_network_access else {}
     scale = {"type": "default"} if config.scale_settings.type == "default" else config.scale_settings.model_dump()
     said = _told(config)
     return {
         "$schema": f"{_SCHEMAS}{_KINDS[config.compute]}OnlineDeployment.schema.json",
-        "name": called,
-        "endpoint_name": str(name),
+        "name": named.deployment,
+        "endpoint_name": named.endpoint,
         "type": _KINDS[config.compute],
         "model": f"azureml:{model['name']}:{model['version']}",
         "environment": f"azureml:{environment['name']}:{environment['version']}",
@@ -154,6 +161,7 @@ def _deployment(name: DeploymentName, called: str, model: Mapping[str, Any], env
         "readiness_probe": config.readiness_probe.model_dump(),
         "app_insights_enabled": config.app_insights_enabled,
         **egress,
+        **({"tags": dict(config.tags)} if named.shared and config.tags else {}),
         **({"properties": dict(config.properties)} if config.properties else {}),
         **({"model_mount_path": config.model_mount_path} if config.model_mount_path else {}),
         **({"data_collector": _collector(config.data_collector)} if config.data_collector else {}),
@@ -188,11 +196,12 @@ def _without_secrets(config: AzureMlConfig) -> AzureMlConfig:
     return config.model_copy(update={"env": _told(config)})
 
 
-def _needs(facts: ModelFacts, config: AzureMlConfig) -> tuple[str, ...]:
+def _needs(facts: ModelFacts, config: AzureMlConfig, named: ExportedNames) -> tuple[str, ...]:
     """What the files can't have: the model's own, and variables, for a repository is no place for secrets."""
+    there = (f"the endpoint {named.endpoint} has to be there, with the traffic as it is to be",) if named.shared else ()
     own = [key for key in config.env if key not in AT_START]
     secret = (f"the values of {', '.join(own)} are in no file: they are given to the commands",) if own else ()
-    return (f"the files of {facts.uri} have to be in {MODEL_FOLDER}/ beside them", *secret)
+    return (f"the files of {facts.uri} have to be in {MODEL_FOLDER}/ beside them", *there, *secret)
 
 
 def _text(document: Any) -> str:

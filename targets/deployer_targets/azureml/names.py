@@ -101,6 +101,27 @@ def asset_of(name: DeploymentName, endpoint: str | None = None) -> str:
     return f"deployer-{endpoint}_{name}" if endpoint else f"deployer-{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedNames:
+    """What things are called that no run of this tool makes: by the deployment's own name.
+
+    Attributes:
+        asset: the model and the environment.
+        shared: whether the endpoint is there already, for several deployments.
+    """
+
+    endpoint: str
+    deployment: str
+    asset: str
+    shared: bool
+
+    @classmethod
+    def of(cls, name: DeploymentName, endpoint: str | None, generation: str) -> ExportedNames:
+        """`generation` is what it is called in an endpoint of its own."""
+        asset = asset_of(name, endpoint).removeprefix("deployer-")
+        return cls(endpoint or name, name if endpoint else generation, asset, endpoint is not None)
+
+
 def endpoint(name: str) -> Resource:
     return Resource(ENDPOINT, name)
 

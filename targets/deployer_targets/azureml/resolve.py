@@ -79,7 +79,7 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
             advice=f"keep at most {MOST_DEPLOYMENTS - 2}",
         )
     endpoint = observed.view.endpoint if observed and observed.view else None
-    if request.endpoint and endpoint is None and (endpoint := online.endpoint(request.endpoint, cloud)) is None:
+    if request.endpoint and endpoint is None and not request.exported and (endpoint := online.endpoint(request.endpoint, cloud)) is None:
         raise behind.no_endpoint(request.endpoint)
     at = request.endpoint or request.name
     if endpoint is not None and endpoint.compute.lower() != cluster.compute_id(config, cloud).lower():

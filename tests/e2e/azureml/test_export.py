@@ -25,6 +25,7 @@ from tests.docker import free_port
 from tests.e2e.localstack.azure import sdk
 from tests.e2e.localstack.conftest import eventually
 from tests.environments import MLFLOW, azure_python, environment
+from tests.local_clouds import model_in
 
 NAME = DeploymentName("churn")
 SCORER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/scorer"
@@ -75,7 +76,7 @@ def without_defaults(value: Any) -> Any:
     if isinstance(value, str) and (match := DURATION.fullmatch(value)):
         return sum(float(each or 0) * unit for each, unit in zip(match.groups(), (3600, 60, 1), strict=True))
     if isinstance(value, str):
-        return value.replace("/deployer-churn/", "/churn/").replace("Enabled", "enabled").replace("Disabled", "disabled")
+        return value.replace("/deployer-churn", "/churn").replace("Enabled", "enabled").replace("Disabled", "disabled")
     return value
 
 
@@ -108,6 +109,46 @@ def test_the_sdk_sends_of_the_files_what_a_create_sends(here: AzureHere, tmp_pat
     assert told["answer"] == {"predictions": [2.0, 4.0]}
     theirs = sent(here)
     assert theirs == ours
+
+
+def test_a_deployment_behind_an_endpoint_is_as_a_create_there_has_it(here: AzureHere, tmp_path: Path) -> None:
+    """The endpoint is somebody's already, and isn't in the files."""
+    model_in(tmp_path / "doubler", 2)
+    client, model, options = deployer.get_deploy_client("azureml", {"timeout_seconds": 120}), str(tmp_path / "doubler"), {"tags": {"team": "risk"}}
+    client.create_endpoint("churn")
+    try:
+        here.control.clear_journal()
+        client.create_deployment("blue", model, config=options, endpoint="churn", packages="image")
+        ours = {kind: body for kind, body in sent(here).items() if kind != "OnlineEndpoints_CreateOrUpdate"}
+        client.delete_deployment("blue", endpoint="churn")
+        exported = client.export("blue", model, config=options, endpoint="churn", packages="image")
+        assert set(exported.files) == {"model.yml", "environment.yml", "deployment.yml"}
+        assert exported.commands[-1] == "az ml online-endpoint update -n churn --traffic blue=SHARE"
+        assert any("endpoint churn has to be there" in each for each in exported.needs)
+        for path, text in exported.files.items():
+            (tmp_path / path).write_text(text)
+        shutil.copytree(model, tmp_path / "model")
+        here.control.clear_journal()
+        told = sdk.run("export_behind", localstack.status(here.directory), str(tmp_path))
+        assert told == {"state": "Succeeded", "endpoint": "churn", "name": "blue"}
+        assert sent(here) == ours
+    finally:
+        client.delete_endpoint("churn")
+
+
+def test_files_for_an_endpoint_ask_nobody_for_it(here: AzureHere, tmp_path: Path) -> None:
+    model_in(tmp_path, 2)
+    client = deployer.get_deploy_client("azureml")
+    found = read(client.export("blue", str(tmp_path), endpoint="nowhere", form="bicep", packages="image").files["main.bicep"])
+    assert {name for name, each in found["resources"].items() if each["existing"]} == {"workspace", "model", "modelVersion", "endpoint"}
+    assert found["parameters"].keys() == {"workspaceName", "location", "environmentVariables"}
+    assert found["resources"]["endpoint"]["body"]["name"] == "nowhere"
+    assert found["resources"]["deployment"]["body"]["name"] == "blue"
+    assert found["resources"]["environment"]["body"]["name"] == "nowhere_blue"
+    scripted = client.export("blue", str(tmp_path), endpoint="nowhere", form="scoring-script")
+    assert "endpoint.yml" not in scripted.files and "endpoint_name: nowhere\n" in scripted.files["deployment.yml"]
+    with pytest.raises(ConfigInvalid, match="endpoints"):
+        deployer.get_deploy_client("kubernetes").export("blue", str(tmp_path), endpoint="nowhere")
 
 
 def read(text: str) -> Any:
