@@ -52,6 +52,9 @@ test-flavors: env ## models of flavors whose libraries weigh gigabytes (torch, t
 test-sagemaker-live: env ## the conformance suite against your AWS account; says first what it may cost
 	@$(PYTHON) scripts/conformance_live
 
+test-azureml-live: env ## the conformance suite in your Azure ML workspace; says first what it may cost
+	@$(PYTHON) scripts/conformance_live_azureml
+
 test-kubernetes: env ## the conformance suite on any cluster: KUBE_CONTEXT=NAME DEPLOYER_IMAGE_REPOSITORY=HOST/PATH; says first what it makes
 	@scripts/test kubernetes
 
@@ -61,4 +64,4 @@ format: env ## let ruff put the code in order
 clean: ## remove the environment and caches of this checkout
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help env demo test check unit simulation conformance conformance-full e2e bench dist site test-flavors test-sagemaker-live test-kubernetes format clean
+.PHONY: help env demo test check unit simulation conformance conformance-full e2e bench dist site test-flavors test-sagemaker-live test-azureml-live test-kubernetes format clean

@@ -27,38 +27,33 @@ PULLER = f"{_PLACE}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/p
 """The identity by which container groups pull."""
 
 
-class AzureHere(CloudHere):
-    """A running local Azure."""
+class WorkspaceSight:
+    """A workspace as Azure's own API tells of it, behind the target's back.
 
-    uri = "azureml"
+    Attributes:
+        manager: the address of Resource Manager.
+        workspace: its ARM id.
+    """
 
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.url = self.environment["AZURE_AUTHORITY_HOST"]
-        self.target = AzureMl()
-        self._session = requests.Session()
-        self._session.verify = self.environment["REQUESTS_CA_BUNDLE"]
-        self._session.trust_env = False
-        self._tokens: dict[str, str] = {}
+    def __init__(self, manager: str, workspace: str, session: requests.Session) -> None:
+        self.manager, self.workspace, self.session = manager, workspace, session
 
-    def connect(self, uri: str = "", **options: Any) -> AzureMlCloud:
-        found: AzureMlCloud = super().connect(uri, **options)
-        return found
+    def token(self, audience: str) -> str:
+        raise NotImplementedError
 
     def arm(self, method: str, path: str, body: Any = None, **query: str) -> Any:
         """A call to Resource Manager, below the workspace; None where it says that there is no such thing."""
-        subscription, group, workspace = (self.environment[f"AZUREML_ARM_{part}"] for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME"))
-        url = f"{self.url}/subscriptions/{subscription}/resourceGroups/{group}/providers/{_ML}/workspaces/{workspace}/{path}"
+        url = f"{self.manager}{self.workspace}" + (f"/{path}" if path else "")
         return self._asked(method, url, body, {"api-version": "2024-04-01", **query})
 
     def groups(self, method: str, path: str = "", body: Any = None) -> Any:
         """A call to Azure Container Instances; None where it says that there is no such thing."""
-        return self._asked(method, f"{self.url}{_PLACE}/{_GROUPS}{path}", body, {"api-version": "2023-05-01"})
+        return self._asked(method, f"{self.manager}{self.workspace.partition('/providers/')[0]}/{_GROUPS}{path}", body, {"api-version": "2023-05-01"})
 
     def _asked(self, method: str, url: str, body: Any, query: Mapping[str, str]) -> Any:
-        headers = {"Authorization": f"Bearer {self._token(self.url)}"}
+        headers = {"Authorization": f"Bearer {self.token(self.manager)}"}
         for _ in range(20):
-            answer = self._session.request(method, url, json=body, headers=headers, params=query)
+            answer = self.session.request(method, url, json=body, headers=headers, params=query)
             if answer.status_code not in (429, 503):
                 break
             time.sleep(0.2)
@@ -73,18 +68,7 @@ class AzureHere(CloudHere):
 
     def blobs(self, prefix: str) -> list[str]:
         """The names of blobs in the workspace's store."""
-        from xml.etree import ElementTree
-
-        store = f"{self.url}/deployerlocal/azureml-blobstore-local"
-        headers = {"Authorization": f"Bearer {self._token('https://storage.azure.com')}", "x-ms-version": "2021-12-02"}
-        answer = self._session.get(store, params={"restype": "container", "comp": "list", "prefix": prefix}, headers=headers)
-        assert answer.ok, answer.text
-        return [str(each.text) for each in ElementTree.fromstring(answer.content).iter("Name")]
-
-    def put_blob(self, blob: str, content: bytes) -> None:
-        headers = {"Authorization": f"Bearer {self._token('https://storage.azure.com')}", "x-ms-version": "2021-12-02", "x-ms-blob-type": "BlockBlob"}
-        answer = self._session.put(f"{self.url}/deployerlocal/azureml-blobstore-local/{blob}", data=content, headers=headers)
-        assert answer.ok, answer.text
+        raise NotImplementedError
 
     def wait(self, path: str) -> None:
         """Until what is at a path is made."""
@@ -120,6 +104,39 @@ class AzureHere(CloudHere):
         parts = [blob.removeprefix(prefix).partition("/") for blob in self.blobs(prefix)]
         return [f"{kind}/{rest}" for kind, _, rest in parts]
 
+
+class AzureHere(CloudHere, WorkspaceSight):
+    """A running local Azure."""
+
+    uri = "azureml"
+
+    def __init__(self, directory: Path) -> None:
+        CloudHere.__init__(self, directory)
+        session = requests.Session()
+        session.verify, session.trust_env = self.environment["REQUESTS_CA_BUNDLE"], False
+        WorkspaceSight.__init__(self, self.environment["AZURE_AUTHORITY_HOST"], f"{_PLACE}/providers/{_ML}/workspaces/local", session)
+        self.target = AzureMl()
+        self._tokens: dict[str, str] = {}
+
+    def connect(self, uri: str = "", **options: Any) -> AzureMlCloud:
+        found: AzureMlCloud = super().connect(uri, **options)
+        return found
+
+    def blobs(self, prefix: str) -> list[str]:
+        """The names of blobs in the workspace's store."""
+        from xml.etree import ElementTree
+
+        store = f"{self.manager}/deployerlocal/azureml-blobstore-local"
+        headers = {"Authorization": f"Bearer {self.token('https://storage.azure.com')}", "x-ms-version": "2021-12-02"}
+        answer = self.session.get(store, params={"restype": "container", "comp": "list", "prefix": prefix}, headers=headers)
+        assert answer.ok, answer.text
+        return [str(each.text) for each in ElementTree.fromstring(answer.content).iter("Name")]
+
+    def put_blob(self, blob: str, content: bytes) -> None:
+        headers = {"Authorization": f"Bearer {self.token('https://storage.azure.com')}", "x-ms-version": "2021-12-02", "x-ms-blob-type": "BlockBlob"}
+        answer = self.session.put(f"{self.manager}/deployerlocal/azureml-blobstore-local/{blob}", data=content, headers=headers)
+        assert answer.ok, answer.text
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """While it lasts, this process's environment names this cloud and no other."""
@@ -131,7 +148,7 @@ class AzureHere(CloudHere):
             os.environ.clear()
             os.environ.update(before)
 
-    def _token(self, audience: str) -> str:
+    def token(self, audience: str) -> str:
         if audience not in self._tokens:
             form = {
                 "grant_type": "client_credentials",
@@ -139,7 +156,7 @@ class AzureHere(CloudHere):
                 "client_secret": self.environment["AZURE_CLIENT_SECRET"],
                 "scope": f"{audience}/.default",
             }
-            answer = self._session.post(f"{self.url}/{self.environment['AZURE_TENANT_ID']}/oauth2/v2.0/token", data=form)
+            answer = self.session.post(f"{self.manager}/{self.environment['AZURE_TENANT_ID']}/oauth2/v2.0/token", data=form)
             self._tokens[audience] = str(answer.json()["access_token"])
         return self._tokens[audience]
 

@@ -114,7 +114,7 @@ def test_a_script_for_azuremls_client_goes_its_way(python: Path, here: AzureHere
     target = target_of(here, form)
     told: dict[str, Any] = json.loads(run(here, python, "-c", SCRIPT, target, str(models(tmp_path)), "doubler", "tripler", str(tmp_path)))
     assert told["name"] == "heart-classifier"
-    assert told["uri"].startswith(here.url)
+    assert told["uri"].startswith(here.manager)
     assert (told["auth"], told["blue"], told["options"]["instance_count"]) == ("Key", "default", 2)
     assert told["options"]["request_settings"]["request_timeout_ms"] == 30000
     assert (told["by_traffic"], told["by_name"], told["answer"]) == ([2.0, 4.0], [3.0, 6.0], [2.0, 4.0])
