@@ -105,7 +105,7 @@ class WorkspaceSight:
         return [f"{kind}/{rest}" for kind, _, rest in parts]
 
 
-class AzureHere(CloudHere, WorkspaceSight):
+class AzureHere(WorkspaceSight, CloudHere):
     """A running local Azure."""
 
     uri = "azureml"

@@ -22,6 +22,7 @@ from deployer_targets.azureml.online import AzureDeployment
 from deployer_targets.azureml.removal import DeleteDeployment, Remove
 from deployer_targets.azureml.steps import AwaitDeployment, ChangeLive, CreateDeployment, ProbeDeployment, WriteRecord
 from deployer_targets.azureml.traffic import await_endpoint, changed_by_another, set_endpoint
+from deployer_targets.azureml.variables import KeepEnvironment
 from deployer_targets.azureml.view import Seen
 
 Spec = DeploymentSpec[AzureMlConfig]
@@ -51,11 +52,13 @@ def replaced(spec: Spec, observed: Seen | None) -> AzureDeployment | None:
 
 
 def assets(spec: Spec, observed: Seen | None) -> Steps:
-    """What a generation needs before its deployment: files, model, environment."""
+    """What a generation needs before its deployment: files, model, environment, its variables where they are kept."""
     there = observed.resources if observed else frozenset()
     made = {each.kind: each.name.rpartition(":") for each in spec.record.resources}
     (model, _, of_model), (environment, _, of_environment) = made[names.MODEL], made[names.ENVIRONMENT]
+    kept: Steps = (KeepEnvironment(spec.record, dict(spec.config.env)),) if names.keeps_variables(spec.record) else ()
     return (
+        *kept,
         UploadModel(spec.name, spec.model.digest, spec.path),
         _registered(RegisterAsset(spec.name, names.MODEL, model, of_model, model=spec.model.digest), there),
         _registered(RegisterAsset(spec.name, names.ENVIRONMENT, environment, of_environment, image=spec.image.reference), there),
@@ -66,7 +69,7 @@ def _registered(step: RegisterAsset, there: frozenset[Resource]) -> RegisterAsse
     return replace(step, known=step.makes in there)
 
 
-def deployment(spec: Spec, variables: dict[str, str], replaces: str = "", *, fresh: bool = False) -> CreateDeployment:
+def deployment(spec: Spec, variables: dict[str, str] | Record, replaces: str = "", *, fresh: bool = False) -> CreateDeployment:
     """The step that brings it. `fresh`: there is none of its name, which is its generation's."""
     made = {each.kind: each.name for each in spec.record.resources}
     return CreateDeployment(
@@ -115,8 +118,12 @@ def in_place(spec: Spec, observed: Seen | None) -> Plan[AzureMlCloud]:
     )
 
 
-def _variables(spec: Spec, observed: Seen | None) -> dict[str, str]:
-    """Those of the container: of a generation of before, where they are known still."""
+def _variables(spec: Spec, observed: Seen | None) -> dict[str, str] | Record:
+    """Those of the container: of a generation of before as what serves has them, or its record, where they are kept.
+
+    Raises:
+        ConfigInvalid: nothing has them any more.
+    """
     if not spec.made:
         return dict(spec.config.env)
     if not spec.record.secrets:
@@ -124,8 +131,10 @@ def _variables(spec: Spec, observed: Seen | None) -> dict[str, str]:
     serving = observed.record if observed else None
     if observed and observed.view and serving and serving.secrets == spec.record.secrets:
         return observed.view.deployments[serving.generation].environment
+    if names.keeps_variables(spec.record):
+        return spec.record
     raise ConfigInvalid(
-        f"the variables of generation {spec.generation} went as its deployment was updated in place: no record keeps them",
+        f"the variables of generation {spec.generation} went as its deployment was updated in place: made without in_place, it keeps none",
         advice=f"deploy update -n {spec.name} -m {spec.record.model.uri} makes it anew, with --env for each",
     )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from deployer.core import generations
 from deployer.core.ledger import ROOT, LedgerKeys
-from deployer.core.state import DeploymentName, Digest, Resource, Share, short
+from deployer.core.state import DeploymentName, Digest, Record, Resource, Share, short
 from deployer.errors import ConfigInvalid
 
 ENDPOINT, DEPLOYMENT, ENVIRONMENT, MODEL, DATA = "endpoint", "deployment", "environment", "model", "data"
@@ -120,6 +120,11 @@ class ExportedNames:
         """`generation` is what it is called in an endpoint of its own."""
         asset = asset_of(name, endpoint).removeprefix("deployer-")
         return cls(endpoint or name, name if endpoint else generation, asset, endpoint is not None)
+
+
+def keeps_variables(record: Record) -> bool:
+    """Whether a generation's variables are in the workspace's store."""
+    return any(each.kind == SECRET for each in record.resources)
 
 
 def endpoint(name: str) -> Resource:

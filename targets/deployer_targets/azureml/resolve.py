@@ -9,7 +9,7 @@ from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import behind, cluster, identities, images, names, network, online, plan
+from deployer_targets.azureml import behind, cluster, identities, images, names, network, online, plan, variables
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 from deployer_targets.azureml.view import Seen
@@ -26,7 +26,7 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     Raises:
         ConfigInvalid: no image; what an endpoint can't change; a deployment that nobody waits for.
     """
-    kept = partial(_kept_environment, observed=observed)
+    kept = partial(_kept_environment, observed=observed, cloud=cloud)
     environment = with_packages(environment_of(request, observed, kept), request.packages)
     config = request.config.model_copy(update={"env": environment})
     _refuse_what_cannot_be(request, config, observed, cloud)
@@ -41,6 +41,8 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     elif config.in_place and observed and observed.record and observed.view and observed.serving in observed.view.deployments:
         called = observed.view.deployments[observed.record.generation].name
     resources = known.resources if known else plan.resources_of(request.name, request.model, image, called, request.endpoint)
+    if secrets and known is None and (request.endpoint or config.in_place):  # whose deployment another generation may have one day
+        resources = (*resources, Resource(names.SECRET, secrets))
     record = record_of(request, image, config, resources, secrets=secrets)
     told = f"Azure updates deployment {called} in place: nothing is asked before it has traffic, and the way back is another update of it"
     warnings = () if request.endpoint or Resource(names.DEPLOYMENT, names.deployment_of(generation)) in resources else (told,)
@@ -96,9 +98,11 @@ def _refuse_what_cannot_be(request: Ask, config: AzureMlConfig, observed: Seen |
         )
 
 
-def _kept_environment(record: Record, observed: Seen | None) -> dict[str, str] | None:
-    """The environment of a generation as its Azure deployment has it, or None where that is gone."""
+def _kept_environment(record: Record, observed: Seen | None, cloud: AzureMlCloud) -> dict[str, str] | None:
+    """The environment of a generation as its Azure deployment has it, or as it was kept; None where it is gone."""
     if not record.secrets:
         return {}
     found = observed.view.deployments.get(record.generation) if observed and observed.view else None
+    if found is None and names.keeps_variables(record):
+        return variables.environment(record, cloud)
     return found.environment if found else None

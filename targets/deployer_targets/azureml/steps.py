@@ -20,6 +20,7 @@ from deployer_targets.azureml.invoke import probe
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.logs import last_lines
 from deployer_targets.azureml.traffic import await_endpoint, changed_by_another, location_of, set_endpoint
+from deployer_targets.azureml.variables import recalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class CreateDeployment(Step[AzureMlCloud]):
         called: what it is called.
         replaces: the generation that it is now, where Azure updates it in place.
         config: None for one that is there: the number of instances alone is seen to.
-        variables: of the container; they may be secret and are never printed.
+        variables: of the container, which may be secret and are never printed; a record: those that were kept of its generation.
         fresh: whether nothing of this name was there, which nobody else gives; it isn't looked for again.
     """
 
@@ -60,7 +61,7 @@ class CreateDeployment(Step[AzureMlCloud]):
     config: AzureMlConfig | None = None
     model: str = ""
     environment: str = ""
-    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    variables: Mapping[str, str] | Record = field(default_factory=dict, repr=False)
     replaces: str = ""
     fresh: bool = False
 
@@ -104,7 +105,8 @@ class CreateDeployment(Step[AzureMlCloud]):
         tags = {} if self.called == names.deployment_of(self.generation) else {names.TAG_GENERATION: self.generation}
         if cloud.endpoint:  # whose own tags are update-endpoint's
             tags |= config.tags
-        return {**bodies.deployment(location_of(cloud), places[0], places[1], config, self.variables), "tags": tags}
+        given = recalled(self.variables, cloud) if isinstance(self.variables, Record) else self.variables
+        return {**bodies.deployment(location_of(cloud), places[0], places[1], config, given), "tags": tags}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,12 @@ from deployer.core.target import DeploymentSpec
 from deployer_targets.azureml import names
 from deployer_targets.azureml.aci.images import GroupImage
 from deployer_targets.azureml.aci.observe import Seen
-from deployer_targets.azureml.aci.steps import AwaitGroup, ChangeTags, ConfirmGroup, DeleteGroup, KeepEnvironment, MakeKeys, PushGroupImage, PutGroup
+from deployer_targets.azureml.aci.steps import AwaitGroup, ChangeTags, ConfirmGroup, DeleteGroup, MakeKeys, PushGroupImage, PutGroup
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.removal import Remove
 from deployer_targets.azureml.steps import WriteRecord
+from deployer_targets.azureml.variables import KeepEnvironment
 
 Steps = tuple[Step[AzureMlCloud], ...]
 

@@ -9,8 +9,7 @@ from deployer.core.state import Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import images, names
-from deployer_targets.azureml.aci import vault
+from deployer_targets.azureml import images, names, variables
 from deployer_targets.azureml.aci.images import login, refuse_too_large
 from deployer_targets.azureml.aci.observe import Seen
 from deployer_targets.azureml.client import AzureMlCloud
@@ -24,7 +23,7 @@ def resolve(request: DeploymentRequest[AzureMlConfig], observed: Seen | None, cl
     Raises:
         ConfigInvalid: no image; what a container group can't be.
     """
-    kept = partial(vault.environment, cloud=cloud)
+    kept = partial(variables.environment, cloud=cloud)
     environment = with_packages(environment_of(request, observed, kept), request.packages)
     config = request.config.model_copy(update={"env": environment})
     _refuse_what_cannot_be(request, config)

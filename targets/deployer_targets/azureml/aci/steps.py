@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Record, Resource
-from deployer.errors import ConfigInvalid, Conflict
-from deployer_targets.azureml import names, online
+from deployer.errors import Conflict
+from deployer_targets.azureml import names, online, variables
 from deployer_targets.azureml.aci import bodies, groups, vault
 from deployer_targets.azureml.aci.groups import ContainerGroup
 from deployer_targets.azureml.aci.images import GroupImage, login
@@ -22,25 +22,6 @@ from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.ledger import BlobLedger
 from deployer_targets.azureml.steps import cannot_serve
 from deployer_targets.azureml.traffic import location_of
-
-
-@dataclass(frozen=True, slots=True)
-class KeepEnvironment(Step[AzureMlCloud]):
-    """A generation's variables, for the way back to it: in the workspace's store, since Azure gives none back."""
-
-    record: Record
-    variables: Mapping[str, str] = field(repr=False)
-    effect = Effect.CREATE
-
-    @property
-    def makes(self) -> Resource:
-        return Resource(names.SECRET, self.record.secrets)
-
-    def describe(self) -> str:
-        return "variables"
-
-    def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        return vault.keep_environment(self.record, self.variables, cloud)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +92,13 @@ class PutGroup(Step[AzureMlCloud]):
     def _body(self, cloud: AzureMlCloud, before: str | None) -> dict[str, Any]:
         record = self.record
         config = AzureMlConfig.parse({}, target="azureml").completed(record, (), target="azureml")
-        variables = vault.environment(record, cloud)
-        if variables is None:
-            raise ConfigInvalid(f"the variables of {record.generation} are gone from the workspace's store", advice="name them: --env NAME=VALUE")
         image = GroupImage.of(record).reference(cloud)
         tags = tags_for(record.deployment, config.tags, serving=record.generation if self.known else before, candidate=record.generation)
         return bodies.group(
             config,
             location=location_of(cloud),
             image=image,
-            variables=variables,
+            variables=variables.recalled(record, cloud),
             keys=vault.keys(record.deployment, cloud),
             tags=tags,
             login=login(image, config, cloud),

@@ -1,31 +1,13 @@
-"""What is secret of a deployment, in the workspace's store: Azure never gives back what it was given as a secure value."""
+"""The keys of a deployment, in the workspace's store: Azure never gives back what it was given as a secure value."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
 
-from deployer.core.state import DeploymentName, Record
+from deployer.core.state import DeploymentName
 from deployer_targets.azureml import blobs
 from deployer_targets.azureml.client import AzureMlCloud
-
-
-def environment(record: Record, cloud: AzureMlCloud) -> dict[str, str] | None:
-    """The variables of a generation; None where they are gone."""
-    if not record.secrets:
-        return {}
-    found = blobs.read(cloud, cloud.shelf(record.deployment).secret(record.secrets))
-    return dict(json.loads(found[0])) if found else None
-
-
-def keep_environment(record: Record, variables: Mapping[str, str], cloud: AzureMlCloud) -> bool:
-    """Keep a generation's variables; false where they are kept already."""
-    if environment(record, cloud) == variables:
-        return False
-    cloud.check()
-    blobs.write(cloud, cloud.shelf(record.deployment).secret(record.secrets), json.dumps(dict(variables)).encode())
-    return True
 
 
 def keys(name: DeploymentName, cloud: AzureMlCloud) -> tuple[str, ...]:
