@@ -89,7 +89,8 @@ class WorkspaceSight:
             found.append(f"group/{name}")
         for kind in ("models", "environments"):
             found += [f"{kind}/{each['name']}" for each in self.all(f"{kind}/deployer-{name}/versions")]
-        return tuple(sorted([*found, *self._below(f"deployer/{name}/")]))
+        collected = [each["name"] for each in self.all("data") if each["name"].startswith(f"{name}-") and self.all(f"data/{each['name']}/versions")]
+        return tuple(sorted([*found, *(f"data/{each}" for each in collected), *self._below(f"deployer/{name}/")]))
 
     def everything_behind(self, endpoint: str, name: str) -> tuple[str, ...]:
         """The same of a deployment behind an endpoint."""

@@ -20,6 +20,8 @@ _OF_ENDPOINTS: Mapping[str, str] = {
     f"{_ML}/models/versions/write": "create, update and delete",
     f"{_ML}/environments/versions/read": "create and update",
     f"{_ML}/environments/versions/write": "create, update and delete",
+    f"{_ML}/data/versions/read": "create, update and delete, with data_collector",
+    f"{_ML}/data/versions/write": "create, update and delete, with data_collector",
     f"{_ML}/onlineEndpoints/write": "create and update",
     f"{_ML}/onlineEndpoints/delete": "delete",
     f"{_ML}/onlineEndpoints/listKeys/action": "create, update and predict, with auth_mode key",

@@ -113,9 +113,13 @@ class RegisterAsset(Step[AzureMlCloud]):
 
 
 def asset_path(resource: Resource) -> str:
-    """Where a version of a model or an environment is, below its workspace."""
+    """Where a version of an asset is, below its workspace."""
     called, _, version = resource.name.rpartition(":")
-    return f"{resource.kind}s/{called}/versions/{version}"
+    return f"{_folder(resource.kind)}/{called}/versions/{version}"
+
+
+def _folder(kind: str) -> str:
+    return "data" if kind == names.DATA_ASSET else f"{kind}s"
 
 
 def archive(kind: str, these: Collection[str], cloud: AzureMlCloud, *, others: bool = False) -> None:
@@ -135,6 +139,6 @@ def archive(kind: str, these: Collection[str], cloud: AzureMlCloud, *, others: b
 def _versions(kind: str, name: str, cloud: AzureMlCloud) -> list[dict[str, Any]]:
     """Those of a model or an environment that aren't archived."""
     try:
-        return list(cloud.pages(f"{kind}s/{name}/versions"))
+        return list(cloud.pages(f"{_folder(kind)}/{name}/versions"))
     except Absent:
         return []

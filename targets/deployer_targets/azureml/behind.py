@@ -129,6 +129,6 @@ def _is_ours(found: AzureDeployment) -> bool:
 
 def _resources(shelf: Shelf, listed: Mapping[str, str], found: AzureDeployment | None, records: Mapping[str, Record]) -> frozenset[Resource]:
     there = {shelf.resource_of(blob) for blob in listed}
-    assets = {resource for record in records.values() for resource in own(record) if resource.kind in (names.MODEL, names.ENVIRONMENT)}
+    assets = {resource for record in records.values() for resource in own(record) if resource.kind in names.ASSETS}
     whole = {Resource(names.DEPLOYMENT, found.name)} if found and _is_ours(found) and not found.half_updated else set()
     return frozenset(there | assets | whole)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from deployer_targets.azureml import bodies
+from deployer.core.state import Resource
+from deployer_targets.azureml import bodies, collected
 from deployer_targets.azureml.client import API
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.names import ExportedNames
@@ -54,7 +55,9 @@ def document(named: ExportedNames, model: str, image: str, config: AzureMlConfig
     endpoint["properties"]["traffic"] = Expression("traffic")
     if compute:
         endpoint["properties"]["compute"] = Expression(compute)
-    deployment = bodies.deployment("", "", "", config, {})
+    assets = {f"data{number}": each for number, each in enumerate(collected.resources(named.endpoint, named.deployment, config))}
+    ids = {collected.collection_of(named.endpoint, named.deployment, each): Expression(f"{symbol}Version.id") for symbol, each in assets.items()}
+    deployment = collected.with_ids(bodies.deployment("", "", "", config, {}), ids)
     own = written(dict(config.env)) if config.env else ""
     variables = f"union(environmentVariables, {own})" if own else "environmentVariables"
     deployment["location"] = location
@@ -78,6 +81,7 @@ def document(named: ExportedNames, model: str, image: str, config: AzureMlConfig
                 "/environments/versions",
                 {"parent": Expression("environment"), "name": bodies.environment_version(image), "properties": bodies.environment(image)},
             ),
+            *(_data(symbol, named, each) for symbol, each in assets.items()),
             (_existing if named.shared else _resource)("endpoint", "/onlineEndpoints", own_endpoint),
             _resource("deployment", "/onlineEndpoints/deployments", {"parent": Expression("endpoint"), "name": named.deployment, **deployment}),
             "output scoringUri string = endpoint.properties.scoringUri\n",
@@ -105,6 +109,15 @@ def written(value: Any, depth: int = 0) -> str:
 def _block(brackets: str, lines: Iterable[str], depth: int) -> str:
     inner = "".join("  " * (depth + 1) + each + "\n" for each in lines)
     return f"{brackets[0]}\n{inner}{'  ' * depth}{brackets[1]}" if inner else brackets
+
+
+def _data(symbol: str, named: ExportedNames, asset: Resource) -> str:
+    """What a collection is registered as."""
+    name, _, version = asset.name.rpartition(":")
+    told = collected.properties_of(named.endpoint, named.deployment, asset)
+    container = {"parent": Expression("workspace"), "name": name, "properties": {"dataType": told["dataType"]}}
+    below = {"parent": Expression(symbol), "name": version, "properties": told}
+    return _resource(symbol, "/data", container) + "\n" + _resource(f"{symbol}Version", "/data/versions", below)
 
 
 def _existing(symbol: str, kind: str, body: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ class Collection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     enabled: bool = Field(default=True, description="Whether it collects.")
-    data: str | None = Field(default=None, description="The data asset that it is registered as: its ARM id.")
+    data: str | None = Field(default=None, description="The data asset that it is registered as: its ARM id; default: one of its own.")
     client_id: str | None = Field(default=None, description="Of the managed identity that writes to the store.")
 
 

@@ -14,7 +14,7 @@ from deployer.core.rollout import Way
 from deployer.core.state import DeploymentName, Record, Resource
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid, Conflict
-from deployer_targets.azureml import bodies, names, online
+from deployer_targets.azureml import bodies, collected, names, online
 from deployer_targets.azureml.assets import RegisterAsset, UploadModel
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import AzureMlConfig
@@ -62,6 +62,7 @@ def assets(spec: Spec, observed: Seen | None) -> Steps:
         UploadModel(spec.name, spec.model.digest, spec.path),
         _registered(RegisterAsset(spec.name, names.MODEL, model, of_model, model=spec.model.digest), there),
         _registered(RegisterAsset(spec.name, names.ENVIRONMENT, environment, of_environment, image=spec.image.reference), there),
+        *collected.registering(spec.endpoint or spec.name, deployment_of(spec.record), spec.record.resources),
     )
 
 

@@ -17,8 +17,11 @@ from deployer.errors import ConfigInvalid
 
 ENDPOINT, DEPLOYMENT, ENVIRONMENT, MODEL, DATA = "endpoint", "deployment", "environment", "model", "data"
 GROUP, SECRET, KEYS = "container group", "secret", "keys"
+DATA_ASSET = "data asset"
+ASSETS = frozenset({MODEL, ENVIRONMENT, DATA_ASSET})
+"""What Azure archives, and never removes."""
 RECORD, HISTORY, CLAIM = generations.RECORD, "history", "claim"
-ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA, SECRET, KEYS, RECORD, HISTORY, CLAIM)
+ORDER = (DEPLOYMENT, ENVIRONMENT, MODEL, DATA_ASSET, DATA, SECRET, KEYS, RECORD, HISTORY, CLAIM)
 """In which things go: what is recorded is never out of sight."""
 
 ENDPOINTS = "deployer-endpoints/"

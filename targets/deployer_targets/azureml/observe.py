@@ -70,5 +70,5 @@ def _resources(
     shelf = Shelf(name)
     found = {shelf.resource_of(blob) for blob in listed}
     found |= {Resource(names.DEPLOYMENT, each.name) for each in inside.values() if names.is_ours(each.name) and not each.half_updated}
-    assets = {resource for record in records.values() for resource in own(record) if resource.kind in (names.MODEL, names.ENVIRONMENT)}
+    assets = {resource for record in records.values() for resource in own(record) if resource.kind in names.ASSETS}
     return frozenset(found | assets | ({names.endpoint(name)} if there else set()))

@@ -113,7 +113,7 @@ class Remove(Step[AzureMlCloud]):
         for kind in names.ORDER:
             these = sorted(each.name for each in free if each.kind == kind)
             if these:
-                archived = " archived, since Azure removes none" if kind in (names.MODEL, names.ENVIRONMENT) else ""
+                archived = " archived, since Azure removes none" if kind in names.ASSETS else ""
                 progress.note(f"{kind}{archived}: {', '.join(these)}")
                 self._remove(kind, these, cloud)
         return any(each.kind in names.ORDER for each in free)
@@ -123,8 +123,8 @@ class Remove(Step[AzureMlCloud]):
         match kind:
             case names.DEPLOYMENT:
                 online.remove(cloud.endpoint_of(self.name), these, cloud, self.timeout_seconds)
-            case names.MODEL | names.ENVIRONMENT:
-                archive(kind, these, cloud, others=self.beyond == frozenset())
+            case names.MODEL | names.ENVIRONMENT | names.DATA_ASSET:
+                archive(kind, these, cloud, others=self.beyond == frozenset() and kind != names.DATA_ASSET)
             case names.DATA:
                 there = [blob for blob in blobs.names(cloud, shelf.prefix) if shelf.resource_of(blob) in {Resource(kind, each) for each in these}]
                 # What says that the files are all there goes before they do.

@@ -9,7 +9,7 @@ from deployer.core.state import Record, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.core.traffic import Strategy
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import behind, cluster, identities, images, names, network, online, plan, variables
+from deployer_targets.azureml import behind, cluster, collected, identities, images, names, network, online, plan, variables
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.config import MOST_MIRRORED, AzureMlConfig
 from deployer_targets.azureml.view import Seen
@@ -41,6 +41,8 @@ def resolve(request: Ask, observed: Seen | None, cloud: AzureMlCloud) -> Deploym
     elif config.in_place and observed and observed.record and observed.view and observed.serving in observed.view.deployments:
         called = observed.view.deployments[observed.record.generation].name
     resources = known.resources if known else plan.resources_of(request.name, request.model, image, called, request.endpoint)
+    if known is None:
+        resources = (*resources, *collected.resources(request.endpoint or request.name, called, config))
     if secrets and known is None and (request.endpoint or config.in_place):  # whose deployment another generation may have one day
         resources = (*resources, Resource(names.SECRET, secrets))
     record = record_of(request, image, config, resources, secrets=secrets)

@@ -14,6 +14,7 @@ from deployer.errors import Conflict, RolloutFailed
 from deployer_targets.azureml import bodies, names, online
 from deployer_targets.azureml.assets import asset_path
 from deployer_targets.azureml.client import AzureMlCloud
+from deployer_targets.azureml.collected import collection_of, resources, with_ids
 from deployer_targets.azureml.config import AzureMlConfig
 from deployer_targets.azureml.faults import Absent
 from deployer_targets.azureml.invoke import probe
@@ -106,7 +107,10 @@ class CreateDeployment(Step[AzureMlCloud]):
         if cloud.endpoint:  # whose own tags are update-endpoint's
             tags |= config.tags
         given = recalled(self.variables, cloud) if isinstance(self.variables, Record) else self.variables
-        return {**bodies.deployment(location_of(cloud), places[0], places[1], config, given), "tags": tags}
+        body = bodies.deployment(location_of(cloud), places[0], places[1], config, given)
+        at = cloud.endpoint_of(self.name)
+        ids = {collection_of(at, self.called, each): f"{cloud.workspace.id}/{asset_path(each)}" for each in resources(at, self.called, config)}
+        return {**with_ids(body, ids), "tags": tags}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,11 @@ from deployer.core.state import DeploymentName
 from tests.azureml import AzureHere, AzureMlPlace, running
 from tests.e2e.localstack.azure import sdk
 
-PUT = {"OnlineEndpoints_CreateOrUpdate": "OnlineEndpoint", "OnlineDeployments_CreateOrUpdate": "OnlineDeployment"}
+PUT = {
+    "OnlineEndpoints_CreateOrUpdate": "OnlineEndpoint",
+    "OnlineDeployments_CreateOrUpdate": "OnlineDeployment",
+    "DataVersions_CreateOrUpdate": "DataVersionBase",
+}
 SCORER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/scorer"
 NAME = DeploymentName("churn")
 
@@ -38,6 +42,10 @@ def test_all_of_them(here: AzureHere, tmp_path_factory: pytest.TempPathFactory) 
     assert list(endpoint["identity"]["userAssignedIdentities"]) == [SCORER]
     assert endpoint["properties"]["description"] == "who leaves"
     [deployment] = here.all(f"onlineEndpoints/{NAME}/deployments")
+    collections = deployment["properties"]["dataCollector"]["collections"]
+    assert [each["dataId"].rpartition("/data/")[2] for each in collections.values()] == [
+        f"{NAME}-{deployment['name']}-{collection}/versions/1" for collection in ("request", "response")
+    ]
     assert (deployment["properties"]["properties"], deployment["properties"]["modelMountPath"]) == ({"owner": "risk"}, "/models")
 
     assert place.run(place.command("update", NAME, None, description="who stays")).done
@@ -50,5 +58,6 @@ def test_all_of_them(here: AzureHere, tmp_path_factory: pytest.TempPathFactory) 
     sent = [(PUT[each["operation"]], each["parameters"]["document"]) for each in here.control.journal() if each["operation"] in PUT]
     assert {kind for kind, _ in sent} == {*PUT.values()}
     assert sdk.run("strict", localstack.status(here.directory), given=json.dumps(sent)) == []
+    assert len(here.all("data", listViewType="All")) == 2
     assert place.run(place.command("delete", NAME)).done
     assert here.everything_of(NAME) == ()

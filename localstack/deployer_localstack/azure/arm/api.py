@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from deployer_localstack.azure.account import CLOUD, HOME, RESOURCE_GROUP, SUBSCRIPTION
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import datastores, permissions, polling, workspaces
-from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS
+from deployer_localstack.azure.arm.assets import DATA, ENVIRONMENTS, MODELS
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
 from deployer_localstack.azure.operations import Operations
@@ -37,7 +37,7 @@ class ResourceManager:
             "Permissions_ListForResource": lambda *_: JsonAnswer({"value": [permissions.held(settings.azure_actions)]}),
             "Workspaces_Get": lambda *_: JsonAnswer(workspaces.document(workspace.address, settings)),
         }
-        always = (own, datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations)
+        always = (own, datastores.OPERATIONS, MODELS.operations, ENVIRONMENTS.operations, DATA.operations)
         self._operations: Mapping[str, Operation] = {name: operation for part in (*always, *parts) for name, operation in part.items()}
 
     def answer(self, asked: ResourceRequest) -> JsonAnswer:

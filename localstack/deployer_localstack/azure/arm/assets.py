@@ -136,5 +136,11 @@ def _refuse_environment(properties: Mapping[str, Any]) -> None:
         raise AzureError("UserError", "An environment has either an image or a build context.", target="image")
 
 
+def _refuse_data(properties: Mapping[str, Any]) -> None:
+    if not properties.get("dataUri"):
+        raise AzureError("UserError", "dataUri is required.", target="dataUri")
+
+
 MODELS = Assets("Model", "models", _refuse_model, {"flavors": {}, "modelType": "custom_model"})
 ENVIRONMENTS = Assets("Environment", "environments", _refuse_environment, {"environmentType": "UserCreated", "osType": "Linux"})
+DATA = Assets("Data", "data", _refuse_data, {"dataType": "uri_folder"})

@@ -14,7 +14,7 @@ from typing import Any
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm import kubernetes, polling
 from deployer_localstack.azure.arm.access import Access
-from deployer_localstack.azure.arm.assets import ENVIRONMENTS, MODELS, Assets
+from deployer_localstack.azure.arm.assets import DATA, ENVIRONMENTS, MODELS, Assets
 from deployer_localstack.azure.arm.documents import page
 from deployer_localstack.azure.arm.durations import seconds
 from deployer_localstack.azure.arm.endpoints import found
@@ -26,7 +26,7 @@ from deployer_localstack.azure.dataplane import AzureDataplane, ContainerPlan
 from deployer_localstack.azure.operations import Operations
 from deployer_localstack.azure.settings import AzureSettings
 
-_ASSET = re.compile(r".*/workspaces/[^/]+/(?P<kind>models|environments)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.IGNORECASE)
+_ASSET = re.compile(r".*/workspaces/[^/]+/(?P<kind>models|environments|data)/(?P<name>[^/]+)/versions/(?P<version>[^/]+)", re.IGNORECASE)
 _MOST, _MOST_INSTANCES, _LONGEST_REQUEST = 20, 50, 180.0
 # What Azure ML's own inference server has.
 _USUAL = {
@@ -162,6 +162,8 @@ def _plan(workspace: Workspace, endpoint: str, name: str, properties: Mapping[st
     place, environment = _asset(workspace, ENVIRONMENTS, properties.get("environmentId"), "environmentId")
     if place is None or environment is None or not environment.properties.get("image"):
         raise AzureError("BadArgument", "The local Azure runs an environment with an image, and builds none.", target="environmentId")
+    for each in ((properties.get("dataCollector") or {}).get("collections") or {}).values():
+        _asset(workspace, DATA, each.get("dataId"), "dataCollector.collections.dataId")
     model_place, model = _asset(workspace, MODELS, properties.get("model"), "model")
     routes = {**_USUAL, **(environment.properties.get("inferenceConfig") or {})}
     return ContainerPlan(

@@ -24,7 +24,7 @@ _ROUTES: Mapping[tuple[str, str], str] = {
     ("POST", "datastores/{name}/listsecrets"): "Datastores_ListSecrets",
     **{
         route: f"{kind}{operation}"
-        for path, kind in (("models", "Model"), ("environments", "Environment"))
+        for path, kind in (("models", "Model"), ("environments", "Environment"), ("data", "Data"))
         for route, operation in {
             ("GET", path): "Containers_List",
             ("GET", path + "/{name}"): "Containers_Get",
