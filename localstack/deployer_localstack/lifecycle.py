@@ -44,6 +44,7 @@ class CloudStatus:
         azure: address of the local Azure; empty where it wasn't asked for.
         azure_registry: host:port of its container registry.
         azure_trust: file of the certificates by which that is trusted.
+        azure_federated: file of the token of a service account that its application trusts.
         started: whether this very call started it.
         holds: how much of what it has, by kind.
     """
@@ -58,6 +59,7 @@ class CloudStatus:
     azure: str = ""
     azure_registry: str = ""
     azure_trust: str = ""
+    azure_federated: str = ""
     started: bool = False
     holds: Mapping[str, int] = field(default_factory=dict)
 
@@ -164,6 +166,7 @@ def status(directory: Path | None = None) -> CloudStatus:
         azure=health.get("azure", ""),
         azure_registry=health.get("azure_registry", ""),
         azure_trust=health.get("azure_trust", ""),
+        azure_federated=health.get("azure_federated", ""),
         holds=holds,
     )
 
@@ -189,7 +192,7 @@ def environment(directory: Path | None = None) -> Mapping[str, str]:
         TOKEN_VARIABLE: token_of(present.directory),
     }
     if present.azure:
-        variables |= azure_account.environment(present.azure, present.azure_registry, present.azure_trust)
+        variables |= azure_account.environment(present.azure, present.azure_registry, present.azure_trust, present.azure_federated)
     if cluster := clusters.present(present.directory):
         variables |= clusters.environment(cluster)
     if any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):

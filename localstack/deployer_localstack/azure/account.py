@@ -10,6 +10,8 @@ TENANT_ID = "00000000-0000-4000-8000-00000000000a"
 """The same tenant for credentials that were told `disable_instance_discovery=True`."""
 CLIENT_ID = "00000000-0000-4000-8000-00000000000b"
 CLIENT_SECRET = "deployer-local-secret-not-a-secret"
+IDENTITY_HEADER = "deployer-local-identity-not-a-secret"
+"""What asks the endpoint of managed identities for a token."""
 SUBSCRIPTION = "00000000-0000-4000-8000-00000000000c"
 RESOURCE_GROUP = "local"
 WORKSPACE = "local"
@@ -44,19 +46,25 @@ class WorkspaceAddress:
 HOME = WorkspaceAddress(SUBSCRIPTION, RESOURCE_GROUP, WORKSPACE)
 
 
-def environment(url: str, registry: str, bundle: str) -> dict[str, str]:
+def environment(url: str, registry: str, bundle: str, federated: str) -> dict[str, str]:
     """The variables that point Azure's SDKs at the local Azure.
 
     Args:
         url: of its endpoint.
         registry: host and port of its container registry.
         bundle: file of the certificates to trust, its authority's among them.
+        federated: file of a service account's token.
     """
     return {
         "AZURE_AUTHORITY_HOST": url,
         "AZURE_TENANT_ID": TENANT,
         "AZURE_CLIENT_ID": CLIENT_ID,
         "AZURE_CLIENT_SECRET": CLIENT_SECRET,
+        "AZURE_FEDERATED_TOKEN_FILE": federated,
+        # Managed identities, as an App Service has them, and as a machine.
+        "IDENTITY_ENDPOINT": f"{url}/msi/token",
+        "IDENTITY_HEADER": IDENTITY_HEADER,
+        "AZURE_POD_IDENTITY_AUTHORITY_HOST": url,
         "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
         "ARM_CLOUD_METADATA_URL": f"{url}/metadata/endpoints?api-version=2019-05-01",
         "AZUREML_CURRENT_CLOUD": CLOUD,

@@ -29,6 +29,7 @@ from deployer_localstack.azure.operations import Operations
 from deployer_localstack.azure.scoring import Scoring
 from deployer_localstack.azure.settings import AzureSettings
 from deployer_localstack.azure.storage.api import BlobService
+from deployer_localstack.azure.storage.signatures import Signatures
 from deployer_localstack.azure.storage.store import BlobStore
 from deployer_localstack.control.faults import FaultRules
 from deployer_localstack.control.gate import Gate
@@ -46,7 +47,8 @@ class Azure:
         """Build it; its images are kept by the registry that AWS's are kept by."""
         self.settings = AzureSettings()
         self._workspace, self._store = Workspace(HOME), BlobStore(options.directory / "blobs")
-        entra = Entra(self.settings)
+        self._entra = entra = Entra(self.settings)
+        self._federated = options.directory / "federated-token"
         self._registry, self._operations = ContainerRegistry(options, registry, entra), Operations()
         dataplane = AzureDataplane(options.directory, self.settings, self._registry, self._store)
         quotas, access = Quotas(self.settings, self._workspace), Access(self.settings, self._registry.host)
@@ -58,7 +60,7 @@ class Azure:
         elsewhere = {**self._groups.operations, **quotas.operations, **access.operations}
         manager = ResourceManager(self.settings, self._workspace, self._operations, *parts, elsewhere=elsewhere)
         scoring = Scoring(self.settings, self._workspace, entra, self._metrics)
-        gateway = Gateway(entra, manager, BlobService(self._store, entra), scoring)
+        gateway = Gateway(entra, manager, BlobService(self._store, entra, Signatures(lambda: self._workspace.storage_key)), scoring)
         authority = Authority.kept(options.directory, "deployer local Azure")
         self._bundle = options.directory / "trusted.pem"
         self._bundle.write_bytes(authority.certificate + _trusted_already(self._bundle))
@@ -68,11 +70,13 @@ class Azure:
 
     def start(self) -> None:
         self._furnish()
+        self._federated.write_text(self._entra.federated_token())
         self._registry.front.start("azure registry")
         self._server.start("azure endpoint")
 
     def health(self) -> dict[str, Any]:
-        return {"azure": self.url, "azure_trust": str(self._bundle), "azure_registry": self._registry.host}
+        files = {"azure_trust": str(self._bundle), "azure_federated": str(self._federated)}
+        return {"azure": self.url, **files, "azure_registry": self._registry.host}
 
     def holds(self) -> dict[str, int]:
         """What going down or a reset forgets, by kind."""

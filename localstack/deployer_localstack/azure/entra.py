@@ -15,11 +15,15 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from deployer_localstack.azure.account import CLIENT_ID, CLIENT_SECRET, TENANT, TENANT_ID
+from deployer_localstack.azure.account import CLIENT_ID, CLIENT_SECRET, IDENTITY_HEADER, TENANT, TENANT_ID
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.settings import AzureSettings
 
 MANAGEMENT = ("https://management.azure.com", "https://management.core.windows.net", "https://ml.azure.com")
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_ISSUER, _SUBJECT, _EXCHANGE = "cluster", "system:serviceaccount:local:deployer", "api://AzureADTokenExchange"
+"""Of the one federated credential that the application has: documented, "Configure an app to trust an external identity provider"."""
+_PARTS = {"iss": "issuer", "sub": "subject", "aud": "audience"}
 STORAGE = ("https://storage.azure.com",)
 
 
@@ -59,7 +63,9 @@ class Entra:
             raise _refused(
                 "unauthorized_client", 700016, f"Application with identifier '{form.get('client_id', '')}' was not found in the directory.", 400
             )
-        if not hmac.compare_digest(form.get("client_secret", "").encode(), CLIENT_SECRET.encode()):
+        if form.get("client_assertion_type") == _ASSERTION:
+            self._check_assertion(form.get("client_assertion", ""))
+        elif not hmac.compare_digest(form.get("client_secret", "").encode(), CLIENT_SECRET.encode()):
             raise _refused("invalid_client", 7000215, "Invalid client secret provided.", 401)
         scope = form.get("scope", "").split()[:1]
         if not scope or not scope[0].endswith("/.default"):
@@ -69,6 +75,38 @@ class Entra:
         life = int(self._settings.azure_token_seconds)
         audience = scope[0].removesuffix("/.default").rstrip("/")
         return JsonAnswer({"token_type": "Bearer", "expires_in": life, "ext_expires_in": life, "access_token": self.issue(audience, life)})
+
+    def managed(self, query: Mapping[str, str], headers: Mapping[str, str]) -> JsonAnswer:
+        """What the endpoint of managed identities gives, in the form that a machine asks in, or an App Service.
+
+        Documented: "How to use managed identities for Azure resources on an Azure VM to acquire an access token", "How to use managed identities for
+        App Service and Azure Functions"; words shortened.
+        """
+        if headers.get("X-IDENTITY-HEADER") != IDENTITY_HEADER and headers.get("Metadata", "").lower() != "true":
+            raise AzureError("invalid_request", "Required metadata header not specified.")
+        if query.get("client_id", CLIENT_ID) != CLIENT_ID:
+            raise AzureError("invalid_request", "Identity not found.")
+        resource, life = query.get("resource", ""), int(self._settings.azure_token_seconds)
+        if not resource:
+            raise AzureError("invalid_request", "Required query variable 'resource' is missing.")
+        until = str(int(time.time()) + life)
+        told = {"resource": resource, "token_type": "Bearer", "client_id": CLIENT_ID, "expires_in": str(life), "expires_on": until}
+        return JsonAnswer({**told, "access_token": self.issue(resource.removesuffix("/.default").rstrip("/"), life)})
+
+    def federated_token(self) -> str:
+        """A service account's token, which the application trusts; good for a year, since nobody renews it."""
+        return self._signed({"iss": f"{self.url}/{_ISSUER}", "sub": _SUBJECT, "aud": _EXCHANGE, "exp": int(time.time()) + 365 * 86400})
+
+    def _check_assertion(self, assertion: str) -> None:
+        claims = self._claims(f"Bearer {assertion}")
+        if claims is None:
+            raise _refused("invalid_client", 50013, "Assertion failed signature validation.", 401)
+        for number, part, trusted in ((700211, "iss", f"{self.url}/{_ISSUER}"), (700213, "sub", _SUBJECT), (700212, "aud", _EXCHANGE)):
+            if claims.get(part) != trusted:
+                message = f"No matching federated identity record found for presented assertion {_PARTS[part]} '{claims.get(part)}'."
+                raise _refused("invalid_client", number, message, 401)
+        if claims["exp"] < time.time():
+            raise _refused("invalid_client", 700024, "Client assertion is not within its valid time range.", 401)
 
     def check_management(self, authorization: str, url: str) -> None:
         """Return if a request to ARM carries a token for it.
@@ -103,6 +141,9 @@ class Entra:
         now = int(time.time())
         claims = {"aud": audience, "iss": f"https://sts/{TENANT_ID}/", "iat": now, "nbf": now, "exp": now + life}
         claims |= {"appid": CLIENT_ID, "oid": CLIENT_ID, "sub": CLIENT_ID, "tid": TENANT_ID, "uti": uuid.uuid4().hex, "ver": "1.0"}
+        return self._signed(claims)
+
+    def _signed(self, claims: Mapping[str, Any]) -> str:
         signed = b".".join(_encoded(json.dumps(each).encode()) for each in ({"typ": "JWT", "alg": "HS256"}, claims))
         return (signed + b"." + self._signature(signed)).decode()
 

@@ -25,6 +25,7 @@ from deployer_localstack.http.server import HEADERS, Environ, StartResponse
 
 ARM, ENTRA, STORAGE, METADATA, INFERENCE = "arm", "entra", "storage", "metadata", "inference"
 _LOGIN = re.compile(r"/([^/]+)/(?:v2\.0/)?(?P<what>\.well-known/openid-configuration|oauth2/(?:v2\.0/)?token)")
+_MANAGED = ("/msi/token", "/metadata/identity/oauth2/token")
 _THROTTLED = "The request is being throttled as the limit has been reached for operation type."
 
 
@@ -44,6 +45,9 @@ class Gateway:
             named = environ[HEADERS].get(scoring.NAMED)
             told = {"endpoint": address.endpoint, **({"deployment": named} if named else {})}
             return Call(INFERENCE, "Score", LOCATION, "", told, asked=address)
+        if raw in _MANAGED:
+            query = dict(parse_qsl(environ["RAW_URI"].partition("?")[2]))
+            return Call(ENTRA, "ManagedIdentityToken", LOCATION, query.get("client_id", ""), query, asked=query)
         if raw.startswith("/metadata/"):
             return Call(METADATA, "ListEndpoints", LOCATION, "")
         body = environ["wsgi.input"].read()
@@ -80,6 +84,8 @@ class Gateway:
         if call.service == METADATA:
             return metadata(self.url)
         if call.service == ENTRA:
+            if call.operation == "ManagedIdentityToken":
+                return self._entra.managed(call.asked, environ[HEADERS])
             tenant = str(call.parameters["tenant"])
             if call.operation == "Discovery":
                 return self._entra.discovery(self.url, tenant)

@@ -17,6 +17,7 @@ class AzureSettings(CloudSettings):
         azure_page_size: entries of a page, where the caller doesn't say.
         azure_endpoint_seconds: an endpoint's change or deletion takes at least so long.
         azure_deployment_seconds: likewise a deployment's; the container's start comes on top only where it takes longer.
+        azure_containers: whether deployments that are put have containers; those without one have succeeded, and answer nothing.
         azure_startup_timeout_seconds: the longest wait for the first probe that succeeds.
         azure_container_exits: a container that exits this many times before it answers fails its deployment.
         azure_most_endpoints: that the region allows, those on clusters counted with them.
@@ -40,6 +41,7 @@ class AzureSettings(CloudSettings):
     azure_page_size: int = 100
     azure_endpoint_seconds: float = 0.0
     azure_deployment_seconds: float = 0.0
+    azure_containers: bool = True
     azure_startup_timeout_seconds: float = 600.0
     azure_container_exits: int = 3
     azure_most_endpoints: int = 100

@@ -18,8 +18,8 @@ from deployer_targets.azureml.bodies import Scaling
 from deployer_targets.azureml.client import AzureAnswer, AzureMlCloud
 from deployer_targets.azureml.faults import Absent, Overtaken, reason_of
 
-LOOKS = Pauses(shortest=0.2, longest=2.0)
-"""At what is under way: what Azure has done is known two seconds later."""
+LOOKS = Pauses(shortest=0.2, longest=1.0)
+"""At what is under way: what Azure has done is known a second later."""
 _UNDER_WAY = frozenset({"Creating", "Updating", "Deleting"})
 _NOTHING_THERE = 204
 _READ_ONLY = ("provisioningState", "scoringUri", "swaggerUri")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from deployer_localstack.azure.account import BLOB_CONTAINER, BLOB_STORE, STORAGE_ACCOUNT
 from deployer_localstack.azure.answers import AzureError, JsonAnswer
 from deployer_localstack.azure.arm.documents import now, page, resource, written
 from deployer_localstack.azure.arm.requests import ResourceRequest
 from deployer_localstack.azure.arm.store import Workspace
+from deployer_localstack.azure.storage.signatures import container_signature
 
 
 def _datastore(workspace: Workspace, asked: ResourceRequest) -> dict[str, object]:
@@ -48,8 +47,9 @@ def _secrets(workspace: Workspace, asked: ResourceRequest, _: int) -> JsonAnswer
     if not asked.document.get("expirableSecret"):
         return JsonAnswer({"secretsType": "AccountKey", "key": workspace.storage_key})
     until = written((now() + timedelta(hours=float(asked.document.get("expireAfterHours") or 1))).replace(microsecond=0))
-    signature = quote(base64.b64encode(secrets.token_bytes(32)).decode(), safe="")
-    return JsonAnswer({"secretsType": "Sas", "sasToken": f"sv=2024-11-04&sr=c&sp=racwdl&se={quote(until)}&sig={signature}"})
+    query = {"sv": "2024-11-04", "sr": "c", "sp": "racwdl", "se": until}
+    signature = container_signature(workspace.storage_key, STORAGE_ACCOUNT, BLOB_CONTAINER, query)
+    return JsonAnswer({"secretsType": "Sas", "sasToken": urlencode({**query, "sig": signature})})
 
 
 def _refuse_unknown(workspace: Workspace, asked: ResourceRequest) -> None:

@@ -70,13 +70,14 @@ class OnlineDeployments:
         plan = _plan(workspace, endpoint.name, name, asked.properties)
         deployment = present or OnlineDeployment(name, {})
         same = bool(present and present.serving) and _runs_the_same(deployment.served, asked.document)
+        starts = self._settings.azure_containers and not same
         deployment.document, deployment.state = _filled(endpoint, asked.document), "Updating" if present else "Creating"
         endpoint.deployments[name.lower()] = deployment
         document, began = deployment_document(workspace.address, endpoint, deployment), time.monotonic()
 
         def bring_up() -> None:
             self._access.refuse(plan.image, model=plan.model is not None)
-            fresh = None if same else self._dataplane.start(plan, deployment.log, self._running.closing)
+            fresh = self._dataplane.start(plan, deployment.log, self._running.closing) if starts else None
             self._running.wait(self._settings.azure_deployment_seconds, began)
             with workspace.lock:
                 old, deployment.serving = (deployment.serving, fresh) if fresh else (None, deployment.serving)

@@ -12,15 +12,18 @@ from email.utils import formatdate
 from functools import partial
 from urllib.parse import parse_qsl
 
+from deployer_localstack.azure.account import CLIENT_ID, TENANT_ID
 from deployer_localstack.azure.answers import AzureError, send, status_line
 from deployer_localstack.azure.entra import STORAGE, Entra
 from deployer_localstack.azure.storage import listing
+from deployer_localstack.azure.storage.signatures import Signatures
 from deployer_localstack.azure.storage.store import Blob, BlobContainer, BlobStore
 from deployer_localstack.http.server import HEADERS, Environ, StartResponse
 
 _PIECE = 1024 * 1024
 _METADATA = "x-ms-meta-"
 _LISTED = re.compile(r"<(?:Latest|Uncommitted|Committed)>([^<]*)</")
+_WITHIN = re.compile(r"<(Start|Expiry)>([^<]*)</")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
 
@@ -44,6 +47,7 @@ class BlobRequest:
 
 _OPERATIONS = {
     ("Account", "GET", "", "list"): "ListContainers",
+    ("Account", "POST", "service", "userdelegationkey"): "GetUserDelegationKey",
     ("Container", "PUT", "container", ""): "CreateContainer",
     ("Container", "GET", "container", ""): "GetContainerProperties",
     ("Container", "HEAD", "container", ""): "GetContainerProperties",
@@ -68,10 +72,11 @@ def asked_of(method: str, path: str, query: str) -> BlobRequest:
 class BlobService:
     """Answers requests."""
 
-    def __init__(self, store: BlobStore, entra: Entra) -> None:
-        self._store, self._entra = store, entra
+    def __init__(self, store: BlobStore, entra: Entra, signatures: Signatures) -> None:
+        self._store, self._entra, self._signatures = store, entra, signatures
         self._answers: Mapping[str, Callable[[BlobRequest, Environ, StartResponse], Iterable[bytes]]] = {
             "ListContainers": self._list_containers,
+            "GetUserDelegationKey": self._delegate,
             "CreateContainer": self._create_container,
             "GetContainerProperties": self._container_properties,
             "DeleteContainer": self._delete_container,
@@ -91,19 +96,22 @@ class BlobService:
         Raises:
             AzureError: a refusal.
         """
-        self._refuse_stranger(asked, environ.get("HTTP_AUTHORIZATION", ""))
+        self._refuse_stranger(asked, environ)
         answer = self._answers.get(asked.operation)
         if answer is None:
             raise AzureError("NotImplemented", f"The local Azure's storage has no {asked.operation}.", 501)
         return answer(asked, environ, start_response)
 
-    def _refuse_stranger(self, asked: BlobRequest, authorization: str) -> None:
-        """A shared key's or a SAS's signature has to be there; what it says isn't checked. Tokens are."""
-        kind = authorization.partition(" ")[0].lower()
-        if (kind == "sharedkey" and authorization.partition(" ")[2].startswith(f"{asked.account}:")) or (not kind and asked.query.get("sig")):
-            return
+    def _refuse_stranger(self, asked: BlobRequest, environ: Environ) -> None:
+        authorization = environ.get("HTTP_AUTHORIZATION", "")
+        kind, _, told = authorization.partition(" ")
+        kind = kind.lower()
+        if kind == "sharedkey" and told.startswith(f"{asked.account}:") and asked.operation != "GetUserDelegationKey":
+            return self._signatures.refuse_shared_key(asked.account, told.partition(":")[2], environ)
+        if not kind and asked.query.get("sig"):
+            return self._signatures.refuse_shared_access(asked.account, f"{asked.container}/{asked.blob}".rstrip("/"), asked.query, asked.operation)
         if kind == "bearer" and self._entra.is_for(authorization, STORAGE):
-            return
+            return None
         if not kind:
             raise AzureError(
                 "NoAuthenticationInformation",
@@ -115,6 +123,17 @@ class BlobService:
             "Server failed to authenticate the request. Make sure the value of Authorization header is formed correctly including the signature.",
             403,
         )
+
+    def _delegate(self, asked: BlobRequest, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """A key for who has a token, which signs for as long as is asked."""
+        wanted = dict(_WITHIN.findall(b"".join(_body(environ)).decode()))
+        told = {"skoid": CLIENT_ID, "sktid": TENANT_ID, "skt": wanted.get("Start", ""), "ske": wanted.get("Expiry", ""), "sks": "b"}
+        told["skv"] = environ.get("HTTP_X_MS_VERSION", "")
+        names = ("SignedOid", "SignedTid", "SignedStart", "SignedExpiry", "SignedService", "SignedVersion", "Value")
+        values = (*told.values(), self._signatures.delegated(told))
+        inside = "".join(f"<{name}>{value}</{name}>" for name, value in zip(names, values, strict=True))
+        body = f'<?xml version="1.0" encoding="utf-8"?><UserDelegationKey>{inside}</UserDelegationKey>'.encode()
+        return send(start_response, 200, {"Content-Type": "application/xml"}, body)
 
     def _list_containers(self, asked: BlobRequest, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         body = listing.of_containers(_endpoint(environ, asked), self._store.containers(asked.account), asked.query)

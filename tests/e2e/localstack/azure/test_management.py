@@ -163,7 +163,8 @@ def test_a_share_is_mirrored_and_a_named_request_is_not(arm: Arm, user: User, na
 
 
 def test_faults_are_in_the_words_of_each_service(arm: Arm, user: User, name: str) -> None:
-    blob = f"{arm.url}/deployerlocal/azureml-blobstore-local/{name}?sig=x"
+    signed = arm.ask("POST", "/datastores/workspaceblobstore/listSecrets", {"expirableSecret": True}).json()["sasToken"]
+    blob = f"{arm.url}/deployerlocal/azureml-blobstore-local/{name}?{signed}"
     for service in ("arm", "storage", "entra"):
         user.control.add_fault("throttle", service=service)
     throttled = arm.ask("GET", "/models")
