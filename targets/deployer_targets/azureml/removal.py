@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,7 +10,7 @@ from deployer.core import generations
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.state import DeploymentName, Observed, Resource, Status
 from deployer.errors import ConfigInvalid
-from deployer_targets.azureml import blobs, names, online
+from deployer_targets.azureml import blobs, names, online, sight
 from deployer_targets.azureml.assets import archive
 from deployer_targets.azureml.client import AzureMlCloud
 from deployer_targets.azureml.ledger import BlobLedger
@@ -108,6 +109,8 @@ class Remove(Step[AzureMlCloud]):
         return "what is not needed"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
+        when, there = time.monotonic(), sight.look(self.name, cloud)
+        sight.keep(self.name, cloud, there, when)
         observed = seen(self.name, cloud) or Observed(self.name, Status.FAILED)
         free = generations.removable(observed, names.endpoint(cloud.endpoint_of(self.name)), self.resources, beyond=self.beyond)
         for kind in names.ORDER:
@@ -116,7 +119,10 @@ class Remove(Step[AzureMlCloud]):
                 archived = " archived, since Azure removes none" if kind in names.ASSETS else ""
                 progress.note(f"{kind}{archived}: {', '.join(these)}")
                 self._remove(kind, these, cloud)
-        return any(each.kind in names.ORDER for each in free)
+        removes = any(each.kind in names.ORDER for each in free)
+        if not removes:
+            sight.keep(self.name, cloud, there, when)  # for who tells next how things stand
+        return removes
 
     def _remove(self, kind: str, these: list[str], cloud: AzureMlCloud) -> None:
         shelf = cloud.shelf(self.name)

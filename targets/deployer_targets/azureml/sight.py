@@ -37,12 +37,17 @@ def settled(name: DeploymentName, cloud: AzureMlCloud, seconds: float) -> Sight:
     """
     endpoint = online.settle(name, cloud, seconds)
     found = Sight(endpoint, None if endpoint or cloud.endpoint else listed(name, cloud))
-    cloud.learnt[_seen(name, cloud)] = time.monotonic(), found
+    keep(name, cloud, found, time.monotonic())
     return found
 
 
+def keep(name: DeploymentName, cloud: AzureMlCloud, found: Sight, when: float) -> None:
+    """What was seen then, by the monotonic clock, is what `look` tells next, for who has changed nothing since."""
+    cloud.learnt[_seen(name, cloud)] = when, found
+
+
 def look(name: DeploymentName, cloud: AzureMlCloud) -> Sight:
-    """What there is; as `settled` saw it, where that was a moment ago and nobody has asked since."""
+    """What there is; as it was kept, where that was a moment ago and nobody has asked since."""
     when, found = cloud.learnt.pop(_seen(name, cloud), (0.0, None))
     if found is not None and time.monotonic() - when < _MOMENT:
         assert isinstance(found, Sight)
