@@ -194,13 +194,17 @@ class AzureMlPlace(ScorerPlace):
 
     @contextmanager
     def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
-        here = self.here
-        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key"}})
+        here, plain = self.here, {"authMode": "Key", **self.theirs_is_on()}
+        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": plain})
         self.theirs(f"onlineEndpoints/{name}/deployments/theirs")
-        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {"authMode": "Key", "traffic": {"theirs": 100}}})
+        here.arm("PUT", f"onlineEndpoints/{name}", {"location": "eastus", "properties": {**plain, "traffic": {"theirs": 100}}})
         here.wait(f"onlineEndpoints/{name}")
         yield lambda: here.arm("GET", f"onlineEndpoints/{name}")["properties"]["traffic"] == {"theirs": 100}
         here.arm("DELETE", f"onlineEndpoints/{name}")
+
+    def theirs_is_on(self) -> dict[str, str]:
+        """What somebody else's endpoint says of where it is; nothing, where it is managed."""
+        return {}
 
     def theirs(self, path: str) -> None:
         """A deployment there that isn't ours, and serves."""
@@ -210,7 +214,8 @@ class AzureMlPlace(ScorerPlace):
         folder = "LocalUpload/theirs"
         here.put_blob(f"{folder}/factor.txt", b"7")
         model = here.arm("PUT", "models/theirs/versions/1", {"properties": {"modelUri": f"azureml://datastores/workspaceblobstore/paths/{folder}"}})
-        body = {"instanceType": "Standard_F2s_v2", "environmentId": environment["id"], "model": model["id"]}
+        size = {"endpointComputeType": "Kubernetes"} if self.theirs_is_on() else {"instanceType": "Standard_F2s_v2"}
+        body = {**size, "environmentId": environment["id"], "model": model["id"]}
         here.arm("PUT", path, {"location": "eastus", "properties": body})
         here.wait(path)
 

@@ -38,6 +38,9 @@ def tried(place: Place, request: pytest.FixtureRequest) -> Iterator[SideBySide]:
         yield tried
 
 
+RESTARTS = "never: Azure restarts a container group that it changes, and nobody answers meanwhile"
+
+
 class TestContainerGroups(TargetContract, TrafficContract):
     gaps: ClassVar[Mapping[str, str]] = {
         "test_a_rollout_whose_outcome_is_not_known_is_left_alone": "never: nobody has seen the new container serve then, and Azure doesn't tell",
@@ -45,6 +48,12 @@ class TestContainerGroups(TargetContract, TrafficContract):
         **{each: "never: two generations need two container groups" for each in dir(TrafficContract) if "canary" in each},
         "test_a_pause_that_was_never_told_comes_first": "never: two generations need two container groups",
         "test_blue_green_keeps_the_old_one_until_it_is_promoted": "never: two generations need two container groups",
+        "test_rollback_needs_no_upload": RESTARTS,
+        "test_the_old_generation_answers_while_a_broken_one_is_tried": RESTARTS,
+        "test_two_clients_at_once_end_with_one_of_them": RESTARTS,
+        "test_update_by_model_keeps_one_generation_for_a_way_back": RESTARTS,
+        "test_update_killed_anywhere_then_run_again_ends_the_same": RESTARTS,
+        "test_update_by_image_uploads_nothing": "not yet: the model is a layer of the image, which is put together from its files",
     }
 
 

@@ -15,6 +15,9 @@ class ClusterPlace(AzureMlPlace):
     options: ClassVar[Mapping[str, Any]] = {"timeout_seconds": 120, "compute": "aks", "compute_target": "aks"}
     generation_option: Mapping[str, Any] = {"resources": {"requests": {"cpu": "200m", "memory": "1Gi"}}}
 
+    def theirs_is_on(self) -> dict[str, str]:
+        return {"compute": f"{self.connect().workspace.id}/computes/aks"}
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
