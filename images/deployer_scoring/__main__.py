@@ -1,4 +1,4 @@
-"""The container's entry point: `python -m deployer_scoring serve`; `predict` scores a file instead."""
+"""The container's entry point: `python -m deployer_scoring serve`; `predict` scores a file instead, `fetch` has the model here."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ def main(arguments: Optional[list[str]] = None) -> int:
         from deployer_scoring.batch.command import main as predict
 
         return predict(given[1:])
+    if given == ["fetch"]:
+        from deployer_scoring.fetching.command import main as fetch
+
+        return fetch()
     options = _plain_options(given)
     if options is None:
         options = _parsed_options(given)
@@ -62,6 +66,7 @@ def _parsed_options(given: list[str]) -> dict[str, Any]:
     serve.add_argument("--threads", type=int, help="predicts at once in each, where they aren't joined (default: $DEPLOYER_THREADS)")
     serve.add_argument("--batching", choices=BATCHING, help="join waiting requests into one predict (default: $DEPLOYER_BATCHING)")
     serve.add_argument("--model-name", help="its name in the Open Inference Protocol (default: $DEPLOYER_MODEL_NAME, else any)")
+    commands.add_parser("fetch", help="fetch the model from $DEPLOYER_MODEL_SOURCE, compare it, and end")
     commands.add_parser("predict", help="score a file; predict --help has its options")
     options = vars(parser.parse_args(given))
     del options["command"]

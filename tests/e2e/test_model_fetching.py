@@ -25,6 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from deployer_images import scoring
+from deployer_scoring.__main__ import main
 from deployer_scoring.errors import LoadError
 from deployer_scoring.fetching import fetch as fetching
 from deployer_scoring.fetching import s3, stores, web
@@ -191,6 +192,21 @@ def test_a_token_goes_to_its_own_host_alone(server: Server, tmp_path: Path, monk
         fetch(server, tmp_path / "followed")
         assert other.asked == {"/churn/MLmodel": 1}
     is_there(tmp_path / "followed")
+
+
+def test_a_command_fetches_and_ends(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("deployer_scoring.fetching.command.read_files", lambda: FILES)
+    assert main(["fetch"]) == 2
+    assert "DEPLOYER_MODEL_SOURCE" in capsys.readouterr().err
+    monkeypatch.setenv("DEPLOYER_MODEL_SOURCE", f"{server.url}/churn")
+    monkeypatch.setenv("DEPLOYER_MODEL", str(tmp_path))
+    assert main(["fetch"]) == 0
+    assert "fetching 4 of 4 files" in capsys.readouterr().out
+    is_there(tmp_path)
+    (tmp_path / "MLmodel").unlink()
+    server.files = {}
+    assert main(["fetch"]) == 1
+    assert "MLmodel" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from deployer.core.container import USER
 from deployer.core.quantities import Quantity
 from deployer_scoring.masking import without_secrets
 
@@ -155,14 +156,35 @@ class Monitoring(OptionPart):
 
 
 class VolumeClaim(OptionPart):
-    """A PersistentVolumeClaim of the namespace that has the model."""
+    """A PersistentVolumeClaim that has the model: one of the namespace by its name, or one that is made and filled."""
 
-    claim: str = Field(min_length=1, description="Its name.")
+    claim: str = Field("", description="The name of one that is there.")
+    size: Quantity | None = Field(None, description="Of one that is made for a generation, and removed with it: 50Gi.")
+    storage_class: str | None = Field(None, description="Of one that is made; default: the cluster's.")
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        "ReadWriteOnce", description="Of one that is made: of pods on one node alone, or on any (ReadWriteMany)."
+    )
+    fs_group: int | None = Field(
+        USER, ge=1, description="The group that owns what is on one that is made; null where the cluster gives one, as OpenShift does."
+    )
+    uri: str | None = Field(None, min_length=1, description="Where one that is made is filled from. Default: where -m has the model.")
     path: str = Field("", description="The model's directory in it, from its root; the root itself where none is named.")
     check: bool = Field(
         True,
         description="Whether each pod reads all of the files first, to compare their digests with those of what was deployed; another one ends it.",
     )
+
+    @model_validator(mode="after")
+    def _named_or_made(self) -> Self:
+        if bool(self.claim) == bool(self.size):
+            raise ValueError("claim names one that is there, size has one made: one of the two")
+        own = ("path",) if self.size else ("storage_class", "access_mode", "fs_group", "uri")
+        if wrong := [each for each in own if getattr(self, each) != type(self).model_fields[each].default]:
+            raise ValueError(f"{', '.join(wrong)}: of a claim that is {'there' if self.size else 'made'}")
+        if self.size and not self.check:
+            raise ValueError("check: false is of a claim that is there; what is copied is compared")
+        _without_password(self.uri)
+        return self
 
     @field_validator("path")
     @classmethod
@@ -175,16 +197,20 @@ class VolumeClaim(OptionPart):
 class ModelDelivery(OptionPart):
     """Where the pods have the model from, where it isn't on their image."""
 
-    pvc: VolumeClaim | None = Field(None, description="A volume, mounted for reading alone: claim, path.")
+    pvc: VolumeClaim | None = Field(None, description="A volume, mounted for reading alone: claim, path; or size, of one that is made.")
     uri: str | None = Field(None, min_length=1, description="The address of the model's directory, or of an archive of it, that each pod fetches.")
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.pvc is None) == (self.uri is None):
             raise ValueError("one of pvc and uri")
-        if self.uri and ("?" in self.uri or self.uri != without_secrets(self.uri)):
-            raise ValueError("an address with a password or a query would be in the pods' specs: give the pods' service account the right to read")
+        _without_password(self.uri)
         return self
+
+
+def _without_password(uri: str | None) -> None:
+    if uri and ("?" in uri or uri != without_secrets(uri)):
+        raise ValueError("an address with a password or a query would be in the pods' specs: give the pods' service account the right to read")
 
 
 _PARENT = ("name", "namespace", "sectionName", "port", "group", "kind")

@@ -94,8 +94,14 @@ def _schema() -> Mapping[str, Any]:
         "required": ["image"],
         "additionalProperties": False,
         "properties": {"global": {"type": "object"}, **properties, **own},
-        "$defs": _named({**properties, **own}, whole.get("$defs", {})),
+        "$defs": _named({**properties, **own}, {**whole["$defs"], "VolumeClaim": _of_claims(whole["$defs"]["VolumeClaim"])}),
     }
+
+
+def _of_claims(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A claim that is there: a chart makes none."""
+    known = {name: schema["properties"][name] for name in ("claim", "path", "check")}
+    return {**schema, "properties": {**known, "claim": {**known["claim"], "minLength": 1}}, "required": ["claim"]}
 
 
 def _named(properties: object, known: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -65,7 +65,8 @@ class KubernetesConfig(TargetConfig):
     model_delivery: Annotated[Literal["layer", "uri", "image_volume"] | ModelDelivery, GENERATION] = Field(
         "layer",
         description="How the model comes to the pods: layer, on the image; uri, each fetches it from where -m has it, or {uri: ADDRESS}, "
-        "from there; {pvc: {claim: NAME, path: FOLDER}}, on a volume already; image_volume, as an image of its own that the nodes mount.",
+        "from there; {pvc: {claim: NAME, path: FOLDER}}, on a volume already, or {pvc: {size: 50Gi}}, on one that is made; image_volume, as an image "
+        "of its own that the nodes mount.",
     )
     service_account: Annotated[str | None, GENERATION] = Field(None, description="The service account of the pods; its token is not mounted.")
     env_from: Annotated[Mapping[str, Mapping[str, Any]], GENERATION] = Field(

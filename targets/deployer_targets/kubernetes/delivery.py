@@ -10,6 +10,7 @@ from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid
 from deployer.words import size
 from deployer_scoring.fetching.uris import SCHEMES, is_archive
+from deployer_targets.kubernetes import names
 from deployer_targets.kubernetes.attachment_options import ModelDelivery, VolumeClaim
 from deployer_targets.kubernetes.config import KubernetesConfig
 
@@ -27,6 +28,12 @@ _ROOM = 256 * 1024**2
 def volume_of(config: KubernetesConfig) -> VolumeClaim | None:
     """The volume that has the model; None where it comes otherwise."""
     return config.model_delivery.pvc if isinstance(config.model_delivery, ModelDelivery) else None
+
+
+def filled(config: KubernetesConfig) -> VolumeClaim | None:
+    """The volume that is made, and filled once; None where there is none."""
+    volume = volume_of(config)
+    return volume if volume and volume.size else None
 
 
 def mounted(config: KubernetesConfig) -> bool:
@@ -60,7 +67,8 @@ def said(spec: Spec) -> str | dict[str, Any]:
 def volumes(spec: Spec) -> list[dict[str, Any]]:
     """Those that have the model."""
     if volume := volume_of(spec.config):
-        return [{"name": "model", "persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}]
+        claim = volume.claim or names.of_generation(spec.name, spec.generation)
+        return [{"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}]
     if mounted(spec.config):
         return [image_volume(PENDING)]
     return [{"name": "model", "emptyDir": {}}] if source_of(spec) else []
@@ -105,13 +113,16 @@ def patience(spec: Spec) -> int:
 
 def warnings(config: KubernetesConfig, model: ModelFacts) -> Iterator[str]:
     """What the model's size may come to."""
+    volume = filled(config)
+    if volume and volume.access_mode == "ReadWriteOnce" and (config.replicas > 1 or config.autoscaling):
+        yield "the volume is for pods on one node alone, and there may be several pods: access_mode: ReadWriteMany has them on any"
     if volume_of(config) or model.size <= LARGE:
         return
     large = size(model.size)
     if model.size > HUGE:
         yield (
             f"the model has {large}, which each node keeps on its disk and each new pod waits for: "
-            'have it on a volume instead, -C model_delivery=\'{"pvc": {"claim": NAME, "path": FOLDER}}\''
+            'have it on a volume instead, -C model_delivery=\'{"pvc": {"size": 50Gi}}\''
         )
     elif _source(config, model):
         yield f"each pod fetches the model's {large} before it serves, and has them on its node's disk"
@@ -125,7 +136,7 @@ def check_source(config: KubernetesConfig, model: ModelFacts) -> None:
     Raises:
         ConfigInvalid: no store or server has it, or the pods may not ask that.
     """
-    source = _source(config, model)
+    source = _source(config, model) or filled_from(config, model)
     if not source:
         return
     scheme = source.partition("://")[0]
@@ -144,6 +155,12 @@ def check_source(config: KubernetesConfig, model: ModelFacts) -> None:
             f"pods are to fetch the model from {source}, and network_policy lets them ask for names alone",
             advice="network_policy.egress names the store, and what gives the pods their identity; or leave model_delivery out",
         )
+
+
+def filled_from(config: KubernetesConfig, model: ModelFacts) -> str:
+    """Where the volume that is made is filled from; "" where none is."""
+    volume = filled(config)
+    return (volume.uri or model.location or model.uri) if volume else ""
 
 
 def _source(config: KubernetesConfig, model: ModelFacts) -> str:

@@ -39,6 +39,7 @@ KINDS = {
     "Secret": ObjectKind("", ("v1",), "secrets"),
     "ConfigMap": ObjectKind("", ("v1",), "configmaps"),
     "Pod": ObjectKind("", ("v1",), "pods"),
+    "PersistentVolumeClaim": ObjectKind("", ("v1",), "persistentvolumeclaims"),
     "Event": ObjectKind("", ("v1",), "events"),
     "Node": ObjectKind("", ("v1",), "nodes", in_namespace=False),
     "Deployment": ObjectKind("apps", ("v1",), "deployments"),

@@ -35,9 +35,12 @@ PODS = "deployer.io/pods"
 """How many pods there are to be once a generation has all of the traffic again that two share now."""
 MOUNTS = "deployer.io/mounts"
 """Of pods: that their model is an image which the node mounts; those that run show that nodes can."""
+FILLED = "deployer.io/filled"
+"""Of a volume: that all of the model's files are on it, each compared."""
 MODEL, MADE, IMAGE = "deployer.io/model", "deployer.io/made", "deployer.io/image"
 
 SERVICE, DEPLOYMENT, SECRET, CLAIM, HISTORY, RECORD = "service", "deployment", "secret", "claim", "history", generations.RECORD
+VOLUME = "persistentvolumeclaim"
 ORDER = (DEPLOYMENT, SECRET, RECORD, HISTORY, CLAIM)
 """In which things go: what is recorded is never out of sight."""
 
@@ -101,6 +104,10 @@ def deployment(name: DeploymentName, generation: str) -> Resource:
 
 def secret(name: DeploymentName, generation: str) -> Resource:
     return Resource(SECRET, of_generation(name, generation))
+
+
+def volume(name: DeploymentName, generation: str) -> Resource:
+    return Resource(VOLUME, of_generation(name, generation))
 
 
 def service(name: DeploymentName) -> Resource:

@@ -14,12 +14,12 @@ from deployer.core.rollout import Traffic, way
 from deployer.core.state import DeploymentName, Resource, Share
 from deployer.core.strategy_options import Course
 from deployer.core.target import DeploymentSpec
-from deployer_targets.kubernetes import attachments, image_volumes, manifests, names
+from deployer_targets.kubernetes import attachments, image_volumes, manifests, names, volumes
 from deployer_targets.kubernetes.attaching import Attach
 from deployer_targets.kubernetes.attachments import AUTOSCALER, BACKEND, ROUTE
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
-from deployer_targets.kubernetes.delivery import deadline, patience
+from deployer_targets.kubernetes.delivery import deadline, filled, patience
 from deployer_targets.kubernetes.image_volumes import TryImageVolume
 from deployer_targets.kubernetes.images import ModelsImage, PodsImage, models_image, pods_image, registry_of
 from deployer_targets.kubernetes.observe import Seen, View
@@ -38,6 +38,7 @@ from deployer_targets.kubernetes.steps import (
     Scale,
     WriteRecord,
 )
+from deployer_targets.kubernetes.volumes import FillVolume
 from deployer_targets.kubernetes.waiting import AwaitPods
 
 Spec = DeploymentSpec[KubernetesConfig]
@@ -97,6 +98,7 @@ def plan(spec: Spec, observed: Seen | None, meter: SupportsStrategies[Kube]) -> 
         *([MakePullSecret(name, registry_of(spec.image))] if config.pull_secret else []),
         *([TryImageVolume(spec.name, image_volumes.pod(spec, ""), image, deadline(spec)), PushModel(model)] if model else []),
         *([MakeSecret(manifests.secret(spec), names.secret(name, spec.generation) in seen)] if config.env else []),
+        *([FillVolume(name, volumes.claim(spec), volumes.pod(spec), image, patience(spec), deadline(spec))] if filled(config) else []),
         MakeDeployment(manifests.deployment(spec), image, model, names.deployment(name, spec.generation) in seen),
     )
     return way(spec, observed, shift, meter, course).plan(

@@ -8,7 +8,7 @@ from functools import partial
 from deployer.core.state import Record, Share
 from deployer.core.target import DeploymentRequest, DeploymentSpec, environment_of, generation_of, record_of, secrets_of
 from deployer.errors import ConfigInvalid
-from deployer_targets.kubernetes import attachments, delivery, image_volumes, images, manifests, names, taints
+from deployer_targets.kubernetes import attachments, delivery, image_volumes, images, manifests, names, taints, volumes
 from deployer_targets.kubernetes.attaching import refuse_taken
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
@@ -40,6 +40,9 @@ def resolve(request: Ask, observed: Seen | None, cloud: Kube) -> DeploymentSpec[
     secrets = secrets_of(environment, observed, kept)
     generation = generation_of(request, image, config, secrets)
     resources = [names.deployment(request.name, generation), *([names.secret(request.name, generation)] if environment else ())]
+    if delivery.filled(config):
+        volumes.refuse(request, config)
+        resources.append(names.volume(request.name, generation))
     record = record_of(request, image, config, resources, secrets=secrets)
     spec = DeploymentSpec(record, config, image, request.model.path, warnings=(*told, *delivery.warnings(config, request.model.facts)))
     _check_patches(spec)

@@ -300,7 +300,7 @@ class Clear(Step[Kube]):
         view = observed.view or View()
         if free:
             cloud.check()
-        for kind in (*attachments.KINDS, "Deployment", "Secret"):
+        for kind in (*attachments.KINDS, "Deployment", "Secret", "PersistentVolumeClaim"):
             for resource in sorted(one for one in free if one.kind == kind.lower()):
                 with suppress(Absent):
                     cloud.remove(kind, resource.name, view.things.get(resource))

@@ -8,7 +8,7 @@ from typing import Any
 from deployer.core.rollout import Traffic
 from deployer.core.state import DeploymentName, Digest, Image, ModelFacts, Observed, PackagedModel, Resource, Share, Status, digest_of
 from deployer.core.target import DeploymentRequest, DeploymentSpec, Intent, record_of
-from deployer_targets.kubernetes import attachments, names
+from deployer_targets.kubernetes import attachments, delivery, names
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.observe import Seen, View
 
@@ -26,6 +26,7 @@ def spec(
     request: DeploymentRequest[KubernetesConfig] = DeploymentRequest(NAME, Intent.APPLY, wanted, config, packages=packages)
     record = record_of(request, image, config, [], secrets=secrets)
     made = [names.deployment(NAME, record.generation), *([names.secret(NAME, record.generation)] if config.env else [])]
+    made += [names.volume(NAME, record.generation)] if delivery.filled(config) else []
     return DeploymentSpec(record_of(request, image, config, made, secrets=secrets), config, image, None)
 
 
