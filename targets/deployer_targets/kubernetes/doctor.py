@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import DeployerError
-from deployer_targets.kubernetes import images, pull_secrets
+from deployer_targets.kubernetes import images, pull_secrets, rights
 from deployer_targets.kubernetes.client import Kube
 from deployer_targets.kubernetes.kinds import KINDS
-
-NEEDED = (
-    ("apps", "deployments", ("get", "list", "create", "patch", "delete")),
-    ("", "services", ("get", "list", "create", "patch", "delete")),
-    ("", "configmaps", ("get", "list", "create", "patch", "delete")),
-    ("", "secrets", ("get", "list", "create", "patch", "delete")),
-    ("", "pods", ("list",)),
-    ("", "events", ("list",)),
-    ("", "pods/log", ("get",)),
-    ("", "pods/proxy", ("get",)),
-    ("", "services/proxy", ("create",)),
-)
-"""What all verbs together take: API group, resource, verbs. docs/examples/kubernetes-role.yaml says the same, and what an image volume takes."""
 
 
 def findings(cloud: Kube) -> Iterator[Diagnosis]:
@@ -36,7 +22,7 @@ def findings(cloud: Kube) -> Iterator[Diagnosis]:
         return
     yield Diagnosis("cluster", Verdict.OK, f"{cloud.connection.context}, Kubernetes {version['gitVersion']}, namespace {cloud.namespace}")
     yield from _namespace(cloud)
-    yield _rights(cloud)
+    yield from rights.findings(cloud)
     yield from _kinds(cloud)
     yield from _quotas(cloud)
     yield from _registry(cloud)
@@ -55,8 +41,12 @@ def _namespace(cloud: Kube) -> Iterator[Diagnosis]:
     level = labels.get("pod-security.kubernetes.io/enforce", "")
     yield Diagnosis("namespace", Verdict.OK, f"enforces Pod Security {level}, which ours keep" if level else "enforces no Pod Security standard")
     if mesh := mesh_of(labels, found["metadata"].get("annotations") or {}):
-        advice = "with strict mTLS deploy predict goes by a port-forward, for which docs/kubernetes/predict-in-a-mesh.yaml has the Role"
-        yield Diagnosis("service mesh", Verdict.WARNING, f"{mesh} puts a sidecar into the pods of this namespace", advice)
+        yield Diagnosis(
+            "service mesh", Verdict.OK, f"{mesh} puts a sidecar into the pods of this namespace; with strict mTLS predict forwards a port"
+        )
+        with suppress(DeployerError):
+            if lacking := rights.missing(cloud, rights.IN_A_MESH.rights):
+                yield rights.told(rights.IN_A_MESH, lacking)
 
 
 def mesh_of(labels: Mapping[str, str], annotations: Mapping[str, str]) -> str:
@@ -85,30 +75,6 @@ def _kinds(cloud: Kube) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "metrics server", Verdict.WARNING, "there is none: autoscaling keeps min and max alone", "install metrics-server in the cluster"
         )
-
-
-def _rights(cloud: Kube) -> Diagnosis:
-    missing = []
-    for group, resource, verbs in NEEDED:
-        main, _, sub = resource.partition("/")
-        for verb in verbs:
-            asked = {"namespace": cloud.namespace, "verb": verb, "group": group, "resource": main, "subresource": sub}
-            review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
-            try:
-                answer = cloud.connection.call(
-                    "review access",
-                    "POST",
-                    "apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-                    body=json.dumps(review).encode(),
-                    headers={"Content-Type": "application/json"},
-                )
-            except DeployerError as error:
-                return Diagnosis("rights", Verdict.WARNING, error.message, error.advice)
-            if not answer["status"].get("allowed"):
-                missing.append(f"{verb} {resource}")
-    if missing:
-        return Diagnosis("rights", Verdict.WRONG, f"not allowed: {', '.join(missing)}", "docs/kubernetes.md has the Role that is needed")
-    return Diagnosis("rights", Verdict.OK, "all that the verbs take is allowed")
 
 
 def _quotas(cloud: Kube) -> Iterator[Diagnosis]:

@@ -59,6 +59,8 @@ def test_whether_nodes_can_pull_is_tried(
         asks = ("doctor", "--try", "-t", "kubernetes", "-C", f"image_repository={cluster_repository.uri}", "-C", f"resources={json.dumps(SMALL)}")
         said = Member("deploy", namespace, proxy, tmp_path).run(*asks).stdout
         assert f"not tried: make Pod {NAME} is not allowed" in said, said
+        more = Member("read", namespace, proxy, tmp_path).run("doctor", "-t", "kubernetes", "-C", "model_delivery=image_volume").stdout
+        assert "not allowed, for model_delivery=image_volume: create pods, get pods, delete pods" in more
         member = Member("image-volume", namespace, proxy, tmp_path)
         assert "has pulled it" in member.run(*asks).stdout
         assert member.allowed == {each for each in member.asked if each.endswith(" pods")}
