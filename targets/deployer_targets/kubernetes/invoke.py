@@ -17,7 +17,8 @@ _AGAIN_SECONDS = 5.0
 """How long a request that reached no pod is sent again."""
 _PREDICT_SECONDS = 3700.0
 _PLACE = "/invocations"
-_FORWARD = "asked by a port-forward"
+_REFUSED, _REFUSALS = "the proxy was refused", 2
+"""So often on end, and a port-forward is the first way tried: a pod that ends refuses it, too, once."""
 
 
 def predict(name: DeploymentName, payload: Payload, cloud: Kube) -> Payload:
@@ -48,9 +49,11 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
 
     def send() -> Any:
         try:
-            if cloud.learnt.get((_FORWARD, name)):
+            if cloud.learnt.get((_REFUSED, name), 0) >= _REFUSALS:
                 return _forwarded(name, payload, cloud)
-            return cloud.connection.send("POST", path, body=payload.body, headers=headers, stream=stream, seconds=_PREDICT_SECONDS)
+            answer = cloud.connection.send("POST", path, body=payload.body, headers=headers, stream=stream, seconds=_PREDICT_SECONDS)
+            cloud.learnt.pop((_REFUSED, name), None)
+            return answer
         except ApiError as error:
             if status_of(error.body) is None:
                 raise _of_the_model(name, error) from error
@@ -58,7 +61,9 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
                 raise unavailable("its Service has no endpoints yet") from error
             if refused_the_proxy(error) and not denied:
                 try:
-                    return _forwarded(name, payload, cloud)
+                    answer = _forwarded(name, payload, cloud)
+                    cloud.learnt[_REFUSED, name] = cloud.learnt.get((_REFUSED, name), 0) + 1
+                    return answer
                 except PermissionDenied as no:
                     denied.append(no)
             raise
@@ -80,17 +85,9 @@ def _sent(name: DeploymentName, payload: Payload, cloud: Kube, *, stream: bool) 
 
 
 def _forwarded(name: DeploymentName, payload: Payload, cloud: Kube) -> Any:
-    """By a port-forward; once that is the way, it is the first one tried.
+    from deployer_targets.kubernetes.forwarding import ask  # with the library of WebSockets, for those alone that need it
 
-    Raises:
-        PermissionDenied: who asks may not.
-    """
-    from deployer_targets.kubernetes.forwarding import ask
-
-    cloud.learnt.pop((_FORWARD, name), None)
-    answer = ask(name, payload, cloud, _PLACE, _PREDICT_SECONDS)
-    cloud.learnt[_FORWARD, name] = True
-    return answer
+    return ask(name, payload, cloud, _PLACE, _PREDICT_SECONDS)
 
 
 def _is_there(name: DeploymentName, cloud: Kube) -> bool:
