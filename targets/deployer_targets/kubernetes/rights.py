@@ -30,7 +30,7 @@ class Right:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class RoleOfOption:
     """What is for some deployments alone.
 
     Attributes:
@@ -57,7 +57,7 @@ NEEDED = (
 )
 """What all verbs together take of any deployment. docs/examples/kubernetes-role.yaml says the same, and what options take."""
 _TRIES = Right("", "pods", ("create", "get", "delete"))
-IN_A_MESH = Needs(
+IN_A_MESH = RoleOfOption(
     "deploy predict in a mesh with strict mTLS",
     "predict-in-a-mesh",
     (Right("", "services", ("get",)), Right("", "pods", ("list",)), Right("", "pods/portforward", ("get", "create"))),
@@ -79,7 +79,7 @@ def findings(cloud: Kube) -> Iterator[Diagnosis]:
         yield Diagnosis("rights", Verdict.WARNING, error.message, error.advice)
 
 
-def told(needs: Needs, lacking: Iterable[str]) -> Diagnosis:
+def told(needs: RoleOfOption, lacking: Iterable[str]) -> Diagnosis:
     """That something is missing for it."""
     detail = f"not allowed, for {needs.what}: {', '.join(lacking)}" + (f"; without, {needs.otherwise}" if needs.otherwise else "")
     return Diagnosis(
@@ -87,18 +87,18 @@ def told(needs: Needs, lacking: Iterable[str]) -> Diagnosis:
     )
 
 
-def of_options(config: KubernetesConfig) -> Iterator[Needs]:
+def of_options(config: KubernetesConfig) -> Iterator[RoleOfOption]:
     """What these options take beside. Pure."""
     for kind in attachments.kinds(config):
         if not KINDS[kind].everywhere:
-            yield Needs(f"the {kind} that is asked for", "deploy", (Right(KINDS[kind].group, KINDS[kind].plural, _CHANGES),))
+            yield RoleOfOption(f"the {kind} that is asked for", "deploy", (Right(KINDS[kind].group, KINDS[kind].plural, _CHANGES),))
     if delivery.mounted(config):
-        yield Needs("model_delivery=image_volume", "image-volume", (_TRIES,))
+        yield RoleOfOption("model_delivery=image_volume", "image-volume", (_TRIES,))
     if delivery.filled(config):
-        yield Needs("a volume that is made", "volume", (Right("", "persistentvolumeclaims", _CHANGES), _TRIES))
+        yield RoleOfOption("a volume that is made", "volume", (Right("", "persistentvolumeclaims", _CHANGES), _TRIES))
     if asked := taints.devices(config):
         known = ", ".join(map(taints.written, taints.well_known(asked)))
-        yield Needs(f"the taints of nodes with {', '.join(asked)}", "nodes", (Right("", "nodes", ("list",)),), f"pods tolerate {known} alone")
+        yield RoleOfOption(f"the taints of nodes with {', '.join(asked)}", "nodes", (Right("", "nodes", ("list",)),), f"pods tolerate {known} alone")
 
 
 def missing(cloud: Kube, rights: Iterable[Right]) -> list[str]:
