@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import deployer
+import deployer_localstack as localstack
 from deployer.client import DeployClient
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import QuotaExceeded
 from deployer_targets.azureml import doctor, quotas
 from tests.azureml import AzureHere, running
+from tests.e2e.localstack.azure import sdk
 from tests.local_clouds import model_in
 
 NAME = "churn"
@@ -100,6 +103,18 @@ def test_doctor_counts_endpoints_and_deployments(here: AzureHere, client: Deploy
         client.delete_deployment(NAME)
     told = "1 of 100 that a region usually allows are in this workspace, 1 of them ours; 1 of 500 deployments"
     assert (found.verdict, found.detail) == (Verdict.OK, told)
+
+
+def test_what_the_local_azure_tells_is_as_the_sdk_has_it(here: AzureHere) -> None:
+    with here.settings(azure_private_endpoints="Approved,Pending", azure_isolation_mode="AllowInternetOutbound"):
+        told = [("Workspace", here.arm("GET", ""))]
+    region = "/subscriptions/00000000-0000-4000-8000-00000000000c/providers/Microsoft.MachineLearningServices/locations/eastus"
+    for kind, what in (("Usage", "usages"), ("VirtualMachineSize", "vmSizes")):
+        headers = {"Authorization": f"Bearer {here.token(here.manager)}"}
+        listed = here.session.get(f"{here.manager}{region}/{what}", params={"api-version": "2024-04-01"}, headers=headers).json()["value"]
+        assert listed
+        told += [(kind, each) for each in listed]
+    assert sdk.run("strict", localstack.status(here.directory), given=json.dumps(told)) == []
 
 
 def test_a_family_is_known_however_it_is_written() -> None:
