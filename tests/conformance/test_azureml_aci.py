@@ -28,7 +28,7 @@ class GroupPlace(AzureMlPlace):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with running(tmp_path_factory.mktemp("azure")) as here:
-        here.control.settings(azure_backoff_seconds=0.2, azure_restart_seconds=1.0)
+        here.control.settings(azure_backoff_seconds=0.2, azure_restart_seconds=3.0)
         yield GroupPlace(here, tmp_path_factory.mktemp("models"))
 
 
