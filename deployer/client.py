@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any, Literal, overload
 
 from deployer.core import targets
 from deployer.core.capabilities import SupportsRunningHere
 from deployer.core.options import TargetConfig
-from deployer.core.plan import Plan
 from deployer.core.state import DeploymentName, PackagedModel
-from deployer.core.target import Diagnosis, Intent, LogLine, Payload, TargetUri
+from deployer.core.target import Intent, Payload, TargetUri
 from deployer.errors import ConfigInvalid
 from deployer.events import Event, Noticed, Report, silent
 from deployer.requests import payloads
@@ -22,9 +20,10 @@ from deployer.settings.option_help import help_text
 from deployer.settings.precedence import Options, RunOptions, gather
 from deployer.verbs import lifecycle
 from deployer.verbs.changes import Changes
-from deployer.verbs.deployment import Deployment, Deployments
+from deployer.verbs.deployment import Deployment
 from deployer.verbs.lifecycle import Wish
 from deployer.verbs.optional import Config
+from deployer.verbs.reading import ReadingVerbs, removed_by
 from deployer.verbs.traffic import TrafficVerbs
 
 
@@ -42,7 +41,7 @@ def get_deploy_client(target_uri: str, config: Config = None, *, on_event: Repor
     return DeployClient(target_uri, config, on_event=on_event)
 
 
-class DeployClient(TrafficVerbs):
+class DeployClient(ReadingVerbs, TrafficVerbs):
     """Deploys to one target. All calls raise the errors of `deployer.errors`; see there which mean what."""
 
     def __init__(
@@ -180,7 +179,7 @@ class DeployClient(TrafficVerbs):
         """
         options = self._parse(self._settings(config))
         plan = lifecycle.prune(self.target, self._reached(endpoint, options), self.target.check_name(name), options, self.on_event)
-        return _removed_by(plan)
+        return removed_by(plan)
 
     # Looking
 
@@ -219,20 +218,6 @@ class DeployClient(TrafficVerbs):
         refusal = lifecycle.refusal(found, wish, noticed.append)
         return Changes.of(found, str(self.uri), refusal, tuple(each.message for each in noticed if isinstance(each, Noticed)))
 
-    def plan_delete(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
-        """What `delete_deployment` would remove; changes nothing."""
-        options = self._parse(self._settings(config))
-        return _removed_by(lifecycle.prospect_delete(self.target, self._reached(endpoint, options), self.target.check_name(name), options))
-
-    def plan_prune(self, name: str, config: Config = None, endpoint: str | None = None) -> tuple[str, ...]:
-        """What `prune` would remove; changes nothing.
-
-        Raises:
-            DeploymentNotFound: there is none.
-        """
-        options = self._parse(self._settings(config))
-        return _removed_by(lifecycle.prospect_prune(self.target, self._reached(endpoint, options), self.target.check_name(name), options))
-
     def diff(
         self,
         name: str | None,
@@ -245,40 +230,6 @@ class DeployClient(TrafficVerbs):
     ) -> Changes:
         """What differs between the deployment and what it should be: the same as `plan`, of which it prints less."""
         return self.plan(name, model_uri, flavor, config, endpoint, intent=intent)
-
-    def get_deployment(self, name: str, endpoint: str | None = None) -> Deployment:
-        """One deployment.
-
-        Raises:
-            DeploymentNotFound: there is none.
-        """
-        return Deployment.observed(lifecycle.present(self.target, self._reached(endpoint), self.target.check_name(name)), self.uri)
-
-    def list_deployments(self, endpoint: str | None = None, *, selector: str | None = None, all_namespaces: bool = False) -> Deployments:
-        """All deployments of ours on this target, or behind one endpoint of it, by name.
-
-        Args:
-            selector: those alone whose labels (on Kubernetes) or tags (elsewhere) are so: `team=ml,env!=test`.
-            all_namespaces: of the whole cluster, each with the `target` that it is reached under.
-
-        Raises:
-            ConfigInvalid: the selector can't be read; the target has no namespaces.
-        """
-        found = self._listed(endpoint, selector, all_namespaces=all_namespaces)
-        return Deployments(sorted((Deployment.summarized(each, self.uri) for each in found), key=lambda each: (each.name, each.target)))
-
-    def logs(self, name: str, endpoint: str | None = None, *, follow: bool = False, tail: int = 0) -> Iterator[LogLine]:
-        """The container's lines, oldest first: the last `tail` (0: all), then, if `follow`, those that come, until the iterator is closed."""
-        return self.target.logs(self.target.check_name(name), self._reached(endpoint), follow=follow, tail=tail)
-
-    def doctor(self, *, trial: bool = False) -> Iterator[Diagnosis]:
-        """All that a deployment here would need, looked at one by one; `trial`: and what takes making something small, which is removed.
-
-        Raises:
-            ConfigInvalid: the target has nothing to try.
-        """
-        tried = self._trial() if trial else iter(())
-        return chain(self.target.doctor(self._cloud()), tried)
 
     def target_help(self) -> str:
         """The target's options in words."""
@@ -443,10 +394,6 @@ class DeployClient(TrafficVerbs):
             targets.import_libraries(self.target)
             self._connected = (config, self.target.connect(self.uri, config))
         return self._connected[1]
-
-
-def _removed_by(plan: Plan[Any]) -> tuple[str, ...]:
-    return tuple(str(resource) for resource in sorted(plan.removes))
 
 
 def target_help(target: str) -> str:
