@@ -14,6 +14,8 @@ import deployer_localstack as localstack
 from tests.azureml import AzureHere
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "conformance_live_azureml"
+BY_SECRET = ("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+BY_IDENTITY = ("AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "AZURE_POD_IDENTITY_AUTHORITY_HOST")
 EARLIER = "conformance-live-0dead0"
 
 
@@ -100,7 +102,7 @@ def test_nothing_is_made_without_a_yes_and_what_an_earlier_run_left_is_named_and
 @pytest.mark.parametrize(
     ("missing", "told"),
     [
-        (("AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"), "no credentials"),
+        ((*BY_SECRET, *BY_IDENTITY), "no credentials"),
         (("AZUREML_ARM_WORKSPACE_NAME",), "no Azure ML workspace is named"),
     ],
 )

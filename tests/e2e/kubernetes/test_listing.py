@@ -64,7 +64,7 @@ def test_all_namespaces_by_label(
         assert "kubernetes://NAMESPACE" in denied.value.advice
         try:
             lister = Member("list-all", namespace, proxy, tmp_path)
-            assert f"kubernetes://{elsewhere}" in lister.deploy("list", "-t", "kubernetes", "-A")
+            assert f"kubernetes://{elsewhere}" in lister.deploy("list", "-t", "kubernetes", "-A", "-o", "wide")
             assert lister.allowed == lister.asked
         finally:
             for kind in ("clusterrole", "clusterrolebinding"):
