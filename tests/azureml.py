@@ -235,6 +235,11 @@ class BehindAzureEndpoint(AzureMlPlace):
         return replace(super().origin(), endpoint=self.endpoint)
 
     @contextmanager
+    def slow_rollouts(self, seconds: float) -> Iterator[None]:
+        with self.here.settings(azure_deployment_seconds=seconds):  # the endpoint has no part in one
+            yield
+
+    @contextmanager
     def foreign(self, name: DeploymentName) -> Iterator[Callable[[], bool]]:
         path = f"onlineEndpoints/{self.endpoint}/deployments/{name}"
         self.theirs(path)
