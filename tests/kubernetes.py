@@ -1,7 +1,5 @@
 """A Kubernetes for tests that need a real one.
 
-    from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
-
     cluster             the kubeconfig of a cluster, which KUBECONFIG names for as long as the tests run
     namespace           the name of a namespace of the test's own, removed after it
     cluster_repository  of images, which this machine pushes to and the cluster's nodes pull from

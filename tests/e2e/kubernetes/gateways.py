@@ -16,11 +16,11 @@ from deployer_targets.kubernetes.client import MERGE_PATCH, Cluster, Kube
 from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.kinds import KINDS
 from tests.e2e.kubernetes.test_cluster import until
-from tests.kubernetes import cluster, kubectl  # noqa: F401
+from tests.kubernetes import kubectl
 
 
 @pytest.fixture(scope="session")
-def installed_kinds(cluster: str) -> Iterator[None]:  # noqa: F811
+def installed_kinds(cluster: str) -> Iterator[None]:
     """The kinds that aren't Kubernetes' own, each of any shape where the cluster hasn't got it."""
     made = [name for kind, each in KINDS.items() if each.installed and (name := _defined(kind))]
     yield

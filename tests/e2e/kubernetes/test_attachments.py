@@ -10,9 +10,9 @@ import pytest
 
 from deployer.oci import Repository
 from tests.e2e.kubernetes.deploys import NAME, Deploys
-from tests.e2e.kubernetes.gateways import TakesRoutes, installed_kinds  # noqa: F401
+from tests.e2e.kubernetes.gateways import TakesRoutes
 from tests.e2e.kubernetes.test_cluster import SERVES, following, until
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 PODS = 'jsonpath={.subsets[*].addresses[*].ip}{"\\n"}'
 CONTAINER = "/spec/template/spec/containers/0"
@@ -36,7 +36,7 @@ QUICK: dict[str, Any] = {
 
 
 @pytest.fixture
-def deploys(namespace: str, cluster_repository: Repository, cluster_image: str) -> Deploys:  # noqa: F811
+def deploys(namespace: str, cluster_repository: Repository, cluster_image: str) -> Deploys:
     return Deploys(namespace, cluster_repository, **QUICK)
 
 

@@ -15,7 +15,6 @@ from deployer.core.target import TargetUri
 from deployer.oci import Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from deployer_targets.kubernetes.target import Kubernetes
-from tests.kubernetes import cluster, cluster_image, cluster_repository, namespace  # noqa: F401
 from tests.models import saved_model
 
 NAME = DeploymentName("counted")
@@ -27,10 +26,10 @@ Deploy = Callable[..., Counter[str]]
 
 @pytest.fixture
 def deploy(
-    cluster: str,  # noqa: F811
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
-    cluster_image: str,  # noqa: F811
+    cluster: str,
+    namespace: str,
+    cluster_repository: Repository,
+    cluster_image: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Deploy]:
     """Runs a command, and gives what it asked, polls apart."""

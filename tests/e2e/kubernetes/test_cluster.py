@@ -16,7 +16,7 @@ import pytest
 from deployer.oci import Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from tests.docker import free_port
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 POD: dict[str, Any] = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "labels": {"app": "web"}}}
 SERVICE: dict[str, Any] = {
@@ -62,7 +62,7 @@ def following(*arguments: str, stdout: Any) -> Iterator[None]:
 
 
 @pytest.fixture
-def web(namespace: str, cluster_image: str) -> str:  # noqa: F811
+def web(namespace: str, cluster_image: str) -> str:
     """A namespace with a pod that answers, behind a Service."""
     kubectl("create", "-n", namespace, "-f", "-", given=pod(cluster_image, "python3", "-c", SERVES))
     kubectl("create", "-n", namespace, "-f", "-", given=SERVICE)
@@ -71,7 +71,7 @@ def web(namespace: str, cluster_image: str) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def through_proxy(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterProxy]:  # noqa: F811
+def through_proxy(cluster: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterProxy]:
     with ClusterProxy(cluster) as proxy:
         monkeypatch.setenv("KUBECONFIG", str(proxy.kubeconfig))
         yield proxy
@@ -84,7 +84,7 @@ def test_a_pod_answers_behind_its_service(web: str) -> None:
     assert "deployer" in until(lambda: fetched(port))
 
 
-def test_the_cluster_says_why_a_pod_does_not_run(namespace: str, cluster_repository: Repository, cluster_image: str) -> None:  # noqa: F811
+def test_the_cluster_says_why_a_pod_does_not_run(namespace: str, cluster_repository: Repository, cluster_image: str) -> None:
     def state(name: str, image: str, *command: str, **limits: str) -> None:
         kubectl("create", "-n", namespace, "-f", "-", given={**pod(image, *command, **limits), "metadata": {"name": name}})
 
@@ -101,7 +101,7 @@ def test_the_cluster_says_why_a_pod_does_not_run(namespace: str, cluster_reposit
     until(found)
 
 
-def test_what_any_deployment_of_a_namespace_runs_is_in_use(namespace: str, cluster_image: str) -> None:  # noqa: F811
+def test_what_any_deployment_of_a_namespace_runs_is_in_use(namespace: str, cluster_image: str) -> None:
     """Of ours and of others, pods or none: `deploy images prune` lets it be."""
     kubectl("create", "deployment", "theirs", "-n", namespace, f"--image={cluster_image}", "--replicas=0")
     code = "import deployer, sys; print(*((use.reference, use.by) for use in deployer.get_deploy_client(sys.argv[1]).image_uses()), sep='\\n')"
@@ -137,7 +137,7 @@ def test_a_watch_and_a_followed_log_come_through_the_proxy_at_once(web: str, thr
     assert {"watch pods", "get pods/log"} <= {entry["operation"] for entry in through_proxy.calls()}
 
 
-def test_a_call_that_the_proxy_throttles_is_made_again_by_kubectl(namespace: str, through_proxy: ClusterProxy) -> None:  # noqa: F811
+def test_a_call_that_the_proxy_throttles_is_made_again_by_kubectl(namespace: str, through_proxy: ClusterProxy) -> None:
     rule = through_proxy.fault("throttle", operation="list configmaps")
     assert kubectl("get", "configmaps", "-n", namespace, "-o", "json")["kind"] == "List"
     assert rule.hits == 1

@@ -29,7 +29,7 @@ from deployer_targets.kubernetes.steps import PushImage
 from tests.e2e.kubernetes.deploys import NAME, SMALL, TARGET, Deploys
 from tests.file_server import serving
 from tests.index import wheel
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import copied_model, saved_model
 from tests.servers import aws
 
@@ -49,7 +49,7 @@ class Asked(Deploys):
 
 
 @pytest.fixture
-def deploys(namespace: str, cluster_repository: Repository, cluster_image: str) -> Asked:  # noqa: F811
+def deploys(namespace: str, cluster_repository: Repository, cluster_image: str) -> Asked:
     return Asked(namespace, cluster_repository, resources=SMALL, drain_seconds=0)
 
 
@@ -74,7 +74,7 @@ def model(open_path: Path) -> Path:
 
 
 @pytest.fixture
-def volume(namespace: str, open_path: Path) -> Iterator[str]:  # noqa: F811
+def volume(namespace: str, open_path: Path) -> Iterator[str]:
     """The name of a claim that has the test's directory."""
     name = f"volume-{namespace}"
     size = {"accessModes": ["ReadOnlyMany"], "storageClassName": ""}

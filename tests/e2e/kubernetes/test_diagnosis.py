@@ -12,7 +12,7 @@ import pytest
 from deployer.oci import Repository
 from tests.e2e.kubernetes import troubles
 from tests.e2e.kubernetes.test_cluster import until
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 LATE = 90
 """Seconds: what autoscalers take to bring a node. It costs no processor, and other modules run beside it."""
@@ -21,7 +21,7 @@ LATE = 90
 class Deployer:
     """Somebody who deploys to one namespace."""
 
-    def __init__(self, namespace: str, repository: Repository) -> None:  # noqa: F811
+    def __init__(self, namespace: str, repository: Repository) -> None:
         self.namespace, self.repository = namespace, repository
 
     def create(self, name: str, given: troubles.Options) -> subprocess.CompletedProcess[str]:
@@ -29,11 +29,11 @@ class Deployer:
 
 
 @pytest.fixture
-def deployer(namespace: str, cluster_repository: Repository, cluster_image: str) -> Deployer:  # noqa: F811
+def deployer(namespace: str, cluster_repository: Repository, cluster_image: str) -> Deployer:
     return Deployer(namespace, cluster_repository)
 
 
-def test_what_is_certain_is_said_at_once(deployer: Deployer, cluster_image: str) -> None:  # noqa: F811
+def test_what_is_certain_is_said_at_once(deployer: Deployer, cluster_image: str) -> None:
     """Side by side, and quota last, which holds for the namespace: none waits for the deadline of ten minutes."""
     tried = {
         "missing": troubles.missing_image(deployer.repository.uri),
@@ -75,7 +75,7 @@ def test_a_node_that_comes_late_is_waited_for(deployer: Deployer) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_service_whose_endpoints_are_still_to_be_made_is_no_missing_deployment(namespace: str) -> None:  # noqa: F811
+def test_a_service_whose_endpoints_are_still_to_be_made_is_no_missing_deployment(namespace: str) -> None:
     """A controller makes them a moment after the Service; for one without a selector it never does."""
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "late"}, "spec": {"ports": [{"port": 80, "name": "http"}]}}
     kubectl("create", "-n", namespace, "-f", "-", given=service)

@@ -17,7 +17,7 @@ from deployer_targets.kubernetes.pull_trial import NAME
 from tests.docker import serving_registry
 from tests.e2e.kubernetes.deploys import SMALL, TARGET, Deploys
 from tests.e2e.kubernetes.members import Member
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 PASSWORD, HTPASSWD = "registry-pa55word", "me:$2b$05$abcdefghijklmnopqrstuuTMgCuQV6fDwRldCq0rh/HNBaX5zuFoe\n"
 
@@ -35,9 +35,9 @@ def nothing_left(deploys: Deploys) -> bool:
 
 @pytest.mark.usefixtures("cluster_image")
 def test_whether_nodes_can_pull_is_tried(
-    namespace: str,  # noqa: F811
-    cluster: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster: str,
+    cluster_repository: Repository,
     tmp_path: Path,
 ) -> None:
     deploys = Deploys(namespace, cluster_repository, resources=SMALL)
@@ -68,8 +68,8 @@ def test_whether_nodes_can_pull_is_tried(
 
 
 def test_a_registry_with_a_password(
-    namespace: str,  # noqa: F811
-    cluster_image: str,  # noqa: F811
+    namespace: str,
+    cluster_image: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from deployer.oci import Repository
 from tests.e2e.kubernetes.test_cluster import until
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 DEPLOY = Path(sys.executable).with_name("deploy")
@@ -19,7 +19,7 @@ BODY = '{"dataframe_split": {"columns": ["x"], "data": [[1.5]]}}'
 
 
 @pytest.mark.usefixtures("cluster_image")
-def test_the_old_pods_make_room_and_come_back(namespace: str, cluster_repository: Repository, tmp_path: Path) -> None:  # noqa: F811
+def test_the_old_pods_make_room_and_come_back(namespace: str, cluster_repository: Repository, tmp_path: Path) -> None:
     large = {"requests": {"memory": _most_of_a_node(), "cpu": "250m"}, "limits": {"memory": _most_of_a_node()}}
     options = {"image_repository": cluster_repository.uri, "resources": json.dumps(large), "drain_seconds": "1", "request_timeout": "5"}
 

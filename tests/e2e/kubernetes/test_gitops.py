@@ -15,7 +15,7 @@ import pytest
 from deployer.oci import Repository
 from tests.e2e.kubernetes.asking import Asked, answer_of, keep_asking
 from tests.e2e.kubernetes.test_cluster import until
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 DEPLOY = Path(sys.executable).with_name("deploy")
@@ -26,8 +26,8 @@ ON_THE_NODE = {"Service": [{"op": "add", "path": "/spec/type", "value": "NodePor
 @pytest.mark.usefixtures("cluster_image")
 def test_two_models_synced_one_after_the_other_lose_no_request(
     tmp_path: Path,
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster_repository: Repository,
 ) -> None:
     _exported("doubler", tmp_path, cluster_repository)
     _synced(tmp_path, namespace)
@@ -45,7 +45,7 @@ def test_two_models_synced_one_after_the_other_lose_no_request(
 
 
 @pytest.mark.usefixtures("cluster_image")
-def test_the_same_model_gives_the_same_files(tmp_path: Path, cluster_repository: Repository) -> None:  # noqa: F811
+def test_the_same_model_gives_the_same_files(tmp_path: Path, cluster_repository: Repository) -> None:
     for name in ("one", "two"):
         _exported("doubler", tmp_path / name, cluster_repository)
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.yaml")]
@@ -54,7 +54,7 @@ def test_the_same_model_gives_the_same_files(tmp_path: Path, cluster_repository:
 
 
 @pytest.mark.usefixtures("cluster_image")
-def test_grpc_is_refused_where_the_image_can_t_answer_it(tmp_path: Path, cluster_repository: Repository) -> None:  # noqa: F811
+def test_grpc_is_refused_where_the_image_can_t_answer_it(tmp_path: Path, cluster_repository: Repository) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         _exported("doubler", tmp_path, cluster_repository, grpc=True)
     assert failed.value.returncode == 2
@@ -69,7 +69,7 @@ def _exported(model: str, directory: Path, repository: Repository, **more: objec
     subprocess.run([DEPLOY, "export", *where, *pairs], check=True, stderr=subprocess.PIPE, text=True)
 
 
-def _synced(directory: Path, namespace: str) -> None:  # noqa: F811
+def _synced(directory: Path, namespace: str) -> None:
     kubectl("apply", "-n", namespace, "-k", str(directory))
     kubectl("rollout", "status", "-n", namespace, "deployment/churn", "--timeout=120s")
 

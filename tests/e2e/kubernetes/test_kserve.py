@@ -30,7 +30,7 @@ from deployer_scoring.wire.inference_messages import InferRequest, InferResponse
 from tests.docker import root_directory
 from tests.e2e.kubernetes.test_cluster import until
 from tests.environments import inference_clients_python
-from tests.kubernetes import cluster, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import copied_model
 
 DEPLOY = Path(sys.executable).with_name("deploy")
@@ -39,7 +39,7 @@ RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory":
 
 
 @pytest.fixture(scope="module")
-def repository(cluster_repository: Repository) -> Repository:  # noqa: F811
+def repository(cluster_repository: Repository) -> Repository:
     """A repository whose shared image has what gRPC takes."""
     found = Repository(cluster_repository.registry, f"{cluster_repository.name}-grpc")
     options = BuildOptions(base_image=str(root_directory()), python="3.11", runtime=LAYERS, requirements=("grpcio", "protobuf"))
@@ -58,7 +58,7 @@ def objects(repository: Repository, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
-def definitions(cluster: str) -> Iterator[None]:  # noqa: F811
+def definitions(cluster: str) -> Iterator[None]:
     """KServe's definitions in the cluster."""
     found = json.loads(lzma.decompress(DEFINITIONS.read_bytes()))
     names = [f"customresourcedefinition/{each['metadata']['name']}" for each in found]
@@ -97,7 +97,7 @@ def service_of(objects: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("definitions")
-def test_the_published_definitions_and_kserve_s_client_take_all_of_it(objects: dict[str, Any], namespace: str) -> None:  # noqa: F811
+def test_the_published_definitions_and_kserve_s_client_take_all_of_it(objects: dict[str, Any], namespace: str) -> None:
     wanted = [*objects.values(), service_of(objects)]
     for each in wanted:
         # A name that the definition doesn't have is dropped by the API server without a word.
@@ -116,7 +116,7 @@ def test_the_published_definitions_and_kserve_s_client_take_all_of_it(objects: d
 
 def test_a_pod_of_each_runtime_as_kserve_makes_it_serves_what_was_fetched(
     objects: dict[str, Any],
-    namespace: str,  # noqa: F811
+    namespace: str,
     tmp_path: Path,
 ) -> None:
     kubectl("apply", "-n", namespace, "-f", "-", given=stored(tmp_path))
@@ -182,7 +182,7 @@ def pod(runtime: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def port_of(name: str, namespace: str) -> int:  # noqa: F811
+def port_of(name: str, namespace: str) -> int:
     """A port of this machine that leads to the one that the pod's container names, as KServe's Service does."""
     (port,) = kubectl("get", "pod", name, "-n", namespace, "-o", "json")["spec"]["containers"][0]["ports"]
     ports = [{"port": 80, "targetPort": port["containerPort"], "protocol": "TCP"}]

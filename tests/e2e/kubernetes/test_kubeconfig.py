@@ -21,7 +21,7 @@ import pytest
 from deployer.core.state import DeploymentName
 from deployer_targets.kubernetes import names
 from tests.e2e.kubernetes.troubles import DEPLOY
-from tests.kubernetes import cluster, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 INSIDE = "api.inside.example:6443"
 """An address that nobody but the proxy knows."""
@@ -30,7 +30,7 @@ INSIDE = "api.inside.example:6443"
 class Reached:
     """The parts of a kubeconfig that works, to be put together otherwise."""
 
-    def __init__(self, namespace: str, directory: Path) -> None:  # noqa: F811
+    def __init__(self, namespace: str, directory: Path) -> None:
         found = kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json")
         self.cluster, self.user = found["clusters"][0]["cluster"], found["users"][0]["user"]
         if "token" not in self.user:
@@ -46,7 +46,7 @@ class Reached:
         path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **lists, **({"current-context": context} if context else {})}))
         return str(path)
 
-    def whole(self, *, cluster: Mapping[str, Any] | None = None, user: Mapping[str, Any] | None = None) -> str:  # noqa: F811
+    def whole(self, *, cluster: Mapping[str, Any] | None = None, user: Mapping[str, Any] | None = None) -> str:
         contexts = {"here": {"cluster": "c", "user": "u", "namespace": self.namespace}}
         return self.file("config", clusters={"c": cluster or self.cluster}, users={"u": user or self.user}, contexts=contexts, current="here")
 
@@ -59,7 +59,7 @@ class Reached:
 
 
 @pytest.fixture
-def reached(cluster: str, namespace: str, tmp_path: Path) -> Reached:  # noqa: F811
+def reached(cluster: str, namespace: str, tmp_path: Path) -> Reached:
     """In a namespace with one deployment, as far as a list goes."""
     labels = names.labels(DeploymentName("there"))
     spec = {"selector": names.selector(DeploymentName("there"), "one"), "ports": [{"port": 80}]}

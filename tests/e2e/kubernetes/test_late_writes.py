@@ -17,7 +17,7 @@ import pytest
 from deployer.oci import Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from deployer_targets.kubernetes import names
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 DEPLOY = Path(sys.executable).with_name("deploy")
@@ -27,7 +27,7 @@ WRITES = "[cdp]*"
 
 
 @pytest.mark.usefixtures("cluster_image")
-def test_a_write_that_comes_late_changes_nothing(cluster: str, namespace: str, cluster_repository: Repository) -> None:  # noqa: F811
+def test_a_write_that_comes_late_changes_nothing(cluster: str, namespace: str, cluster_repository: Repository) -> None:
     """But the claim, an update's first write: who comes late with that claims again. The newer run changes in place, so that no pods come."""
 
     def command(verb: str, *more: str) -> list[str]:
@@ -84,7 +84,7 @@ def answered(call: Mapping[str, Any]) -> None:
         time.sleep(0.05)
 
 
-def made(namespace: str) -> Mapping[str, Any]:  # noqa: F811
+def made(namespace: str) -> Mapping[str, Any]:
     """All that is there, by kind and name, without what says who looked at it."""
     found = kubectl("get", "services,deployments,secrets,configmaps", "-n", namespace, "-l", f"{names.INSTANCE}=churn", "-o", "json")["items"]
     return {

@@ -14,13 +14,13 @@ from deployer.oci import Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from tests.e2e.kubernetes.deploys import NAME, SMALL, Deploys
 from tests.e2e.kubernetes.members import Member
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace, new_namespace  # noqa: F401
+from tests.kubernetes import kubectl, new_namespace
 
 TEAM = "example.com/team"
 
 
 @pytest.fixture
-def elsewhere(namespace: str, cluster_repository: Repository, cluster_image: str) -> Iterator[str]:  # noqa: F811
+def elsewhere(namespace: str, cluster_repository: Repository, cluster_image: str) -> Iterator[str]:
     """Another namespace; both have a deployment of the same name, each of another team."""
     with new_namespace() as other:
         for place, team in ((namespace, "ml"), (other, "web")):
@@ -30,10 +30,10 @@ def elsewhere(namespace: str, cluster_repository: Repository, cluster_image: str
 
 
 def test_all_namespaces_by_label(
-    namespace: str,  # noqa: F811
+    namespace: str,
     elsewhere: str,
-    cluster: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    cluster: str,
+    cluster_repository: Repository,
     tmp_path: Path,
 ) -> None:
     here, there = f"kubernetes://{namespace}", f"kubernetes://{elsewhere}"

@@ -19,7 +19,6 @@ from tests.apart import working
 from tests.e2e.kubernetes.asking import Asked, answer_of, keep_asking
 from tests.e2e.kubernetes.deploys import SMALL, TARGET, Deploys
 from tests.e2e.kubernetes.test_cluster import until
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
 
 NODE_PORT = {"Service": [{"op": "add", "path": "/spec/type", "value": "NodePort"}]}
 ASKED = 240
@@ -40,7 +39,7 @@ class Loaded(Deploys):
 
 
 @pytest.fixture
-def deploys(cluster: str, namespace: str, cluster_repository: Repository, cluster_image: str) -> Loaded:  # noqa: F811
+def deploys(cluster: str, namespace: str, cluster_repository: Repository, cluster_image: str) -> Loaded:
     return Loaded(namespace, cluster_repository, resources=SMALL, drain_seconds=3, patch=NODE_PORT)
 
 
@@ -50,7 +49,7 @@ def asking(port: int, over: Any) -> Asked:
     return asked
 
 
-def evicted(pod: str, namespace: str) -> bool:  # noqa: F811
+def evicted(pod: str, namespace: str) -> bool:
     """Asked as a drain of its node asks; whether the budget lets it go."""
     eviction = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
     where = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"

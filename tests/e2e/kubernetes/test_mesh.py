@@ -16,7 +16,7 @@ from deployer_localstack.kubernetes import ClusterProxy
 from tests.e2e.kubernetes.asking import BODY
 from tests.e2e.kubernetes.deploys import NAME, SMALL, TARGET, Deploys
 from tests.e2e.kubernetes.members import Member
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 
 READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/v2/health/ready', timeout=5)"
 CONTAINER = "/spec/template/spec/containers/0"
@@ -37,9 +37,9 @@ CLOSED: Any = {
 
 @pytest.mark.usefixtures("cluster_image")
 def test_pods_that_refuse_the_proxy_are_asked_by_a_port_forward(
-    namespace: str,  # noqa: F811
-    cluster: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster: str,
+    cluster_repository: Repository,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from deployer.oci import Compression, Repository
 from deployer_localstack.kubernetes import ClusterProxy
-from tests.e2e.kubernetes.gateways import TakesRoutes, installed_kinds  # noqa: F401
+from tests.e2e.kubernetes.gateways import TakesRoutes
 from tests.e2e.kubernetes.members import Member
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 SMALL = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
@@ -50,13 +50,13 @@ SOMETIMES = {
 
 
 @pytest.fixture
-def gateway(namespace: str) -> Iterator[None]:  # noqa: F811
+def gateway(namespace: str) -> Iterator[None]:
     with TakesRoutes(namespace):
         yield
 
 
 @pytest.fixture
-def proxy(cluster: str, cluster_repository: Repository, cluster_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterProxy]:  # noqa: F811
+def proxy(cluster: str, cluster_repository: Repository, cluster_image: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterProxy]:
     monkeypatch.setenv("DEPLOYER_IMAGE_REPOSITORY", cluster_repository.uri)
     with ClusterProxy(cluster) as started:
         yield started
@@ -64,8 +64,8 @@ def proxy(cluster: str, cluster_repository: Repository, cluster_image: str, monk
 
 @pytest.mark.usefixtures("installed_kinds", "gateway")
 def test_each_verb_is_allowed_by_its_role_and_needs_all_of_it(
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster_repository: Repository,
     proxy: ClusterProxy,
     tmp_path: Path,
 ) -> None:

@@ -17,7 +17,7 @@ from deployer.oci import Repository
 from deployer_localstack.kubernetes import ClusterProxy
 from tests.e2e.kubernetes.deploys import NAME, SMALL, Deploys
 from tests.e2e.kubernetes.members import Member
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 DEVICE = f"example.com/device-{uuid.uuid4().hex[:6]}"
@@ -63,9 +63,9 @@ def _placed(deploys: Deploys, node: str) -> bool:
 
 @pytest.mark.usefixtures("cluster_image")
 def test_pods_get_onto_the_nodes_that_have_the_device(
-    namespace: str,  # noqa: F811
-    cluster: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster: str,
+    cluster_repository: Repository,
     tmp_path: Path,
 ) -> None:
     deploys = Deploys(namespace, cluster_repository, resources=ASKS, drain_seconds=0, synchronous=False)

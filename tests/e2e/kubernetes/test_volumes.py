@@ -22,7 +22,7 @@ from tests.e2e.kubernetes.asking import BODY
 from tests.e2e.kubernetes.deploys import NAME, SMALL, TARGET, Deploys
 from tests.e2e.kubernetes.members import Member
 from tests.file_server import Server, serving
-from tests.kubernetes import cluster, cluster_image, cluster_repository, kubectl, namespace  # noqa: F401
+from tests.kubernetes import kubectl
 from tests.models import saved_model
 
 pytestmark = pytest.mark.skipif("KUBE_CONTEXT" in os.environ, reason="a directory of this machine is a volume on a node of this machine alone")
@@ -31,7 +31,7 @@ OURS = f"app.kubernetes.io/instance={NAME}"
 
 
 @pytest.fixture
-def storage_class(namespace: str) -> Iterator[str]:  # noqa: F811
+def storage_class(namespace: str) -> Iterator[str]:
     """One with three volumes, which any user may write to."""
     name = f"class-{namespace}"
     with tempfile.TemporaryDirectory() as root:
@@ -53,7 +53,7 @@ def storage_class(namespace: str) -> Iterator[str]:  # noqa: F811
 
 
 @pytest.fixture
-def host(cluster: str) -> str:  # noqa: F811
+def host(cluster: str) -> str:
     """An address of this machine that its node reaches."""
     nodes = kubectl("get", "nodes", "-o", "json")["items"]
     return str(next(each["address"] for each in nodes[0]["status"]["addresses"] if each["type"] == "InternalIP"))
@@ -79,8 +79,8 @@ def filled_from(server: Server, storage_class: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("cluster_image")
 def test_a_volume_is_filled_once_and_goes_with_its_generation(
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster_repository: Repository,
     storage_class: str,
     host: str,
 ) -> None:
@@ -123,8 +123,8 @@ def test_a_volume_is_filled_once_and_goes_with_its_generation(
 
 @pytest.mark.usefixtures("cluster_image")
 def test_it_takes_rights_of_its_own(
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster_repository: Repository,
     storage_class: str,
     host: str,
     tmp_path: Path,
@@ -146,8 +146,8 @@ def test_it_takes_rights_of_its_own(
 
 @pytest.mark.usefixtures("cluster_image")
 def test_a_run_that_is_killed_while_it_is_filled_is_gone_on_with(
-    namespace: str,  # noqa: F811
-    cluster_repository: Repository,  # noqa: F811
+    namespace: str,
+    cluster_repository: Repository,
     storage_class: str,
     host: str,
 ) -> None:
