@@ -24,7 +24,7 @@ class Requirement:
     negated: bool = False
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        found = labels[self.key] in self.values if self.values and self.key in labels else not self.values and self.key in labels
+        found = self.key in labels and (not self.values or labels[self.key] in self.values)
         return found is not self.negated
 
 

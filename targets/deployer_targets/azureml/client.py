@@ -130,27 +130,17 @@ class WorkspaceConnection:
         self, method: str, url: str, scope: str, *, body: Any = None, content: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> AzureAnswer:
         """The same without a second try; raises what azure-core raises, and ApiError."""
-        answer = self._answer(method, url, scope, body=body, content=content, headers=headers)
+        answer = self._answer(scope, method, url, headers, json=body, content=content)
         return AzureAnswer(answer.status_code, answer.headers, answer.read())
 
     def opened(self, method: str, url: str, scope: str, *, content: bytes | None = None, headers: Mapping[str, str] | None = None) -> AzurePieces:
         """The same with the body still to come."""
-        return AzurePieces(self._answer(method, url, scope, content=content, headers=headers, stream=True))
+        return AzurePieces(self._answer(scope, method, url, headers, stream=True, content=content))
 
-    def _answer(
-        self,
-        method: str,
-        url: str,
-        scope: str,
-        *,
-        body: Any = None,
-        content: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        stream: bool = False,
-    ) -> Any:
+    def _answer(self, scope: str, method: str, url: str, headers: Mapping[str, str] | None, *, stream: bool = False, **body: Any) -> Any:
         from azure.core.rest import HttpRequest
 
-        request = HttpRequest(method, url, headers={"Accept": "application/json", **(headers or {})}, json=body, content=content)
+        request = HttpRequest(method, url, headers={"Accept": "application/json", **(headers or {})}, **body)
         sent = self._pipeline(scope).run(request, stream=stream, connection_timeout=_CONNECT_SECONDS, read_timeout=_ANSWER_SECONDS)
         answer = sent.http_response
         if answer.status_code >= 300:
@@ -265,12 +255,14 @@ class AzureMlCloud:
 
     def pages(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
         """The elements of all pages of a list."""
-        document = self.ask("GET", path, **query).document
-        while True:
-            yield from document.get("value") or ()
-            if not (following := document.get("nextLink")):
-                return
-            document = self.at("GET", str(following)).document
+        yield from self.elements(self.ask("GET", path, **query))
+
+    def elements(self, page: AzureAnswer) -> Iterator[dict[str, Any]]:
+        """Those of a page, and of the pages after it."""
+        yield from page.document.get("value") or ()
+        while following := page.document.get("nextLink"):
+            page = self.at("GET", str(following))
+            yield from page.document.get("value") or ()
 
     def at(self, method: str, url: str) -> AzureAnswer:
         """A call to an address that Azure gave: another page, an operation under way."""

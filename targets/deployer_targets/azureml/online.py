@@ -318,7 +318,7 @@ def put(name: str, cloud: AzureMlCloud, path: str, body: Mapping[str, Any], seco
     Raises:
         TimedOut: something else is in progress still.
     """
-    return _begin(name, cloud, path, partial(cloud.change, "PUT", path, body), seconds).document
+    return begin(name, cloud, path, partial(cloud.change, "PUT", path, body), seconds).document
 
 
 def delete(name: str, cloud: AzureMlCloud, path: str, seconds: float) -> bool:
@@ -328,12 +328,17 @@ def delete(name: str, cloud: AzureMlCloud, path: str, seconds: float) -> bool:
         TimedOut: something else is in progress still.
     """
     try:
-        return _begin(name, cloud, path, partial(cloud.change, "DELETE", path), seconds).status != _NOTHING_THERE
+        return begin(name, cloud, path, partial(cloud.change, "DELETE", path), seconds).status != _NOTHING_THERE
     except Absent:
         return False
 
 
-def _begin(name: str, cloud: AzureMlCloud, path: str, send: Callable[[], AzureAnswer], seconds: float) -> AzureAnswer:
+def begin(name: str, cloud: AzureMlCloud, path: str, send: Callable[[], AzureAnswer], seconds: float) -> AzureAnswer:
+    """Send what Azure then goes on with, once it is free; its answer. How that goes at the path is told by `followed`.
+
+    Raises:
+        TimedOut: something else is in progress still.
+    """
     answers: list[AzureAnswer] = []
     when_free(name, cloud, lambda: answers.append(send()), seconds)
     cloud.learnt["operation", path] = answers[-1].headers.get("Azure-AsyncOperation") or ""

@@ -11,8 +11,4 @@ from deployer_targets.azureml.client import AzureMlCloud
 def listed(cloud: AzureMlCloud, provider: str, location: str, what: str, api: str) -> Iterator[dict[str, Any]]:
     """The elements of a list that a provider has for a region: "usages", "vmSizes"."""
     place = f"{cloud.connection.cloud.resource_manager}/subscriptions/{cloud.workspace.subscription}/providers/{provider}"
-    url: str | None = f"{place}/locations/{location}/{what}?api-version={api}"
-    while url:
-        document = cloud.at("GET", url).document
-        yield from document.get("value") or ()
-        url = document.get("nextLink")
+    yield from cloud.elements(cloud.at("GET", f"{place}/locations/{location}/{what}?api-version={api}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -109,8 +108,8 @@ class Remove(Step[AzureMlCloud]):
         return "what is not needed"
 
     def run(self, cloud: AzureMlCloud, progress: Progress) -> bool:
-        when, there = time.monotonic(), sight.look(self.name, cloud)
-        sight.keep(self.name, cloud, there, when)
+        there = sight.look(self.name, cloud)
+        sight.keep(self.name, cloud, there)
         observed = seen(self.name, cloud) or Observed(self.name, Status.FAILED)
         free = generations.removable(observed, names.endpoint(cloud.endpoint_of(self.name)), self.resources, beyond=self.beyond)
         for kind in names.ORDER:
@@ -121,7 +120,7 @@ class Remove(Step[AzureMlCloud]):
                 self._remove(kind, these, cloud)
         removes = any(each.kind in names.ORDER for each in free)
         if not removes:
-            sight.keep(self.name, cloud, there, when)  # for who tells next how things stand
+            sight.keep(self.name, cloud, there)  # for who tells next how things stand
         return removes
 
     def _remove(self, kind: str, these: list[str], cloud: AzureMlCloud) -> None:

@@ -23,10 +23,12 @@ class Sight:
     Attributes:
         endpoint: with its deployments; None where there is none.
         listed: the blobs of the deployment, with their versions; None where they weren't listed.
+        when: by the monotonic clock.
     """
 
     endpoint: AzureEndpoint | None
-    listed: Mapping[str, str] | None = None
+    listed: Mapping[str, str] | None
+    when: float
 
 
 def settled(name: DeploymentName, cloud: AzureMlCloud, seconds: float) -> Sight:
@@ -36,25 +38,24 @@ def settled(name: DeploymentName, cloud: AzureMlCloud, seconds: float) -> Sight:
         TimedOut: it isn't done yet.
     """
     endpoint = online.settle(name, cloud, seconds)
-    found = Sight(endpoint, None if endpoint or cloud.endpoint else listed(name, cloud))
-    keep(name, cloud, found, time.monotonic())
+    found = Sight(endpoint, None if endpoint or cloud.endpoint else listed(name, cloud), time.monotonic())
+    keep(name, cloud, found)
     return found
 
 
-def keep(name: DeploymentName, cloud: AzureMlCloud, found: Sight, when: float) -> None:
-    """What was seen then, by the monotonic clock, is what `look` tells next, for who has changed nothing since."""
-    cloud.learnt[_seen(name, cloud)] = when, found
+def keep(name: DeploymentName, cloud: AzureMlCloud, found: Sight) -> None:
+    """What was seen is what `look` tells next, for who has changed nothing since."""
+    cloud.learnt[_seen(name, cloud)] = found
 
 
 def look(name: DeploymentName, cloud: AzureMlCloud) -> Sight:
     """What there is; as it was kept, where that was a moment ago and nobody has asked since."""
-    when, found = cloud.learnt.pop(_seen(name, cloud), (0.0, None))
-    if found is not None and time.monotonic() - when < _MOMENT:
-        assert isinstance(found, Sight)
+    found, now = cloud.learnt.pop(_seen(name, cloud), None), time.monotonic()
+    if isinstance(found, Sight) and now - found.when < _MOMENT:
         return found
     at = cloud.endpoint_of(name)
     endpoint = online.endpoint(at, cloud)
-    return Sight(endpoint.holding(online.deployments(at, cloud)) if endpoint else None)
+    return Sight(endpoint.holding(online.deployments(at, cloud)) if endpoint else None, None, now)
 
 
 def listed(name: DeploymentName, cloud: AzureMlCloud) -> Mapping[str, str]:

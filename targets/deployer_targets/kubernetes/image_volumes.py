@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from deployer.core.plan import Effect, Progress, Step
-from deployer.core.seam import Pauses, poll
+from deployer.core.seam import poll
 from deployer.core.state import DeploymentName
 from deployer.core.target import DeploymentSpec
 from deployer.errors import ConfigInvalid, DeployerError, Refused, TimedOut
@@ -18,7 +18,6 @@ from deployer_targets.kubernetes.images import PodsImage
 from deployer_targets.kubernetes.manifests import Manifest
 from deployer_targets.kubernetes.waiting import events_of
 
-_PAUSES = Pauses(shortest=0.25, longest=3.0)
 _PATIENCE = 20.0
 """Seconds that a node may say that it can't start the pod: a first try may fail and a second not."""
 _OTHERWISE = (
@@ -83,9 +82,8 @@ class TryImageVolume(Step[Kube]):
         if any(map(pods.ready, running)):
             return False
         wanted = _of(self.manifest, self.image.opened(cloud).reference())
-        if ledger := cloud.find("ConfigMap", names.ledger(self.name)):  # of a run that is killed here, it goes with the deployment at the latest
-            owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": ledger["metadata"]["name"], "uid": ledger["metadata"]["uid"]}
-            wanted["metadata"] = {**wanted["metadata"], "ownerReferences": [owner]}
+        if ledger := cloud.find("ConfigMap", names.ledger(self.name)):
+            wanted = trials.owned(wanted, "ConfigMap", ledger)
         cloud.check()
         with trials.running(wanted, cloud):
             self._await(cloud, progress)
@@ -93,7 +91,7 @@ class TryImageVolume(Step[Kube]):
 
     def _await(self, cloud: Kube, progress: Progress) -> None:
         name, begin, failing = self.manifest["metadata"]["name"], time.monotonic(), 0.0
-        for found in poll(lambda: cloud.get("Pod", name), seconds=self.deadline_seconds, pauses=_PAUSES):
+        for found in poll(lambda: cloud.get("Pod", name), seconds=self.deadline_seconds, pauses=trials.PAUSES):
             phase = (found.get("status") or {}).get("phase")
             if phase == "Succeeded":
                 return
@@ -124,6 +122,5 @@ def _ended(found: Object) -> str:
 
 def _of(manifest: Manifest, image: str) -> Manifest:
     """The pod with the image that it runs and mounts."""
-    spec = manifest["spec"]
-    containers = [{**each, "image": image} for each in spec["containers"]]
-    return {**manifest, "spec": {**spec, "containers": containers, "volumes": [delivery.image_volume(image)]}}
+    made = trials.with_image(manifest, image)
+    return {**made, "spec": {**made["spec"], "volumes": [delivery.image_volume(image)]}}

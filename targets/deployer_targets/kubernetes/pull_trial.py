@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from deployer.core.plan import Progress
-from deployer.core.seam import Pauses, poll
+from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Image, ModelFacts, PackagedModel
 from deployer.core.target import DeploymentRequest, DeploymentSpec, Diagnosis, Intent, Verdict, record_of
 from deployer.errors import DeployerError, PermissionDenied, TimedOut
@@ -22,7 +22,6 @@ from deployer_targets.kubernetes.waiting import events_of
 
 NAME = DeploymentName("deployer-doctor")
 _SUBJECT = "nodes' pull"
-_PAUSES = Pauses(shortest=0.25, longest=3.0)
 _SECONDS = 600
 _ROOM_SECONDS = 20.0
 """So long a pod may have no node before that is what there is to say."""
@@ -72,7 +71,7 @@ def pulled(found: Object) -> bool:
 def _judged(cloud: Kube, image: Image, seconds: float) -> Diagnosis:
     begin, why = time.monotonic(), ""
     with suppress(TimedOut):
-        for found in poll(lambda: cloud.get("Pod", NAME), seconds=seconds, pauses=_PAUSES):
+        for found in poll(lambda: cloud.get("Pod", NAME), seconds=seconds, pauses=trials.PAUSES):
             took, node = time.monotonic() - begin, found["spec"].get("nodeName", "")
             if pulled(found):
                 return Diagnosis(_SUBJECT, Verdict.OK, f"node {node} has pulled it, within {took:.0f} s")

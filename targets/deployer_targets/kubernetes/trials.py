@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from deployer.core.seam import Pauses
 from deployer.errors import DeployerError, PermissionDenied, QuotaExceeded, Refused
 from deployer_targets.kubernetes import names, pods
 from deployer_targets.kubernetes.client import JSON, Kube, Object
@@ -14,6 +15,8 @@ from deployer_targets.kubernetes.config import KubernetesConfig
 from deployer_targets.kubernetes.faults import Absent, Overtaken
 from deployer_targets.kubernetes.manifests import Manifest
 
+PAUSES = Pauses(shortest=0.25, longest=3.0)
+"""Between looks at such a pod."""
 _LEFT_OUT = ("topologySpreadConstraints", "terminationGracePeriodSeconds")
 
 
@@ -33,6 +36,17 @@ def manifest(name: str, config: KubernetesConfig, whole: Manifest, container: Ma
             "volumes": [*volumes],
         },
     }
+
+
+def with_image(wanted: Manifest, image: str) -> Manifest:
+    """The pod with an image that was still to be made. Pure."""
+    return {**wanted, "spec": {**wanted["spec"], "containers": [{**each, "image": image} for each in wanted["spec"]["containers"]]}}
+
+
+def owned(wanted: Manifest, kind: str, owner: Object) -> Manifest:
+    """The pod as something's own: where a run is killed, it goes with that at the latest. Pure."""
+    said = {"apiVersion": "v1", "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    return {**wanted, "metadata": {**wanted["metadata"], "ownerReferences": [said]}}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from deployer.core.plan import Effect, Progress, Step
 from deployer.core.quantities import exceeds
-from deployer.core.seam import Pauses, poll
+from deployer.core.seam import poll
 from deployer.core.state import DeploymentName, Resource
 from deployer.core.target import DeploymentRequest, DeploymentSpec
 from deployer.errors import ConfigInvalid, Conflict, RolloutFailed, TimedOut
@@ -21,7 +21,6 @@ from deployer_targets.kubernetes.waiting import events_of
 
 Spec = DeploymentSpec[KubernetesConfig]
 KIND = "PersistentVolumeClaim"
-_PAUSES = Pauses(shortest=0.25, longest=3.0)
 _GOING_SECONDS = 120.0
 """So long a volume may take to go that is deleted already; it has pods until then."""
 _OF_SERVERS = ("startupProbe", "livenessProbe", "readinessProbe", "ports")
@@ -119,7 +118,8 @@ class FillVolume(Step[Kube]):
         if names.FILLED in (found["metadata"].get("annotations") or {}):
             return False
         cloud.check()
-        with trials.running(self._wanted(found, cloud), cloud):
+        pod = trials.with_image(self.pod, self.image.opened(cloud).reference())
+        with trials.running(trials.owned(pod, KIND, found), cloud):
             self._await(where, cloud, progress)
         cloud.annotate(KIND, where, {names.FILLED: "true"})
         return True
@@ -130,21 +130,14 @@ class FillVolume(Step[Kube]):
         Raises:
             Conflict: pods hold it.
         """
-        for found in poll(lambda: cloud.find(KIND, where), seconds=_GOING_SECONDS, pauses=_PAUSES):
+        for found in poll(lambda: cloud.find(KIND, where), seconds=_GOING_SECONDS, pauses=trials.PAUSES):
             if found is None or "deletionTimestamp" not in found["metadata"]:
                 return found
         raise Conflict(f"the claim {where} is deleted, and pods have it still", advice="the same command makes it again once they have ended")
 
-    def _wanted(self, found: Object, cloud: Kube) -> Manifest:
-        """The pod with its image; it goes with the claim at the latest."""
-        owner = {"apiVersion": "v1", "kind": KIND, "name": found["metadata"]["name"], "uid": found["metadata"]["uid"]}
-        image = self.image.opened(cloud).reference()
-        spec = {**self.pod["spec"], "containers": [{**each, "image": image} for each in self.pod["spec"]["containers"]]}
-        return {**self.pod, "metadata": {**self.pod["metadata"], "ownerReferences": [owner]}, "spec": spec}
-
     def _await(self, where: str, cloud: Kube, progress: Progress) -> None:
         begin, why = time.monotonic(), ""
-        for found in poll(lambda: cloud.get("Pod", where), seconds=self.timeout_seconds, pauses=_PAUSES):
+        for found in poll(lambda: cloud.get("Pod", where), seconds=self.timeout_seconds, pauses=trials.PAUSES):
             phase = (found.get("status") or {}).get("phase")
             if phase == "Succeeded":
                 return

@@ -100,22 +100,14 @@ def find(name: str, cloud: AzureMlCloud) -> ContainerGroup | None:
 
 def listed(cloud: AzureMlCloud) -> Iterator[ContainerGroup]:
     """All of ours in the workspace's resource group."""
-    document = _send(cloud, "GET", "").document
-    while True:
-        yield from (each for each in map(ContainerGroup, document.get("value") or ()) if each.tags.get(names.TAG_DEPLOYMENT) == each.name)
-        if not (following := document.get("nextLink")):
-            return
-        document = cloud.at("GET", str(following)).document
+    for each in map(ContainerGroup, cloud.elements(_send(cloud, "GET", ""))):
+        if each.tags.get(names.TAG_DEPLOYMENT) == each.name:
+            yield each
 
 
 def put(name: str, body: Mapping[str, Any], cloud: AzureMlCloud, seconds: float) -> None:
     """Make or change a group, once Azure is free. How that goes is told by `online.followed`."""
-
-    def send() -> None:
-        answer = change(cloud, "PUT", name, body)
-        cloud.learnt["operation", path(name)] = answer.headers.get("Azure-AsyncOperation") or ""
-
-    online.when_free(name, cloud, send, seconds)
+    online.begin(name, cloud, path(name), partial(change, cloud, "PUT", name, body), seconds)
 
 
 def change(cloud: AzureMlCloud, method: str, name: str, body: Any = None) -> AzureAnswer:
