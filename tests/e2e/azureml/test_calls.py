@@ -4,25 +4,17 @@ journal, against the least that docs/adr/0016-azure-by-its-rest-api.md works out
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 import deployer
 from deployer.client import DeployClient
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.bench.azureml import LEAST
 from tests.local_clouds import QUESTION, model_in
 
 POLLS = frozenset({"OperationStatus_Get", "OperationResult_Get"})
 """How many there are depends on how long Azure takes."""
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as here:
-        yield here
 
 
 def client(**options: object) -> DeployClient:

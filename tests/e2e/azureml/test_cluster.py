@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from deployer.core.state import DeploymentName
 from deployer.core.target import Verdict
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import cluster, doctor, listing
-from tests.azureml import AzureHere, AzureMlPlace, running
+from tests.azureml import AzureHere, AzureMlPlace
 from tests.e2e.localstack.azure import sdk
 from tests.local_clouds import model_in
 
@@ -30,12 +29,11 @@ NAME = DeploymentName("churn")
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        place = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/large"
-        body = {"computeType": "Kubernetes", "resourceId": place, "properties": {"namespace": "scoring", "instanceTypes": SIZES}}
-        made.arm("PUT", "computes/large", {"location": "eastus", "properties": body})
-        yield made
+def here(here: AzureHere) -> AzureHere:
+    place = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/large"
+    body = {"computeType": "Kubernetes", "resourceId": place, "properties": {"namespace": "scoring", "instanceTypes": SIZES}}
+    here.arm("PUT", "computes/large", {"location": "eastus", "properties": body})
+    return here
 
 
 def resources(cores: str, **limits: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from deployer.oci.credentials import Credentials
 from deployer_images.builder import BuildOptions, build_and_push
 from deployer_targets.azureml import doctor
 from deployer_targets.azureml.aci import bodies
-from tests.azureml import PULLER, AzureHere, AzureMlPlace, running
+from tests.azureml import PULLER, AzureHere, AzureMlPlace
 from tests.e2e.localstack.azure import sdk
 from tests.models import saved_model
 
@@ -30,10 +30,9 @@ OPTIONS = {"compute": "aci", "pull_identity": PULLER}
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        made.control.settings(azure_backoff_seconds=0.2)
-        yield made
+def here(here: AzureHere) -> AzureHere:
+    here.control.settings(azure_backoff_seconds=0.2)
+    return here
 
 
 @pytest.fixture

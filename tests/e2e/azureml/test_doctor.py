@@ -14,19 +14,13 @@ from deployer.client import DeployClient
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import ConfigInvalid, RolloutFailed
 from deployer_targets.azureml import doctor, network
-from tests.azureml import PULLER, AzureHere, running
+from tests.azureml import PULLER, AzureHere
 from tests.local_clouds import model_in
 
 NAME = "churn"
 HOST = "00000000-0000-4000-8000-00000000000d.workspace.eastus.api.azureml.localhost"
 ABAC = {"azure_registry_mode": "AbacRepositoryPermissions"}
 READER = "Container Registry Repository Reader"
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
 
 
 @pytest.fixture

@@ -11,22 +11,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-import deployer
 from deployer.cli.program import program
 from deployer.client import DeployClient
 from deployer.core.state import Status
 from deployer.errors import ConfigInvalid, DeploymentExists, DeploymentNotFound, NotOurs
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.local_clouds import model_in
 
 ROWS = {"dataframe_split": {"columns": ["x"], "data": [[1], [2]]}}
 DOUBLED, TRIPLED = [2.0, 4.0], [3.0, 6.0]
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as here:
-        yield here
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +28,6 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, factor in (("doubler", 2), ("tripler", 3)):
         model_in(folder / name, factor)
     return folder
-
-
-@pytest.fixture
-def client(here: AzureHere) -> DeployClient:
-    return deployer.get_deploy_client("azureml", {"timeout_seconds": 120})
 
 
 @pytest.fixture

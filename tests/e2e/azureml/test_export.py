@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from deployer.core.state import DeploymentName
 from deployer.errors import ConfigInvalid
 from deployer_targets.azureml import bicep, bodies
 from deployer_targets.azureml.config import AzureMlConfig
-from tests.azureml import AzureHere, AzureMlPlace, running
+from tests.azureml import AzureHere, AzureMlPlace
 from tests.docker import free_port
 from tests.e2e.localstack.azure import sdk
 from tests.e2e.localstack.conftest import eventually
@@ -58,12 +58,6 @@ SENT = (
     "ModelVersions_CreateOrUpdate",
     "DataVersions_CreateOrUpdate",
 )
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
 
 
 def sent(here: AzureHere) -> dict[str, Mapping[str, Any]]:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.local_clouds import QUESTION, model_in
 
 NAMED = ("-t", "azureml", "-n", "lean")
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as here:
-        yield here
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,10 @@ import deployer
 from deployer.client import DeployClient
 from deployer.core.target import Payload
 from deployer.errors import ConfigInvalid
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.local_clouds import model_in
 
 IN_PLACE = {"in_place": True}
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
 
 
 @pytest.fixture

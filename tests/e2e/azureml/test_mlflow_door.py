@@ -6,14 +6,14 @@ import json
 import os
 import subprocess
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import deployer
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.environments import MLFLOW, environment
 from tests.local_clouds import model_in
 
@@ -67,12 +67,6 @@ print(json.dumps({
     "options": blue["options"], "by_traffic": by_traffic.iloc[:, 0].tolist(), "by_name": by_name.iloc[:, 0].tolist(), "split": split["traffic"],
     "listed": listed, "everywhere": everywhere, "answer": answer["predictions"], "left": client.list_endpoints()}))
 """
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as here:
-        yield here
 
 
 @pytest.fixture(scope="module")

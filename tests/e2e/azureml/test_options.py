@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 import deployer_localstack as localstack
 from deployer.core.state import DeploymentName
-from tests.azureml import AzureHere, AzureMlPlace, running
+from tests.azureml import AzureHere, AzureMlPlace
 from tests.e2e.localstack.azure import sdk
 
 PUT = {
@@ -19,12 +18,6 @@ PUT = {
 }
 SCORER = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/scorer"
 NAME = DeploymentName("churn")
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
 
 
 def test_all_of_them(here: AzureHere, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,10 @@ import pytest
 from deployer.core.state import DeploymentName
 from deployer.core.target import Verdict
 from deployer_targets.azureml import actions, doctor
-from tests.azureml import AzureHere, AzureMlPlace, running
+from tests.azureml import AzureHere, AzureMlPlace
 
 ROLES = Path(__file__).parents[3] / "docs" / "azureml"
 NAME = DeploymentName("churn")
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
 
 
 def role(compute: str) -> list[str]:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import deployer
 import deployer_localstack as localstack
 from deployer.client import DeployClient
 from deployer.core.target import Diagnosis, Verdict
 from deployer.errors import QuotaExceeded
 from deployer_targets.azureml import doctor, quotas
-from tests.azureml import AzureHere, running
+from tests.azureml import AzureHere
 from tests.e2e.localstack.azure import sdk
 from tests.local_clouds import model_in
 
 NAME = "churn"
 ROWS = {"dataframe_split": {"columns": ["x"], "data": [[1], [2]]}}
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        yield made
-
-
-@pytest.fixture
-def client(here: AzureHere) -> DeployClient:
-    return deployer.get_deploy_client("azureml", {"timeout_seconds": 120})
 
 
 @pytest.fixture(scope="module")

@@ -13,23 +13,12 @@ from deployer.client import DeployClient
 from deployer.conformance.looks import done, flawless, serves, steps
 from deployer.core.state import DeploymentName, Status
 from deployer.errors import ConfigInvalid
-from tests.azureml import AzureHere, AzureMlPlace, running
+from tests.azureml import AzureHere, AzureMlPlace
 from tests.local_clouds import model_in
 
 ROWS = {"dataframe_split": {"columns": ["x"], "data": [[1], [2]]}}
 DOUBLED, TRIPLED = [2.0, 4.0], [3.0, 6.0]
 SHADOW = {"strategy": "shadow", "mirror": "50%"}
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as here:
-        yield here
-
-
-@pytest.fixture
-def client(here: AzureHere) -> DeployClient:
-    return deployer.get_deploy_client("azureml", {"timeout_seconds": 120})
 
 
 @pytest.fixture

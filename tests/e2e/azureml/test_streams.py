@@ -11,7 +11,7 @@ import pytest
 
 import deployer
 from deployer.errors import ConfigInvalid, DeploymentNotFound, TargetUnavailable
-from tests.azureml import PULLER, AzureHere, AzureMlPlace, running
+from tests.azureml import PULLER, AzureHere, AzureMlPlace
 
 COMPUTES: dict[str, dict[str, Any]] = {
     "managed": {},
@@ -21,10 +21,9 @@ COMPUTES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureHere]:
-    with running(tmp_path_factory.mktemp("azure")) as made:
-        made.control.settings(azure_backoff_seconds=0.2)
-        yield made
+def here(here: AzureHere) -> AzureHere:
+    here.control.settings(azure_backoff_seconds=0.2)
+    return here
 
 
 @pytest.fixture(params=COMPUTES)
